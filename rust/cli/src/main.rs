@@ -1,0 +1,2 @@
+//! The `chord` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sequences, prefill, decode, sampling, text in and out.

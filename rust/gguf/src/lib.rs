@@ -1,0 +1,1 @@
+//! GGUF reader and ggml block formats.

@@ -1,0 +1,1 @@
+//! Model architectures: GGUF metadata to a Program.

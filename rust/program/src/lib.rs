@@ -1,0 +1,26 @@
+//! The straight-line tensor program that executors run.
+//!
+//! A [`Program`] is data: buffers with symbolic row counts, weights by tensor name, host-made tables, KV slots, and a
+//! list of ops cut into segments. `chord-model` writes it, `chord-cpu` and `chord-gpu` run it through [`Executor`],
+//! and nobody here knows the name of an architecture or a device.
+
+mod batch;
+mod error;
+mod executor;
+mod memory;
+mod op;
+mod program;
+mod table;
+mod text;
+mod verify;
+
+pub use batch::{Batch, BatchShape};
+pub use error::{ExecError, ProgramError};
+pub use executor::{Counters, DeviceInfo, Executor, MemoryUse, TraceVisitor, Want, WeightSink};
+pub use memory::{MemoryPlan, Reuse};
+pub use op::{Activation, Gating, Mask, Op, OpKind, RopePairing};
+pub use program::{
+    Buffer, BufferClass, BufferId, KvSlot, KvType, OutputName, Program, ProgramBuilder, Rows, Segment, SegmentKind, SlotId,
+    TableId, Weight, WeightId, WeightRef,
+};
+pub use table::{RopeTable, Table};

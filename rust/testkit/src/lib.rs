@@ -1,0 +1,1 @@
+//! Goldens, models and comparison measures for the tests of the workspace.

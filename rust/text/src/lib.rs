@@ -1,0 +1,1 @@
+//! Tokenizers, streaming detokenizer and chat templates from GGUF metadata.
