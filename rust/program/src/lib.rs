@@ -20,7 +20,7 @@ pub use executor::{Counters, DeviceInfo, Executor, MemoryUse, TraceVisitor, Want
 pub use memory::{MemoryPlan, Reuse};
 pub use op::{Activation, Gating, Mask, Op, OpKind, RopePairing};
 pub use program::{
-    Buffer, BufferClass, BufferId, KvSlot, KvType, OutputName, Program, ProgramBuilder, Rows, Segment, SegmentKind, SlotId,
-    TableId, Weight, WeightId, WeightRef,
+    Buffer, BufferClass, BufferId, KvSlot, KvType, OutputName, Program, ProgramBuilder, Rows, Segment, SegmentKind,
+    SlotId, TableId, Weight, WeightId, WeightRef,
 };
 pub use table::{RopeTable, Table};

@@ -266,19 +266,10 @@ pub struct ProgramBuilder {
 impl ProgramBuilder {
     /// An empty program with its batch inputs declared.
     pub fn new(n_vocab: u32, n_ctx: u32, n_seq_max: u32, max_batch: u32, max_outputs: u32, kv_type: KvType) -> Self {
-        let input = |name: &str, rows| Buffer {
-            name: name.to_owned(),
-            rows,
-            cols: 1,
-            class: BufferClass::Input,
-            is_u32: true,
-        };
-        let buffers = vec![
-            input("ids", Rows::T),
-            input("pos", Rows::T),
-            input("seq", Rows::T),
-            input("out_rows", Rows::R),
-        ];
+        let input =
+            |name: &str, rows| Buffer { name: name.to_owned(), rows, cols: 1, class: BufferClass::Input, is_u32: true };
+        let buffers =
+            vec![input("ids", Rows::T), input("pos", Rows::T), input("seq", Rows::T), input("out_rows", Rows::R)];
         let program = Program {
             n_vocab,
             n_ctx,
