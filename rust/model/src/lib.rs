@@ -1,1 +1,14 @@
-//! Model architectures: GGUF metadata to a Program.
+//! Model architectures: what a GGUF header says becomes a [`Program`](chord_program::Program).
+//!
+//! [`lower`] reads the [`Hyperparameters`], picks the architecture and lets its page (`arch/*.rs`) write the ops. Every
+//! tensor is checked against the shape that the op needs. No other crate names an architecture.
+
+mod arch;
+mod error;
+mod hyperparameters;
+mod lowering;
+
+pub use arch::is_supported;
+pub use error::ModelError;
+pub use hyperparameters::{Hyperparameters, RopeScaling};
+pub use lowering::{BuildOptions, lower, memory, needs};
