@@ -1,1 +1,14 @@
-//! WebGPU executor.
+//! The WebGPU executor: runs a [`chord_program::Program`] on wgpu, native and in browsers from the same code.
+//!
+//! [`Gpu`] opens a device; everything made on it comes from the typed pools of [`Resources`]; an op becomes
+//! [`Kernels`], dispatches that are made once and encoded for every batch.
+
+mod device;
+pub mod kernel;
+pub mod ops;
+mod resources;
+pub mod shader;
+
+pub use device::{Features, Gpu, GpuOptions};
+pub use kernel::{Access, Activation, Binding, Dispatch, Grid, KernelSource, Kernels};
+pub use resources::{Allocation, MemoryKind, PipelineKey, Resources};
