@@ -156,7 +156,7 @@ impl OpCheck<'_> {
                 self.want_rows(self.op.out(), Rows::T)
             }
             OpKind::RmsNorm { x, weight, group, .. } => {
-                if *group == 0 || self.cols(*x) % group != 0 {
+                if *group == 0 || !self.cols(*x).is_multiple_of(*group) {
                     return Err(format!("groups of {group} in {} columns", self.cols(*x)));
                 }
                 weight.iter().try_for_each(|w| self.want_vector(w, *group))?;
@@ -190,7 +190,7 @@ impl OpCheck<'_> {
             }
             OpKind::Rope { x, table, head_dim, .. } => {
                 let Table::Rope(rope) = program.table(*table);
-                if *head_dim == 0 || self.cols(*x) % head_dim != 0 || rope.n_rot() > *head_dim {
+                if *head_dim == 0 || !self.cols(*x).is_multiple_of(*head_dim) || rope.n_rot() > *head_dim {
                     return Err(format!("heads of {head_dim} in {} columns, {} turned", self.cols(*x), rope.n_rot()));
                 }
                 self.like(*x)
@@ -202,7 +202,7 @@ impl OpCheck<'_> {
             }
             OpKind::Attention { q, slot, n_heads, mask, sinks, .. } => {
                 let slot = program.slot(*slot);
-                if *n_heads == 0 || n_heads % slot.n_kv_heads != 0 {
+                if *n_heads == 0 || !n_heads.is_multiple_of(slot.n_kv_heads) {
                     return Err(format!("{n_heads} heads over {} KV heads", slot.n_kv_heads));
                 }
                 if let Mask::Causal { window: Some(window) } = mask
