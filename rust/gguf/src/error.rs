@@ -24,7 +24,7 @@ pub enum GgufError {
         big_endian: bool,
     },
     /// The file ends before the header does.
-    #[error("the file is cut off: {what} at byte {offset} needs {needed} bytes, {available} are left")]
+    #[error("the file is cut off: {what} at byte {offset} needs {needed} bytes, the file has {available} from there")]
     Truncated {
         /// What was being read.
         what: &'static str,
@@ -35,8 +35,8 @@ pub enum GgufError {
         /// Bytes from there to the end of the file.
         available: u64,
     },
-    /// A count is larger than any real file's, or than the bytes left could hold.
-    #[error("{what} at byte {offset} is {count}, at most {limit} are possible")]
+    /// A count is larger than any real file's.
+    #[error("{what} at byte {offset} is {count}, at most {limit} are accepted")]
     CountTooLarge {
         /// What is counted.
         what: &'static str,
@@ -44,11 +44,11 @@ pub enum GgufError {
         offset: u64,
         /// The count in the file.
         count: u64,
-        /// The most that is accepted here.
+        /// The most that is accepted.
         limit: u64,
     },
-    /// A string is longer than any real file's, or than the bytes left.
-    #[error("the length of {what} at byte {offset} is {length} bytes, at most {limit} are possible")]
+    /// A string is longer than any real file's.
+    #[error("the length of {what} at byte {offset} is {length} bytes, at most {limit} are accepted")]
     StringTooLong {
         /// What the string is.
         what: &'static str,
@@ -56,7 +56,7 @@ pub enum GgufError {
         offset: u64,
         /// The length in the file.
         length: u64,
-        /// The most that is accepted here.
+        /// The most that is accepted.
         limit: u64,
     },
     /// The header is longer than any real file's.
@@ -82,7 +82,7 @@ pub enum GgufError {
         offset: u64,
     },
     /// The same key twice.
-    #[error("metadata key `{key}` at byte {offset} was there before")]
+    #[error("metadata key {key:?} at byte {offset} was there before")]
     DuplicateKey {
         /// The key.
         key: String,
@@ -90,7 +90,7 @@ pub enum GgufError {
         offset: u64,
     },
     /// A value type that is not in the format's list.
-    #[error("metadata key `{key}` has unknown value type {found} at byte {offset}")]
+    #[error("metadata key {key:?} has unknown value type {found} at byte {offset}")]
     UnknownValueType {
         /// The key.
         key: String,
@@ -100,7 +100,7 @@ pub enum GgufError {
         found: u32,
     },
     /// An array whose elements are arrays. No real file has one.
-    #[error("metadata key `{key}` is an array of arrays at byte {offset}, which is not supported")]
+    #[error("metadata key {key:?} is an array of arrays at byte {offset}, which is not supported")]
     NestedArray {
         /// The key.
         key: String,
@@ -108,7 +108,7 @@ pub enum GgufError {
         offset: u64,
     },
     /// A truth value that is neither 0 nor 1.
-    #[error("metadata key `{key}` has a truth value of {found} at byte {offset}, expected 0 or 1")]
+    #[error("metadata key {key:?} has a truth value of {found} at byte {offset}, expected 0 or 1")]
     InvalidBool {
         /// The key.
         key: String,
@@ -142,7 +142,7 @@ pub enum GgufError {
         offset: u64,
     },
     /// The same tensor name twice.
-    #[error("tensor `{tensor}` at byte {offset} was there before")]
+    #[error("tensor {tensor:?} at byte {offset} was there before")]
     DuplicateTensor {
         /// The name.
         tensor: String,
@@ -150,7 +150,7 @@ pub enum GgufError {
         offset: u64,
     },
     /// No extents, or more than ggml has.
-    #[error("tensor `{tensor}` has {found} dimensions at byte {offset}, expected 1 to {limit}")]
+    #[error("tensor {tensor:?} has {found} dimensions at byte {offset}, expected 1 to {limit}")]
     BadDimensionCount {
         /// The tensor.
         tensor: String,
@@ -162,7 +162,7 @@ pub enum GgufError {
         limit: u32,
     },
     /// An extent of 0.
-    #[error("tensor `{tensor}` has dimension {index} of size 0 at byte {offset}")]
+    #[error("tensor {tensor:?} has dimension {index} of size 0 at byte {offset}")]
     ZeroDimension {
         /// The tensor.
         tensor: String,
@@ -172,7 +172,7 @@ pub enum GgufError {
         index: u32,
     },
     /// A type id that is unknown, or of a format that ggml has removed.
-    #[error("tensor `{tensor}` has unknown type {found} at byte {offset}")]
+    #[error("tensor {tensor:?} has unknown type {found} at byte {offset}")]
     UnknownTensorType {
         /// The tensor.
         tensor: String,
@@ -182,7 +182,7 @@ pub enum GgufError {
         found: u32,
     },
     /// Rows that are not whole blocks.
-    #[error("tensor `{tensor}` at byte {offset} has rows of {cols} elements, {ty} needs a multiple of {block}")]
+    #[error("tensor {tensor:?} at byte {offset} has rows of {cols} elements, {ty} needs a multiple of {block}")]
     PartialBlock {
         /// The tensor.
         tensor: String,
@@ -196,7 +196,7 @@ pub enum GgufError {
         block: u64,
     },
     /// The extents multiply to more than 2^63 − 1 elements, or more than 2^63 − 1 bytes.
-    #[error("tensor `{tensor}` at byte {offset} has dimensions {dims:?}, too large to count")]
+    #[error("tensor {tensor:?} at byte {offset} has dimensions {dims:?}, too large to count")]
     SizeOverflow {
         /// The tensor.
         tensor: String,
@@ -206,7 +206,7 @@ pub enum GgufError {
         dims: Vec<u64>,
     },
     /// A data offset that is not a multiple of the alignment.
-    #[error("tensor `{tensor}` has data offset {found} at byte {offset}, expected a multiple of {alignment}")]
+    #[error("tensor {tensor:?} has data offset {found} at byte {offset}, expected a multiple of {alignment}")]
     MisalignedTensor {
         /// The tensor.
         tensor: String,
@@ -219,7 +219,7 @@ pub enum GgufError {
     },
     /// Data that ends past the end of the file.
     #[error(
-        "tensor `{tensor}` ({ty} {dims:?}) needs {needed} bytes from byte {start}, the file has {available} from there \
+        "tensor {tensor:?} ({ty} {dims:?}) needs {needed} bytes from byte {start}, the file has {available} from there \
          (entry at byte {offset})"
     )]
     TensorPastEnd {
@@ -240,7 +240,7 @@ pub enum GgufError {
     },
     /// Data that reaches into the next tensor's: the bytes in the file don't fit type and extents.
     #[error(
-        "tensor `{tensor}` ({ty} {dims:?}) needs {needed} bytes, but `{next}` begins after {available} \
+        "tensor {tensor:?} ({ty} {dims:?}) needs {needed} bytes, but {next:?} begins after {available} \
          (entry at byte {offset})"
     )]
     TensorOverlap {
@@ -261,8 +261,9 @@ pub enum GgufError {
     },
     /// More bytes than type, extents and padding explain, before the next tensor or the end of the file.
     #[error(
-        "tensor `{tensor}` ({ty} {dims:?}) needs {needed} bytes with padding, the file has {available} before {next} \
-         (entry at byte {offset})"
+        "tensor {tensor:?} ({ty} {dims:?}) needs {needed} bytes with padding, the file has {available} before {} \
+         (entry at byte {offset})",
+        next.as_ref().map_or_else(|| "its end".to_owned(), |next| format!("{next:?}"))
     )]
     TensorGap {
         /// The tensor before the gap.
@@ -277,12 +278,12 @@ pub enum GgufError {
         needed: u64,
         /// Bytes from its start to what comes next.
         available: u64,
-        /// What comes next: a tensor's name in backquotes, or the end of the file.
-        next: String,
+        /// The tensor whose data comes next; `None` at the end of the file.
+        next: Option<String>,
     },
     /// The first tensor's data does not begin where the data section does.
     #[error(
-        "the data of the first tensor, `{tensor}`, begins {found} bytes into the data section, expected 0 (entry at byte {offset})"
+        "the data of the first tensor, {tensor:?}, begins {found} bytes into the data section, expected 0 (entry at byte {offset})"
     )]
     LeadingGap {
         /// The tensor with the lowest data offset.
@@ -291,6 +292,14 @@ pub enum GgufError {
         offset: u64,
         /// Its data offset.
         found: u64,
+    },
+    /// A file without tensors goes on after its header and padding.
+    #[error("the file has no tensors, but {n_bytes} bytes from byte {offset} on")]
+    TrailingData {
+        /// Where the data begins.
+        offset: u64,
+        /// Bytes from there to the end of the file.
+        n_bytes: u64,
     },
     /// [`crate::HeaderReader::feed`] was called after it had given the header or an error.
     #[error("the header reader is finished and takes no more bytes")]
@@ -327,6 +336,7 @@ impl GgufError {
             GgufError::TensorOverlap { .. } => "tensor-overlap",
             GgufError::TensorGap { .. } => "tensor-gap",
             GgufError::LeadingGap { .. } => "leading-gap",
+            GgufError::TrailingData { .. } => "trailing-data",
             GgufError::Finished => "finished",
         }
     }
@@ -359,7 +369,8 @@ impl GgufError {
             | GgufError::TensorPastEnd { offset, .. }
             | GgufError::TensorOverlap { offset, .. }
             | GgufError::TensorGap { offset, .. }
-            | GgufError::LeadingGap { offset, .. } => Some(*offset),
+            | GgufError::LeadingGap { offset, .. }
+            | GgufError::TrailingData { offset, .. } => Some(*offset),
             GgufError::Finished => None,
         }
     }

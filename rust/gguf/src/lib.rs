@@ -4,19 +4,23 @@
 //! [`TensorInfo`] whose byte ranges have been checked. [`dequantize`] and [`quantize`] are the plain reference for
 //! the contents of tensors. The crate does no input or output, knows no devices and no models.
 
+#[macro_use]
+mod value;
+
+mod directory;
 mod error;
 mod ggml_type;
+mod growth;
 mod header;
 pub mod limits;
 mod metadata;
 pub mod quant;
 mod reader;
-mod value;
 
 pub use error::GgufError;
 pub use ggml_type::{GgmlType, UnknownTypeName};
 pub use header::{Header, TensorInfo};
 pub use metadata::{Metadata, MetadataError};
 pub use quant::{DequantizeError, dequantize, quantize};
-pub use reader::{HeaderReader, Status};
+pub use reader::{HeaderReader, Status, read_header};
 pub use value::{Array, StringArray, Value, ValueType};

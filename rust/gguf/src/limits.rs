@@ -19,7 +19,11 @@ pub const MAX_TENSOR_NAME_BYTES: u64 = 256;
 pub const MAX_DIMENSIONS: u32 = 4;
 /// Largest `general.alignment`. Real files use 32, rarely 64 or 4,096.
 pub const MAX_ALIGNMENT: u64 = 1 << 20;
-/// Bytes of a whole header. The largest real ones are about 25 MB.
-pub const MAX_HEADER_BYTES: u64 = 128 << 20;
+/// Bytes of a whole header. The largest real ones are about 20 MB, twice that with an embedded `tokenizer.json`.
+pub const MAX_HEADER_BYTES: u64 = 64 << 20;
 /// Alignment of a file that names none.
 pub const DEFAULT_ALIGNMENT: u64 = 32;
+/// What a metadata entry takes at least: length and one byte of the key, type, one byte of value.
+pub const MIN_METADATA_BYTES: u64 = 8 + 1 + 4 + 1;
+/// What a directory entry takes at least: length and one byte of the name, dimension count, one extent, type, offset.
+pub const MIN_TENSOR_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
