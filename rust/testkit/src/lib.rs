@@ -1,1 +1,16 @@
-//! Goldens, models and comparison measures for the tests of the workspace.
+//! What the tests of the workspace share: where models and goldens are, how results are compared with them, and
+//! files that readers must refuse.
+//!
+//! A dev-dependency only; nothing that ships uses it.
+
+pub mod compare;
+pub mod gguf_file;
+pub mod golden;
+pub mod paths;
+pub mod trace;
+
+pub use compare::{ArgmaxMismatch, GreedyReport, LogitsComparison, LogitsReport, compare_logits, nmse, nmse_of_rows};
+pub use gguf_file::GgufFile;
+pub use golden::{Chat, Golden};
+pub use paths::{find_golden, find_model, golden_dir, models_dir, read_f32_file, repo_dir};
+pub use trace::Trace;

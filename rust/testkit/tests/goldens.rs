@@ -1,0 +1,82 @@
+//! Every golden at hand can be read, and agrees with itself.
+
+use chord_testkit::{Golden, LogitsComparison, Trace, find_model, golden_dir};
+
+fn goldens() -> Vec<Golden> {
+    let mut goldens = Vec::new();
+    for dir in [golden_dir(), golden_dir().join("tiny")] {
+        let entries = std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        goldens.extend(
+            paths.iter().filter(|path| path.extension().is_some_and(|e| e == "json")).map(|path| Golden::load(path)),
+        );
+    }
+    assert!(!goldens.is_empty(), "no golden in {}", golden_dir().display());
+    goldens
+}
+
+#[test]
+fn stored_logits_give_the_stored_choices() {
+    for golden in goldens() {
+        let logits = golden.logits();
+        let mut comparison = LogitsComparison::new(&golden);
+        for (row, &position) in golden.positions.iter().enumerate() {
+            comparison.row(position, &logits[row * golden.n_vocab..][..golden.n_vocab]);
+        }
+        let report = comparison.report();
+        assert_eq!(report.rows, golden.positions.len());
+        report.assert_within(0.0, &golden.model);
+        for (position, top) in &golden.top {
+            assert_eq!(top[0].0, golden.argmax[*position], "{} at {position}", golden.model);
+        }
+    }
+}
+
+#[test]
+fn a_disturbed_row_is_found() {
+    for golden in goldens() {
+        let logits = golden.logits();
+        let last = golden.positions.len() - 1;
+        let mut row = logits[last * golden.n_vocab..].to_vec();
+        row.rotate_left(1);
+        let mut comparison = LogitsComparison::new(&golden);
+        comparison.row(golden.positions[last], &row);
+        assert!(!comparison.report().is_within(1e-3), "{}", golden.model);
+    }
+}
+
+#[test]
+fn traces_end_in_the_stored_logits() {
+    let mut seen = 0;
+    for golden in goldens() {
+        let path = golden.trace_path();
+        if !path.is_file() {
+            continue;
+        }
+        seen += 1;
+        let trace = Trace::load(&path);
+        assert_eq!(trace.model, golden.model);
+        assert_eq!(trace.tokens, golden.tokens[..trace.tokens.len()]);
+        let (name, dims) = trace.tensors().last().unwrap();
+        assert_eq!((name, dims), ("result_output", &[golden.n_vocab as u64, trace.keep_last as u64][..]));
+        // Positions that both hold: the trace may be of a shorter run than the golden.
+        let (values, logits) = (trace.values(name).unwrap(), golden.logits());
+        for (i, row) in values.chunks(golden.n_vocab).enumerate() {
+            let position = trace.tokens.len() - trace.keep_last + i;
+            if let Ok(stored) = golden.positions.binary_search(&position) {
+                let stored = &logits[stored * golden.n_vocab..][..golden.n_vocab];
+                let report = chord_testkit::compare_logits(stored, row, golden.n_vocab);
+                report.assert_within(1e-9, &format!("{} at {position}", golden.model));
+            }
+        }
+    }
+    assert!(seen > 0, "no trace in {}", golden_dir().display());
+}
+
+#[test]
+fn tiny_models_lie_beside_their_goldens() {
+    for golden in goldens().iter().filter(|golden| golden.sha256.is_none()) {
+        assert!(find_model(&golden.model).is_some(), "{}", golden.model);
+    }
+}
