@@ -1,1 +1,15 @@
-//! CPU executor.
+//! CPU executor: runs a [`Program`](chord_program::Program) on one thread, with weights as the file stores them.
+//!
+//! [`reference`](mod@reference) defines every op in plain scalar code with f64 sums; [`CpuExecutor`] is the same maths
+//! arranged so that compilers vectorise it.
+
+mod executor;
+mod frame;
+mod kv;
+mod machine;
+mod ops;
+pub mod reference;
+mod schedule;
+mod weights;
+
+pub use executor::CpuExecutor;

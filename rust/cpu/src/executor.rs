@@ -1,0 +1,263 @@
+//! The executor: takes work in order and does it when results are asked for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use chord_program::{
+    Batch, BufferId, Counters, DeviceInfo, ExecError, Executor, MemoryUse, OutputName, Program, SegmentKind,
+    TraceVisitor, Want, WeightId, WeightSink,
+};
+
+use crate::frame::Frame;
+use crate::machine::Machine;
+use crate::schedule::{Schedule, Step};
+
+/// Runs one program on the CPU. Work is done inside `poll_ids`, `poll_logits`, `truncate`, `run_segment` and `trace`;
+/// each poll runs at most one step (a prefill batch or a decoded token) and, if more has to run before it can answer,
+/// wakes its task and returns `Pending`, so that the caller can stop in between.
+pub struct CpuExecutor {
+    machine: Machine,
+    frame: Frame,
+    schedule: Schedule,
+    /// The id chosen last of each sequence.
+    chosen: Vec<u32>,
+    ready_ids: Vec<u32>,
+    ready_logits: VecDeque<Vec<f32>>,
+    is_ready: bool,
+    steps_run: u64,
+    tokens: u64,
+}
+
+impl CpuExecutor {
+    /// Takes the memory that `program` needs; weights come through [`WeightSink`].
+    ///
+    /// # Errors
+    /// If memory cannot be had, or a weight's type cannot be decoded.
+    pub fn new(program: Arc<Program>) -> Result<Self, ExecError> {
+        Ok(CpuExecutor {
+            frame: Frame::shared(&program)?,
+            schedule: Schedule::new(&program),
+            chosen: vec![0; program.n_seq_max as usize],
+            ready_ids: Vec::new(),
+            ready_logits: VecDeque::new(),
+            is_ready: false,
+            steps_run: 0,
+            tokens: 0,
+            machine: Machine::new(program)?,
+        })
+    }
+
+    fn check_ready(&self) -> Result<(), ExecError> {
+        if self.is_ready { Ok(()) } else { Err(ExecError::Device("the weights are not complete".to_owned())) }
+    }
+
+    fn output(&self, name: OutputName) -> Result<BufferId, ExecError> {
+        self.machine.program.output(name).ok_or(ExecError::NoOutput(name))
+    }
+
+    /// Runs the next step, if any. After an error nothing is left to run and every sequence is empty.
+    fn step(&mut self) -> Result<(), ExecError> {
+        let Some(step) = self.schedule.pop() else { return Ok(()) };
+        let done = match step {
+            Step::Batch(batch, want) => self.run_batch(&batch.borrow(), want),
+            Step::Decode { seq, pos } => {
+                self.tokens += 1;
+                let batch = Batch { ids: &[self.chosen[seq as usize]], pos: &[pos], seq: &[seq], out_rows: &[0] };
+                self.run_batch(&batch, Want::Ids)
+            }
+        };
+        if done.is_err() {
+            self.schedule.clear();
+            self.ready_ids.clear();
+            self.ready_logits.clear();
+        }
+        done
+    }
+
+    fn run_batch(&mut self, batch: &Batch<'_>, want: Want) -> Result<(), ExecError> {
+        let program = Arc::clone(&self.machine.program);
+        self.steps_run += 1;
+        self.frame.resize(&program, batch.shape());
+        for segment in &program.segments {
+            if segment.kind == SegmentKind::Epilogue && want == Want::Nothing {
+                continue;
+            }
+            self.machine.run(segment.ops.clone(), batch, &mut self.frame)?;
+        }
+        match want {
+            Want::Nothing => Ok(()),
+            Want::Ids => self.choose(batch),
+            Want::Logits => {
+                let logits = self.output(OutputName::Logits)?;
+                self.ready_logits.push_back(self.frame.get(logits).to_vec());
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the highest logit of each output row.
+    fn choose(&mut self, batch: &Batch<'_>) -> Result<(), ExecError> {
+        let logits = self.frame.get(self.output(OutputName::Logits)?);
+        let n_vocab = self.machine.program.n_vocab as usize;
+        for (&row, logits) in batch.out_rows.iter().zip(logits.chunks_exact(n_vocab)) {
+            let (pos, seq) = (batch.pos[row as usize], batch.seq[row as usize]);
+            let id = argmax(logits)
+                .ok_or_else(|| ExecError::Device(format!("the logits of position {pos} of sequence {seq} are NaN")))?;
+            self.chosen[seq as usize] = id;
+            self.ready_ids.push(id);
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), ExecError> {
+        while !self.schedule.is_empty() {
+            self.step()?;
+        }
+        Ok(())
+    }
+}
+
+/// Index of the highest value, the lowest among equals; `None` if the highest is not a number.
+fn argmax(logits: &[f32]) -> Option<u32> {
+    let mut best = (f32::NEG_INFINITY, 0);
+    let mut nan = false;
+    for (id, &logit) in logits.iter().enumerate() {
+        nan |= logit.is_nan();
+        if logit > best.0 {
+            best = (logit, id as u32);
+        }
+    }
+    (!nan).then_some(best.1)
+}
+
+impl WeightSink for CpuExecutor {
+    fn write(&mut self, id: WeightId, offset: u64, bytes: &[u8]) -> Result<(), ExecError> {
+        self.machine.weights.write(&self.machine.program, id, offset, bytes)
+    }
+
+    fn finish(&mut self) -> Result<(), ExecError> {
+        self.machine.weights.check_complete(&self.machine.program)?;
+        self.is_ready = true;
+        Ok(())
+    }
+}
+
+impl Executor for CpuExecutor {
+    fn program(&self) -> &Program {
+        &self.machine.program
+    }
+
+    fn device(&self) -> DeviceInfo {
+        let program = &self.machine.program;
+        let memory = MemoryUse {
+            weights: program.weight_bytes() + self.machine.table_bytes(),
+            kv: program.kv_bytes(),
+            scratch: self.frame.bytes(),
+        };
+        let mut features = Vec::new();
+        if cfg!(target_feature = "simd128") {
+            features.push("simd128".to_owned());
+        }
+        let name = format!("{}, one thread", std::env::consts::ARCH);
+        DeviceInfo { backend: "cpu", name, is_software: false, features, memory }
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            submits: self.steps_run,
+            dispatches: self.machine.ops_run,
+            tokens: self.tokens,
+            ..Counters::default()
+        }
+    }
+
+    fn enqueue_prefill(&mut self, batch: &Batch<'_>, want: Want) -> Result<(), ExecError> {
+        self.check_ready()?;
+        if want != Want::Nothing {
+            self.output(OutputName::Logits)?;
+        }
+        self.schedule.push_batch(&self.machine.program, batch, want)
+    }
+
+    fn enqueue_decode(&mut self, seq: u32, n: u32) -> Result<(), ExecError> {
+        self.check_ready()?;
+        self.output(OutputName::Logits)?;
+        self.schedule.push_decode(&self.machine.program, seq, n)
+    }
+
+    fn poll_ids(&mut self, cx: &mut Context<'_>, ids: &mut Vec<u32>) -> Poll<Result<(), ExecError>> {
+        if self.ready_ids.is_empty() {
+            self.step()?;
+        }
+        if self.ready_ids.is_empty() && (self.schedule.ids_outstanding() || !self.schedule.is_empty()) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        ids.append(&mut self.ready_ids);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_logits(&mut self, cx: &mut Context<'_>, logits: &mut Vec<f32>) -> Poll<Result<(), ExecError>> {
+        if self.ready_logits.is_empty() && !self.schedule.logits_outstanding() {
+            return Poll::Ready(Err(ExecError::BadBatch("no logits are outstanding".to_owned())));
+        }
+        if self.ready_logits.is_empty() {
+            self.step()?;
+        }
+        match self.ready_logits.pop_front() {
+            Some(ready) => {
+                *logits = ready;
+                Poll::Ready(Ok(()))
+            }
+            None => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn truncate(&mut self, seq: u32, n_past: u32) -> Result<(), ExecError> {
+        self.schedule.check_cut(&self.machine.program, seq, n_past)?;
+        self.schedule.drop_undone(seq, n_past);
+        self.drain()?;
+        self.ready_ids.clear();
+        self.schedule.truncate(&self.machine.program, seq, n_past)
+    }
+
+    fn run_segment(&mut self, segment: usize, batch: &Batch<'_>) -> Result<(), ExecError> {
+        self.check_ready()?;
+        self.drain()?;
+        let program = Arc::clone(&self.machine.program);
+        let Some(found) = program.segments.get(segment) else {
+            return Err(ExecError::BadBatch(format!("segment {segment} of {}", program.segments.len())));
+        };
+        match segment {
+            0 => self.schedule.advance(&program, batch, false)?,
+            _ => self.schedule.check_reached(&program, batch)?,
+        }
+        self.frame.resize(&program, batch.shape());
+        self.machine.run(found.ops.clone(), batch, &mut self.frame)?;
+        if let Some(logits) = program.output(OutputName::Logits)
+            && program.ops[found.ops.clone()].iter().any(|op| op.outputs.contains(&logits))
+        {
+            self.ready_logits.push_back(self.frame.get(logits).to_vec());
+        }
+        Ok(())
+    }
+
+    fn trace(&mut self, batch: &Batch<'_>, visit: &mut TraceVisitor<'_>) -> Result<(), ExecError> {
+        self.check_ready()?;
+        self.drain()?;
+        let program = Arc::clone(&self.machine.program);
+        self.schedule.advance(&program, batch, false)?;
+        let mut frame = Frame::separate(&program, batch.shape())?;
+        for (index, op) in program.ops.iter().enumerate() {
+            self.machine.run_op(index, batch, &mut frame)?;
+            for &id in op.outputs.iter().filter(|id| !program.buffer(**id).is_u32) {
+                visit(index, id, frame.get(id))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! What has been enqueued, and how far each sequence will have come when it has run.
+
+use std::collections::VecDeque;
+
+use chord_program::{Batch, ExecError, Program, Want};
+
+/// A copy of a [`Batch`], kept until it runs.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedBatch {
+    ids: Vec<u32>,
+    pos: Vec<u32>,
+    seq: Vec<u32>,
+    out_rows: Vec<u32>,
+}
+
+impl OwnedBatch {
+    pub(crate) fn borrow(&self) -> Batch<'_> {
+        Batch { ids: &self.ids, pos: &self.pos, seq: &self.seq, out_rows: &self.out_rows }
+    }
+}
+
+/// One unit of work.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// All segments for a batch.
+    Batch(OwnedBatch, Want),
+    /// One greedy token of a sequence, at a position.
+    Decode { seq: u32, pos: u32 },
+}
+
+impl Step {
+    fn gives_ids(&self) -> bool {
+        match self {
+            Step::Batch(batch, want) => *want == Want::Ids && !batch.out_rows.is_empty(),
+            Step::Decode { .. } => true,
+        }
+    }
+}
+
+/// A sequence as it will be once all steps have run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sequence {
+    n_past: u32,
+    /// The most positions held since it last started from 0: what rings have overwritten follows from it.
+    high: u32,
+    /// Whether an id will have been chosen for position `n_past`.
+    has_choice: bool,
+}
+
+/// Steps to come, in order, and the sequences they lead to.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    steps: VecDeque<Step>,
+    sequences: Vec<Sequence>,
+}
+
+impl Schedule {
+    pub(crate) fn new(program: &Program) -> Self {
+        Schedule { steps: VecDeque::new(), sequences: vec![Sequence::default(); program.n_seq_max as usize] }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Forgets all steps, after an error.
+    pub(crate) fn clear(&mut self) {
+        self.steps.clear();
+        self.sequences.iter_mut().for_each(|s| *s = Sequence::default());
+    }
+
+    pub(crate) fn ids_outstanding(&self) -> bool {
+        self.steps.iter().any(Step::gives_ids)
+    }
+
+    pub(crate) fn logits_outstanding(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Batch(_, Want::Logits)))
+    }
+
+    /// Checks a batch and moves its sequences on (or back first, where it starts before their end).
+    pub(crate) fn advance(&mut self, program: &Program, batch: &Batch<'_>, chooses: bool) -> Result<(), ExecError> {
+        batch.check(program)?;
+        let mut sequences = self.sequences.clone();
+        let mut begun = vec![false; sequences.len()];
+        for (&pos, &seq) in batch.pos.iter().zip(batch.seq) {
+            let sequence = &mut sequences[seq as usize];
+            if !begun[seq as usize] && pos < sequence.n_past {
+                cut(program, sequence, seq, pos)?;
+            }
+            begun[seq as usize] = true;
+            if pos != sequence.n_past {
+                let what = format!("position {pos} of sequence {seq}, expected {}", sequence.n_past);
+                return Err(ExecError::BadBatch(what));
+            }
+            *sequence = Sequence { n_past: pos + 1, high: sequence.high.max(pos + 1), has_choice: false };
+        }
+        if chooses {
+            batch.out_rows.iter().for_each(|&row| sequences[batch.seq[row as usize] as usize].has_choice = true);
+        }
+        self.sequences = sequences;
+        Ok(())
+    }
+
+    pub(crate) fn push_batch(&mut self, program: &Program, batch: &Batch<'_>, want: Want) -> Result<(), ExecError> {
+        self.advance(program, batch, want == Want::Ids)?;
+        let owned = OwnedBatch {
+            ids: batch.ids.to_vec(),
+            pos: batch.pos.to_vec(),
+            seq: batch.seq.to_vec(),
+            out_rows: batch.out_rows.to_vec(),
+        };
+        self.steps.push_back(Step::Batch(owned, want));
+        Ok(())
+    }
+
+    pub(crate) fn push_decode(&mut self, program: &Program, seq: u32, n: u32) -> Result<(), ExecError> {
+        let sequence = self.sequence(seq)?;
+        if !sequence.has_choice {
+            return Err(ExecError::BadBatch(format!("no id has been chosen for sequence {seq}")));
+        }
+        let start = sequence.n_past;
+        if n > program.n_ctx - start {
+            return Err(ExecError::BadBatch(format!(
+                "{n} tokens from {start} on, the context holds {}",
+                program.n_ctx
+            )));
+        }
+        let sequence = &mut self.sequences[seq as usize];
+        sequence.n_past += n;
+        sequence.high = sequence.high.max(sequence.n_past);
+        self.steps.extend((start..start + n).map(|pos| Step::Decode { seq, pos }));
+        Ok(())
+    }
+
+    /// Drops the steps at the end whose whole effect a cut of `seq` to `n_past` would undo.
+    pub(crate) fn drop_undone(&mut self, seq: u32, n_past: u32) {
+        while let Some(Step::Decode { seq: of, pos }) = self.steps.back() {
+            if *of != seq || *pos < n_past {
+                break;
+            }
+            self.steps.pop_back();
+        }
+    }
+
+    /// Cuts a sequence; all its steps have run.
+    pub(crate) fn truncate(&mut self, program: &Program, seq: u32, n_past: u32) -> Result<(), ExecError> {
+        self.check_cut(program, seq, n_past)?;
+        cut(program, &mut self.sequences[seq as usize], seq, n_past)
+    }
+
+    /// Whether the sequence can be cut to `n_past`.
+    pub(crate) fn check_cut(&self, program: &Program, seq: u32, n_past: u32) -> Result<(), ExecError> {
+        let mut sequence = self.sequence(seq)?;
+        if n_past > sequence.n_past {
+            let what = format!("cut of sequence {seq} to {n_past} positions, it has {}", sequence.n_past);
+            return Err(ExecError::BadBatch(what));
+        }
+        cut(program, &mut sequence, seq, n_past)
+    }
+
+    /// Checks that the positions of a batch have been reached: its first segment has run.
+    pub(crate) fn check_reached(&self, program: &Program, batch: &Batch<'_>) -> Result<(), ExecError> {
+        batch.check(program)?;
+        for (&pos, &seq) in batch.pos.iter().zip(batch.seq) {
+            if pos >= self.sequences[seq as usize].n_past {
+                let what = format!("position {pos} of sequence {seq} before the first segment has run");
+                return Err(ExecError::BadBatch(what));
+            }
+        }
+        Ok(())
+    }
+
+    fn sequence(&self, seq: u32) -> Result<Sequence, ExecError> {
+        let n = self.sequences.len();
+        let found = self.sequences.get(seq as usize).copied();
+        found.ok_or_else(|| ExecError::BadBatch(format!("sequence {seq} of {n}")))
+    }
+}
+
+fn cut(program: &Program, sequence: &mut Sequence, seq: u32, n_past: u32) -> Result<(), ExecError> {
+    if n_past == sequence.n_past {
+        return Ok(());
+    }
+    if n_past == 0 {
+        *sequence = Sequence::default();
+        return Ok(());
+    }
+    let floor = program.truncate_floor(sequence.high);
+    if n_past < floor {
+        return Err(ExecError::CannotTruncate { seq, wanted: n_past, floor });
+    }
+    *sequence = Sequence { n_past, has_choice: false, ..*sequence };
+    Ok(())
+}
