@@ -8,6 +8,12 @@ import { run } from "./shell.mjs";
 
 const stamp = fromRoot("node_modules", ".lock-hash");
 
+/** Runs npm: the one that started this script (it tells its own path), else the one on PATH. */
+export function npm(args, options) {
+  const path = process.env.npm_execpath;
+  return path?.endsWith(".js") ? run(process.execPath, [path, ...args], options) : run("npm", args, options);
+}
+
 /** Node's version in the terms of package.json's `engines`: 20.19 or later of 20, or 22.12 or later. */
 export function checkNode() {
   const [major, minor] = process.versions.node.split(".").map(Number);
@@ -22,10 +28,7 @@ export async function installNodeModules() {
   checkNode();
   const lock = createHash("sha256").update(readFileSync(fromRoot("package-lock.json"))).digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return "installed already";
-  // npm tells its own path to the scripts it starts; without it, npm is looked up on PATH.
-  const npm = process.env.npm_execpath;
-  const [command, args] = npm?.endsWith(".js") ? [process.execPath, [npm, "ci"]] : ["npm", ["ci"]];
-  await run(command, [...args, "--no-audit", "--no-fund"], {
+  await npm(["ci", "--no-audit", "--no-fund"], {
     log: "npm-ci",
     next: "check that the npm registry can be reached, then run this again",
   });

@@ -1,0 +1,99 @@
+/** The page: choose a model, load it, chat with it. */
+
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/start.css";
+import "./styles/chat.css";
+import "./styles/panel.css";
+
+import { Chord } from "@querent-ai/wasm-chord";
+import { initAboutView, showModel } from "./about-view.js";
+import { ChatView } from "./chat-view.js";
+import { announce, byId } from "./dom.js";
+import { initLoadView, showLoadProgress, startLoadView } from "./load-view.js";
+import { initPicker, refreshPicker, showPickerProblem, type ChosenModel } from "./picker.js";
+import { isCancelled } from "./problem.js";
+import { Session } from "./session.js";
+import { initSettings, settings } from "./settings.js";
+import { initTheme } from "./theme.js";
+
+type Phase = "choose" | "loading" | "chat";
+
+const chatView = new ChatView();
+let session: Session | null = null;
+let loadAbort: AbortController | null = null;
+
+initTheme();
+initSettings();
+initAboutView(
+  () => session,
+  () => void changeModel(),
+);
+initLoadView(() => loadAbort?.abort());
+void initPicker((model) => void load(model));
+void showCapability();
+void loadFonts();
+
+function setPhase(phase: Phase): void {
+  document.body.dataset.phase = phase;
+  byId("start", HTMLElement).hidden = phase === "chat";
+  byId("picker", HTMLFormElement).hidden = phase !== "choose";
+  byId("loading", HTMLElement).hidden = phase !== "loading";
+  byId("chat", HTMLElement).hidden = phase !== "chat";
+}
+
+async function load(model: ChosenModel): Promise<void> {
+  if (loadAbort || session) return;
+  const { backend, contextLength } = settings();
+  loadAbort = new AbortController();
+  startLoadView(model.title);
+  setPhase("loading");
+  byId("load-cancel", HTMLButtonElement).focus();
+  try {
+    const chord = await Chord.load(model.source, {
+      backend,
+      ...(contextLength === null ? {} : { contextLength }),
+      signal: loadAbort.signal,
+      onProgress: showLoadProgress,
+    });
+    const info = await chord.info();
+    session = new Session(chord, model.title);
+    showModel(model.title, info);
+    setPhase("chat");
+    chatView.open(session, info.contextLength);
+    announce(`${model.title} is ready`);
+  } catch (error) {
+    setPhase("choose");
+    void refreshPicker();
+    if (isCancelled(error)) announce("Cancelled");
+    else showPickerProblem(error);
+    byId("load", HTMLButtonElement).focus();
+  } finally {
+    loadAbort = null;
+  }
+}
+
+async function changeModel(): Promise<void> {
+  const old = session;
+  old?.stop();
+  session = null;
+  setPhase("choose");
+  void refreshPicker();
+  await old?.chord.unload();
+}
+
+/** Says before the load what the model will run on. */
+async function showCapability(): Promise<void> {
+  const { webgpu } = await Chord.capabilities();
+  const hint = byId("capability", HTMLParagraphElement);
+  if (webgpu.available && !webgpu.isSoftware)
+    hint.textContent = `Runs on ${webgpu.adapter ?? "your GPU"}, with WebGPU.`;
+  else if (webgpu.available) hint.textContent = "The only GPU here is a software one: models run on the CPU.";
+  else hint.textContent = `Models run on the CPU here, which is slower: ${webgpu.why ?? "there is no WebGPU"}.`;
+}
+
+/** Fetches every face now: once a model is loaded the page makes no request at all. */
+async function loadFonts(): Promise<void> {
+  const faces = [...document.fonts];
+  await Promise.allSettled(faces.map((face) => face.load()));
+}

@@ -1,0 +1,199 @@
+/** Choosing a model: from the host's list, a Hugging Face repository, an address, or a file. */
+
+import { Chord, type ModelSource } from "@querent-ai/wasm-chord";
+import { byId, create } from "./dom.js";
+import { formatBytes } from "./format.js";
+import { clearProblem, showProblem } from "./problem.js";
+
+export interface ChosenModel {
+  title: string;
+  source: ModelSource;
+}
+
+/** An entry of models.json, which whoever serves the page may replace. A text is an address relative to the page. */
+interface ListedModel {
+  title: string;
+  detail?: string;
+  bytes?: number;
+  source: string | { repo: string; file: string; revision?: string };
+}
+
+type Kind = "listed" | "repo" | "url" | "file";
+
+/** What the host lists, and what the page offers: that, and the other models that this browser keeps. */
+let listed: ListedModel[] = [];
+let offered: ListedModel[] = [];
+let file: File | null = null;
+
+export async function initPicker(onChosen: (model: ChosenModel) => void): Promise<void> {
+  const form = byId("picker", HTMLFormElement);
+  const problem = byId("picker-problem", HTMLParagraphElement);
+  const take = () => {
+    clearProblem(problem);
+    try {
+      onChosen(choice(form));
+    } catch (error) {
+      showProblem(problem, error);
+    }
+  };
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    take();
+  });
+  form.addEventListener("change", () => showPane(form));
+  const input = byId("file", HTMLInputElement);
+  input.addEventListener("change", () => setFile(input.files?.[0] ?? null));
+  acceptDrops((dropped) => {
+    selectKind(form, "file");
+    setFile(dropped);
+    if (document.body.dataset.phase === "choose") take();
+  });
+
+  listed = await fetchList();
+  await refreshPicker();
+  if (offered.length === 0) selectKind(form, "repo");
+  showPane(form);
+}
+
+/** Shows why a load failed, where the next choice is made. */
+export function showPickerProblem(error: unknown): void {
+  showProblem(byId("picker-problem", HTMLParagraphElement), error);
+}
+
+async function fetchList(): Promise<ListedModel[]> {
+  try {
+    const response = await fetch("./models.json");
+    const { models } = (await response.json()) as { models: ListedModel[] };
+    return Array.isArray(models) ? models : [];
+  } catch {
+    return []; // A host without a list still takes addresses and files.
+  }
+}
+
+/** The host's models, those that this browser keeps marked, and then what else it keeps. */
+export async function refreshPicker(): Promise<void> {
+  const stored = await Chord.cache.list().catch(() => []);
+  const complete = stored.filter((model) => model.complete);
+  const others = complete
+    .filter(({ url }) => !listed.some((model) => isAt(model, url)))
+    .map(({ url, size }) => ({ title: titleOf(decodeURIComponent(new URL(url).pathname)), bytes: size, source: url }));
+  offered = [...listed, ...others];
+  const rows = offered.map((model, index) =>
+    listRow(
+      model,
+      index,
+      complete.some(({ url }) => isAt(model, url)),
+    ),
+  );
+  byId("listed", HTMLDivElement).replaceChildren(...rows);
+}
+
+function listRow(model: ListedModel, index: number, stored: boolean): HTMLLabelElement {
+  const input = create("input");
+  Object.assign(input, { type: "radio", name: "listed", value: String(index), checked: index === 0 });
+  const detail = create("span", "hint", model.detail ?? "");
+  if (stored) detail.append(model.detail ? ", " : "", create("span", "stored", "kept in this browser"));
+  const text = create("span", "choice-text", create("span", "choice-title", model.title), detail);
+  const size = create("span", "choice-size number", model.bytes === undefined ? "" : formatBytes(model.bytes));
+  const row = create("label", "choice", input, text, size);
+  if (stored) row.append(removeButton(model));
+  return row;
+}
+
+function removeButton(model: ListedModel): HTMLButtonElement {
+  const button = create("button", "quiet", "Remove");
+  button.type = "button";
+  button.setAttribute("aria-label", `Remove ${model.title} from this browser`);
+  button.addEventListener("click", (event) => {
+    event.preventDefault();
+    void Chord.cache.delete(sourceOf(model)).then(refreshPicker, showPickerProblem);
+  });
+  return button;
+}
+
+/** True when `url` is the address of this model. */
+function isAt({ source }: ListedModel, url: string): boolean {
+  if (typeof source === "string") return new URL(source, document.baseURI).href === url;
+  return url.includes(`/${source.repo}/resolve/${source.revision ?? "main"}/`) && url.endsWith(`/${source.file}`);
+}
+
+function sourceOf({ source }: ListedModel): Exclude<ModelSource, Blob> {
+  return typeof source === "string" ? new URL(source, document.baseURI) : source;
+}
+
+function kindOf(form: HTMLFormElement): Kind {
+  return new FormData(form).get("kind") as Kind;
+}
+
+function selectKind(form: HTMLFormElement, kind: Kind): void {
+  const radio = form.querySelector<HTMLInputElement>(`input[name="kind"][value="${kind}"]`);
+  if (radio) radio.checked = true;
+  showPane(form);
+}
+
+function showPane(form: HTMLFormElement): void {
+  const kind = kindOf(form);
+  for (const pane of form.querySelectorAll<HTMLElement>(".pane")) pane.hidden = pane.dataset.kind !== kind;
+}
+
+function setFile(chosen: File | null): void {
+  file = chosen;
+  if (chosen) byId("file-name", HTMLSpanElement).textContent = `${chosen.name}, ${formatBytes(chosen.size)}`;
+}
+
+function choice(form: HTMLFormElement): ChosenModel {
+  switch (kindOf(form)) {
+    case "listed": {
+      const model = offered[Number(new FormData(form).get("listed") ?? 0)];
+      if (!model) throw new Error("No model is listed here. Choose a repository, an address or a file.");
+      return { title: model.title, source: sourceOf(model) };
+    }
+    case "repo": {
+      const repo = byId("repo", HTMLInputElement).value.trim();
+      const name = byId("repo-file", HTMLInputElement).value.trim();
+      if (!/^[^/\s]+\/[^/\s]+$/.test(repo)) throw new Error("Give the repository as owner/name.");
+      if (!/\.gguf$/i.test(name)) throw new Error("Give the name of a .gguf file in the repository.");
+      return { title: titleOf(name), source: { repo, file: name } };
+    }
+    case "url": {
+      const text = byId("url", HTMLInputElement).value.trim();
+      if (!URL.canParse(text)) throw new Error("Give the whole address of a .gguf file, starting with https://.");
+      const url = new URL(text);
+      return { title: titleOf(decodeURIComponent(url.pathname)), source: url };
+    }
+    case "file":
+      if (!file) throw new Error("Choose a .gguf file first.");
+      return { title: titleOf(file.name), source: file };
+  }
+}
+
+function titleOf(path: string): string {
+  return path.replace(/^.*\//, "").replace(/\.gguf$/i, "") || path;
+}
+
+function acceptDrops(onFile: (file: File) => void): void {
+  const veil = byId("drop", HTMLDivElement);
+  let depth = 0;
+  const holdsFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
+  addEventListener("dragenter", (event) => {
+    if (!holdsFiles(event)) return;
+    depth += 1;
+    veil.hidden = false;
+  });
+  addEventListener("dragleave", () => {
+    depth = Math.max(0, depth - 1);
+    if (depth === 0) veil.hidden = true;
+  });
+  addEventListener("dragover", (event) => {
+    if (holdsFiles(event)) event.preventDefault();
+  });
+  addEventListener("drop", (event) => {
+    depth = 0;
+    veil.hidden = true;
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    const dropped = event.dataTransfer?.files[0];
+    if (dropped) onFile(dropped);
+  });
+}

@@ -1,0 +1,133 @@
+// A small static server: cross-origin isolation headers, byte ranges, validators. It serves the demo and the browser
+// tests; a deployed page needs none of it, any static host will do.
+
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join, normalize, sep } from "node:path";
+
+const types = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".mjs": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json; charset=utf-8",
+  ".wasm": "application/wasm",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".txt": "text/plain; charset=utf-8",
+  ".webmanifest": "application/manifest+json",
+};
+
+// SharedArrayBuffer (CPU threads) needs the first two; the third lets an isolated page elsewhere use these files.
+const isolation = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Cross-Origin-Resource-Policy": "cross-origin",
+};
+
+/**
+ * @typedef {object} Route
+ * @property {string} prefix path that the route answers; ends in "/" for a folder
+ * @property {string} [folder] folder on disk
+ * @property {string} [file] one file on disk
+ * @property {() => unknown} [json] makes the answer
+ *
+ * @param {Route[]} routes the first whose prefix matches answers
+ * @param {object} [options]
+ * @param {boolean} [options.isolated] send the cross-origin isolation headers (default true)
+ * @param {(path: string, bytes: number) => void} [options.onSent] sees the body bytes handed to each response
+ */
+export function staticServer(routes, options = {}) {
+  const headers = options.isolated === false ? {} : isolation;
+  return createServer((request, response) => {
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    response.setHeader("X-Content-Type-Options", "nosniff");
+    if (request.method !== "GET" && request.method !== "HEAD") return refuse(response, 405, "only GET and HEAD");
+
+    const path = decodePath(request.url ?? "/");
+    if (path === null) return refuse(response, 400, "bad path");
+    const route = routes.find(({ prefix }) => (prefix.endsWith("/") ? path.startsWith(prefix) : path === prefix));
+    if (!route) return refuse(response, 404, "nothing here");
+    if (route.json) return sendJson(request, response, route.json());
+
+    const file = route.file ?? fileIn(route.folder, path.slice(route.prefix.length));
+    if (!file) return refuse(response, 404, "nothing here");
+    sendFile(request, response, file, (bytes) => options.onSent?.(path, bytes));
+  });
+}
+
+function decodePath(url) {
+  try {
+    const path = decodeURIComponent(new URL(url, "http://localhost").pathname);
+    return path.includes("\0") ? null : path;
+  } catch {
+    return null;
+  }
+}
+
+/** The file for a path below `folder`, or null; a path that climbs out of the folder has none. */
+function fileIn(folder, path) {
+  const base = normalize(folder + sep);
+  const file = normalize(join(base, path));
+  if (!file.startsWith(base)) return null;
+  for (const candidate of [file, join(file, "index.html")]) {
+    if (existsSync(candidate) && statSync(candidate).isFile()) return candidate;
+  }
+  return null;
+}
+
+function refuse(response, status, message) {
+  response.writeHead(status, { "Content-Type": types[".txt"] });
+  response.end(`${message}\n`);
+}
+
+function sendJson(request, response, value) {
+  response.writeHead(200, { "Content-Type": types[".json"], "Cache-Control": "no-store" });
+  response.end(request.method === "HEAD" ? undefined : JSON.stringify(value));
+}
+
+function sendFile(request, response, file, onSent) {
+  const { size, mtimeMs } = statSync(file);
+  const etag = `"${size.toString(16)}-${Math.round(mtimeMs).toString(16)}"`;
+  response.setHeader("Content-Type", types[extname(file)] ?? "application/octet-stream");
+  response.setHeader("Accept-Ranges", "bytes");
+  response.setHeader("ETag", etag);
+  // The demo's bundler puts a content hash into the names under assets/.
+  const hashed = /[\\/]assets[\\/].+-[\w-]{8}\.\w+$/.test(file);
+  response.setHeader("Cache-Control", hashed ? "public, max-age=31536000, immutable" : "no-cache");
+  if (request.headers["if-none-match"] === etag) return response.writeHead(304).end();
+
+  const range = parseRange(request.headers.range, size);
+  if (range === "unsatisfiable") {
+    response.writeHead(416, { "Content-Range": `bytes */${size}` });
+    return response.end();
+  }
+  const { start, end } = range ?? { start: 0, end: size - 1 };
+  response.setHeader("Content-Length", end - start + 1);
+  if (range) response.setHeader("Content-Range", `bytes ${start}-${end}/${size}`);
+  response.writeHead(range ? 206 : 200);
+  if (request.method === "HEAD" || size === 0) return response.end();
+
+  const stream = createReadStream(file, { start, end, highWaterMark: 1 << 18 });
+  stream.on("data", (chunk) => onSent(chunk.length));
+  stream.on("error", () => response.destroy());
+  response.on("close", () => stream.destroy());
+  stream.pipe(response);
+}
+
+/** One byte range; several at once are answered with the whole file, which the standard allows. */
+function parseRange(header, size) {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "");
+  if (!match || (match[1] === "" && match[2] === "")) return null;
+  const start = match[1] === "" ? Math.max(0, size - Number(match[2])) : Number(match[1]);
+  const end = match[1] === "" || match[2] === "" ? size - 1 : Math.min(Number(match[2]), size - 1);
+  return start > end || start >= size ? "unsatisfiable" : { start, end };
+}
+
+/** Starts listening; resolves when the port is open, rejects with the system's error otherwise. */
+export function listen(server, port, host) {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => resolve(server));
+  });
+}

@@ -1,0 +1,91 @@
+// npm test [-- rust|web|browser …] [--full]: everything that proves the project, or the groups named.
+// Ends with a line `N passed, N failed`; a missing adapter or browser is a failure.
+
+import { rmSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { main, StepError } from "./steps/console.mjs";
+import { fetchModel } from "./steps/model.mjs";
+import { gemma3, smollm2 } from "./steps/models.mjs";
+import { installNodeModules } from "./steps/node-modules.mjs";
+import { modelsFolder } from "./steps/paths.mjs";
+import { buildWasm } from "./steps/wasm.mjs";
+import { buildDemo, buildPackage } from "./steps/web.mjs";
+import { prepareAdapters } from "./tests/adapters.mjs";
+import { playwright } from "./tests/browser.mjs";
+import { cargoTest, checkFormat, clippy, onAdapter } from "./tests/rust.mjs";
+import { shaderFolder, validateWithTint } from "./tests/shaders.mjs";
+import { Tally } from "./tests/tally.mjs";
+import { checkPrettier, typeCheck, vitest } from "./tests/typescript.mjs";
+
+const groups = ["rust", "web", "browser"];
+
+function readOptions() {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { full: { type: "boolean" } } });
+  const unknown = positionals.find((name) => !groups.includes(name));
+  if (unknown) throw new StepError(`"${unknown}" is no group of tests`, `choose from: ${groups.join(", ")}`);
+  return { full: values.full === true, chosen: new Set(positionals.length ? positionals : groups) };
+}
+
+await main(async () => {
+  const { full, chosen } = readOptions();
+  const tally = new Tally();
+  // Read by the Rust tests and by Playwright's configuration.
+  if (full) process.env.CHORD_FULL = "1";
+  process.env.CHORD_MODELS = modelsFolder;
+
+  let adapters;
+  const ready =
+    (await tally.check("npm packages", installNodeModules)) &&
+    (await tally.check("browser and GPU adapters", async () => {
+      adapters = await prepareAdapters();
+      return adapters.chromium;
+    })) &&
+    (await tally.check("model SmolLM2", () => fetchModel(smollm2))) &&
+    (await tally.check("model Gemma 3", () => fetchModel(gemma3)));
+
+  if (ready && chosen.has("rust")) await rust(tally, adapters);
+  if (ready && chosen.has("web")) await web(tally);
+  if (ready && chosen.has("browser")) await browser(tally, adapters);
+
+  tally.summary();
+  if (tally.failed > 0) process.exitCode = 1;
+});
+
+async function rust(tally, adapters) {
+  await tally.check("cargo fmt", checkFormat);
+  await tally.check("cargo clippy", clippy);
+  rmSync(shaderFolder, { recursive: true, force: true });
+  await tally.check("cargo test, GPU tests on lavapipe", () =>
+    cargoTest(
+      ["--workspace"],
+      { ...onAdapter("lavapipe", adapters.lavapipe), CHORD_SHADER_DUMP: shaderFolder },
+      "cargo-test-lavapipe",
+    ),
+  );
+  await tally.check("GPU tests on SwiftShader", () =>
+    cargoTest(
+      ["-p", "chord-gpu", "-p", "chord-engine"],
+      onAdapter("swiftshader", adapters.swiftshader),
+      "cargo-test-swiftshader",
+    ),
+  );
+  await tally.check("shader variants, Tint", validateWithTint);
+}
+
+async function web(tally) {
+  // The types of the demo and of the browser tests are those of the built package.
+  const built = (await tally.check("engine", buildWasm)) && (await tally.check("package", buildPackage));
+  if (built) await tally.check("tsc", typeCheck);
+  else tally.blocked("tsc", "package");
+  await tally.check("prettier", checkPrettier);
+  await tally.check("vitest", vitest);
+}
+
+async function browser(tally, adapters) {
+  const built =
+    (await tally.check("engine", buildWasm)) &&
+    (await tally.check("package", buildPackage)) &&
+    (await tally.check("demo page", buildDemo));
+  if (built) await tally.check("Playwright", () => playwright(adapters.chromium));
+  else tally.blocked("Playwright", "demo page");
+}

@@ -1,0 +1,37 @@
+// Playwright's part of the test run: the built package and the demo in Chromium.
+
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { fromRoot, scratch } from "../steps/paths.mjs";
+import { capture } from "../steps/shell.mjs";
+import { shaderFolder } from "./shaders.mjs";
+import { readReport } from "./typescript.mjs";
+
+export async function playwright(chromium, args = []) {
+  const report = join(scratch, "playwright.json");
+  rmSync(report, { force: true });
+  const cli = fromRoot("node_modules", "@playwright", "test", "cli.js");
+  const { code, logFile } = await capture(process.execPath, [cli, "test", ...args], {
+    cwd: fromRoot("playwright"),
+    env: { CHORD_CHROMIUM: chromium, CHORD_SHADER_DUMP: shaderFolder, PLAYWRIGHT_JSON_OUTPUT_NAME: report },
+    log: "playwright",
+  });
+  const result = readReport(report);
+  const { expected = 0, flaky = 0, unexpected = 0, skipped = 0 } = result?.stats ?? {};
+  const failed = unexpected + flaky;
+  return {
+    passed: expected,
+    failed: code !== 0 && failed === 0 ? 1 : failed,
+    ignored: skipped,
+    failures: result ? [...failedTests(result.suites)] : [],
+    next: `read ${logFile}, or run: npx playwright test -c playwright`,
+  };
+}
+
+function* failedTests(suites, path = []) {
+  for (const suite of suites ?? []) {
+    const here = [...path, suite.title];
+    for (const spec of suite.specs ?? []) if (!spec.ok) yield [...here, spec.title].join(" › ");
+    yield* failedTests(suite.suites, here);
+  }
+}

@@ -1,0 +1,51 @@
+// cargo's part of the test run.
+
+import { hostCargo } from "../steps/rust.mjs";
+import { capture, run } from "../steps/shell.mjs";
+
+const component = (name) => `fix what is shown above (rustup component add ${name}, if cargo does not know it)`;
+
+export async function checkFormat() {
+  const { cargo, env } = await hostCargo();
+  await run(cargo, ["fmt", "--all", "--check"], { env, log: "cargo-fmt", next: component("rustfmt") });
+}
+
+export async function clippy() {
+  const { cargo, env } = await hostCargo();
+  await run(cargo, ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], {
+    env,
+    log: "cargo-clippy",
+    next: component("clippy"),
+  });
+}
+
+/** Environment that makes the Vulkan loader see one driver only; `name` appears in the tests' messages. */
+export function onAdapter(name, icd) {
+  return { VK_ICD_FILENAMES: icd, VK_DRIVER_FILES: icd, CHORD_TEST_ADAPTER: name };
+}
+
+/** Runs `cargo test` to its end and counts what it reports. */
+export async function cargoTest(args, env, log) {
+  const host = await hostCargo();
+  const counts = { passed: 0, failed: 0, ignored: 0, failures: [] };
+  const { code, output, logFile } = await capture(host.cargo, ["test", "--no-fail-fast", ...args], {
+    env: { ...host.env, ...env },
+    log,
+    onLine(text) {
+      const result = /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/.exec(text);
+      if (result) {
+        counts.passed += Number(result[1]);
+        counts.failed += Number(result[2]);
+        counts.ignored += Number(result[3]);
+      }
+      const failure = /^test (.+) \.\.\. FAILED$/.exec(text);
+      if (failure) counts.failures.push(failure[1]);
+    },
+  });
+  counts.next = `read ${logFile}`;
+  if (code !== 0 && counts.failed === 0) {
+    counts.failed = 1;
+    counts.failures.push(...output.split("\n").filter((text) => /^error/.test(text)).slice(0, 5));
+  }
+  return counts;
+}

@@ -1,0 +1,56 @@
+// Counts what the test runners report, and keeps going after a failure so that one run shows all of them.
+
+import { line, step } from "../steps/console.mjs";
+
+export class Tally {
+  passed = 0;
+  failed = 0;
+  #failures = [];
+
+  /**
+   * One step of the test run. `action` returns a note, or the counts of a test runner:
+   * `{ passed, failed, ignored?, failures?: string[], note? }`. A step that only passes or fails counts as one test.
+   */
+  async check(name, action) {
+    try {
+      await step(name, async () => {
+        const result = await action();
+        if (typeof result !== "object" || result === null) {
+          this.passed += 1;
+          return result;
+        }
+        this.passed += result.passed;
+        if (result.failed > 0) throw new TestFailure(result);
+        const left = result.ignored ? `, ${result.ignored} left to the full tier` : "";
+        return `${result.passed} passed${left}${result.note ? `; ${result.note}` : ""}`;
+      });
+      return true;
+    } catch (error) {
+      this.failed += error instanceof TestFailure ? error.counts.failed : 1;
+      this.#failures.push(name);
+      return false;
+    }
+  }
+
+  /** Marks a step that could not be tried because an earlier one failed. */
+  blocked(name, by) {
+    line(`FAIL            ${name}: not run, it needs "${by}"`);
+    this.failed += 1;
+    this.#failures.push(name);
+  }
+
+  summary() {
+    if (this.#failures.length) line(`\nFailed: ${this.#failures.join("; ")}`);
+    line(`\n${this.passed} passed, ${this.failed} failed`);
+  }
+}
+
+class TestFailure extends Error {
+  constructor(counts) {
+    const names = (counts.failures ?? []).map((name) => `\n         ${name}`).join("");
+    super(`${counts.passed} passed, ${counts.failed} failed${names}`);
+    this.counts = counts;
+    this.next = counts.next;
+    this.stack = "";
+  }
+}
