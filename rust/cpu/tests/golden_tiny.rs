@@ -3,58 +3,34 @@
 mod support;
 
 use chord_program::KvType;
-use support::{File, Nmse, all_logits, argmax, compare_trace, f64s, golden, json, options, u32s};
-
-/// Logits and argmax of one model at one KV type.
-fn check_logits(name: &str, kv_type: KvType, limit: f64) {
-    let Some(golden) = golden() else { return };
-    let tiny = golden.join("tiny");
-    let expected = json(&tiny.join(format!("{name}.json")));
-    let (tokens, margins) = (u32s(&expected["tokens"]), f64s(&expected["margin"]));
-    let best = u32s(&expected["argmax"]);
-    let n_ctx = expected["n_ctx"].as_u64().unwrap() as u32;
-    let stored = std::fs::read(tiny.join(expected["logits"].as_str().unwrap())).unwrap();
-    let stored: Vec<f32> = support::f32s(&stored);
-
-    let file = File::open(&tiny.join(format!("{name}.gguf")));
-    let mut executor = file.executor(file.lower(&options(kv_type, n_ctx)));
-    let mut nmse = Nmse::default();
-    let mut found_best = Vec::new();
-    all_logits(&mut executor, &tokens, 64, |position, logits| {
-        nmse.add_logits(&stored[position * logits.len()..][..logits.len()], logits);
-        found_best.push(argmax(logits) as u32);
-    });
-    let nmse = nmse.value();
-    println!("{name} {kv_type:?}: NMSE {nmse:.2e}");
-    assert!(nmse <= limit, "{name} {kv_type:?}: NMSE {nmse:e} > {limit:e}");
-    for (position, (&expected, &margin)) in best.iter().zip(&margins).enumerate() {
-        assert!(margin <= 0.02 || found_best[position] == expected, "{name}: argmax at {position}");
-    }
-}
+use chord_testkit::compare::{NMSE_F16_KV, NMSE_F32_KV};
+use chord_testkit::{Golden, Trace};
+use support::{compare_logits, compare_trace, executor, lower, open, options};
 
 fn check(name: &str) {
-    check_logits(name, KvType::F32, 1e-6);
-    check_logits(name, KvType::F16, 1e-5);
-    let Some(golden) = golden() else { return };
-    let trace_path = golden.join(format!("tiny/{name}.trace.gguf"));
+    let Some(golden) = Golden::find(&format!("tiny/{name}")) else { return };
+    let Some(file) = open(&golden.model) else { return };
+    for (kv_type, limit) in [(KvType::F32, NMSE_F32_KV), (KvType::F16, NMSE_F16_KV)] {
+        let mut executor = executor(&file, lower(&file, &options(kv_type, golden.n_ctx)));
+        // Batches of one, of a few and of all tokens take different paths through the matrix products.
+        for chunk in [golden.tokens.len(), 7, 1] {
+            let report = compare_logits(&mut executor, &golden, golden.tokens.len(), chunk);
+            println!("{name}, {kv_type:?} KV, {chunk} at once: {report}");
+            report.assert_within(limit, &format!("{name}, {kv_type:?} KV, {chunk} at once"));
+        }
+    }
+    let trace_path = golden.trace_path();
     if !trace_path.is_file() {
         return;
     }
-    let file = File::open(&golden.join(format!("tiny/{name}.gguf")));
-    let mut executor = file.executor(file.lower(&options(KvType::F32, 256)));
-    let compared = compare_trace(&mut executor, &File::open(&trace_path));
-    let worst = compared.iter().max_by(|a, b| a.2.total_cmp(&b.2)).expect("some buffer has a reference");
-    println!("{name}: {} traced buffers, worst {} {:.2e}", compared.len(), worst.1, worst.2);
+    let program = lower(&file, &options(KvType::F32, golden.n_ctx));
+    let n_layer = program.slots.len();
+    let compared = compare_trace(&mut executor(&file, program), &Trace::load(&trace_path));
     for (op, buffer, nmse) in &compared {
-        assert!(*nmse <= 1e-6, "{name}: op {op} {buffer}: NMSE {nmse:e}");
+        assert!(*nmse <= NMSE_F32_KV, "{name}: op {op} ({buffer}): NMSE {nmse:e}");
     }
-    // At least norm, Q, K, V, attention, residual, network and output of each layer, and the two results.
-    let layers = executor_layers(&file);
-    assert!(compared.len() >= 8 * layers + 2, "only {} buffers have names that the reference knows", compared.len());
-}
-
-fn executor_layers(file: &File) -> usize {
-    chord_model::Hyperparameters::from_header(&file.header).unwrap().n_layer as usize
+    // Q, K, V, attention, both residuals, network and its norm or parts in each layer, and the two results.
+    assert!(compared.len() >= 8 * n_layer + 2, "{name}: only {} buffers have the reference's names", compared.len());
 }
 
 macro_rules! models {
