@@ -1,8 +1,9 @@
-// Sums over a workgroup of WG_SIZE invocations (a power of two). Every invocation gets the result. A call is uniform
-// control flow: all invocations of the workgroup must make it.
+// Sums over a workgroup of WG_SIZE invocations (a power of two). Every invocation gets the result, and all of the
+// workgroup must make the call.
 //
-// With SUBGROUPS the lanes of a subgroup are summed first; their number is not assumed, and may be 1 to 128.
+// With SUBGROUPS the lanes of a subgroup are summed first; their number is not assumed.
 
+#include "include/lanes.wgsl"
 #define WG_SIZE 64u
 
 var<workgroup> reduce_cells: array<f32, WG_SIZE>;
@@ -10,17 +11,13 @@ var<workgroup> reduce_cells: array<f32, WG_SIZE>;
 #if SUBGROUPS
 #enable subgroups
 
-fn workgroup_sum(value: f32, lane: u32, subgroup_lane: u32, subgroup_lanes: u32) -> f32 {
+fn workgroup_sum(value: f32, at: Lanes) -> f32 {
     let part = subgroupAdd(value);
-    reduce_cells[lane] = 0.0;
-    workgroupBarrier();
-    // Subgroups need not be consecutive lanes; each leaves its sum at the place of its first lane.
-    if subgroup_lane == 0u {
-        reduce_cells[lane] = part;
-    }
+    // Each subgroup leaves its sum in the cell of its first lane; which lanes form a subgroup does not matter.
+    reduce_cells[at.lane] = select(0.0, part, at.subgroup_lane == 0u);
     workgroupBarrier();
     var total = 0.0;
-    for (var i = subgroup_lane; i < WG_SIZE; i += subgroup_lanes) {
+    for (var i = at.subgroup_lane; i < WG_SIZE; i += at.subgroup_lanes) {
         total += reduce_cells[i];
     }
     let sum = subgroupAdd(total);
@@ -29,12 +26,12 @@ fn workgroup_sum(value: f32, lane: u32, subgroup_lane: u32, subgroup_lanes: u32)
 }
 #else
 
-fn workgroup_sum(value: f32, lane: u32) -> f32 {
-    reduce_cells[lane] = value;
+fn workgroup_sum(value: f32, at: Lanes) -> f32 {
+    reduce_cells[at.lane] = value;
     workgroupBarrier();
     for (var width = WG_SIZE / 2u; width > 0u; width /= 2u) {
-        if lane < width {
-            reduce_cells[lane] += reduce_cells[lane + width];
+        if at.lane < width {
+            reduce_cells[at.lane] += reduce_cells[at.lane + width];
         }
         workgroupBarrier();
     }

@@ -29,7 +29,15 @@ impl MemoryPlan {
     /// Results are kept to the end of the run. Segments of one batch run in order, so buffers carried from one to the
     /// next are shared like any other.
     pub fn new(program: &Program, alignment: u64, reuse: Reuse) -> Self {
-        let lives = lifetimes(program);
+        let touched = |op: &crate::Op| op.outputs.iter().copied().chain(op.kind.inputs()).collect();
+        let steps: Vec<Vec<BufferId>> = program.ops.iter().map(touched).collect();
+        Self::for_steps(program, alignment, reuse, &steps)
+    }
+
+    /// The same for an executor that runs several ops as one step: each step lists the buffers it reads and writes.
+    /// Buffers in no step get no room.
+    pub fn for_steps(program: &Program, alignment: u64, reuse: Reuse, steps: &[Vec<BufferId>]) -> Self {
+        let lives = lifetimes(program, steps);
         let round = |bytes: u64| bytes.next_multiple_of(alignment);
         let sizes: Vec<u64> = program
             .buffers
@@ -43,7 +51,7 @@ impl MemoryPlan {
         let mut placed: Vec<(u64, u64, Life)> = Vec::new();
         let mut total = 0;
         for (index, buffer) in program.buffers.iter().enumerate() {
-            if buffer.class == BufferClass::Input {
+            if buffer.class == BufferClass::Input || lives[index].is_empty() {
                 continue;
             }
             let size = round(sizes[index].max(1));
@@ -74,15 +82,20 @@ struct Life {
 }
 
 impl Life {
+    /// True for a buffer that no step touches.
+    fn is_empty(self) -> bool {
+        self.first > self.last
+    }
+
     fn overlaps(self, other: Life) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 }
 
-fn lifetimes(program: &Program) -> Vec<Life> {
+fn lifetimes(program: &Program, steps: &[Vec<BufferId>]) -> Vec<Life> {
     let mut lives = vec![Life { first: usize::MAX, last: 0 }; program.buffers.len()];
-    for (index, op) in program.ops.iter().enumerate() {
-        for id in op.outputs.iter().copied().chain(op.kind.inputs()) {
+    for (index, touched) in steps.iter().enumerate() {
+        for id in touched {
             let life = &mut lives[id.0 as usize];
             life.first = life.first.min(index);
             life.last = life.last.max(index);
@@ -136,6 +149,17 @@ mod tests {
                 assert_ne!(plan.offset(input), plan.offset(op.out()), "an op must not write over its input");
             }
         }
+    }
+
+    #[test]
+    fn what_a_fused_step_reads_and_writes_does_not_overlap() {
+        let program = chain();
+        let id = |name: &str| BufferId(program.buffers.iter().position(|b| b.name == name).expect("named above") as u32);
+        // c = scale(scale(a)) in one step: b needs no room, and a is still read while c is written.
+        let steps = vec![vec![id("a")], vec![id("a"), id("c")], vec![id("c"), id("d")]];
+        let plan = MemoryPlan::for_steps(&program, 256, Reuse::Yes, &steps);
+        assert_eq!(plan.offset(id("b")), None);
+        assert_ne!(plan.offset(id("a")), plan.offset(id("c")));
     }
 
     #[test]

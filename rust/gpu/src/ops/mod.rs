@@ -1,6 +1,16 @@
-//! One file per op, beside its shader in `shaders/`: what it binds, how its grid grows with the batch, its tests.
+//! One file per op, beside its shader in `shaders/ops`: what it binds and how its grid grows with the batch.
 
 use crate::{Binding, Resources};
+
+pub mod argmax;
+pub mod attention;
+pub mod elementwise;
+pub mod embed;
+pub mod gather;
+pub mod kv;
+pub mod matmul;
+pub mod norm;
+pub mod rope;
 
 /// What every op's constructor needs.
 #[derive(Clone, Debug)]

@@ -1,0 +1,379 @@
+//! A program compiled for a device: where its buffers lie, and the dispatches of its ops, made once.
+
+use std::ops::Range;
+
+use chord_program::{
+    BatchShape, BufferId, ExecError, MemoryPlan, OpKind, OutputName, Program, Reuse, SlotId,
+    TableId, WeightRef,
+};
+
+use crate::fusion::{Fused, fuse};
+use crate::kernel::{Access, Activation, Binding, Dispatch, Kernels};
+use crate::ops::OpContext;
+use crate::ops::argmax::{self, Argmax};
+use crate::ops::attention::{self, Attention};
+use crate::ops::elementwise::{Elementwise, elementwise};
+use crate::ops::embed::embed;
+use crate::ops::gather::gather_rows;
+use crate::ops::kv::{KvCache, kv_write};
+use crate::ops::matmul::{MatMul, matmul};
+use crate::ops::norm::{layer_norm, rms_norm};
+use crate::ops::rope::{Rope, rope};
+use crate::resources::{Allocation, MemoryKind, Resources};
+use crate::weights::DeviceWeight;
+
+/// Offsets of bindings are multiples of this on every device.
+const ALIGNMENT: u64 = 256;
+
+/// What a plan is compiled against; shared by all plans of an executor.
+#[derive(Debug)]
+pub(crate) struct Device {
+    pub(crate) resources: Resources,
+    pub(crate) weights: Vec<DeviceWeight>,
+    pub(crate) tables: Vec<Allocation>,
+    pub(crate) caches: Vec<KvCache>,
+    /// See `include/batch.wgsl`.
+    pub(crate) batch: Allocation,
+    /// Ids chosen for each output row.
+    pub(crate) ids: Allocation,
+    /// Each sequence's next id.
+    pub(crate) next: Allocation,
+}
+
+/// How to compile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlanSettings {
+    pub(crate) fusion: bool,
+    pub(crate) attention_splits: Option<u32>,
+    /// Every buffer keeps its own place, with a guard on both sides.
+    pub(crate) traced: bool,
+}
+
+/// Dispatches of one op, or of several fused ones.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// The last of the ops computed here.
+    pub(crate) op: usize,
+    pub(crate) kernels: Kernels,
+    /// Multiplications for each row of the batch, roughly.
+    pub(crate) work: u64,
+}
+
+/// A compiled program.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) arena: Allocation,
+    pub(crate) layout: Layout,
+    pub(crate) steps: Vec<Step>,
+    /// Steps of each of the program's segments.
+    pub(crate) segments: Vec<Range<usize>>,
+    /// The greedy choice, where the program has logits.
+    pub(crate) argmax: Option<[Dispatch; 2]>,
+    /// Kept alive for the bind groups.
+    _scratch: Option<Allocation>,
+}
+
+/// Where buffers lie in the arena.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    offsets: Vec<Option<u64>>,
+    sizes: Vec<u64>,
+    total: u64,
+}
+
+/// Bytes on both sides of each buffer of a traced run.
+pub(crate) const GUARD: u64 = ALIGNMENT;
+
+impl Layout {
+    fn new(program: &Program, groups: &[Fused], traced: bool) -> Self {
+        if !traced {
+            let touched: Vec<Vec<BufferId>> = groups.iter().map(|g| g.buffers(program)).collect();
+            let plan = MemoryPlan::for_steps(program, ALIGNMENT, Reuse::Yes, &touched);
+            return Layout { offsets: plan.offsets, sizes: plan.sizes, total: plan.total };
+        }
+        let plan = MemoryPlan::new(program, ALIGNMENT, Reuse::No);
+        let mut total = GUARD;
+        let offsets = plan.offsets.iter().zip(&plan.sizes).map(|(offset, size)| {
+            offset.map(|_| {
+                let at = total;
+                total += size.next_multiple_of(ALIGNMENT) + GUARD;
+                at
+            })
+        });
+        let offsets = offsets.collect();
+        Layout { offsets, sizes: plan.sizes, total }
+    }
+
+    /// First byte and bytes of a buffer that is not a batch input.
+    pub(crate) fn range(&self, id: BufferId) -> Option<(u64, u64)> {
+        Some((self.offsets[id.0 as usize]?, self.sizes[id.0 as usize]))
+    }
+}
+
+impl Plan {
+    /// Compiles `program`.
+    ///
+    /// # Errors
+    /// [`ExecError::Unsupported`] for ops without a kernel, [`ExecError::OutOfMemory`], [`ExecError::Device`].
+    pub(crate) fn new(program: &Program, device: &Device, settings: PlanSettings) -> Result<Self, ExecError> {
+        let groups = fuse(program, settings.fusion);
+        let layout = Layout::new(program, &groups, settings.traced);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let arena = device.resources.buffer("activations", layout.total, usage, MemoryKind::Scratch)?;
+        let scratch = match scratch_bytes(program, settings.attention_splits) {
+            0 => None,
+            bytes => {
+                let usage = wgpu::BufferUsages::STORAGE;
+                Some(device.resources.buffer("scratch", bytes, usage, MemoryKind::Scratch)?)
+            }
+        };
+        let compiler = Compiler {
+            program,
+            device,
+            settings,
+            layout: &layout,
+            arena: &arena,
+            scratch: scratch.as_ref(),
+            ctx: OpContext { resources: &device.resources, batch: Binding::whole(Access::Read, &device.batch) },
+        };
+        let mut steps = Vec::with_capacity(groups.len());
+        for group in &groups {
+            let (kernels, work) = (compiler.group(group)?, work(program, group));
+            steps.push(Step { op: group.last_op(), kernels, work });
+        }
+        let argmax = compiler.argmax()?;
+        let segments = program.segments.iter().map(|segment| {
+            let first = steps.partition_point(|s| s.op < segment.ops.start);
+            first..steps.partition_point(|s| s.op < segment.ops.end)
+        });
+        let segments = segments.collect();
+        Ok(Plan { arena, layout, steps, segments, argmax, _scratch: scratch })
+    }
+
+    /// Records the dispatches of `steps`; returns how many.
+    pub(crate) fn encode(steps: &[Step], pass: &mut wgpu::ComputePass<'_>, shape: BatchShape) -> u64 {
+        let dispatches = steps.iter().flat_map(|step| step.kernels.select(shape));
+        dispatches.map(|dispatch| u64::from(dispatch.encode(pass, shape))).sum()
+    }
+}
+
+/// Room that attention and the greedy choice share; they never run at the same time.
+fn scratch_bytes(program: &Program, splits: Option<u32>) -> u64 {
+    let attention = program.ops.iter().filter_map(|op| match op.kind {
+        OpKind::Attention { slot, n_heads, .. } => {
+            let slot = program.slot(slot);
+            let splits = splits.unwrap_or_else(|| attention::default_splits(slot.capacity));
+            Some(attention::scratch_bytes(n_heads, slot.v_dim, splits))
+        }
+        _ => None,
+    });
+    let argmax = match program.output(OutputName::Logits) {
+        Some(_) => argmax::scratch_bytes(program.n_vocab, program.max_outputs),
+        None => 0,
+    };
+    attention.max().unwrap_or(0).max(argmax)
+}
+
+fn work(program: &Program, group: &Fused) -> u64 {
+    let ops = group.ops().into_iter().map(|index| &program.ops[index].kind);
+    ops.map(|kind| match kind {
+        OpKind::MatMul { weight, .. } => {
+            u64::from(program.weight(weight.weight).cols) * u64::from(weight.rows.end - weight.rows.start)
+        }
+        OpKind::Attention { slot, n_heads, .. } => {
+            let slot = program.slot(*slot);
+            u64::from(*n_heads) * u64::from(slot.k_dim + slot.v_dim) * u64::from(slot.capacity)
+        }
+        _ => 0,
+    })
+    .sum()
+}
+
+/// Compiles ops one by one.
+struct Compiler<'a> {
+    program: &'a Program,
+    device: &'a Device,
+    settings: PlanSettings,
+    layout: &'a Layout,
+    arena: &'a Allocation,
+    scratch: Option<&'a Allocation>,
+    ctx: OpContext<'a>,
+}
+
+impl Compiler<'_> {
+    fn group(&self, group: &Fused) -> Result<Kernels, ExecError> {
+        match *group {
+            Fused::Single(op) => self.op(op),
+            Fused::MatMulAdd { matmul, add } => self.matmul_add(matmul, add),
+        }
+    }
+
+    fn activation(&self, id: BufferId) -> Result<Activation, ExecError> {
+        let buffer = self.program.buffer(id);
+        let (offset, bytes) = self.layout.range(id).ok_or_else(|| ExecError::Unsupported {
+            backend: "gpu",
+            what: format!("{:?} as an activation", buffer.name),
+        })?;
+        if bytes > self.device.resources.gpu.max_binding_bytes() {
+            let what = format!("a buffer {:?} larger than a binding: use a smaller batch", buffer.name);
+            return Err(ExecError::OutOfMemory { backend: "gpu", needed: bytes, what });
+        }
+        let arena: &wgpu::Buffer = self.arena;
+        Ok(Activation { buffer: arena.clone(), offset, bytes, rows: buffer.rows, cols: buffer.cols })
+    }
+
+    fn weight(&self, weight: &WeightRef) -> &DeviceWeight {
+        &self.device.weights[weight.weight.0 as usize]
+    }
+
+    fn vector(&self, weight: &WeightRef) -> Result<Binding, ExecError> {
+        self.weight(weight).vector()
+    }
+
+    fn table(&self, id: TableId) -> Binding {
+        Binding::whole(Access::Read, &self.device.tables[id.0 as usize])
+    }
+
+    fn cache(&self, id: SlotId) -> &KvCache {
+        &self.device.caches[id.0 as usize]
+    }
+
+    /// The shared room, at least `bytes` of it.
+    fn scratch(&self) -> Binding {
+        match self.scratch {
+            Some(scratch) => Binding::whole(Access::ReadWrite, scratch),
+            // Nothing is written there: a single part needs no room.
+            None => Binding { access: Access::ReadWrite, buffer: (**self.arena).clone(), offset: 0, bytes: 16 },
+        }
+    }
+
+    /// The batch inputs are read from the batch itself, so an op must ask for those and no others.
+    fn expect_input(&self, id: BufferId, input: usize) -> Result<(), ExecError> {
+        if id == self.program.inputs[input] {
+            return Ok(());
+        }
+        let what = format!("{:?} in place of a batch input", self.program.buffer(id).name);
+        Err(ExecError::Unsupported { backend: "gpu", what })
+    }
+
+    fn op(&self, index: usize) -> Result<Kernels, ExecError> {
+        let op = &self.program.ops[index];
+        let ctx = &self.ctx;
+        let pointwise = |kind: Elementwise, inputs: &[BufferId]| {
+            let inputs = inputs.iter().map(|id| self.activation(*id)).collect::<Result<Vec<_>, _>>()?;
+            elementwise(ctx, kind, &inputs.iter().collect::<Vec<_>>(), &self.activation(op.out())?)
+        };
+        match &op.kind {
+            OpKind::Embed { ids, weight, scale } => {
+                self.expect_input(*ids, 0)?;
+                embed(ctx, self.weight(weight), weight.rows.clone(), *scale, &self.activation(op.out())?)
+            }
+            OpKind::RmsNorm { x, weight, group, eps } => {
+                let weight = weight.as_ref().map(|w| self.vector(w)).transpose()?;
+                rms_norm(ctx, &self.activation(*x)?, weight, *group, *eps, &self.activation(op.out())?)
+            }
+            OpKind::LayerNorm { x, weight, bias, eps } => {
+                let bias = bias.as_ref().map(|b| self.vector(b)).transpose()?;
+                let weight = self.vector(weight)?;
+                layer_norm(ctx, &self.activation(*x)?, weight, bias, *eps, &self.activation(op.out())?)
+            }
+            OpKind::MatMul { .. } => self.matmul(index, None, op.out()),
+            OpKind::Add { a, b, scale } => pointwise(Elementwise::Add { factor: *scale }, &[*a, *b]),
+            OpKind::Rope { x, pos, table, head_dim, pairing } => {
+                self.expect_input(*pos, 1)?;
+                let op = Rope {
+                    x: &self.activation(*x)?,
+                    table: self.table(*table),
+                    n_rot: self.program.table(*table).cols(),
+                    head_dim: *head_dim,
+                    pairing: *pairing,
+                    out: &self.activation(op.out())?,
+                };
+                rope(ctx, &op)
+            }
+            OpKind::KvWrite { k, v, pos, seq, slot } => {
+                self.expect_input(*pos, 1)?;
+                self.expect_input(*seq, 2)?;
+                kv_write(ctx, &self.activation(*k)?, &self.activation(*v)?, self.cache(*slot))
+            }
+            OpKind::Attention { q, pos, seq, slot, n_heads, scale, mask, soft_cap, sinks } => {
+                self.expect_input(*pos, 1)?;
+                self.expect_input(*seq, 2)?;
+                if sinks.is_some() {
+                    return self.unsupported("attention with sinks");
+                }
+                let cache = self.cache(*slot);
+                let splits = self.settings.attention_splits;
+                let op = Attention {
+                    q: &self.activation(*q)?,
+                    cache,
+                    n_heads: *n_heads,
+                    scale: *scale,
+                    mask: *mask,
+                    soft_cap: *soft_cap,
+                    out: &self.activation(op.out())?,
+                    scratch: self.scratch(),
+                    splits: splits.unwrap_or_else(|| attention::default_splits(cache.slot().capacity)),
+                };
+                attention::attention(ctx, &op)
+            }
+            OpKind::Glu { gate, up, act } => pointwise(Elementwise::Glu(*act), &[*gate, *up]),
+            OpKind::Act { x, act } => pointwise(Elementwise::Act(*act), &[*x]),
+            OpKind::GatherRows { x, rows } => {
+                self.expect_input(*rows, 3)?;
+                gather_rows(ctx, &self.activation(*x)?, &self.activation(op.out())?)
+            }
+            OpKind::SoftCap { x, cap } => pointwise(Elementwise::SoftCap { cap: *cap }, &[*x]),
+            OpKind::Scale { x, scale } => pointwise(Elementwise::Scale { factor: *scale }, &[*x]),
+            OpKind::MatMulId { .. } | OpKind::Route { .. } | OpKind::CombineExperts { .. } => {
+                self.unsupported(&format!("the op {}", op.kind.name()))
+            }
+        }
+    }
+
+
+    fn unsupported<T>(&self, what: &str) -> Result<T, ExecError> {
+        Err(ExecError::Unsupported { backend: "gpu", what: what.to_owned() })
+    }
+
+    /// The matmul at `index`, written to `out`, with an optional residual `(buffer, factor on the product)`.
+    fn matmul(&self, index: usize, residual: Option<(BufferId, f32)>, out: BufferId) -> Result<Kernels, ExecError> {
+        let OpKind::MatMul { x, weight, bias, scale } = &self.program.ops[index].kind else {
+            return self.unsupported("a fused op that is no matmul");
+        };
+        let residual = match residual {
+            Some((id, factor)) => Some((self.activation(id)?, factor)),
+            None => None,
+        };
+        let op = MatMul {
+            x: &self.activation(*x)?,
+            weight: self.weight(weight),
+            rows: weight.rows.clone(),
+            bias: bias.as_ref().map(|b| self.weight(b)),
+            scale: *scale,
+            residual: residual.as_ref().map(|(a, factor)| (a, *factor)),
+            out: &self.activation(out)?,
+        };
+        matmul(&self.ctx, &op)
+    }
+
+    fn matmul_add(&self, index: usize, add: usize) -> Result<Kernels, ExecError> {
+        let op = &self.program.ops[add];
+        let OpKind::Add { a, scale, .. } = op.kind else {
+            return self.unsupported("a fused op that is no add");
+        };
+        self.matmul(index, Some((a, scale)), op.out())
+    }
+
+    fn argmax(&self) -> Result<Option<[Dispatch; 2]>, ExecError> {
+        let Some(logits) = self.program.output(OutputName::Logits) else { return Ok(None) };
+        let op = Argmax {
+            logits: &self.activation(logits)?,
+            scratch: self.scratch(),
+            ids: Binding::whole(Access::ReadWrite, &self.device.ids),
+            next: Binding::whole(Access::ReadWrite, &self.device.next),
+            batch: Binding::whole(Access::ReadWrite, &self.device.batch),
+        };
+        argmax::argmax(&self.ctx, &op).map(Some)
+    }
+}

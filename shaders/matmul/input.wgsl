@@ -1,0 +1,55 @@
+// Sixteen consecutive columns of a row of x, the counterpart of a run of weights.
+//
+// Where K is a multiple of 32, x is bound as vectors. Otherwise (float weights with odd shapes) it is read value by
+// value, and columns beyond K count as 0, as the padding of the weights does.
+
+struct InputRun {
+    x0: vec4<f32>,
+    x1: vec4<f32>,
+    x2: vec4<f32>,
+    x3: vec4<f32>,
+    sum: f32,
+}
+
+#if X_SCALAR
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+
+fn x_or_zero(row: u32, column: u32) -> f32 {
+    return select(0.0, x[row * K + min(column, K - 1u)], column < K);
+}
+
+fn x_vector(row: u32, column: u32) -> vec4<f32> {
+    return vec4<f32>(x_or_zero(row, column), x_or_zero(row, column + 1u), x_or_zero(row, column + 2u),
+        x_or_zero(row, column + 3u));
+}
+#else
+@group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
+
+fn x_vector(row: u32, column: u32) -> vec4<f32> {
+    return x[(row * K + column) >> 2u];
+}
+#endif
+
+fn input_run(row: u32, column: u32) -> InputRun {
+    let x0 = x_vector(row, column);
+    let x1 = x_vector(row, column + 4u);
+    let x2 = x_vector(row, column + 8u);
+    let x3 = x_vector(row, column + 12u);
+#if HAS_OFFSET
+    let sums = (x0 + x1) + (x2 + x3);
+    let sum = (sums.x + sums.y) + (sums.z + sums.w);
+#else
+    let sum = 0.0;
+#endif
+    return InputRun(LANES * x0, LANES * x1, LANES * x2, LANES * x3, sum);
+}
+
+fn run_dot(w: Run, v: InputRun) -> f32 {
+    let s = fma(w.q3, v.x3, fma(w.q2, v.x2, fma(w.q1, v.x1, w.q0 * v.x0)));
+    let dot = w.scale * ((s.x + s.y) + (s.z + s.w));
+#if HAS_OFFSET
+    return fma(w.offset, v.sum, dot);
+#else
+    return dot;
+#endif
+}

@@ -1,0 +1,19 @@
+// F32: plain floats. A unit is eight vectors; rows are padded with zeros to whole units.
+#include "quant/unit.wgsl"
+#define HAS_OFFSET 0
+
+const LANES = vec4<f32>(1.0);
+
+fn unit_columns(i: u32) -> vec2<u32> {
+    return vec2<u32>(i * 32u, i * 32u + 16u);
+}
+
+fn f32_run(at: u32) -> Run {
+    return Run(bitcast<vec4<f32>>(quants[at]), bitcast<vec4<f32>>(quants[at + 1u]), bitcast<vec4<f32>>(quants[at + 2u]),
+        bitcast<vec4<f32>>(quants[at + 3u]), 1.0, 0.0);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let at = (row * UNITS + i) * 8u;
+    return Unit(f32_run(at), f32_run(at + 4u));
+}

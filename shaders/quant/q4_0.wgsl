@@ -1,0 +1,17 @@
+// Q4_0: blocks of 32 weights d · (q − 8). A unit is a block.
+//   quants  16 bytes a block, as in the file: byte j holds q[j] below and q[j + 16] above
+//   scales  d of each block as f16, two to a word
+#include "quant/unit.wgsl"
+#define HAS_OFFSET 1
+
+const LANES = BYTES_IN_PLACE;
+
+fn unit_columns(i: u32) -> vec2<u32> {
+    return vec2<u32>(i * 32u, i * 32u + 16u);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let words = quants[row * UNITS + i];
+    let d = half_scale(scales[row * SCALE_WORDS + (i >> 1u)], i);
+    return Unit(run_of_nibbles(words, d, -8.0 * d), run_of_nibbles(words >> vec4<u32>(4u), d, -8.0 * d));
+}

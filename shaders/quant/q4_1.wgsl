@@ -1,0 +1,17 @@
+// Q4_1: blocks of 32 weights d · q + m. A unit is a block.
+//   quants  16 bytes a block, as in the file: byte j holds q[j] below and q[j + 16] above
+//   scales  d and m of each block as f16 in one word
+#include "quant/unit.wgsl"
+#define HAS_OFFSET 1
+
+const LANES = BYTES_IN_PLACE;
+
+fn unit_columns(i: u32) -> vec2<u32> {
+    return vec2<u32>(i * 32u, i * 32u + 16u);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let words = quants[row * UNITS + i];
+    let dm = unpack2x16float(scales[row * SCALE_WORDS + i]);
+    return Unit(run_of_nibbles(words, dm.x, dm.y), run_of_nibbles(words >> vec4<u32>(4u), dm.x, dm.y));
+}

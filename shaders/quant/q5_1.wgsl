@@ -1,0 +1,20 @@
+// Q5_1: blocks of 32 weights d · q + m. A unit is a block.
+//   quants  16 bytes a block, as in the file: byte j holds the lower bits of q[j] below and of q[j + 16] above
+//   scales  for each row, first a word of fifth bits for each block, then d and m of each block as f16 in one word
+#include "quant/unit.wgsl"
+#include "quant/fifth_bits.wgsl"
+#define HAS_OFFSET 1
+
+const LANES = BYTES_IN_PLACE;
+
+fn unit_columns(i: u32) -> vec2<u32> {
+    return vec2<u32>(i * 32u, i * 32u + 16u);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let words = quants[row * UNITS + i];
+    let bits = scales[row * SCALE_WORDS + i];
+    let dm = unpack2x16float(scales[row * SCALE_WORDS + UNITS + i]);
+    return Unit(run_of_five_bits(words, bits, dm.x, dm.y),
+        run_of_five_bits(words >> vec4<u32>(4u), bits >> 4u, dm.x, dm.y));
+}

@@ -1,0 +1,34 @@
+// Q6_K: blocks of 256 weights in sixteen groups of 16, each d·scale · (q − 32), scale a signed byte.
+//   quants  192 bytes a block: 128 of lower halves and 64 of upper bit pairs, as in the file. Each half of the block
+//           (128 weights) has 64 and 32 of them: in the first, byte j holds q[j] below and q[j + 64] above; in the
+//           second, byte l holds the upper bits of q[l], q[l + 32], q[l + 64] and q[l + 96], from the lowest pair on
+//   scales  for each row, first the sixteen scales of each block, then d of each block as f16, two to a word. The
+//           upload sorts the scales so that the two of unit u are bytes 2u and 2u + 1
+// A unit is 16 bytes of lower halves: a group of 16 weights, and the group 64 columns further on.
+#include "quant/unit.wgsl"
+#define HAS_OFFSET 1
+
+const LANES = BYTES_IN_PLACE;
+
+fn unit_columns(i: u32) -> vec2<u32> {
+    let first = (i >> 2u) * 128u + (i & 3u) * 16u;
+    return vec2<u32>(first, first + 64u);
+}
+
+fn run_of_six_bits(words: vec4<u32>, bits: vec4<u32>, scale: f32) -> Run {
+    let upper = (bits & vec4<u32>(0x03030303u)) << vec4<u32>(4u);
+    return run_of_bytes((words & vec4<u32>(0x0f0f0f0fu)) | upper, scale, -32.0 * scale);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let block = i >> 3u;
+    let at = (row * (UNITS / 8u) + block) * 12u;
+    let words = quants[at + (i & 7u)];
+    // Bytes 16 to 31 and 48 to 63 of the lower halves are columns 32 further on: their bits are one pair higher.
+    let bits = quants[at + 8u + ((i & 4u) >> 1u) + (i & 1u)] >> vec4<u32>(i & 2u);
+    let first = row * SCALE_WORDS;
+    let two = i32(scales[first + block * 4u + ((i & 7u) >> 1u)] >> ((i & 1u) * 16u));
+    let d = half_scale(scales[first + (UNITS / 8u) * 4u + (block >> 1u)], block);
+    return Unit(run_of_six_bits(words, bits, d * f32((two << 24u) >> 24u)),
+        run_of_six_bits(words >> vec4<u32>(4u), bits >> vec4<u32>(4u), d * f32((two << 16u) >> 24u)));
+}

@@ -1,0 +1,57 @@
+// What every file of this folder defines, so that matvec, matmul and embed read any storage type alike:
+//
+//   unit(row, i)      the i-th unit of a row of this weight part: 32 weights in two runs of 16 consecutive columns
+//   unit_columns(i)   the first columns of its two runs
+//   LANES             factors of the four lanes of q0 … q3 (see below)
+//   HAS_OFFSET        0 if offset is always 0
+//
+//   weight = scale · LANES · q + offset
+//
+// so that a dot product needs one scale per run: scale · Σ q·(LANES·x) + offset · Σ x. Quants of fewer than eight bits
+// stay at their byte's place in the word: masking is enough, shifting them down would cost an instruction each. Lane l
+// of q then holds the quant times 256^l, and LANES takes the power of two back, exactly.
+//
+// `quants` and `scales` are the two planes that rust/gpu/src/weights/layout.rs lays out; the kernel that includes the
+// file declares them.
+
+struct Run {
+    q0: vec4<f32>,
+    q1: vec4<f32>,
+    q2: vec4<f32>,
+    q3: vec4<f32>,
+    scale: f32,
+    offset: f32,
+}
+
+struct Unit {
+    lo: Run,
+    hi: Run,
+}
+
+const BYTES_IN_PLACE = vec4<f32>(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
+
+// Four quants below 128, one in each byte, left in place.
+fn bytes_in_place(word: u32) -> vec4<f32> {
+    return vec4<f32>(vec4<i32>(vec4<u32>(word) & vec4<u32>(0xffu, 0xff00u, 0xff0000u, 0x7f000000u)));
+}
+
+// The lower four bits of each byte, left in place.
+fn nibbles_in_place(word: u32) -> vec4<f32> {
+    return vec4<f32>(vec4<i32>(vec4<u32>(word) & vec4<u32>(0xfu, 0xf00u, 0xf0000u, 0xf000000u)));
+}
+
+fn run_of_nibbles(words: vec4<u32>, scale: f32, offset: f32) -> Run {
+    return Run(nibbles_in_place(words.x), nibbles_in_place(words.y), nibbles_in_place(words.z),
+        nibbles_in_place(words.w), scale, offset);
+}
+
+fn run_of_bytes(words: vec4<u32>, scale: f32, offset: f32) -> Run {
+    return Run(bytes_in_place(words.x), bytes_in_place(words.y), bytes_in_place(words.z), bytes_in_place(words.w),
+        scale, offset);
+}
+
+// The f16 of block `index` from the word that it shares with its neighbour.
+fn half_scale(pair: u32, index: u32) -> f32 {
+    let both = unpack2x16float(pair);
+    return select(both.x, both.y, (index & 1u) == 1u);
+}
