@@ -1,0 +1,126 @@
+//! Bringing results to the host without stopping the device: each result is copied to a staging buffer of its own,
+//! mapped when the device gets there, and given back to a pool.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use chord_program::ExecError;
+
+use crate::Gpu;
+use crate::resources::{Allocation, MemoryKind, Resources};
+
+/// Staging buffers not in use.
+#[derive(Debug, Default)]
+pub(crate) struct StagingPool {
+    idle: Vec<Allocation>,
+}
+
+impl StagingPool {
+    /// A buffer of at least `bytes`: the smallest idle one that fits, or a new one.
+    pub(crate) fn take(&mut self, resources: &Resources, bytes: u64) -> Result<Allocation, ExecError> {
+        let fits = self.idle.iter().enumerate().filter(|(_, b)| b.size() >= bytes);
+        if let Some((index, _)) = fits.min_by_key(|(_, b)| b.size()) {
+            return Ok(self.idle.swap_remove(index));
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        resources.buffer("read-back", bytes, usage, MemoryKind::Scratch)
+    }
+
+    /// Takes back an unmapped buffer.
+    pub(crate) fn give(&mut self, staging: Allocation) {
+        self.idle.push(staging);
+    }
+}
+
+#[derive(Debug, Default)]
+struct MapState {
+    result: Option<Result<(), String>>,
+    waker: Option<Waker>,
+}
+
+/// A result on its way.
+#[derive(Debug)]
+pub(crate) struct Readback {
+    staging: Allocation,
+    bytes: u64,
+    // Only native builds wait for a submission; a browser calls back.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))]
+    submission: wgpu::SubmissionIndex,
+    state: Arc<Mutex<MapState>>,
+    /// Nobody wants it any more.
+    pub(crate) dropped: bool,
+}
+
+impl Readback {
+    /// Asks for the first `bytes` of `staging`, which `submission` fills.
+    pub(crate) fn start(staging: Allocation, bytes: u64, submission: wgpu::SubmissionIndex) -> Self {
+        let state = Arc::new(Mutex::new(MapState::default()));
+        let shared = state.clone();
+        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
+            let mut state = shared.lock().expect("no panic while locked");
+            state.result = Some(result.map_err(|e| e.to_string()));
+            let waker = state.waker.take();
+            drop(state);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        });
+        Readback { staging, bytes, submission, state, dropped: false }
+    }
+
+    /// True once the result is there, without waiting.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.state.lock().expect("no panic while locked").result.is_some()
+    }
+
+    /// Ready once the result is there. A native build waits for the device; a browser wakes the task.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>, gpu: &Gpu) -> Poll<Result<(), ExecError>> {
+        loop {
+            {
+                let mut state = self.state.lock().expect("no panic while locked");
+                match &state.result {
+                    Some(Ok(())) => return Poll::Ready(gpu.fault.check()),
+                    Some(Err(error)) => {
+                        let other = ExecError::Device(format!("reading a result: {error}"));
+                        return Poll::Ready(gpu.fault.check().and(Err(other)));
+                    }
+                    None => state.waker = Some(cx.waker().clone()),
+                }
+            }
+            gpu.fault.check()?;
+            gpu.fault.wake_on_fault(cx.waker());
+            #[cfg(target_arch = "wasm32")]
+            return Poll::Pending;
+            #[cfg(not(target_arch = "wasm32"))]
+            self.wait(gpu)?;
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn wait(&self, gpu: &Gpu) -> Result<(), ExecError> {
+        // Woken now and then, so that a device that is lost without finishing its work is noticed.
+        let timeout = Some(std::time::Duration::from_millis(500));
+        match gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(self.submission.clone()), timeout }) {
+            Ok(_) | Err(wgpu::PollError::Timeout) => gpu.fault.check(),
+            Err(error) => gpu.fault.check().and(Err(ExecError::Device(error.to_string()))),
+        }
+    }
+
+    /// Copies the arrived bytes to `out` and returns the buffer to the pool.
+    pub(crate) fn take<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(
+        self,
+        pool: &mut StagingPool,
+        out: &mut Vec<T>,
+    ) -> Result<(), ExecError> {
+        let view = self
+            .staging
+            .slice(..self.bytes)
+            .get_mapped_range()
+            .map_err(|e| ExecError::Device(format!("reading a result: {e}")))?;
+        out.extend_from_slice(bytemuck::cast_slice(&view));
+        drop(view);
+        self.staging.unmap();
+        pool.give(self.staging);
+        Ok(())
+    }
+}
