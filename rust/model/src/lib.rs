@@ -7,8 +7,10 @@ mod arch;
 mod error;
 mod hyperparameters;
 mod lowering;
+mod shapes;
 
 pub use arch::is_supported;
 pub use error::ModelError;
 pub use hyperparameters::{Hyperparameters, RopeScaling};
+pub use shapes::{Quant, SHAPES, Shape};
 pub use lowering::{BuildOptions, lower, memory, needs};
