@@ -86,76 +86,65 @@ impl Directory {
         alignment: u64,
         file_len: u64,
     ) -> Result<(Vec<TensorInfo>, Vec<u32>), GgufError> {
-        for index in 0..self.tensors.len() {
-            let tensor = &mut self.tensors[index];
-            let relative = tensor.offset;
-            tensor.offset = relative.saturating_add(data_offset);
-            let end = relative.checked_add(data_offset).and_then(|start| start.checked_add(tensor.n_bytes));
-            if end.is_none_or(|end| end > file_len) {
-                return Err(GgufError::TensorPastEnd {
-                    start: tensor.offset,
-                    needed: tensor.n_bytes,
-                    available: file_len.saturating_sub(tensor.offset),
-                    offset: self.fields[index],
-                    ty: tensor.ty,
-                    dims: std::mem::take(&mut tensor.dims),
-                    tensor: std::mem::take(&mut tensor.name),
-                });
-            }
+        for tensor in &mut self.tensors {
+            // Past any file's end it makes no difference how far.
+            tensor.offset = tensor.offset.saturating_add(data_offset);
         }
-        self.check_gaps(data_offset, alignment, file_len)?;
-        Ok((self.tensors, self.by_name))
-    }
-
-    /// Every tensor ends within the file here, so that no sum below can overflow `u64`.
-    fn check_gaps(&self, data_offset: u64, alignment: u64, file_len: u64) -> Result<(), GgufError> {
         let mut order: Vec<u32> = (0..self.tensors.len() as u32).collect();
         order.sort_by_key(|&index| self.tensors[index as usize].offset);
-        let Some(&first) = order.first() else {
-            return match file_len.saturating_sub(data_offset) {
-                0 => Ok(()),
-                n_bytes => Err(GgufError::TrailingData { offset: data_offset, n_bytes }),
-            };
-        };
-        let (first, field) = (&self.tensors[first as usize], self.fields[first as usize]);
-        if first.offset != data_offset {
-            let (tensor, found) = (first.name.clone(), first.offset - data_offset);
-            return Err(GgufError::LeadingGap { tensor, offset: field, found });
+        match order.first() {
+            None if file_len > data_offset => {
+                return Err(GgufError::TrailingData { offset: data_offset, n_bytes: file_len - data_offset });
+            }
+            Some(&first) if (data_offset + 1..=file_len).contains(&self.tensors[first as usize].offset) => {
+                let TensorInfo { name, offset, .. } = &self.tensors[first as usize];
+                let (tensor, found) = (name.clone(), offset - data_offset);
+                return Err(GgufError::LeadingGap { tensor, offset: self.fields[first as usize], found });
+            }
+            _ => {}
         }
         for (place, &index) in order.iter().enumerate() {
-            let (tensor, offset) = (&self.tensors[index as usize], self.fields[index as usize]);
             let next = order.get(place + 1).map(|&next| &self.tensors[next as usize]);
-            let available = next.map_or(file_len, |next| next.offset) - tensor.offset;
-            let (name, ty, dims) = (&tensor.name, tensor.ty, &tensor.dims);
-            let needed = tensor.n_bytes;
-            if let Some(next) = next.filter(|_| needed > available) {
-                return Err(GgufError::TensorOverlap {
-                    tensor: name.clone(),
-                    offset,
-                    ty,
-                    dims: dims.clone(),
-                    needed,
-                    available,
-                    next: next.name.clone(),
-                });
-            }
-            let padded = needed.next_multiple_of(alignment);
-            if available > padded {
-                return Err(GgufError::TensorGap {
-                    tensor: name.clone(),
-                    offset,
-                    ty,
-                    dims: dims.clone(),
-                    needed: padded,
-                    available,
-                    next: next.map(|next| next.name.clone()),
-                });
-            }
+            check_range(&self.tensors[index as usize], self.fields[index as usize], next, alignment, file_len)?;
         }
-        Ok(())
+        Ok((self.tensors, self.by_name))
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.by_name.binary_search_by(|&index| self.tensors[index as usize].name.as_str().cmp(name))
     }
+}
+
+/// Checks one tensor's data against the end of the file and the start of the `next` tensor's data. `offset` is where
+/// its data offset stands in the header.
+fn check_range(
+    tensor: &TensorInfo,
+    offset: u64,
+    next: Option<&TensorInfo>,
+    alignment: u64,
+    file_len: u64,
+) -> Result<(), GgufError> {
+    let (ty, needed) = (tensor.ty, tensor.n_bytes);
+    let (name, dims) = (|| tensor.name.clone(), || tensor.dims.clone());
+    let to_end = file_len.saturating_sub(tensor.offset);
+    if let Some(next) = next.filter(|next| tensor.offset <= file_len && needed > next.offset - tensor.offset) {
+        let (available, next) = (next.offset - tensor.offset, next.name.clone());
+        return Err(GgufError::TensorOverlap { tensor: name(), offset, ty, dims: dims(), needed, available, next });
+    }
+    if needed > to_end {
+        let (start, available) = (tensor.offset, to_end);
+        return Err(GgufError::TensorPastEnd { tensor: name(), offset, ty, dims: dims(), start, needed, available });
+    }
+    if next.is_some_and(|next| next.offset > file_len) {
+        // That is said of the next tensor, not of the gap before it.
+        return Ok(());
+    }
+    let available = next.map_or(to_end, |next| next.offset - tensor.offset);
+    // No overflow: the bytes lie within the file, and an alignment is small.
+    let padded = needed.next_multiple_of(alignment);
+    if available > padded {
+        let next = next.map(|next| next.name.clone());
+        return Err(GgufError::TensorGap { tensor: name(), offset, ty, dims: dims(), needed: padded, available, next });
+    }
+    Ok(())
 }

@@ -4,12 +4,15 @@
 //! A dev-dependency only; nothing that ships uses it.
 
 pub mod compare;
+pub mod file_builder;
 pub mod gguf_file;
 pub mod golden;
+pub mod hostile;
 pub mod paths;
 pub mod trace;
 
 pub use compare::{ArgmaxMismatch, GreedyReport, LogitsComparison, LogitsReport, compare_logits, nmse, nmse_of_rows};
+pub use file_builder::FileBuilder;
 pub use gguf_file::GgufFile;
 pub use golden::{Chat, Golden};
 pub use paths::{find_golden, find_model, golden_dir, models_dir, read_f32_file, repo_dir};

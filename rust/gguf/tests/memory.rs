@@ -1,0 +1,155 @@
+//! A refused file costs at most twice the bytes seen and 1 MiB, at every moment.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use chord_gguf::{GgmlType, HeaderReader, Status, ValueType, limits};
+use chord_testkit::FileBuilder;
+use chord_testkit::hostile::{accepts, rejects};
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+fn grown(bytes: usize) {
+    PEAK.fetch_max(LIVE.fetch_add(bytes, Relaxed) + bytes, Relaxed);
+}
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Old and new may exist side by side.
+        grown(size);
+        let moved = unsafe { System.realloc(pointer, layout, size) };
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        moved
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Reads `file` in pieces and checks the peak after each; `true` if it was accepted.
+fn check(name: &str, file: &[u8], piece: usize) -> bool {
+    let base = LIVE.load(Relaxed);
+    let mut reader = HeaderReader::new(file.len() as u64);
+    loop {
+        PEAK.store(LIVE.load(Relaxed), Relaxed);
+        let start = reader.position() as usize;
+        let end = file.len().min(start + piece);
+        let result = reader.feed(&file[start..end]);
+        let used = PEAK.load(Relaxed) - base;
+        let limit = 2 * end + (1 << 20);
+        assert!(used <= limit, "{name} in pieces of {piece}: {used} bytes used, {end} seen, {limit} allowed");
+        match result {
+            Ok(Status::NeedMore) => {}
+            Ok(Status::Done(_)) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+fn many_small_entries() -> FileBuilder {
+    let mut file = FileBuilder::new(3, 0, limits::MAX_METADATA);
+    for i in 0..limits::MAX_METADATA - 1 {
+        file.key(format!("{i:x}"), ValueType::U8);
+        file.raw(&[0]);
+    }
+    file
+}
+
+fn many_small_arrays() -> FileBuilder {
+    let mut file = FileBuilder::new(3, 0, limits::MAX_METADATA);
+    for i in 0..limits::MAX_METADATA - 1 {
+        file.array(&format!("{i:x}"), ValueType::String, 1);
+        file.text("");
+    }
+    file
+}
+
+fn many_small_tensors() -> FileBuilder {
+    let mut file = FileBuilder::new(3, limits::MAX_TENSORS, 0);
+    for i in 0..limits::MAX_TENSORS {
+        file.tensor(format!("{i:x}"), &[1], GgmlType::I8, i * 32);
+    }
+    file
+}
+
+fn many_strings(length: usize) -> FileBuilder {
+    let n = (24 << 20) / (length + 8);
+    let mut file = FileBuilder::new(3, 0, 2);
+    file.array("tokenizer.ggml.tokens", ValueType::String, n as u64);
+    for _ in 0..n {
+        file.text(vec![b'x'; length]);
+    }
+    file
+}
+
+fn many_numbers() -> FileBuilder {
+    let mut file = FileBuilder::new(3, 0, 2);
+    file.array("tokenizer.ggml.scores", ValueType::F64, limits::MAX_ARRAY_ELEMENTS);
+    file.zeros(8 * limits::MAX_ARRAY_ELEMENTS as usize);
+    file
+}
+
+fn one_long_string() -> FileBuilder {
+    let mut file = FileBuilder::new(3, 0, 2);
+    file.string("tokenizer.huggingface.json", &"x".repeat(24 << 20));
+    file
+}
+
+fn header_past_the_limit() -> FileBuilder {
+    let mut file = FileBuilder::new(3, 0, 4);
+    let text = "x".repeat(limits::MAX_STRING_BYTES as usize - 100);
+    for key in ["a", "b", "c"] {
+        file.string(key, &text);
+    }
+    file
+}
+
+// One test, so that nothing else allocates meanwhile.
+#[test]
+fn memory_stays_below_twice_the_bytes_seen_and_one_mebibyte() {
+    for reject in rejects() {
+        for piece in [1, 4096, 1 << 24] {
+            assert!(!check(reject.name, &reject.bytes, piece));
+        }
+    }
+    for accept in accepts() {
+        for piece in [1, 4096, 1 << 24] {
+            assert!(check(accept.name, &accept.bytes, piece));
+        }
+    }
+    // Each is refused at its very end, with all that came before in memory.
+    let large: [(&str, FileBuilder); 8] = [
+        ("many small entries", many_small_entries()),
+        ("many small arrays", many_small_arrays()),
+        ("many small tensors", many_small_tensors()),
+        ("many empty strings", many_strings(0)),
+        ("many short strings", many_strings(5)),
+        ("many long strings", many_strings(65_536)),
+        ("many numbers", many_numbers()),
+        ("one long string", one_long_string()),
+    ];
+    for (name, file) in large {
+        for piece in [1000, 1 << 20, 1 << 30] {
+            assert!(!check(name, &file.bytes, piece));
+        }
+    }
+    let file = header_past_the_limit();
+    assert!(!check("a header past the limit", &file.bytes, 1 << 20));
+    let error = chord_gguf::read_header(&file.bytes).unwrap_err();
+    assert_eq!(error.code(), "header-too-long");
+    assert!(error.offset().unwrap() <= limits::MAX_HEADER_BYTES);
+}

@@ -1,0 +1,130 @@
+//! Writes GGUF files field by field, valid ones and others.
+
+use chord_gguf::{GgmlType, ValueType};
+
+/// A file that is being written. Every method appends; nothing is checked.
+#[derive(Clone, Debug, Default)]
+pub struct FileBuilder {
+    /// What has been written.
+    pub bytes: Vec<u8>,
+}
+
+/// Where the fields of a metadata entry begin.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryPlaces {
+    /// The entry: the length of its key.
+    pub entry: u64,
+    /// The bytes of the key.
+    pub key: u64,
+    /// The type of the value.
+    pub ty: u64,
+    /// The value.
+    pub value: u64,
+}
+
+/// Where the fields of a directory entry begin.
+#[derive(Clone, Copy, Debug)]
+pub struct TensorPlaces {
+    /// The entry: the length of its name.
+    pub entry: u64,
+    /// The bytes of the name.
+    pub name: u64,
+    /// The number of dimensions.
+    pub count: u64,
+    /// The first extent.
+    pub dims: u64,
+    /// The type.
+    pub ty: u64,
+    /// The data offset.
+    pub offset: u64,
+}
+
+impl FileBuilder {
+    /// Begins with magic number, version and counts.
+    pub fn new(version: u32, n_tensors: u64, n_metadata: u64) -> Self {
+        let mut file = FileBuilder::default();
+        file.raw(b"GGUF").u32(version).u64(n_tensors).u64(n_metadata);
+        file
+    }
+
+    /// Where the next byte goes.
+    pub fn here(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+        self.bytes.extend_from_slice(bytes);
+        self
+    }
+
+    /// A little-endian number.
+    pub fn u32(&mut self, value: u32) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    /// A little-endian number.
+    pub fn u64(&mut self, value: u64) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    /// A length and that many bytes.
+    pub fn text(&mut self, text: impl AsRef<[u8]>) -> &mut Self {
+        let text = text.as_ref();
+        self.u64(text.len() as u64).raw(text)
+    }
+
+    /// Key and value type of an entry; the value is to follow.
+    pub fn key(&mut self, key: impl AsRef<[u8]>, ty: ValueType) -> EntryPlaces {
+        let entry = self.here();
+        let ty_place = self.text(key).here();
+        self.u32(ty as u32);
+        EntryPlaces { entry, key: entry + 8, ty: ty_place, value: ty_place + 4 }
+    }
+
+    /// A whole entry with a number.
+    pub fn number(&mut self, key: &str, value: u32) -> EntryPlaces {
+        let places = self.key(key, ValueType::U32);
+        self.u32(value);
+        places
+    }
+
+    /// A whole entry with a text.
+    pub fn string(&mut self, key: &str, value: &str) -> EntryPlaces {
+        let places = self.key(key, ValueType::String);
+        self.text(value);
+        places
+    }
+
+    /// Key, element type and count of an array; the elements are to follow.
+    pub fn array(&mut self, key: &str, ty: ValueType, count: u64) -> EntryPlaces {
+        let places = self.key(key, ValueType::Array);
+        self.u32(ty as u32).u64(count);
+        places
+    }
+
+    /// A whole directory entry. `offset` is from the start of the data section.
+    pub fn tensor(&mut self, name: impl AsRef<[u8]>, dims: &[u64], ty: GgmlType, offset: u64) -> TensorPlaces {
+        let entry = self.here();
+        let count = self.text(name).here();
+        self.u32(dims.len() as u32);
+        for &extent in dims {
+            self.u64(extent);
+        }
+        let ty_place = self.here();
+        self.u32(ty.id()).u64(offset);
+        TensorPlaces { entry, name: entry + 8, count, dims: count + 4, ty: ty_place, offset: ty_place + 4 }
+    }
+
+    /// Zeros up to the next multiple of `alignment`.
+    pub fn pad(&mut self, alignment: usize) -> &mut Self {
+        self.bytes.resize(self.bytes.len().next_multiple_of(alignment), 0);
+        self
+    }
+
+    /// `n` zeros.
+    pub fn zeros(&mut self, n: usize) -> &mut Self {
+        self.bytes.resize(self.bytes.len() + n, 0);
+        self
+    }
+}
