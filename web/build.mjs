@@ -1,0 +1,34 @@
+// Builds `dist/`: `index.js` (the page's side), `chord-worker.js` (both workers) and `chord.wasm` beside them.
+// Each script is one module without imports. The page's side names the other two by `new URL(…, import.meta.url)`, a form
+// that bundlers follow (they copy the files) and that browsers understand as it is. It is therefore not minified: whoever
+// bundles it does that. The worker is copied as it is, and is.
+
+import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, "dist");
+const wasm = join(here, "wasm", "chord_wasm_bg.wasm");
+
+if (!existsSync(wasm)) {
+  console.error("error: web/wasm/chord_wasm_bg.wasm is missing: run `npm run build:wasm` first");
+  process.exit(1);
+}
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist);
+await bundle("src/index.ts", "index.js", false);
+await bundle("src/worker/main.ts", "chord-worker.js", true);
+cpSync(wasm, join(dist, "chord.wasm"));
+
+async function bundle(input, file, minify) {
+  const build = await rolldown({
+    cwd: here,
+    input,
+    platform: "browser",
+    transform: { target: "es2022" },
+  });
+  await build.write({ file: join(dist, file), format: "esm", minify, sourcemap: minify, codeSplitting: false });
+  await build.close();
+}

@@ -1,0 +1,186 @@
+import { cache } from "./cache.js";
+import { capabilities } from "./capabilities.js";
+import { EngineClient } from "./engine-client.js";
+import type { CallName, EngineCalls, StoreReport } from "./protocol.js";
+import { abortError, ChordError, throwIfAborted } from "./errors.js";
+import { generate } from "./generation.js";
+import { type ChordInfo, toChordInfo } from "./info.js";
+import { checkChatRequest, checkCompletionRequest, checkMessages } from "./openai/request.js";
+import { chatAnswer, textAnswer } from "./openai/response.js";
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatMessage,
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+} from "./openai/types.js";
+import { checkOptions, type ChordLoadOptions } from "./options.js";
+import { TaskQueue } from "./queue.js";
+import { resolveSource } from "./source/resolve.js";
+import type { ModelSource } from "./source/source.js";
+import type { ChordStream } from "./stream.js";
+
+/** Second argument of every call. */
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+/** How text becomes tokens. */
+export interface TokenizeOptions extends CallOptions {
+  /** Add the begin and end tokens that the model's file asks for. Default true. */
+  addSpecial?: boolean;
+  /** Read names of control tokens in the text as these tokens. Default false. */
+  parseSpecial?: boolean;
+}
+
+/**
+ * A loaded model. Calls to one chord are queued, never interleaved. After {@link unload}, or after a failure of the
+ * device or the engine, every call rejects with the reason.
+ */
+export class Chord {
+  /** OpenAI's `chat.completions`. */
+  readonly chat = {
+    completions: {
+      create: this.createChat.bind(this) as ChatCreate,
+    },
+  };
+  /** OpenAI's `completions`. */
+  readonly completions = {
+    create: this.createCompletion.bind(this) as CompletionCreate,
+  };
+  /** What tests and bug reports need. */
+  readonly debug = {
+    /** Logits of every position, `[tokens.length, vocabularySize]` row by row. The KV cache starts afresh. */
+    logits: (tokens: ArrayLike<number>, options: CallOptions = {}): Promise<Float32Array> =>
+      this.call("logits", { tokens: Uint32Array.from(tokens) }, options.signal),
+    /** Destroys the GPU device, to see what follows: every call rejects with `device-lost`. */
+    loseDevice: (): void => this.client.loseDevice(),
+  };
+  private readonly queue = new TaskQueue();
+  private unloading: Promise<void> | undefined;
+
+  private constructor(
+    private readonly client: EngineClient,
+    private readonly store: StoreReport,
+    private readonly modelName: string,
+  ) {}
+
+  /** Loads a model: a URL, a `File` or `Blob`, or `{ repo, file }` on Hugging Face. */
+  static async load(source: ModelSource, options: ChordLoadOptions = {}): Promise<Chord> {
+    const { signal, onProgress } = options;
+    throwIfAborted(signal);
+    const checked = checkOptions(options);
+    const descriptor = resolveSource(source, document.baseURI);
+    // Both beside this module; bundlers know this form and copy the files.
+    const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), document.baseURI)
+      .href;
+    const wasmUrl = new URL(options.wasmUrl ?? new URL("./chord.wasm", import.meta.url), document.baseURI).href;
+    if (descriptor.kind === "url" && checked.store === "indexeddb") askToPersist();
+
+    const client = new EngineClient(workerUrl, descriptor, checked.store);
+    const abort = () => client.end(abortError(signal));
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      const load = client.call("load", { wasmUrl, options: checked.engine }, onProgress);
+      const { info, store } = await load.result;
+      return new Chord(client, store, info.model.name ?? info.model.architecture);
+    } catch (error) {
+      client.end(error as Error);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** What this browser offers. */
+  static capabilities = capabilities;
+
+  /** The models kept in the browser. */
+  static cache = cache;
+
+  /** Token ids of a text. */
+  async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
+    const { addSpecial = true, parseSpecial = false, signal } = options;
+    if (typeof text !== "string") throw new ChordError("invalid-argument", "text must be a string", { field: "text" });
+    const asked = { add_special: addSpecial, parse_special: parseSpecial };
+    return Array.from(await this.call("tokenize", { text, options: asked }, signal));
+  }
+
+  /** Number of tokens of a text, or of a conversation in the model's own chat format, ready for an answer. */
+  async countTokens(input: string | ChatMessage[], options: TokenizeOptions = {}): Promise<number> {
+    if (typeof input === "string") return (await this.tokenize(input, options)).length;
+    const messages = checkMessages(input);
+    return (await this.call("tokenizeChat", { messages }, options.signal)).length;
+  }
+
+  /** Backend and reason, adapter, memory, counters, facts of the model. */
+  async info(): Promise<ChordInfo> {
+    return toChordInfo(await this.call("info", null), this.store);
+  }
+
+  /** Stops what is running and frees all memory. Calls that were not answered reject with `unloaded`. */
+  unload(): Promise<void> {
+    this.unloading ??= this.client.unload(unloaded());
+    return this.unloading;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.unload();
+  }
+
+  private async createChat(request: ChatCompletionRequest, options: CallOptions = {}): Promise<unknown> {
+    this.checkUsable();
+    const checked = checkChatRequest(request);
+    const answer = chatAnswer(checked.model ?? this.modelName, checked.includeUsage);
+    return generate(this.client, this.queue, checked, answer, options.signal);
+  }
+
+  private async createCompletion(request: CompletionRequest, options: CallOptions = {}): Promise<unknown> {
+    this.checkUsable();
+    const checked = checkCompletionRequest(request);
+    const answer = textAnswer(checked.model ?? this.modelName, checked.includeUsage);
+    return generate(this.client, this.queue, checked, answer, options.signal);
+  }
+
+  private async call<K extends CallName>(
+    call: K,
+    params: EngineCalls[K]["params"],
+    signal?: AbortSignal,
+  ): Promise<EngineCalls[K]["result"]> {
+    this.checkUsable();
+    return this.queue.run(() => {
+      const { id, result } = this.client.call(call, params);
+      signal?.addEventListener("abort", () => this.client.cancel(id), { once: true });
+      return result;
+    }, signal);
+  }
+
+  private checkUsable(): void {
+    if (this.client.failure) throw this.client.failure;
+  }
+}
+
+/** `create` of `chat.completions`: with `stream: true` the promise holds the stream. */
+export interface ChatCreate {
+  (request: ChatCompletionRequest & { stream: true }, options?: CallOptions): Promise<ChordStream<ChatCompletionChunk>>;
+  (request: ChatCompletionRequest & { stream?: false | null }, options?: CallOptions): Promise<ChatCompletion>;
+  (request: ChatCompletionRequest, options?: CallOptions): Promise<ChatCompletion | ChordStream<ChatCompletionChunk>>;
+}
+
+/** `create` of `completions`: with `stream: true` the promise holds the stream. */
+export interface CompletionCreate {
+  (request: CompletionRequest & { stream: true }, options?: CallOptions): Promise<ChordStream<CompletionChunk>>;
+  (request: CompletionRequest & { stream?: false | null }, options?: CallOptions): Promise<Completion>;
+  (request: CompletionRequest, options?: CallOptions): Promise<Completion | ChordStream<CompletionChunk>>;
+}
+
+function unloaded(): ChordError {
+  return new ChordError("unloaded", "The model was unloaded. Load it again.");
+}
+
+/** A model is large: ask the browser not to delete it by itself. The answer is in `Chord.capabilities()`. */
+function askToPersist(): void {
+  navigator.storage?.persist?.().catch(() => undefined);
+}

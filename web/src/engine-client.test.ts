@@ -1,0 +1,199 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { EngineClient } from "./engine-client.js";
+import type { GenerateResult } from "./engine-types.js";
+import { ChordError } from "./errors.js";
+import { generate } from "./generation.js";
+import { chatAnswer } from "./openai/response.js";
+import { checkChatRequest } from "./openai/request.js";
+import type { EngineRequest, EngineResponse } from "./protocol.js";
+import { TaskQueue } from "./queue.js";
+import type { ChordStream } from "./stream.js";
+import type { ChatCompletion, ChatCompletionChunk } from "./openai/types.js";
+
+/** The other end of the protocol, played by hand. */
+class FakeWorker {
+  static all: FakeWorker[] = [];
+  onmessage: ((event: { data: EngineResponse }) => void) | null = null;
+  onerror: ((event: { preventDefault(): void }) => void) | null = null;
+  onmessageerror: (() => void) | null = null;
+  terminated = false;
+  readonly requests: EngineRequest[] = [];
+
+  constructor() {
+    FakeWorker.all.push(this);
+  }
+  postMessage(message: EngineRequest | { role: string }) {
+    if (!("role" in message)) this.requests.push(message);
+  }
+  terminate() {
+    this.terminated = true;
+  }
+  say(response: EngineResponse) {
+    this.onmessage?.({ data: response });
+  }
+}
+
+const result: GenerateResult = {
+  finish_reason: "stop",
+  usage: { prompt_tokens: 3, cached_tokens: 0, completion_tokens: 2 },
+  timings: {
+    time_to_first_token_ms: 1,
+    prefill_ms: 1,
+    prefill_tokens_per_s: 1,
+    decode_ms: 1,
+    decode_tokens_per_s: 1,
+    total_ms: 1,
+  },
+  seed: 1,
+};
+
+let client: EngineClient;
+let engine: FakeWorker;
+let io: FakeWorker;
+
+beforeEach(() => {
+  FakeWorker.all = [];
+  vi.stubGlobal("Worker", FakeWorker);
+  vi.stubGlobal("location", { origin: "http://localhost" });
+  client = new EngineClient("http://localhost/w.js", { kind: "url", url: "http://localhost/m" }, "none");
+  [engine, io] = FakeWorker.all as [FakeWorker, FakeWorker];
+});
+afterEach(() => vi.unstubAllGlobals());
+
+const tick = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+describe("calls", () => {
+  test("are answered by number, with their events before", async () => {
+    const events: unknown[] = [];
+    const first = client.call("info", null);
+    const second = client.call("generate", { prompt: { text: "" }, sampling: {}, stop: [] }, (event) =>
+      events.push(event),
+    );
+    engine.say({ type: "event", call: "generate", id: second.id, event: { text: "a" } });
+    engine.say({ type: "result", call: "generate", id: second.id, result });
+    engine.say({ type: "failed", id: first.id, error: { code: "bad-request", message: "no", details: { n: 1n } } });
+    await expect(second.result).resolves.toEqual(result);
+    await expect(first.result).rejects.toMatchObject({ code: "bad-request", message: "no", details: { n: 1n } });
+    expect(events).toEqual([{ text: "a" }]);
+    expect(engine.terminated).toBe(false);
+  });
+
+  test.each(["device-lost", "internal"])("%s ends everything", async (code) => {
+    const first = client.call("info", null);
+    const second = client.call("info", null);
+    engine.say({ type: "failed", id: first.id, error: { code, message: "gone" } });
+    await expect(first.result).rejects.toMatchObject({ code });
+    await expect(second.result).rejects.toMatchObject({ code });
+    await expect(client.call("info", null).result).rejects.toMatchObject({ code });
+    expect([engine.terminated, io.terminated]).toEqual([true, true]);
+  });
+
+  test("a fatal message rejects all of them", async () => {
+    const call = client.call("info", null);
+    engine.say({ type: "fatal", error: { code: "internal", message: "panicked" } });
+    await expect(call.result).rejects.toBeInstanceOf(ChordError);
+    expect(client.failure).toMatchObject({ code: "internal" });
+  });
+
+  test.each([0, 1])("worker %i that cannot run rejects all of them", async (which) => {
+    const call = client.call("info", null);
+    FakeWorker.all[which]!.onerror?.(new Event("error"));
+    await expect(call.result).rejects.toMatchObject({
+      code: "worker-failed",
+      details: { url: "http://localhost/w.js" },
+    });
+    expect([engine.terminated, io.terminated]).toEqual([true, true]);
+  });
+});
+
+describe("unload", () => {
+  test("cancels, rejects what was not answered, frees, then ends the workers", async () => {
+    const call = client.call("info", null);
+    const unloading = client.unload(new ChordError("unloaded", "gone"));
+    await expect(call.result).rejects.toMatchObject({ code: "unloaded" });
+    await expect(client.call("info", null).result).rejects.toMatchObject({ code: "unloaded" });
+    expect(engine.requests.slice(1)).toEqual([
+      { type: "cancel", id: call.id },
+      expect.objectContaining({ type: "call", call: "unload" }),
+    ]);
+    expect(engine.terminated).toBe(false);
+    engine.say({ type: "result", call: "unload", id: 2, result: null });
+    await unloading;
+    expect([engine.terminated, io.terminated]).toEqual([true, true]);
+  });
+
+  test("does not wait for an engine that does not answer", async () => {
+    vi.useFakeTimers();
+    const unloading = client.unload(new ChordError("unloaded", "gone"));
+    await vi.advanceTimersByTimeAsync(2_000);
+    await unloading;
+    expect(engine.terminated).toBe(true);
+    vi.useRealTimers();
+  });
+});
+
+describe("a generation", () => {
+  const run = (fields: object, signal?: AbortSignal) => {
+    const request = checkChatRequest({ messages: [{ role: "user", content: "Hi" }], ...fields });
+    return generate(client, new TaskQueue(), request, chatAnswer("m", request.includeUsage), signal);
+  };
+  const text = (piece: string) => engine.say({ type: "event", call: "generate", id: 1, event: { text: piece } });
+  const finish = (finish_reason: GenerateResult["finish_reason"]) =>
+    engine.say({ type: "result", call: "generate", id: 1, result: { ...result, finish_reason } });
+
+  test("as a whole", async () => {
+    const answer = run({}) as Promise<ChatCompletion>;
+    await tick();
+    text("Hel");
+    text("lo");
+    finish("length");
+    expect((await answer).choices[0]).toMatchObject({ message: { content: "Hello" }, finish_reason: "length" });
+  });
+
+  test("streamed, with usage on the last chunk", async () => {
+    const stream = run({ stream: true, stream_options: { include_usage: true } }) as ChordStream<ChatCompletionChunk>;
+    await tick();
+    text("Hel");
+    text("lo");
+    finish("stop");
+    const chunks: ChatCompletionChunk[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    expect(chunks.map((chunk) => chunk.choices[0]?.delta.content)).toEqual(["", "Hel", "lo", undefined, undefined]);
+    expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe("stop");
+    expect(chunks.at(-1)?.usage?.total_tokens).toBe(5);
+  });
+
+  test("leaving the loop early cancels it in the engine", async () => {
+    const stream = run({ stream: true }) as ChordStream<ChatCompletionChunk>;
+    await tick();
+    text("Hel");
+    for await (const chunk of stream) if (chunk.choices[0]?.delta.content === "Hel") break;
+    expect(engine.requests.at(-1)).toEqual({ type: "cancel", id: 1 });
+    finish("cancelled");
+    await tick();
+  });
+
+  test("an abort rejects at once and cancels it in the engine", async () => {
+    const abort = new AbortController();
+    const answer = run({}, abort.signal) as Promise<ChatCompletion>;
+    await tick();
+    abort.abort();
+    await expect(answer).rejects.toMatchObject({ name: "AbortError" });
+    expect(engine.requests.at(-1)).toEqual({ type: "cancel", id: 1 });
+    finish("cancelled");
+    await tick();
+  });
+
+  test("a device lost in the middle ends the stream with its error", async () => {
+    const stream = run({ stream: true }) as ChordStream<ChatCompletionChunk>;
+    await tick();
+    text("Hel");
+    engine.say({ type: "fatal", error: { code: "device-lost", message: "lost" } });
+    const seen: unknown[] = [];
+    const reading = (async () => {
+      for await (const chunk of stream) seen.push(chunk.choices[0]?.delta.content);
+    })();
+    await expect(reading).rejects.toMatchObject({ code: "device-lost" });
+    expect(seen).toEqual(["", "Hel"]);
+  });
+});

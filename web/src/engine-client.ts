@@ -1,0 +1,130 @@
+import { ChordError, fromErrorRecord } from "./errors.js";
+import type { CallName, EngineCalls, EngineRequest, EngineResponse, WorkerStart } from "./protocol.js";
+import { withResolvers } from "./queue.js";
+import type { SourceDescriptor } from "./source/source.js";
+import { startWorker, workerError } from "./worker-handle.js";
+
+/** A call that has not been answered. */
+interface Pending {
+  resolve: (result: never) => void;
+  reject: (error: unknown) => void;
+  onEvent: ((event: never) => void) | undefined;
+}
+
+/** Errors after which nothing works any more. */
+const FATAL = new Set(["device-lost", "worker-failed", "internal"]);
+
+/** The engine has this long to free its memory before its worker is ended anyway. */
+const UNLOAD_MS = 2_000;
+
+/** The page's end of the protocol: starts the two workers, sends calls, and fails all of them together. */
+export class EngineClient {
+  private readonly engine: Worker;
+  private readonly io: Worker;
+  private readonly pending = new Map<number, Pending>();
+  private nextId = 1;
+  private dead: Error | undefined;
+  private closing: Error | undefined;
+
+  constructor(workerUrl: string, source: SourceDescriptor, store: "indexeddb" | "none") {
+    this.engine = startWorker(workerUrl, "chord-engine");
+    this.io = startWorker(workerUrl, "chord-io");
+    const { port1, port2 } = new MessageChannel();
+    this.start(this.engine, { role: "engine", io: port1 }, port1, workerUrl);
+    this.start(this.io, { role: "io", engine: port2, source, store }, port2, workerUrl);
+    this.engine.onmessage = ({ data }: MessageEvent<EngineResponse>) => this.receive(data);
+  }
+
+  /** Why no call can succeed any more, if so. */
+  get failure(): Error | undefined {
+    return this.dead ?? this.closing;
+  }
+
+  /** Sends a call. Its promise rejects when the call fails or when the engine does. */
+  call<K extends CallName>(
+    call: K,
+    params: EngineCalls[K]["params"],
+    onEvent?: (event: EngineCalls[K]["event"]) => void,
+  ): { id: number; result: Promise<EngineCalls[K]["result"]> } {
+    const id = this.nextId++;
+    if (this.failure) return { id, result: Promise.reject(this.failure) };
+    const { promise, resolve, reject } = withResolvers<EngineCalls[K]["result"]>();
+    this.pending.set(id, { resolve, reject, onEvent });
+    this.post({ type: "call", call, id, params } as EngineRequest);
+    return { id, result: promise };
+  }
+
+  /** Asks a call to stop. It still answers. */
+  cancel(id: number): void {
+    if (this.pending.has(id)) this.post({ type: "cancel", id });
+  }
+
+  /** Destroys the GPU device under the engine. */
+  loseDevice(): void {
+    this.post({ type: "loseDevice" });
+  }
+
+  /** Stops what is running and lets the engine free its memory. Calls that were not answered reject with `error`. */
+  async unload(error: Error): Promise<void> {
+    if (this.dead) return;
+    const calls = [...this.pending];
+    this.pending.clear();
+    calls.forEach(([id]) => this.post({ type: "cancel", id }));
+    const freed = this.call("unload", null).result.catch(() => undefined);
+    this.closing = error;
+    calls.forEach(([, { reject }]) => reject(error));
+    const late = new Promise((resolve) => setTimeout(resolve, UNLOAD_MS));
+    await Promise.race([freed, late]);
+    this.end(error);
+  }
+
+  /** Ends both workers, and with them the device. Calls under way reject with `error`. */
+  end(error: Error): void {
+    if (this.dead) return;
+    this.dead = error;
+    this.engine.terminate();
+    this.io.terminate();
+    const calls = [...this.pending.values()];
+    this.pending.clear();
+    calls.forEach(({ reject }) => reject(error));
+  }
+
+  private start(worker: Worker, message: WorkerStart, port: MessagePort, url: string): void {
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.end(workerError(event, url));
+    };
+    worker.onmessageerror = () => this.end(new ChordError("worker-failed", "A message of a worker could not be read"));
+    worker.postMessage(message, [port]);
+  }
+
+  private post(request: EngineRequest): void {
+    if (!this.dead) this.engine.postMessage(request);
+  }
+
+  private receive(response: EngineResponse): void {
+    switch (response.type) {
+      case "event":
+        this.pending.get(response.id)?.onEvent?.(response.event as never);
+        return;
+      case "result":
+        this.take(response.id)?.resolve(response.result as never);
+        return;
+      case "failed": {
+        const error = fromErrorRecord(response.error);
+        this.take(response.id)?.reject(error);
+        if (FATAL.has(response.error.code)) this.end(error);
+        return;
+      }
+      case "fatal":
+        this.end(fromErrorRecord(response.error));
+        return;
+    }
+  }
+
+  private take(id: number): Pending | undefined {
+    const pending = this.pending.get(id);
+    this.pending.delete(id);
+    return pending;
+  }
+}

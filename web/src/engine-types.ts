@@ -1,0 +1,118 @@
+/**
+ * The engine's own shapes, as serde writes and reads them: `rust/engine/src/{options,request,sampler}.rs` and
+ * `rust/wasm/src/info.rs`, field by field. The public API has OpenAI's shapes instead; `src/openai` translates.
+ */
+
+/** `LoadOptions`. A field left out has the engine's default. */
+export interface LoadOptions {
+  backend: "auto" | "gpu" | "cpu";
+  n_ctx?: number;
+  kv: "f16" | "f32";
+  /** The worker makes `subgroups` available although wgpu does not ask for it: see `worker/webgpu.ts`. */
+  web_subgroups?: boolean;
+  /** GPU features not to use: `subgroups`, `shader-f16`. */
+  disable_features?: string[];
+}
+
+/** `LoadProgress`. */
+export interface EngineLoadProgress {
+  stage: "header" | "prepare" | "weights" | "ready";
+  loaded: number;
+  total: number;
+}
+
+/** A chat message, as chat templates see it. */
+export interface Message {
+  role: string;
+  content: string;
+}
+
+/** What to continue. */
+export type Prompt = { messages: Message[] } | { text: string } | { tokens: number[] };
+
+/** `Sampling`. A field left out has the engine's default, which is greedy. */
+export interface Sampling {
+  temperature?: number;
+  top_k?: number;
+  top_p?: number;
+  min_p?: number;
+  repeat_penalty?: number;
+}
+
+/** `GenerateRequest`. */
+export interface GenerateRequest {
+  prompt: Prompt;
+  sampling: Sampling;
+  /** Without a limit the generation goes on to an end token or to the end of the context. */
+  max_tokens?: number;
+  stop: string[];
+  seed?: number;
+}
+
+/** `Event`: text that has become certain (whole characters, nothing of a stop string), or progress of the prompt. */
+export type GenerateEvent = { text: string } | { prompt: PromptProgress };
+
+/** `PromptProgress`. */
+export interface PromptProgress {
+  total: number;
+  /** Tokens that the KV cache held before. */
+  cached: number;
+  /** Tokens done by now, cached ones included. */
+  processed: number;
+  time_ms: number;
+}
+
+/** `GenerateResult`. */
+export interface GenerateResult {
+  finish_reason: "stop" | "length" | "cancelled";
+  usage: { prompt_tokens: number; cached_tokens: number; completion_tokens: number };
+  timings: {
+    time_to_first_token_ms: number;
+    prefill_ms: number;
+    prefill_tokens_per_s: number;
+    decode_ms: number;
+    decode_tokens_per_s: number;
+    total_ms: number;
+  };
+  seed: number;
+}
+
+/** `EncodeOptions`. */
+export interface TokenizeOptions {
+  /** Adds the begin and end tokens that the file asks for. */
+  add_special: boolean;
+  /** Names of control tokens in the text become these tokens. */
+  parse_special: boolean;
+}
+
+/** What runs, on what, and what it holds. Byte counts are exact as numbers up to 2^53. */
+export interface EngineInfo {
+  backend: "gpu" | "cpu";
+  /** Each step of the ladder that was taken, with its reason. */
+  why: string[];
+  device: { name: string; is_software: boolean; features: string[] };
+  memory: { weights: number; kv: number; scratch: number; total: number };
+  counters: {
+    buffers_created: number;
+    bind_groups_created: number;
+    pipelines_created: number;
+    submits: number;
+    dispatches: number;
+    tokens: number;
+    readbacks_before_submit: number;
+  };
+  n_ctx: number;
+  /** Added by the worker. */
+  wasm_heap_bytes: number;
+  model: {
+    name: string | null;
+    architecture: string;
+    n_vocab: number;
+    n_layers: number;
+    n_ctx_train: number;
+    file_bytes: number;
+    has_chat_template: boolean;
+    /** Bytes of tensors by storage type (`Q4_K`, `F32`). */
+    tensor_types: Record<string, number>;
+  };
+}

@@ -1,0 +1,96 @@
+/** Errors of the SDK: one class, one list of codes. */
+
+/**
+ * Codes that the SDK itself gives, with what each one means and what helps. Codes of the engine (a bad file, an
+ * unsupported model, a device that refuses) are added by {@link EngineErrorCode}.
+ */
+export const SDK_ERROR_CODES = {
+  "invalid-argument": "An option or a request field has a value that makes no sense; `details.field` names it.",
+  "unsupported-field": "A request field that this engine does not honour; `details.field` names it. Leave it out.",
+  "network-failed": "The request could not be made: offline, blocked by CORS, or no such host.",
+  "network-stalled": "No byte arrived for `details.seconds` seconds. What has arrived is kept; load again to go on.",
+  "http-status": "The server answered with the status in `details.status`.",
+  "bad-response": "The server's answer does not fit the request: another range or another length than it announced.",
+  "short-body": "The connection ended early. What has arrived is kept; load again to go on.",
+  "size-unknown": "The server does not say how long the file is, so it cannot be read in parts.",
+  "source-changed": "The file changed on the server while it was being read. Load again.",
+  "file-unreadable": "The browser can no longer read the file: it was moved, changed or deleted. Choose it again.",
+  "storage-failed": "The browser's storage failed.",
+  "storage-quota": "The browser's storage is full; `details` has the bytes needed and free.",
+  "worker-failed": "A worker could not be started, or ended by itself. Check `workerUrl` and the page's CSP.",
+  "wasm-failed": "The WebAssembly module could not be fetched or compiled. Check `wasmUrl` and the page's CSP.",
+  "device-lost": "The GPU device is gone (driver reset, GPU process ended, memory pressure). Load again.",
+  unloaded: "The model was unloaded.",
+  internal: "A defect of the engine; the message says where. The chord cannot be used any more.",
+} as const;
+
+/** Codes given by the SDK. */
+export type SdkErrorCode = keyof typeof SDK_ERROR_CODES;
+
+/** A code of the SDK, or one of the engine's (kebab-case, listed in the README of the package). */
+export type ChordErrorCode = SdkErrorCode | (string & {});
+
+/** An error as it crosses a worker boundary. */
+export interface ErrorRecord {
+  code: ChordErrorCode;
+  message: string;
+  details?: Record<string, unknown>;
+}
+
+/** Every error of this package but an abort, which is a `DOMException` named `AbortError`. */
+export class ChordError extends Error {
+  override readonly name = "ChordError";
+  /** Stable and machine-readable. */
+  readonly code: ChordErrorCode;
+  /** Numbers and names of the message, for programs; byte counts and offsets of the engine are `bigint`. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ChordErrorCode, message: string, details: Record<string, unknown> = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** True for the rejection of an aborted call. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}
+
+/** What an aborted call rejects with: always named `AbortError`, with the signal's reason as its cause. */
+export function abortError(signal?: AbortSignal): Error {
+  const reason: unknown = signal?.reason;
+  if (isAbort(reason)) return reason as Error;
+  const error = new DOMException("The operation was aborted", "AbortError");
+  if (reason !== undefined) Object.defineProperty(error, "cause", { value: reason });
+  return error;
+}
+
+/** Throws when the signal has been aborted. */
+export function throwIfAborted(signal?: AbortSignal): void {
+  if (signal?.aborted) throw abortError(signal);
+}
+
+/** Anything thrown, in the form that crosses a worker boundary. */
+export function toErrorRecord(error: unknown): ErrorRecord {
+  if (isErrorRecord(error)) {
+    const { code, message, details } = error;
+    return details === undefined ? { code, message } : { code, message, details };
+  }
+  if (error instanceof Error) {
+    return { code: isAbort(error) ? "aborted" : "internal", message: `${error.name}: ${error.message}` };
+  }
+  return { code: "internal", message: String(error) };
+}
+
+/** The other way. */
+export function fromErrorRecord(record: ErrorRecord): Error {
+  if (record.code === "aborted") return abortError();
+  return new ChordError(record.code, record.message, record.details ?? {});
+}
+
+function isErrorRecord(value: unknown): value is ErrorRecord {
+  if (typeof value !== "object" || value === null) return false;
+  const record = value as Partial<ErrorRecord>;
+  return typeof record.code === "string" && typeof record.message === "string";
+}

@@ -1,0 +1,29 @@
+/** Run any GGUF language model on the visitor's own GPU, in the browser. */
+
+export { Chord } from "./chord.js";
+export type { CallOptions, ChatCreate, CompletionCreate, TokenizeOptions } from "./chord.js";
+export type { CachedModel, CacheUsage } from "./cache.js";
+export type { Capabilities } from "./capabilities.js";
+export { ChordError, SDK_ERROR_CODES } from "./errors.js";
+export type { ChordErrorCode, SdkErrorCode } from "./errors.js";
+export type { ChordInfo } from "./info.js";
+export type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatMessage,
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+  ContentPartText,
+  FinishReason,
+  GenerationFields,
+  Usage,
+  UsageExtra,
+} from "./openai/types.js";
+export type { ChordLoadOptions } from "./options.js";
+export { LOAD_STAGES } from "./progress.js";
+export type { LoadProgress, LoadStage } from "./progress.js";
+export type { StoreReport } from "./protocol.js";
+export type { HuggingFaceSource, ModelSource } from "./source/source.js";
+export type { ChordStream } from "./stream.js";

@@ -1,0 +1,80 @@
+import type { EngineInfo } from "./engine-types.js";
+import type { StoreReport } from "./protocol.js";
+
+/** Facts about a loaded model. Byte counts are exact as numbers up to 2^53. */
+export interface ChordInfo {
+  backend: "webgpu" | "cpu";
+  /** Why this one, for people: each step of the ladder that was taken. Empty when it was asked for. */
+  why: string;
+  adapter: {
+    name: string;
+    /** A GPU that is computed on the CPU. */
+    isSoftware: boolean;
+  };
+  /** Optional features in use. */
+  features: string[];
+  /** Tokens that a conversation can have. */
+  contextLength: number;
+  model: {
+    /** As the file says, where it does. */
+    name: string | null;
+    architecture: string;
+    sizeBytes: number;
+    vocabularySize: number;
+    layers: number;
+    trainedContextLength: number;
+    /** Without one, `chat.completions` cannot be used. */
+    hasChatTemplate: boolean;
+    /** Bytes of tensors by storage type (`Q4_K`, `F32`). */
+    tensorTypes: Record<string, number>;
+  };
+  /** Bytes held on the device. */
+  memory: { weights: number; kv: number; scratch: number; total: number };
+  /** Counts since the load. After the first token of a greedy run only the last three still move. */
+  counters: {
+    buffersCreated: number;
+    bindGroupsCreated: number;
+    pipelinesCreated: number;
+    readbacksBeforeSubmit: number;
+    submits: number;
+    dispatches: number;
+    tokens: number;
+  };
+  /** Bytes of the engine's own memory. */
+  wasmHeapBytes: number;
+  store: StoreReport;
+}
+
+/** The engine's words → the API's. */
+export function toChordInfo(info: EngineInfo, store: StoreReport): ChordInfo {
+  const { model, counters } = info;
+  return {
+    backend: info.backend === "gpu" ? "webgpu" : "cpu",
+    why: info.why.join("; "),
+    adapter: { name: info.device.name, isSoftware: info.device.is_software },
+    features: info.device.features,
+    contextLength: info.n_ctx,
+    model: {
+      name: model.name,
+      architecture: model.architecture,
+      sizeBytes: model.file_bytes,
+      vocabularySize: model.n_vocab,
+      layers: model.n_layers,
+      trainedContextLength: model.n_ctx_train,
+      hasChatTemplate: model.has_chat_template,
+      tensorTypes: model.tensor_types,
+    },
+    memory: info.memory,
+    counters: {
+      buffersCreated: counters.buffers_created,
+      bindGroupsCreated: counters.bind_groups_created,
+      pipelinesCreated: counters.pipelines_created,
+      readbacksBeforeSubmit: counters.readbacks_before_submit,
+      submits: counters.submits,
+      dispatches: counters.dispatches,
+      tokens: counters.tokens,
+    },
+    wasmHeapBytes: info.wasm_heap_bytes,
+    store,
+  };
+}

@@ -1,0 +1,122 @@
+import { describe, expect, test } from "vitest";
+import { checkChatRequest, checkCompletionRequest, checkMessages } from "./request.js";
+import type { ChatCompletionRequest, CompletionRequest } from "./types.js";
+
+const messages: ChatCompletionRequest["messages"] = [{ role: "user", content: "Hi" }];
+const chat = (fields: object) => checkChatRequest({ messages, ...fields } as ChatCompletionRequest);
+const text = (fields: object) => checkCompletionRequest({ prompt: "Hi", ...fields } as CompletionRequest);
+
+test("a full chat request in the engine's words", () => {
+  const request = chat({
+    model: "m",
+    temperature: 0,
+    top_p: 0.5,
+    top_k: 3,
+    min_p: 0.1,
+    repetition_penalty: 1.2,
+    seed: 7,
+    stop: "\n",
+    max_completion_tokens: 9,
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  expect(request).toEqual({
+    model: "m",
+    stream: true,
+    includeUsage: true,
+    params: {
+      prompt: { messages: [{ role: "user", content: "Hi" }] },
+      sampling: { temperature: 0, top_p: 0.5, top_k: 3, min_p: 0.1, repeat_penalty: 1.2 },
+      stop: ["\n"],
+      max_tokens: 9,
+      seed: 7,
+    },
+  });
+});
+
+test("what is left out or null has a default; an answer in a chat may be as long as the context", () => {
+  const request = chat({ temperature: null, stop: null, max_tokens: null, stream: null });
+  expect(request.params).toEqual({
+    prompt: { messages: [{ role: "user", content: "Hi" }] },
+    sampling: { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05, repeat_penalty: 1 },
+    stop: [],
+  });
+  expect(text({}).params.max_tokens).toBe(16);
+});
+
+test("prompts are text or token ids", () => {
+  expect(text({ prompt: "" }).params.prompt).toEqual({ text: "" });
+  expect(text({ prompt: [1, 2] }).params.prompt).toEqual({ tokens: [1, 2] });
+});
+
+test("text parts of a message are joined", () => {
+  const content = [
+    { type: "text", text: "a" },
+    { type: "text", text: "b" },
+  ];
+  expect(checkMessages([{ role: "user", content }])).toEqual([{ role: "user", content: "ab" }]);
+});
+
+describe("fields that ask for nothing are let through", () => {
+  test.each([{ n: 1 }, { logprobs: false }, { presence_penalty: 0 }, { user: "me" }, { tools: [] }, { tools: null }])(
+    "%o",
+    (fields) => {
+      expect(() => chat(fields)).not.toThrow();
+    },
+  );
+});
+
+describe("fields that would be ignored are refused", () => {
+  test.each([
+    ["n", { n: 2 }],
+    ["tools", { tools: [{ type: "function" }] }],
+    ["response_format", { response_format: { type: "json_object" } }],
+    ["logprobs", { logprobs: true }],
+    ["frequency_penalty", { frequency_penalty: 0.5 }],
+    ["logit_bias", { logit_bias: { 5: 1 } }],
+    ["prompt", { prompt: "Hi" }],
+    ["temprature", { temprature: 0 }],
+    ["messages[0].tool_calls", { messages: [{ role: "assistant", content: "", tool_calls: [{}] }] }],
+    [
+      "messages[0].content[0].type",
+      { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
+    ],
+  ])("%s", (field, fields) => {
+    expect(() => chat(fields)).toThrow(
+      expect.objectContaining({ name: "ChordError", code: "unsupported-field", details: { field } }),
+    );
+  });
+
+  test("several prompts", () => {
+    expect(() => text({ prompt: ["a", "b"] })).toThrow(expect.objectContaining({ code: "unsupported-field" }));
+  });
+});
+
+describe("values that make no sense are refused", () => {
+  test.each([
+    ["messages", { messages: [] }],
+    ["messages", { messages: undefined }],
+    ["messages[0].role", { messages: [{ content: "x" }] }],
+    ["messages[0].content", { messages: [{ role: "user" }] }],
+    ["temperature", { temperature: -1 }],
+    ["temperature", { temperature: NaN }],
+    ["temperature", { temperature: "0" }],
+    ["top_p", { top_p: 1.1 }],
+    ["top_k", { top_k: 1.5 }],
+    ["seed", { seed: -1 }],
+    ["max_tokens", { max_tokens: 0 }],
+    ["max_tokens", { max_tokens: 5, max_completion_tokens: 6 }],
+    ["stop", { stop: [""] }],
+    ["stop", { stop: Array(17).fill("x") }],
+    ["stream", { stream: 1 }],
+    ["stream_options", { stream_options: { include_usage: true } }],
+  ])("%s %o", (field, fields) => {
+    expect(() => chat(fields)).toThrow(expect.objectContaining({ code: "invalid-argument", details: { field } }));
+  });
+
+  test.each([[[]], [[1.5]], [[-1]], [undefined], [5]])("prompt %o", (prompt) => {
+    expect(() => text({ prompt })).toThrow(
+      expect.objectContaining({ code: "invalid-argument", details: { field: "prompt" } }),
+    );
+  });
+});

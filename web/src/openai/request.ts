@@ -1,0 +1,178 @@
+import type { GenerateRequest, Message, Prompt, Sampling } from "../engine-types.js";
+import { ChordError } from "../errors.js";
+import type { ChatCompletionRequest, CompletionRequest, GenerationFields } from "./types.js";
+
+/** OpenAI's own default for `completions`. */
+const COMPLETION_MAX_TOKENS = 16;
+/** llama.cpp's defaults, which suit small models better than OpenAI's temperature of 1 over the whole vocabulary. */
+const DEFAULT_SAMPLING = { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05, repeat_penalty: 1 };
+/** More are a mistake, and slow. */
+const MAX_STOP_STRINGS = 16;
+
+/** Fields that steer the answer here. */
+const HONOURED = [
+  "model",
+  "temperature",
+  "top_p",
+  "top_k",
+  "min_p",
+  "repetition_penalty",
+  "seed",
+  "stop",
+  "max_tokens",
+  "stream",
+  "stream_options",
+];
+
+/** Fields of OpenAI's that have no effect on the text: accepted with any value. */
+const WITHOUT_EFFECT = ["metadata", "store", "user", "safety_identifier", "service_tier", "prompt_cache_key"];
+
+/** Fields that are accepted while they ask for nothing. */
+const NEUTRAL: Record<string, unknown> = {
+  n: 1,
+  best_of: 1,
+  echo: false,
+  frequency_penalty: 0,
+  presence_penalty: 0,
+  logprobs: false,
+  top_logprobs: 0,
+  suffix: "",
+  parallel_tool_calls: true,
+};
+
+/** A request that was checked. */
+export interface CheckedRequest {
+  params: GenerateRequest;
+  model: string | undefined;
+  stream: boolean;
+  includeUsage: boolean;
+}
+
+/** Checks a chat request: what would be ignored is refused. */
+export function checkChatRequest(request: ChatCompletionRequest): CheckedRequest {
+  checkFields(request, ["messages", "max_completion_tokens"]);
+  const { max_tokens: a, max_completion_tokens: b } = request;
+  const maxTokens = integer(request, "max_completion_tokens", 1) ?? integer(request, "max_tokens", 1);
+  if (a != null && b != null && a !== b) {
+    throw invalid("max_tokens", `max_tokens is ${a} and max_completion_tokens is ${b}: give one of them`);
+  }
+  return checked(request, { messages: checkMessages(request.messages) }, maxTokens);
+}
+
+/** Checks a text request: what would be ignored is refused. */
+export function checkCompletionRequest(request: CompletionRequest): CheckedRequest {
+  checkFields(request, ["prompt"]);
+  const maxTokens = integer(request, "max_tokens", 1) ?? COMPLETION_MAX_TOKENS;
+  return checked(request, checkPrompt(request.prompt), maxTokens);
+}
+
+/** Messages with their text parts joined. */
+export function checkMessages(messages: unknown): Message[] {
+  if (!Array.isArray(messages) || messages.length === 0)
+    throw invalid("messages", "messages must be a non-empty array");
+  return messages.map((message: unknown, index) => {
+    const at = `messages[${index}]`;
+    if (typeof message !== "object" || message === null) throw invalid(at, `${at} must be an object`);
+    const { role, content, ...rest } = message as Record<string, unknown>;
+    if (typeof role !== "string" || role === "") throw invalid(`${at}.role`, `${at}.role must be a string`);
+    for (const field of Object.keys(rest)) {
+      if (rest[field] != null && field !== "name") throw unsupported(`${at}.${field}`);
+    }
+    return { role, content: checkContent(content, `${at}.content`) };
+  });
+}
+
+function checkContent(content: unknown, at: string): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) throw invalid(at, `${at} must be a string or an array of text parts`);
+  return content
+    .map((part: unknown, index) => {
+      const { type, text } = (part ?? {}) as Record<string, unknown>;
+      if (type !== "text") throw unsupported(`${at}[${index}].type`, `a part of type "${String(type)}"`);
+      if (typeof text !== "string") throw invalid(`${at}[${index}].text`, `${at}[${index}].text must be a string`);
+      return text;
+    })
+    .join("");
+}
+
+function checkPrompt(prompt: unknown): Prompt {
+  if (typeof prompt === "string") return { text: prompt };
+  if (Array.isArray(prompt) && prompt.length > 0 && prompt.every((id) => Number.isInteger(id) && id >= 0)) {
+    return { tokens: prompt as number[] };
+  }
+  if (Array.isArray(prompt) && prompt.some((item) => typeof item !== "number")) {
+    throw unsupported("prompt", "several prompts in one request");
+  }
+  throw invalid("prompt", "prompt must be a string or a non-empty array of token ids");
+}
+
+function checked(request: GenerationFields, prompt: Prompt, maxTokens: number | undefined): CheckedRequest {
+  const sampling: Sampling = {
+    temperature: number(request, "temperature", 0, 100) ?? DEFAULT_SAMPLING.temperature,
+    top_p: number(request, "top_p", 0, 1) ?? DEFAULT_SAMPLING.top_p,
+    top_k: integer(request, "top_k", 0) ?? DEFAULT_SAMPLING.top_k,
+    min_p: number(request, "min_p", 0, 1) ?? DEFAULT_SAMPLING.min_p,
+    repeat_penalty: number(request, "repetition_penalty", 0.01, 100) ?? DEFAULT_SAMPLING.repeat_penalty,
+  };
+  const params: GenerateRequest = { prompt, sampling, stop: checkStop(request.stop) };
+  if (maxTokens !== undefined) params.max_tokens = maxTokens;
+  const seed = integer(request, "seed", 0);
+  if (seed !== undefined) params.seed = seed;
+  const stream = flag(request.stream, "stream");
+  const includeUsage = flag(request.stream_options?.include_usage, "stream_options.include_usage");
+  if (request.stream_options != null && !stream) throw invalid("stream_options", "stream_options needs stream: true");
+  return { params, model: request.model, stream, includeUsage };
+}
+
+function checkStop(stop: GenerationFields["stop"]): string[] {
+  if (stop == null) return [];
+  const list = Array.isArray(stop) ? stop : [stop];
+  if (list.some((item) => typeof item !== "string" || item === "")) {
+    throw invalid("stop", "stop must be a non-empty string or an array of them");
+  }
+  if (list.length > MAX_STOP_STRINGS)
+    throw invalid("stop", `at most ${MAX_STOP_STRINGS} stop strings, got ${list.length}`);
+  return list;
+}
+
+function checkFields(request: object, own: string[]): void {
+  if (typeof request !== "object" || request === null) throw invalid("request", "the request must be an object");
+  for (const [field, value] of Object.entries(request)) {
+    if (value == null || HONOURED.includes(field) || WITHOUT_EFFECT.includes(field) || own.includes(field)) continue;
+    if (field in NEUTRAL && NEUTRAL[field] === value) continue;
+    const asksNothing = Array.isArray(value) ? value.length === 0 : false;
+    if (!asksNothing) throw unsupported(field);
+  }
+}
+
+function number(request: object, field: string, least: number, most: number): number | undefined {
+  const value = (request as Record<string, unknown>)[field];
+  if (value == null) return undefined;
+  if (typeof value !== "number" || !(value >= least && value <= most)) {
+    throw invalid(field, `${field} must be a number from ${least} to ${most}, not ${String(value)}`);
+  }
+  return value;
+}
+
+function integer(request: object, field: string, least: number): number | undefined {
+  const value = (request as Record<string, unknown>)[field];
+  if (value == null) return undefined;
+  if (!Number.isSafeInteger(value) || (value as number) < least) {
+    throw invalid(field, `${field} must be a whole number from ${least} on, not ${String(value)}`);
+  }
+  return value as number;
+}
+
+function flag(value: unknown, field: string): boolean {
+  if (value == null) return false;
+  if (typeof value !== "boolean") throw invalid(field, `${field} must be true or false`);
+  return value;
+}
+
+function invalid(field: string, message: string): ChordError {
+  return new ChordError("invalid-argument", message, { field });
+}
+
+function unsupported(field: string, what = `the field "${field}"`): ChordError {
+  return new ChordError("unsupported-field", `This engine does not support ${what}; leave it out`, { field });
+}

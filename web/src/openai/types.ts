@@ -1,0 +1,123 @@
+/**
+ * The part of OpenAI's API that this engine honours, in OpenAI's shapes. `types.check.ts` checks them against the
+ * types of the `openai` package at compile time.
+ */
+
+/** A part of a message. Only text can be read. */
+export interface ContentPartText {
+  type: "text";
+  text: string;
+}
+
+/** A message of a chat. Which roles exist is up to the model's template. */
+export interface ChatMessage {
+  role: "system" | "developer" | "user" | "assistant";
+  content: string | ContentPartText[];
+}
+
+/** Fields that both kinds of request have. */
+export interface GenerationFields {
+  /** Echoed in the answer; the loaded model answers whatever it says. */
+  model?: string;
+  /** 0 takes the most likely token every time. Left out: 0.8 (with top_k 40, top_p 0.95, min_p 0.05). */
+  temperature?: number | null;
+  top_p?: number | null;
+  /** 0 considers the whole vocabulary. Not OpenAI's. */
+  top_k?: number | null;
+  /** Not OpenAI's. */
+  min_p?: number | null;
+  /** 1 is none. Not OpenAI's. */
+  repetition_penalty?: number | null;
+  /** Same seed, prompt, model and device: same text. */
+  seed?: number | null;
+  /** Up to 16 strings at which the answer ends; they are not part of it. */
+  stop?: string | string[] | null;
+  max_tokens?: number | null;
+  stream?: boolean | null;
+  stream_options?: { include_usage?: boolean } | null;
+}
+
+/** A request to `chord.chat.completions.create`. */
+export interface ChatCompletionRequest extends GenerationFields {
+  messages: ChatMessage[];
+  max_completion_tokens?: number | null;
+}
+
+/** A request to `chord.completions.create`. */
+export interface CompletionRequest extends GenerationFields {
+  /** Text, or token ids. */
+  prompt: string | number[];
+}
+
+/** Figures of one answer that OpenAI does not give; the names are WebLLM's. */
+export interface UsageExtra {
+  prefill_tokens_per_s: number;
+  decode_tokens_per_s: number;
+  time_to_first_token_s: number;
+  time_per_output_token_s: number;
+  e2e_latency_s: number;
+}
+
+/** What an answer took. */
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  /** Tokens of the prompt that were still there from the turn before. */
+  prompt_tokens_details: { cached_tokens: number };
+  extra: UsageExtra;
+}
+
+/** Why an answer ended. */
+export type FinishReason = "stop" | "length";
+
+/** A whole chat answer. */
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    message: { role: "assistant"; content: string; refusal: null };
+    finish_reason: FinishReason;
+    logprobs: null;
+  }[];
+  usage: Usage;
+}
+
+/** A piece of a streamed chat answer. */
+export interface ChatCompletionChunk {
+  id: string;
+  object: "chat.completion.chunk";
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    delta: { role?: "assistant"; content?: string };
+    finish_reason: FinishReason | null;
+    logprobs: null;
+  }[];
+  /** With `include_usage`: on the last chunk, which has no choice; `null` on the others. */
+  usage?: Usage | null;
+}
+
+/** A whole text answer, or with `stream` a piece of one. */
+export interface Completion {
+  id: string;
+  object: "text_completion";
+  created: number;
+  model: string;
+  choices: { index: number; text: string; finish_reason: FinishReason; logprobs: null }[];
+  usage: Usage;
+}
+
+/** A piece of a streamed text answer. */
+export interface CompletionChunk {
+  id: string;
+  object: "text_completion";
+  created: number;
+  model: string;
+  choices: { index: number; text: string; finish_reason: FinishReason | null; logprobs: null }[];
+  usage?: Usage | null;
+}

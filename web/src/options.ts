@@ -1,0 +1,61 @@
+import type { LoadOptions as EngineLoadOptions } from "./engine-types.js";
+import { ChordError } from "./errors.js";
+import type { LoadProgress } from "./progress.js";
+
+/** Options of `Chord.load`. */
+export interface ChordLoadOptions {
+  /**
+   * `auto` takes a real GPU and else the CPU; `webgpu` takes any adapter, also one computed in software, and fails where
+   * there is none; `cpu` needs nothing. Default `auto`.
+   */
+  backend?: "auto" | "webgpu" | "cpu";
+  /** Tokens that a conversation can have. Default: what the model was trained for, at most 4,096. */
+  contextLength?: number;
+  /** Precision of the KV cache. Default `f16`; `f32` takes twice the memory. */
+  kv?: "f16" | "f32";
+  /** GPU features not to use even where the adapter has them: `subgroups`, `shader-f16`. */
+  disableFeatures?: string[];
+  /** Aborts the load: everything of it is stopped and freed. What has been stored of the file stays. */
+  signal?: AbortSignal;
+  /** At most ten calls a second. */
+  onProgress?: (progress: LoadProgress) => void;
+  /** Keep the model for the next visit (`indexeddb`, the default) or not. A `File` is always used in place. */
+  store?: "indexeddb" | "none";
+  /** Where `chord-worker.js` is, if not beside this module. */
+  workerUrl?: string | URL;
+  /** Where `chord.wasm` is, if not beside this module. */
+  wasmUrl?: string | URL;
+}
+
+/** Options that were checked, with defaults. */
+export interface CheckedOptions {
+  engine: EngineLoadOptions;
+  store: "indexeddb" | "none";
+}
+
+/** Checks what types cannot, and what plain JavaScript may get wrong. */
+export function checkOptions(options: ChordLoadOptions): CheckedOptions {
+  const backend = oneOf("backend", options.backend, ["auto", "webgpu", "cpu"]) ?? "auto";
+  const engine: EngineLoadOptions = {
+    backend: backend === "webgpu" ? "gpu" : backend,
+    kv: oneOf("kv", options.kv, ["f16", "f32"]) ?? "f16",
+  };
+  const { contextLength, disableFeatures } = options;
+  if (contextLength !== undefined) {
+    if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > 0xffffffff) {
+      throw new ChordError("invalid-argument", `contextLength must be a whole number from 1 on, not ${contextLength}`, {
+        field: "contextLength",
+      });
+    }
+    engine.n_ctx = contextLength;
+  }
+  if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
+  return { engine, store: oneOf("store", options.store, ["indexeddb", "none"]) ?? "indexeddb" };
+}
+
+function oneOf<T extends string>(field: string, value: T | undefined, allowed: readonly T[]): T | undefined {
+  if (value === undefined || allowed.includes(value)) return value;
+  throw new ChordError("invalid-argument", `${field} must be one of ${allowed.join(", ")}, not ${String(value)}`, {
+    field,
+  });
+}

@@ -1,0 +1,160 @@
+/** Progress of a load: stages forward only, numbers never back, at most ten reports a second. */
+
+import type { EngineLoadProgress } from "./engine-types.js";
+
+/** Stages of a load, in order. A stage may be passed over. */
+export const LOAD_STAGES = ["header", "compile", "download", "upload", "ready"] as const;
+
+/**
+ * What the load is doing: reading the header, compiling kernels for the device, filling it from the network
+ * (`download`) or from the store or a local file (`upload`).
+ */
+export type LoadStage = (typeof LOAD_STAGES)[number];
+
+/** One report. */
+export interface LoadProgress {
+  stage: LoadStage;
+  /** Bytes of the model that have arrived. */
+  loaded: number;
+  /** Bytes of the model; 0 while unknown. */
+  total: number;
+  /** The whole load, 0 to 1. */
+  progress: number;
+  /** For people, in English. */
+  text: string;
+  /** No byte of the model came over the network so far. */
+  fromCache: boolean;
+  /** Over the last seconds; 0 while unknown. */
+  bytesPerSecond: number;
+  /** Milliseconds until the bytes are there, where known. */
+  etaMs: number | null;
+}
+
+/** Byte reports are this far apart, which leaves room for the five stages in any second. */
+const INTERVAL_MS = 200;
+/** The speed is measured over this long. */
+const SPEED_WINDOW_MS = 4_000;
+/** Share of `progress` that the bytes have; the rest is what comes after the last of them. */
+const BYTES_SHARE = 0.98;
+
+/** Turns what happens in a load into reports. */
+export class ProgressMeter {
+  private stage: LoadStage = "header";
+  private loaded = 0;
+  private total = 0;
+  private fromCache = true;
+  private networkDone = false;
+  /** The engine takes weights. */
+  private filling = false;
+  private progress = 0;
+  private lastReport = -Infinity;
+  /** Times and bytes of the last seconds. */
+  private readonly samples: { time: number; loaded: number }[] = [];
+
+  constructor(
+    private readonly report: (progress: LoadProgress) => void,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** The length of the file is known. */
+  opened(total: number, fromCache: boolean): void {
+    this.total = total;
+    this.fromCache = fromCache;
+    this.emit(true);
+  }
+
+  /** Bytes have arrived, of which some may have come over the network. */
+  arrived(loaded: number, networkBytes: number, networkDone: boolean): void {
+    this.loaded = Math.max(this.loaded, Math.min(loaded, this.total));
+    this.fromCache &&= networkBytes === 0;
+    this.networkDone = networkDone;
+    this.sample();
+    this.emit(this.filling && this.advance(this.fillStage()));
+  }
+
+  /** The engine has gone on. */
+  engine(stage: EngineLoadProgress["stage"]): void {
+    switch (stage) {
+      case "header":
+        return;
+      case "prepare":
+        return this.emit(this.advance("compile"));
+      case "weights":
+        this.filling = true;
+        return this.emit(this.advance(this.fillStage()));
+      case "ready":
+        // The store may still be at work: `ready` says when all is done.
+        return;
+    }
+  }
+
+  /** The model can be used. */
+  ready(): void {
+    this.loaded = this.total;
+    this.emit(this.advance("ready"));
+  }
+
+  private fillStage(): LoadStage {
+    return this.fromCache || this.networkDone ? "upload" : "download";
+  }
+
+  private advance(stage: LoadStage): boolean {
+    if (LOAD_STAGES.indexOf(stage) <= LOAD_STAGES.indexOf(this.stage)) return false;
+    this.stage = stage;
+    return true;
+  }
+
+  private sample(): void {
+    const time = this.now();
+    this.samples.push({ time, loaded: this.loaded });
+    while (this.samples.length > 2 && time - this.samples[0]!.time > SPEED_WINDOW_MS) this.samples.shift();
+  }
+
+  private bytesPerSecond(): number {
+    const first = this.samples[0];
+    const last = this.samples.at(-1);
+    if (!first || !last || last.time - first.time < 50) return 0;
+    return ((last.loaded - first.loaded) * 1000) / (last.time - first.time);
+  }
+
+  private emit(stageChanged: boolean): void {
+    const time = this.now();
+    if (!stageChanged && time - this.lastReport < INTERVAL_MS) return;
+    this.lastReport = time;
+    const { stage, loaded, total, fromCache } = this;
+    const bytesPerSecond = Math.round(this.bytesPerSecond());
+    const left = total - loaded;
+    const etaMs =
+      total === 0 || (left > 0 && bytesPerSecond === 0) ? null : left === 0 ? 0 : (left / bytesPerSecond) * 1000;
+    this.progress = Math.max(this.progress, overall(stage, loaded, total));
+    const text = describe(stage, loaded, total, bytesPerSecond);
+    this.report({ stage, loaded, total, progress: this.progress, text, fromCache, bytesPerSecond, etaMs });
+  }
+}
+
+function overall(stage: LoadStage, loaded: number, total: number): number {
+  if (stage === "ready") return 1;
+  return total === 0 ? 0 : (loaded / total) * BYTES_SHARE;
+}
+
+function describe(stage: LoadStage, loaded: number, total: number, bytesPerSecond: number): string {
+  const bytes = `${megabytes(loaded)} of ${megabytes(total)} MB`;
+  const speed = bytesPerSecond > 0 ? `, ${megabytes(bytesPerSecond)} MB/s` : "";
+  switch (stage) {
+    case "header":
+      return "Reading the model's header";
+    case "download":
+      return `Downloading: ${bytes}${speed}`;
+    case "upload":
+      return `Loading: ${bytes}${speed}`;
+    case "compile":
+      return "Compiling kernels";
+    case "ready":
+      return "Ready";
+  }
+}
+
+function megabytes(bytes: number): string {
+  const value = bytes / 1e6;
+  return value < 10 ? value.toFixed(1) : value.toFixed(0);
+}

@@ -1,0 +1,79 @@
+/**
+ * Everything that is said between page, engine worker and I/O worker. One worker script plays both parts; its first
+ * message says which. Calls of the page and their answers are one table, {@link EngineCalls}; the messages are derived
+ * from it, so that both ends agree by type.
+ */
+
+import type {
+  EngineInfo,
+  GenerateEvent,
+  GenerateRequest,
+  GenerateResult,
+  LoadOptions,
+  Message,
+  TokenizeOptions,
+} from "./engine-types.js";
+import type { ErrorRecord } from "./errors.js";
+import type { LoadProgress } from "./progress.js";
+import type { SourceDescriptor } from "./source/source.js";
+
+/** First message to a worker: which part it plays. */
+export type WorkerStart =
+  | { role: "engine"; io: MessagePort }
+  | { role: "io"; engine: MessagePort; source: SourceDescriptor; store: "indexeddb" | "none" };
+
+/** What became of the model in the browser's storage. */
+export interface StoreReport {
+  kind: "indexeddb" | "none" | "file";
+  /** True when every byte is stored, so that the next load needs no network. */
+  complete: boolean;
+  /** Bytes that came over the network in this load. */
+  networkBytes: number;
+  /** Why the model is not kept, where it is not. */
+  why?: string;
+}
+
+/** Calls of the page to the engine worker. */
+export interface EngineCalls {
+  load: {
+    params: { wasmUrl: string; options: LoadOptions };
+    result: { info: EngineInfo; store: StoreReport };
+    event: LoadProgress;
+  };
+  generate: { params: GenerateRequest; result: GenerateResult; event: GenerateEvent };
+  tokenize: { params: { text: string; options: TokenizeOptions }; result: Uint32Array; event: never };
+  tokenizeChat: { params: { messages: Message[] }; result: Uint32Array; event: never };
+  logits: { params: { tokens: Uint32Array }; result: Float32Array; event: never };
+  info: { params: null; result: EngineInfo; event: never };
+  unload: { params: null; result: null; event: never };
+}
+
+/** Name of a call. */
+export type CallName = keyof EngineCalls;
+
+/** Page → engine worker. `cancel` stops the call `id`; `loseDevice` destroys the GPU device, to try what follows. */
+export type EngineRequest =
+  | { [K in CallName]: { type: "call"; call: K; id: number; params: EngineCalls[K]["params"] } }[CallName]
+  | { type: "cancel"; id: number }
+  | { type: "loseDevice" };
+
+/** Engine worker → page. After `fatal` nothing more comes and every call has failed. */
+export type EngineResponse =
+  | { [K in CallName]: { type: "result"; call: K; id: number; result: EngineCalls[K]["result"] } }[CallName]
+  | { [K in CallName]: { type: "event"; call: K; id: number; event: EngineCalls[K]["event"] } }[CallName]
+  | { type: "failed"; id: number; error: ErrorRecord }
+  | { type: "fatal"; error: ErrorRecord };
+
+/** Engine worker → I/O worker. `buffer` is one of an earlier answer, handed back to be filled again. */
+export type IoRequest =
+  | { type: "open"; id: number }
+  | { type: "read"; id: number; offset: bigint; length: number; buffer?: ArrayBuffer }
+  | { type: "close"; id: number };
+
+/** I/O worker → engine worker. */
+export type IoResponse =
+  | { type: "opened"; id: number; size: bigint; fromCache: boolean }
+  | { type: "bytes"; id: number; buffer: ArrayBuffer; length: number }
+  | { type: "closed"; id: number; report: StoreReport }
+  | { type: "failed"; id: number; error: ErrorRecord }
+  | { type: "arrived"; bytes: number; networkBytes: number; networkDone: boolean };

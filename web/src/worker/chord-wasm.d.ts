@@ -1,0 +1,55 @@
+/**
+ * What the worker uses of the wasm module's bindings. wasm-bindgen writes its own declarations beside the bindings, and
+ * these win once they are there; until then this pattern stands in, so that the types can be checked without a build.
+ */
+declare module "*/chord_wasm.js" {
+  import type {
+    EngineInfo,
+    EngineLoadProgress,
+    GenerateEvent,
+    GenerateRequest,
+    GenerateResult,
+  } from "../engine-types.js";
+  import type { LoadOptions, Message, TokenizeOptions } from "../engine-types.js";
+
+  export interface Host {
+    /** Bytes of the model, valid until the next read. */
+    read(offset: bigint, length: number): Promise<Uint8Array>;
+    /** Resolves in a later task. */
+    pause(): Promise<void>;
+  }
+
+  export class CancelToken {
+    constructor();
+    cancel(): void;
+    free(): void;
+  }
+
+  export class WasmEngine {
+    static load(
+      host: Host,
+      size: bigint,
+      options: LoadOptions,
+      on_progress: (progress: EngineLoadProgress) => void,
+      cancel: CancelToken,
+    ): Promise<WasmEngine>;
+    generate(
+      request: GenerateRequest,
+      on_event: (event: GenerateEvent) => void,
+      cancel: CancelToken,
+    ): Promise<GenerateResult>;
+    tokenize(text: string, options: TokenizeOptions): Uint32Array<ArrayBuffer>;
+    tokenize_chat(messages: Message[]): Uint32Array<ArrayBuffer>;
+    logits(tokens: Uint32Array, cancel: CancelToken): Promise<Float32Array<ArrayBuffer>>;
+    info(): EngineInfo;
+    free(): void;
+  }
+
+  /** Says who hears of panics. */
+  export function on_panic(callback: (message: string) => void): void;
+
+  /** Fetches, compiles and starts the module. */
+  export default function init(options: {
+    module_or_path: Response | Promise<Response>;
+  }): Promise<{ memory: WebAssembly.Memory }>;
+}

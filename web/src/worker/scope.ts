@@ -1,0 +1,15 @@
+/** What a worker uses of its global scope. TypeScript's types of pages and of workers cannot be had in one project. */
+export interface WorkerScope {
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  addEventListener(
+    type: "message",
+    listener: (event: MessageEvent) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
+  addEventListener(type: "unhandledrejection", listener: (event: PromiseRejectionEvent) => void): void;
+  close(): void;
+}
+
+/** The worker itself. */
+export const workerScope = globalThis as unknown as WorkerScope;

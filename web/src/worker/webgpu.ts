@@ -1,0 +1,53 @@
+/**
+ * Two additions to WebGPU as wgpu uses it in a browser.
+ *
+ * wgpu 30 has no name for the `subgroups` feature of the web, so it never asks for it, and a shader that says
+ * `enable subgroups;` would be refused. Shader text reaches the browser as it is, so it is enough to ask for the feature
+ * on wgpu's behalf. And wgpu tells its user of a lost device only when the user calls it; the device's own promise tells
+ * at once.
+ */
+
+/** Features that are asked for wherever the adapter has them, besides those that wgpu asks for. */
+const ADDED_FEATURES: readonly GPUFeatureName[] = ["subgroups"];
+
+/** The devices that were made under the watch of {@link watchDevices}. */
+export interface WatchedDevices {
+  /** Destroys every device made so far, as if the driver had taken it. */
+  lose(): void;
+}
+
+/** Wraps `GPUAdapter.requestDevice` of this worker. `onLost` hears of each loss that is not the engine's own doing. */
+export function watchDevices(onLost: (reason: string) => void): WatchedDevices {
+  const devices = new Set<GPUDevice>();
+  let provoked = false;
+  if (typeof GPUAdapter !== "undefined") {
+    const requestDevice = GPUAdapter.prototype.requestDevice;
+    GPUAdapter.prototype.requestDevice = async function (this: GPUAdapter, descriptor = {}) {
+      const wanted = new Set(descriptor.requiredFeatures);
+      for (const feature of ADDED_FEATURES) if (this.features.has(feature)) wanted.add(feature);
+      const device = await requestDevice.call(this, { ...descriptor, requiredFeatures: [...wanted] });
+      devices.add(device);
+      void device.lost.then(({ reason, message }) => {
+        devices.delete(device);
+        if (reason !== "destroyed" || provoked) onLost(message || reason);
+      });
+      return device;
+    };
+  }
+  return {
+    lose() {
+      provoked = true;
+      devices.forEach((device) => device.destroy());
+    },
+  };
+}
+
+/** The adapter that wgpu will be given has `subgroups`. */
+export async function hasSubgroups(): Promise<boolean> {
+  try {
+    const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+    return adapter?.features.has("subgroups") ?? false;
+  } catch {
+    return false;
+  }
+}
