@@ -17,7 +17,7 @@ override RESIDUAL_SCALE: f32 = 1.0;
 fn finish(token: u32, row: u32, product: f32) {
     var value = SCALE * product;
 #if BIAS
-    value += bias[BIAS_FIRST + row];
+    value += bias[OUT_FIRST + row];
 #endif
     let at = token * OUT_STRIDE + OUT_FIRST + row;
 #if RESIDUAL

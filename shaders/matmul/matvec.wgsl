@@ -1,6 +1,6 @@
 // out[t] = x[t] · wᵀ for few tokens: every weight is read once per TOKEN_TILE tokens and multiplied at once.
 //
-// WG_SIZE lanes are cut into groups of ROW_LANES. A group shares four rows of w (eight with ROW_QUADS 2) and walks
+// WG_SIZE lanes are cut into groups of ROW_LANES. A group shares four rows of w (eight with GROUP_ROWS 8) and walks
 // along K, unit by unit: lane l takes units l, l + ROW_LANES, … so that neighbours read neighbouring bytes. Each lane
 // keeps one vec4 of sums per four rows and token; the group's sums are added up at the end. With ROW_LANES 1 each lane
 // has rows of its own, all lanes read the same x, and there is nothing to add up and no barrier: that suits devices that
@@ -12,12 +12,11 @@
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
 #include "quant/any.wgsl"
-#include "matmul/input.wgsl"
 
 #define WG_SIZE 64u
 #define ROW_LANES 16u
-#define ROW_QUADS 1
-#define TOKEN_TILE 1
+#define GROUP_ROWS 4u
+#define TOKEN_TILE 1u
 
 // Columns of w and x.
 override K: u32;
@@ -34,6 +33,8 @@ override SCALE_WORDS: u32 = 0u;
 @group(0) @binding(3) var<storage, read> quants: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> scales: array<u32>;
 
+#include "matmul/input.wgsl"
+
 #if GLU
 #include "include/activation.wgsl"
 #define SECOND_QUAD 1
@@ -41,58 +42,119 @@ override GLU_ROWS: u32;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 #else
 #include "matmul/epilogue.wgsl"
-#if ROW_QUADS == 2
+#if GROUP_ROWS == 8u
 #define SECOND_QUAD 1
 #endif
 #endif
-
-const GROUPS = WG_SIZE / ROW_LANES;
 
 #if ROW_LANES != 1u
 #include "matmul/group_sum.wgsl"
 #endif
 
-struct Quad {
+const GROUPS = WG_SIZE / ROW_LANES;
+
+// Something of each of a group's rows.
+struct QuadRows {
+    first: vec4<u32>,
+#if SECOND_QUAD
+    second: vec4<u32>,
+#endif
+}
+
+struct QuadSums {
+    first: vec4<f32>,
+#if SECOND_QUAD
+    second: vec4<f32>,
+#endif
+}
+
+struct QuadUnits {
     u0: Unit,
     u1: Unit,
     u2: Unit,
     u3: Unit,
+#if SECOND_QUAD
+    u4: Unit,
+    u5: Unit,
+    u6: Unit,
+    u7: Unit,
+#endif
 }
 
-fn quad(rows: vec4<u32>, i: u32) -> Quad {
-    return Quad(unit(rows.x, i), unit(rows.y, i), unit(rows.z, i), unit(rows.w, i));
+fn units_of(rows: QuadRows, i: u32) -> QuadUnits {
+    return QuadUnits(
+        unit(rows.first.x, i),
+        unit(rows.first.y, i),
+        unit(rows.first.z, i),
+        unit(rows.first.w, i),
+#if SECOND_QUAD
+        unit(rows.second.x, i),
+        unit(rows.second.y, i),
+        unit(rows.second.z, i),
+        unit(rows.second.w, i),
+#endif
+    );
 }
 
-fn quad_dot(w: Quad, lo: InputRun, hi: InputRun) -> vec4<f32> {
-    return vec4<f32>(run_dot(w.u0.lo, lo), run_dot(w.u1.lo, lo), run_dot(w.u2.lo, lo), run_dot(w.u3.lo, lo))
-        + vec4<f32>(run_dot(w.u0.hi, hi), run_dot(w.u1.hi, hi), run_dot(w.u2.hi, hi), run_dot(w.u3.hi, hi));
+// The sums so far plus the products of one unit with its columns of x[token].
+fn add_products(sums: QuadSums, w: QuadUnits, token: u32, columns: vec2<u32>) -> QuadSums {
+    let lo = input_run(token, columns.x);
+    let hi = input_run(token, columns.y);
+    return QuadSums(
+        sums.first + vec4<f32>(run_dot(w.u0.lo, lo) + run_dot(w.u0.hi, hi), run_dot(w.u1.lo, lo) + run_dot(w.u1.hi, hi),
+            run_dot(w.u2.lo, lo) + run_dot(w.u2.hi, hi), run_dot(w.u3.lo, lo) + run_dot(w.u3.hi, hi)),
+#if SECOND_QUAD
+        sums.second + vec4<f32>(run_dot(w.u4.lo, lo) + run_dot(w.u4.hi, hi), run_dot(w.u5.lo, lo) + run_dot(w.u5.hi, hi),
+            run_dot(w.u6.lo, lo) + run_dot(w.u6.hi, hi), run_dot(w.u7.lo, lo) + run_dot(w.u7.hi, hi)),
+#endif
+    );
 }
+
+#if ROW_LANES != 1u
+fn sums_of_group(sums: QuadSums, lane: Lane) -> QuadSums {
+    return QuadSums(
+        group_sum(sums.first, lane),
+#if SECOND_QUAD
+        group_sum(sums.second, lane),
+#endif
+    );
+}
+#endif
 
 #if GLU
-fn store(token: u32, row: u32, gate: f32, up: f32) {
+fn store_pair(token: u32, row: u32, gate: f32, up: f32) {
     if row < ROWS {
         out[token * OUT_STRIDE + OUT_FIRST + row] = ACTIVATION(gate) * up;
     }
 }
 
-fn store_quad(token: u32, rows: vec4<u32>, gate: vec4<f32>, up: vec4<f32>) {
-    store(token, rows.x, gate.x, up.x);
-    store(token, rows.y, gate.y, up.y);
-    store(token, rows.z, gate.z, up.z);
-    store(token, rows.w, gate.w, up.w);
+fn store_sums(token: u32, rows: QuadRows, sums: QuadSums) {
+    store_pair(token, rows.first.x, sums.first.x, sums.second.x);
+    store_pair(token, rows.first.y, sums.first.y, sums.second.y);
+    store_pair(token, rows.first.z, sums.first.z, sums.second.z);
+    store_pair(token, rows.first.w, sums.first.w, sums.second.w);
 }
 #else
-fn store(token: u32, row: u32, product: f32) {
-    if row < ROWS {
-        finish(token, row, product);
+fn store_quad(token: u32, rows: vec4<u32>, products: vec4<f32>) {
+    if rows.x < ROWS {
+        finish(token, rows.x, products.x);
+    }
+    if rows.y < ROWS {
+        finish(token, rows.y, products.y);
+    }
+    if rows.z < ROWS {
+        finish(token, rows.z, products.z);
+    }
+    if rows.w < ROWS {
+        finish(token, rows.w, products.w);
     }
 }
 
-fn store_quad(token: u32, rows: vec4<u32>, products: vec4<f32>) {
-    store(token, rows.x, products.x);
-    store(token, rows.y, products.y);
-    store(token, rows.z, products.z);
-    store(token, rows.w, products.w);
+fn store_sums(token: u32, rows: QuadRows, sums: QuadSums) {
+    store_quad(token, rows.first, sums.first);
+#if SECOND_QUAD
+    store_quad(token, rows.second, sums.second);
+#endif
 }
 #endif
 
@@ -100,96 +162,80 @@ fn store_quad(token: u32, rows: vec4<u32>, products: vec4<f32>) {
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) lane_index: u32,
 #if SUBGROUPS
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
     @builtin(subgroup_size) subgroup_lanes: u32,
 #endif
 ) {
-    let group = lane / ROW_LANES;
-    let group_lane = lane % ROW_LANES;
+    let group_lane = lane_index % ROW_LANES;
     let n_tokens = TOKENS;
-    // Tiles of tokens that read the same rows follow each other.
-    let tiles = (n_tokens + TOKEN_TILE - 1u) / TOKEN_TILE;
+    // Token tiles that read the same rows follow each other.
+    let n_tiles = (n_tokens + TOKEN_TILE - 1u) / TOKEN_TILE;
     let index = workgroup_index(workgroup, workgroups);
-    let first_token = (index % tiles) * TOKEN_TILE;
-    let first_row = (index / tiles) * GROUPS * 4u * ROW_QUADS + group;
-    // Rows and tokens past the end are computed again from the last one and not stored: no lane leaves early.
+    let token = (index % n_tiles) * TOKEN_TILE;
+    let quad_rows = vec4<u32>(0u, 1u, 2u, 3u) * GROUPS;
+    let first_row = (index / n_tiles) * (GROUPS * GROUP_ROWS) + lane_index / ROW_LANES;
+
+    // Rows and tokens past the end are computed from the last one and not stored, so that no lane leaves early.
     let last_row = vec4<u32>(ROWS - 1u);
-    let rows = vec4<u32>(first_row) + GROUPS * vec4<u32>(0u, 1u, 2u, 3u);
-    let w_rows = min(rows, last_row) + ROW_FIRST;
+    let last_token = n_tokens - 1u;
 #if GLU
-    let second_w_rows = w_rows + GLU_ROWS;
+    let rows = QuadRows(first_row + quad_rows, first_row + quad_rows);
+    let first_w = min(rows.first, last_row) + ROW_FIRST;
+    let w_rows = QuadRows(first_w, first_w + GLU_ROWS);
 #elif SECOND_QUAD
-    let second_rows = rows + GROUPS * 4u;
-    let second_w_rows = min(second_rows, last_row) + ROW_FIRST;
+    let rows = QuadRows(first_row + quad_rows, first_row + 4u * GROUPS + quad_rows);
+    let w_rows = QuadRows(min(rows.first, last_row) + ROW_FIRST, min(rows.second, last_row) + ROW_FIRST);
+#else
+    let rows = QuadRows(first_row + quad_rows);
+    let w_rows = QuadRows(min(rows.first, last_row) + ROW_FIRST);
 #endif
 
-    let token0 = min(first_token, n_tokens - 1u);
-    var sum0 = vec4<f32>(0.0);
-#if SECOND_QUAD
-    var second_sum0 = vec4<f32>(0.0);
-#endif
+    var sums0 = QuadSums();
 #if TOKEN_TILE == 4u
-    let token1 = min(first_token + 1u, n_tokens - 1u);
-    let token2 = min(first_token + 2u, n_tokens - 1u);
-    let token3 = min(first_token + 3u, n_tokens - 1u);
-    var sum1 = vec4<f32>(0.0);
-    var sum2 = vec4<f32>(0.0);
-    var sum3 = vec4<f32>(0.0);
-#if SECOND_QUAD
-    var second_sum1 = vec4<f32>(0.0);
-    var second_sum2 = vec4<f32>(0.0);
-    var second_sum3 = vec4<f32>(0.0);
+    var sums1 = QuadSums();
+    var sums2 = QuadSums();
+    var sums3 = QuadSums();
 #endif
-#endif
-
     for (var i = group_lane; i < UNITS; i += ROW_LANES) {
         let columns = unit_columns(i);
-        let w = quad(w_rows, i);
-#if SECOND_QUAD
-        let second_w = quad(second_w_rows, i);
-#endif
-        let lo0 = input_run(token0, columns.x);
-        let hi0 = input_run(token0, columns.y);
-        sum0 += quad_dot(w, lo0, hi0);
-#if SECOND_QUAD
-        second_sum0 += quad_dot(second_w, lo0, hi0);
-#endif
+        let w = units_of(w_rows, i);
+        sums0 = add_products(sums0, w, min(token, last_token), columns);
 #if TOKEN_TILE == 4u
-        let lo1 = input_run(token1, columns.x);
-        let hi1 = input_run(token1, columns.y);
-        sum1 += quad_dot(w, lo1, hi1);
-        let lo2 = input_run(token2, columns.x);
-        let hi2 = input_run(token2, columns.y);
-        sum2 += quad_dot(w, lo2, hi2);
-        let lo3 = input_run(token3, columns.x);
-        let hi3 = input_run(token3, columns.y);
-        sum3 += quad_dot(w, lo3, hi3);
-#if SECOND_QUAD
-        second_sum1 += quad_dot(second_w, lo1, hi1);
-        second_sum2 += quad_dot(second_w, lo2, hi2);
-        second_sum3 += quad_dot(second_w, lo3, hi3);
-#endif
+        sums1 = add_products(sums1, w, min(token + 1u, last_token), columns);
+        sums2 = add_products(sums2, w, min(token + 2u, last_token), columns);
+        sums3 = add_products(sums3, w, min(token + 3u, last_token), columns);
 #endif
     }
 
 #if ROW_LANES != 1u
-    sum0 = GROUP_SUM(sum0);
-#if SECOND_QUAD
-    second_sum0 = GROUP_SUM(second_sum0);
+#if SUBGROUPS
+    let lane = Lane(lane_index, subgroup_lane, subgroup_lanes);
+#else
+    let lane = Lane(lane_index);
 #endif
+    sums0 = sums_of_group(sums0, lane);
 #if TOKEN_TILE == 4u
-    sum1 = GROUP_SUM(sum1);
-    sum2 = GROUP_SUM(sum2);
-    sum3 = GROUP_SUM(sum3);
-#if SECOND_QUAD
-    second_sum1 = GROUP_SUM(second_sum1);
-    second_sum2 = GROUP_SUM(second_sum2);
-    second_sum3 = GROUP_SUM(second_sum3);
+    sums1 = sums_of_group(sums1, lane);
+    sums2 = sums_of_group(sums2, lane);
+    sums3 = sums_of_group(sums3, lane);
 #endif
 #endif
-    if group_lane != 0u {
-        return;
+    if group_lane == 0u {
+        if token < n_tokens {
+            store_sums(token, rows, sums0);
+        }
+#if TOKEN_TILE == 4u
+        if token + 1u < n_tokens {
+            store_sums(token + 1u, rows, sums1);
+        }
+        if token + 2u < n_tokens {
+            store_sums(token + 2u, rows, sums2);
+        }
+        if token + 3u < n_tokens {
+            store_sums(token + 3u, rows, sums3);
+        }
+#endif
     }
-#endif
+}

@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod ops;
 mod resources;
 pub mod shader;
+pub mod weights;
 
 pub use device::{Features, Gpu, GpuOptions};
 pub use kernel::{Access, Activation, Binding, Dispatch, Grid, KernelSource, Kernels};

@@ -1,0 +1,38 @@
+//! Token embedding: rows of a table, gathered and dequantized.
+
+use std::ops::Range;
+
+use chord_program::ExecError;
+
+use super::OpContext;
+use crate::weights::DeviceWeight;
+use crate::{Activation, Grid, KernelSource, Kernels};
+
+/// `out[t] = scale · weight[rows.start + ids[t]]`, the ids being those of the batch.
+pub fn embed(
+    ctx: &OpContext<'_>,
+    weight: &DeviceWeight,
+    rows: Range<u32>,
+    scale: f32,
+    out: &Activation,
+) -> Result<Kernels, ExecError> {
+    let layout = weight.layout();
+    let mut dispatches = Vec::new();
+    for (part_rows, part) in weight.parts_of(rows.clone()) {
+        let source = KernelSource::new("ops/embed.wgsl")
+            .define("QUANT", layout.ty)
+            .flag("RAGGED", layout.is_ragged())
+            .constant("K", layout.cols)
+            .constant("UNITS", layout.units())
+            .constant("SCALE_WORDS", layout.scale_words())
+            .constant("SCALE", scale)
+            .constant("ROWS", part_rows.end - part_rows.start)
+            .constant("ID_FIRST", part_rows.start - rows.start)
+            .constant("ROW_FIRST", part_rows.start - part.rows.start);
+        let [quants, scales] = part.bindings();
+        let bindings = [ctx.batch.clone(), out.binding(), quants, scales];
+        let grid = Grid::elements(out.rows, layout.units(), 64);
+        dispatches.push(ctx.resources.dispatch(&source, &bindings, grid)?);
+    }
+    Ok(Kernels::always(dispatches))
+}

@@ -1,0 +1,156 @@
+//! Products with weights that stay as they are stored.
+
+use std::ops::Range;
+
+use chord_program::ExecError;
+
+use super::OpContext;
+use crate::weights::{DeviceWeight, Layout, WeightPart};
+use crate::{Activation, Dispatch, Grid, KernelSource, Kernels};
+
+/// `out = scale · x · weight[rows]ᵀ + bias`, or `residual + factor · (…)`.
+#[derive(Clone, Debug)]
+pub struct MatMul<'a> {
+    /// `[n, weight.cols]`
+    pub x: &'a Activation,
+    /// The matrix.
+    pub weight: &'a DeviceWeight,
+    /// Its rows that take part, one for each column of `out`.
+    pub rows: Range<u32>,
+    /// A vector of f32, one for each column of `out`.
+    pub bias: Option<&'a DeviceWeight>,
+    /// Factor on the product, before the bias.
+    pub scale: f32,
+    /// What the result is added to, and the factor on the result.
+    pub residual: Option<(&'a Activation, f32)>,
+    /// `[n, rows]`
+    pub out: &'a Activation,
+}
+
+/// A way to compute it. What is fastest depends on the device and on the number of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// `matmul/matvec.wgsl`: every weight is read once for each tile of tokens.
+    Matvec {
+        /// Lanes of a workgroup.
+        lanes: u32,
+        /// Lanes that share a row of the matrix.
+        row_lanes: u32,
+        /// Rows that a lane works on at once: 4 or 8.
+        group_rows: u32,
+        /// Tokens at once: 1 or 4.
+        token_tile: u32,
+        /// Add up with subgroup operations; `row_lanes` is `lanes`.
+        subgroups: bool,
+    },
+    /// `matmul/tiled.wgsl`: tiles of 64 rows by 64 tokens in workgroup memory.
+    Tiled,
+}
+
+/// The variants for a weight, with the largest number of tokens each is for, ascending.
+pub fn variants(ctx: &OpContext<'_>, layout: &Layout) -> Vec<(u32, Variant)> {
+    let gpu = &ctx.resources.gpu;
+    if gpu.is_software() {
+        // A workgroup is computed as a loop over lanes: barriers cost more than loads.
+        let rows = |token_tile| Variant::Matvec { lanes: 8, row_lanes: 1, group_rows: 8, token_tile, subgroups: false };
+        return vec![(1, rows(1)), (u32::MAX, rows(4))];
+    }
+    let row_lanes = row_lanes(layout.units());
+    let subgroups = gpu.features.subgroups && row_lanes >= 32;
+    let lanes = if subgroups { row_lanes } else { row_lanes.max(64) };
+    let matvec = |token_tile| Variant::Matvec { lanes, row_lanes, group_rows: 4, token_tile, subgroups };
+    vec![(1, matvec(1)), (8, matvec(4)), (u32::MAX, Variant::Tiled)]
+}
+
+/// Lanes that share a row of `units` units: a few units each, so that few lanes idle in the last step.
+fn row_lanes(units: u32) -> u32 {
+    match units / 3 {
+        0..16 => 8,
+        16..32 => 16,
+        32..64 => 32,
+        _ => 64,
+    }
+}
+
+/// The product, by the variants that suit the device.
+pub fn matmul(ctx: &OpContext<'_>, op: &MatMul<'_>) -> Result<Kernels, ExecError> {
+    let choices = variants(ctx, op.weight.layout())
+        .into_iter()
+        .map(|(limit, variant)| Ok((limit, matmul_with(ctx, op, variant)?)))
+        .collect::<Result<Vec<_>, ExecError>>()?;
+    Ok(Kernels::by_rows(op.x.rows, choices))
+}
+
+/// The product by one variant: a dispatch for each part of the weight.
+pub fn matmul_with(ctx: &OpContext<'_>, op: &MatMul<'_>, variant: Variant) -> Result<Vec<Dispatch>, ExecError> {
+    op.weight.parts_of(op.rows.clone()).map(|(rows, part)| part_dispatch(ctx, op, variant, rows, part)).collect()
+}
+
+fn part_dispatch(
+    ctx: &OpContext<'_>,
+    op: &MatMul<'_>,
+    variant: Variant,
+    rows: Range<u32>,
+    part: &WeightPart,
+) -> Result<Dispatch, ExecError> {
+    let layout = op.weight.layout();
+    let n_rows = rows.end - rows.start;
+    let out_first = rows.start - op.rows.start;
+    let (source, grid) = match variant {
+        Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups } => {
+            let source = KernelSource::new("matmul/matvec.wgsl")
+                .define("WG_SIZE", format!("{lanes}u"))
+                .define("ROW_LANES", format!("{row_lanes}u"))
+                .define("GROUP_ROWS", format!("{group_rows}u"))
+                .define("TOKEN_TILE", format!("{token_tile}u"))
+                .flag("SHORT_SUM", row_lanes <= 8)
+                .flag("SUBGROUPS", subgroups);
+            let row_tile = lanes / row_lanes * group_rows;
+            (source, Grid::tiles(op.x.rows, token_tile, n_rows.div_ceil(row_tile)))
+        }
+        Variant::Tiled => {
+            (KernelSource::new("matmul/tiled.wgsl"), Grid::tiles(op.x.rows, 64, n_rows.div_ceil(64)))
+        }
+    };
+    let mut source = source
+        .define_rows("TOKENS", op.x.rows)
+        .define("QUANT", layout.ty)
+        .flag("X_SCALAR", layout.is_ragged())
+        .constant("K", layout.cols)
+        .constant("UNITS", layout.units())
+        .constant("SCALE_WORDS", layout.scale_words())
+        .constant("ROWS", n_rows)
+        .constant("ROW_FIRST", rows.start - part.rows.start)
+        .constant("OUT_STRIDE", op.out.cols)
+        .constant("OUT_FIRST", out_first)
+        .constant("SCALE", op.scale);
+    let [quants, scales] = part.bindings();
+    let mut bindings = vec![ctx.batch.clone(), op.x.binding(), op.out.binding(), quants, scales];
+    if let Some(bias) = op.bias {
+        source = source.flag("BIAS", true).define("BIND_BIAS", bindings.len());
+        bindings.push(bias.vector()?);
+    }
+    if let Some((residual, factor)) = op.residual {
+        source = source
+            .flag("RESIDUAL", true)
+            .define("BIND_RESIDUAL", bindings.len())
+            .constant("RESIDUAL_SCALE", factor);
+        bindings.push(residual.binding());
+    }
+    ctx.resources.dispatch(&source, &bindings, grid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_real_models_keep_their_lanes_busy() {
+        for cols in [576, 640, 1536, 2048, 4096, 5632, 14336] {
+            let units = cols / 32;
+            let lanes = row_lanes(units);
+            let steps = units.div_ceil(lanes);
+            assert!(f64::from(units) / f64::from(steps * lanes) >= 0.75, "{cols} columns, {lanes} lanes");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One weight tensor on the device.
+
+use std::ops::Range;
+
+use chord_gguf::GgmlType;
+use chord_program::{ExecError, Weight};
+
+use super::{Layout, repack};
+use crate::{Access, Allocation, Binding, Gpu, MemoryKind, Resources};
+
+/// Bytes repacked between two uploads: bounds the staging memory, whatever the window.
+const STAGING_BYTES: u64 = 1 << 20;
+
+/// Consecutive rows of a weight, small enough for one binding per plane.
+#[derive(Debug)]
+pub struct WeightPart {
+    /// Rows of the tensor, those of all experts counted on.
+    pub rows: Range<u32>,
+    quants: Allocation,
+    scales: Option<Allocation>,
+}
+
+impl WeightPart {
+    /// The planes `quants` and `scales`, in this order. Types without scales bind their quants twice, so that all
+    /// kernels have the same bindings.
+    pub fn bindings(&self) -> [Binding; 2] {
+        let scales = self.scales.as_ref().unwrap_or(&self.quants);
+        [Binding::whole(Access::Read, &self.quants), Binding::whole(Access::Read, scales)]
+    }
+}
+
+/// A weight tensor on the device, `[rows, cols]`, in parts.
+#[derive(Debug)]
+pub struct DeviceWeight {
+    name: String,
+    layout: Layout,
+    parts: Vec<WeightPart>,
+    /// Rows of all experts.
+    n_rows: u32,
+    rows_written: u32,
+    staging: Vec<u8>,
+}
+
+impl DeviceWeight {
+    /// Room for `weight`.
+    ///
+    /// # Errors
+    /// [`ExecError::Unsupported`] for a type without kernels, [`ExecError::OutOfMemory`].
+    pub fn new(resources: &Resources, weight: &Weight) -> Result<Self, ExecError> {
+        let layout = Layout::new(weight.ty, weight.cols).ok_or_else(|| ExecError::Unsupported {
+            backend: "gpu",
+            what: format!("{} with {} columns (weight {})", weight.ty, weight.cols, weight.name),
+        })?;
+        let too_large =
+            |needed| ExecError::OutOfMemory { backend: "gpu", needed, what: format!("weight {}", weight.name) };
+        let n_rows = weight.rows.checked_mul(weight.experts).ok_or_else(|| too_large(weight.n_bytes()))?;
+        let part_rows = rows_per_part(&layout, resources.gpu.max_binding_bytes());
+        if part_rows == 0 {
+            return Err(too_large(layout.row_bytes()));
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let plane = |bytes| resources.buffer(&weight.name, bytes, usage, MemoryKind::Weights);
+        let mut parts = Vec::new();
+        for rows in split_rows(n_rows, part_rows) {
+            let n = u64::from(rows.end - rows.start);
+            let quants = plane(n * layout.quant_bytes)?;
+            let scales = (layout.scale_bytes > 0).then(|| plane(n * layout.scale_bytes)).transpose()?;
+            parts.push(WeightPart { rows, quants, scales });
+        }
+        Ok(DeviceWeight { name: weight.name.clone(), layout, parts, n_rows, rows_written: 0, staging: Vec::new() })
+    }
+
+    /// How its rows lie.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The tensor's parts, by ascending rows.
+    pub fn parts(&self) -> &[WeightPart] {
+        &self.parts
+    }
+
+    /// The parts that hold `rows`: the rows asked for that lie there, and the part.
+    pub fn parts_of(&self, rows: Range<u32>) -> impl Iterator<Item = (Range<u32>, &WeightPart)> {
+        self.parts.iter().filter_map(move |part| {
+            let start = rows.start.max(part.rows.start);
+            let end = rows.end.min(part.rows.end);
+            (start < end).then_some((start..end, part))
+        })
+    }
+
+    /// A vector of f32 (norms, biases) as one binding of `cols` floats.
+    ///
+    /// # Errors
+    /// [`ExecError::Unsupported`] for another type or shape.
+    pub fn vector(&self) -> Result<Binding, ExecError> {
+        match &self.parts[..] {
+            [part] if self.layout.ty == GgmlType::F32 && self.n_rows == 1 => {
+                Ok(Binding { bytes: u64::from(self.layout.cols) * 4, ..Binding::whole(Access::Read, &part.quants) })
+            }
+            _ => Err(ExecError::Unsupported {
+                backend: "gpu",
+                what: format!("weight {} as a vector: {} of {} rows", self.name, self.layout.ty, self.n_rows),
+            }),
+        }
+    }
+
+    /// True once every row has been written.
+    pub fn is_complete(&self) -> bool {
+        self.rows_written == self.n_rows
+    }
+
+    /// Whole rows of the file from byte `offset` of the tensor on: the next ones, in order.
+    ///
+    /// # Errors
+    /// [`ExecError::BadWeight`] for bytes that are not the next whole rows.
+    pub fn write(&mut self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<(), ExecError> {
+        let row_bytes = self.layout.file_bytes;
+        let bad = |what| ExecError::BadWeight { name: self.name.clone(), what };
+        let expected = u64::from(self.rows_written) * row_bytes;
+        if offset != expected {
+            return Err(bad(format!("bytes from {offset} on came, those from {expected} on are next")));
+        }
+        let n_bytes = bytes.len() as u64;
+        let left = u64::from(self.n_rows - self.rows_written) * row_bytes;
+        if !n_bytes.is_multiple_of(row_bytes) || n_bytes > left {
+            return Err(bad(format!("{n_bytes} bytes came, expected rows of {row_bytes} and at most {left} bytes")));
+        }
+        let first = self.rows_written;
+        let end = first + (n_bytes / row_bytes) as u32;
+        let mut staging = std::mem::take(&mut self.staging);
+        for (rows, part) in self.parts_of(first..end) {
+            let start = u64::from(rows.start - first) * row_bytes;
+            let stop = u64::from(rows.end - first) * row_bytes;
+            self.upload(gpu, part, rows.start, &bytes[start as usize..stop as usize], &mut staging);
+        }
+        self.rows_written = end;
+        // The staging memory is reused from window to window, and given back with the last one.
+        self.staging = if self.is_complete() { Vec::new() } else { staging };
+        Ok(())
+    }
+
+    /// Brings rows of one part to their place, `first` being the number of the first among the tensor's rows.
+    fn upload(&self, gpu: &Gpu, part: &WeightPart, first: u32, rows: &[u8], staging: &mut Vec<u8>) {
+        let layout = &self.layout;
+        let mut at = u64::from(first - part.rows.start);
+        if layout.is_verbatim() && layout.file_bytes.is_multiple_of(4) {
+            gpu.queue.write_buffer(&part.quants, at * layout.quant_bytes, rows);
+            return;
+        }
+        let step = (STAGING_BYTES / layout.file_bytes).max(1);
+        for piece in rows.chunks((step * layout.file_bytes) as usize) {
+            staging.clear();
+            repack::push_quants(layout, piece, staging);
+            gpu.queue.write_buffer(&part.quants, at * layout.quant_bytes, staging);
+            if let Some(scales) = &part.scales {
+                staging.clear();
+                repack::push_scales(layout, piece, staging);
+                gpu.queue.write_buffer(scales, at * layout.scale_bytes, staging);
+            }
+            at += piece.len() as u64 / layout.file_bytes;
+        }
+    }
+}
+
+/// Rows whose planes each fit a binding.
+fn rows_per_part(layout: &Layout, max_binding_bytes: u64) -> u32 {
+    let rows = max_binding_bytes / layout.quant_bytes.max(layout.scale_bytes);
+    u32::try_from(rows).unwrap_or(u32::MAX)
+}
+
+/// `n_rows` in as few and as even ranges of at most `limit` rows as possible.
+fn split_rows(n_rows: u32, limit: u32) -> impl Iterator<Item = Range<u32>> {
+    let parts = n_rows.div_ceil(limit).max(1);
+    let rows = n_rows.div_ceil(parts);
+    (0..parts).map(move |i| (i * rows).min(n_rows)..((i + 1) * rows).min(n_rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_all_rows_and_fit_a_binding() {
+        for (ty, cols, rows) in
+            [(GgmlType::Q8_0, 640, 262_144), (GgmlType::Q6_K, 4096, 128_256), (GgmlType::F32, 33, 7)]
+        {
+            let layout = Layout::new(ty, cols).unwrap();
+            for limit in [128 << 20, 1 << 20, 65_536] {
+                let part_rows = rows_per_part(&layout, limit);
+                let parts: Vec<_> = split_rows(rows, part_rows).collect();
+                assert_eq!(parts.first().map(|r| r.start), Some(0));
+                assert_eq!(parts.last().map(|r| r.end), Some(rows));
+                assert!(parts.windows(2).all(|w| w[0].end == w[1].start));
+                for part in parts {
+                    let n = u64::from(part.end - part.start);
+                    assert!(n > 0 && n * layout.quant_bytes <= limit && n * layout.scale_bytes <= limit);
+                }
+            }
+        }
+    }
+}
