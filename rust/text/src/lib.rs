@@ -2,6 +2,7 @@
 
 mod bpe;
 mod byte_level;
+mod chat;
 mod detokenizer;
 mod eog;
 mod error;
@@ -10,10 +11,13 @@ pub mod limits;
 mod pretokenize;
 mod special;
 mod spm;
+mod template;
 mod tokenizer;
 mod vocabulary;
 
+pub use chat::encode_chat;
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
+pub use template::{ChatTemplate, Message};
 pub use tokenizer::{EncodeOptions, Tokenizer, TokenizerWarning};
 pub use vocabulary::TokenKind;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use chord_text::{EncodeOptions, Tokenizer};
+use chord_text::{ChatTemplate, Detokenizer, EncodeOptions, Message, Tokenizer, encode_chat};
 use support::{golden, ids, json, model, vocab};
 
 /// One vector file: texts with a separator line between them, and a line of ids for each.
@@ -74,5 +74,27 @@ fn gemma_3_texts_and_prompts() {
         assert_eq!(tokenizer.encode(prompt, WHOLE), ids(&chat["tokens"]), "{prompt}");
         let greedy = tokenizer.decode(&ids(&chat["greedy"]));
         assert!(chat["text"].as_str().unwrap().starts_with(&greedy) || greedy == chat["text"], "{greedy:?}");
+    }
+}
+
+#[test]
+fn smollm2_chats() {
+    let (Some(path), Some(golden)) =
+        (model("SmolLM2-135M-Instruct.Q4_1.gguf"), golden("smollm2-135m-instruct.q4_1.json"))
+    else {
+        return;
+    };
+    let metadata = support::metadata(&path);
+    let tokenizer = Tokenizer::from_metadata(&metadata).unwrap();
+    let template = ChatTemplate::from_metadata(&metadata).unwrap();
+    for chat in json(&golden)["chats"].as_array().unwrap() {
+        let messages = [Message::new("user", chat["prompt"].as_str().unwrap())];
+        assert_eq!(template.render(&messages, true).unwrap(), chat["rendered"].as_str().unwrap());
+        assert_eq!(encode_chat(&tokenizer, &template, &messages).unwrap(), ids(&chat["tokens"]));
+        let mut detokenizer = Detokenizer::continuing().render_special(true);
+        let mut reply: String =
+            ids(&chat["greedy"]).iter().map(|&id| detokenizer.push(&tokenizer, id).to_owned()).collect();
+        reply.push_str(detokenizer.finish());
+        assert_eq!(reply, chat["text"].as_str().unwrap());
     }
 }

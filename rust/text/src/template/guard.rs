@@ -1,0 +1,314 @@
+//! Bounds on what a template can cost that the engine itself does not have.
+//!
+//! The engine's fuel counts steps, but one step can double a string. So every instruction that reads or makes text of
+//! any size is preceded by a call of a guard, which sees the operands, takes their cost off the run's [`Budget`], and
+//! puts them back. Its names begin with a character that no template can write.
+//!
+//! The engine's parser bounds nesting, but its compiler recurses along chains (`a + a + …`, `elif … elif …`) which
+//! the parser reads in a loop; [`check_nesting`] bounds those.
+
+use std::sync::Arc;
+
+use minijinja::machinery::{Instruction, Instructions, Token, tokenize};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind};
+use minijinja_contrib::pycompat::unknown_method_callback;
+
+use super::budget::{Budget, shallow_bytes};
+use super::into_text_error;
+use crate::TextError;
+
+/// Tokens within one `{{ … }}` or `{% … %}`. The longest known in a chat template has 240.
+const MAX_TAG_TOKENS: usize = 800;
+
+/// `elif` branches in the whole template. The most known are 12.
+const MAX_ELIFS: usize = 100;
+
+/// Widest padding or indentation.
+const MAX_WIDTH: usize = 1000;
+
+/// Filters that look at a list but not into its elements.
+const SHALLOW: &[&str] =
+    &["length", "count", "first", "last", "default", "d", "items", "list", "reverse", "int", "float", "abs", "bool"];
+
+/// Filters of Jinja that chat templates have no use for and whose cost depends on numbers the template gives.
+const REMOVED: &[&str] = &["batch", "slice", "chain", "zip", "pprint", "groupby"];
+
+const READ: &str = "\0read";
+const LOOK: &str = "\0look";
+const JOIN_TWO: &str = "\0join-two";
+const MULTIPLY: &str = "\0multiply";
+const COMPARE: &str = "\0compare";
+const SEARCH: &str = "\0search";
+
+fn invalid(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, detail.into())
+}
+
+/// Refuses templates that would take deep recursion to compile.
+pub(super) fn check_nesting(source: &str, syntax: &SyntaxConfig) -> Result<(), TextError> {
+    let (mut in_tag, mut elifs) = (0, 0);
+    for token in tokenize(source, false, syntax.clone()) {
+        let (token, span) = token.map_err(into_text_error)?;
+        match token {
+            Token::VariableStart | Token::BlockStart | Token::TemplateData(_) => in_tag = 0,
+            Token::Ident("elif") => elifs += 1,
+            _ => {}
+        }
+        in_tag += 1;
+        let refused = if in_tag > MAX_TAG_TOKENS {
+            format!("a tag of more than {MAX_TAG_TOKENS} tokens")
+        } else if elifs > MAX_ELIFS {
+            format!("more than {MAX_ELIFS} `elif`")
+        } else {
+            continue;
+        };
+        return Err(TextError::Template { line: Some(usize::from(span.start_line)), detail: refused });
+    }
+    Ok(())
+}
+
+/// The same program with guards.
+pub(super) fn guarded<'a>(program: &Instructions<'a>) -> Result<Instructions<'a>, Error> {
+    let old: Vec<&Instruction<'a>> = (0..).map_while(|at| program.get(at)).collect();
+    // Where each instruction, guard included, begins in the new program; jumps may also lead to its end.
+    let mut starts = Vec::with_capacity(old.len() + 1);
+    let mut new = Instructions::new(program.name(), program.source());
+    let mut end = 0;
+    for (at, &instruction) in old.iter().enumerate() {
+        starts.push(end);
+        let line = program.get_line(at as u32).unwrap_or_default().try_into().unwrap_or(u16::MAX);
+        let mut add = |instruction| end = new.add_with_line(instruction, line) + 1;
+        if let Instruction::EmitRaw(text) = instruction {
+            add(Instruction::LoadConst(Value::from(*text)));
+            add(Instruction::Emit);
+            continue;
+        }
+        if let Some((guard, operands)) = guard_of(instruction)? {
+            add(Instruction::CallFunction(guard, Some(operands)));
+            add(Instruction::UnpackList(usize::from(operands)));
+        }
+        add(instruction.clone());
+    }
+    starts.push(end);
+    for at in 0..end {
+        use Instruction::*;
+        if let Some(
+            Iterate(target)
+            | Jump(target)
+            | JumpIfFalse(target)
+            | JumpIfFalseOrPop(target)
+            | JumpIfTrueOrPop(target)
+            | BuildMacro(_, target, _),
+        ) = new.get_mut(at)
+        {
+            *target = *starts.get(*target as usize).ok_or_else(|| invalid("jump out of the template"))?;
+        }
+    }
+    Ok(new)
+}
+
+/// The guard of an instruction and its number of operands.
+fn guard_of(instruction: &Instruction<'_>) -> Result<Option<(&'static str, u16)>, Error> {
+    use Instruction::*;
+    Ok(Some(match instruction {
+        Add | StringConcat => (JOIN_TWO, 2),
+        Mul => (MULTIPLY, 2),
+        Eq | Ne | Lt | Lte | Gt | Gte | CompareAndPreserve(_) => (COMPARE, 2),
+        In => (SEARCH, 2),
+        Slice => (LOOK, 4),
+        PushLoop(_) => (LOOK, 1),
+        ApplyFilter(name, Some(operands), _) if SHALLOW.contains(name) => (LOOK, *operands),
+        ApplyFilter(_, Some(operands), _) => (READ, *operands),
+        PerformTest(_, Some(operands @ 2..), _) => (READ, *operands),
+        ApplyFilter(_, None, _) | PerformTest(_, None, _) => {
+            return Err(invalid("filters and tests with unpacked arguments are not supported"));
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Adds the guards and the guarded forms of filters and methods.
+pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>) {
+    for name in REMOVED {
+        environment.remove_filter(name);
+    }
+    let mut guard = |name: &'static str, check: fn(&Budget, &[Value]) -> Result<(), Error>| {
+        let budget = Arc::clone(budget);
+        environment.add_function(name, move |operands: Rest<ValueOrKwargs>| -> Result<Value, Error> {
+            let mut operands = operands.into_values();
+            check(&budget, &operands)?;
+            // Unpacking a list puts its first element on top of the stack.
+            operands.reverse();
+            Ok(Value::from(operands))
+        });
+    };
+    guard(READ, |budget, operands| operands.iter().try_for_each(|operand| budget.charge_deep(operand)));
+    guard(LOOK, |budget, operands| operands.iter().try_for_each(|operand| budget.charge(shallow_bytes(operand))));
+    guard(JOIN_TWO, join_two);
+    guard(MULTIPLY, multiply);
+    guard(COMPARE, compare);
+    guard(SEARCH, search);
+
+    let at = Arc::clone(budget);
+    environment.add_filter("replace", move |text: Value, from: Value, to: Value| -> Result<Value, Error> {
+        let (text, from, to) = (text.to_string(), from.to_string(), to.to_string());
+        check_replace(&at, &text, &from, &to)?;
+        Ok(Value::from(text.replace(&from, &to)))
+    });
+    let at = Arc::clone(budget);
+    environment.add_filter("join", move |list: Value, joiner: Option<Value>, options: Kwargs| {
+        let attribute = options.get::<Option<String>>("attribute")?;
+        options.assert_all_used()?;
+        join(&at, &list, &joiner.map(|joiner| joiner.to_string()).unwrap_or_default(), attribute.as_deref())
+    });
+    let at = Arc::clone(budget);
+    environment.add_filter(
+        "indent",
+        move |text: String, width: Option<usize>, first: Option<bool>, options: Kwargs| {
+            let width = width.or(options.get("width")?).unwrap_or(4);
+            let first = first.or(options.get("first")?).unwrap_or(false);
+            let blank = options.get::<Option<bool>>("blank")?.unwrap_or(false);
+            options.assert_all_used()?;
+            indent(&at, &text, width, first, blank)
+        },
+    );
+    environment.add_filter("format", |format: String, arguments: Rest<Value>| {
+        check_format(&format)?;
+        minijinja::formatting::format(minijinja::formatting::FormatStyle::Printf, &format, &arguments)
+    });
+    let at = Arc::clone(budget);
+    environment.set_unknown_method_callback(move |state, value, method, arguments| {
+        check_method(&at, value, method, arguments)?;
+        unknown_method_callback(state, value, method, arguments)
+    });
+    let at = Arc::clone(budget);
+    environment.set_formatter(move |out, _state, value| at.write(out, value));
+}
+
+fn join_two(budget: &Budget, operands: &[Value]) -> Result<(), Error> {
+    if let [left, right] = operands {
+        // `~` writes lists out as text.
+        budget.charge_deep(left)?;
+        budget.charge_deep(right)?;
+        budget.charge_value(shallow_bytes(left).checked_add(shallow_bytes(right)))?;
+    }
+    Ok(())
+}
+
+fn multiply(budget: &Budget, operands: &[Value]) -> Result<(), Error> {
+    let is_number = |value: &Value| value.kind() == ValueKind::Number;
+    if let [left, right] = operands
+        && !(is_number(left) && is_number(right))
+    {
+        let (whole, times) = if is_number(left) { (right, left) } else { (left, right) };
+        budget.charge_value(shallow_bytes(whole).checked_mul(times.as_usize().unwrap_or(0)))?;
+    }
+    Ok(())
+}
+
+fn compare(budget: &Budget, operands: &[Value]) -> Result<(), Error> {
+    let [left, right] = operands else { return Ok(()) };
+    match (left.as_str(), right.as_str()) {
+        (Some(left), Some(right)) => budget.charge(left.len().min(right.len())),
+        (None, None) => {
+            budget.charge_deep(left)?;
+            budget.charge_deep(right)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn search(budget: &Budget, operands: &[Value]) -> Result<(), Error> {
+    let [needle, place] = operands else { return Ok(()) };
+    if needle.as_str().is_some() { budget.charge(shallow_bytes(place)) } else { compare(budget, operands) }
+}
+
+fn check_replace(budget: &Budget, text: &str, from: &str, to: &str) -> Result<(), Error> {
+    budget.charge(text.len())?;
+    let found = text.matches(from).count();
+    budget.charge_value(found.checked_mul(to.len()).and_then(|added| added.checked_add(text.len())))
+}
+
+fn join(budget: &Budget, list: &Value, joiner: &str, attribute: Option<&str>) -> Result<Value, Error> {
+    let mut text = String::new();
+    for (i, item) in list.try_iter()?.enumerate() {
+        let item = match attribute {
+            Some(attribute) => item.get_attr(attribute)?,
+            None => item,
+        };
+        let item = match item.as_str() {
+            Some(_) => item,
+            None => {
+                budget.charge_deep(&item)?;
+                Value::from(item.to_string())
+            }
+        };
+        let piece = item.as_str().unwrap_or_default();
+        budget.charge(joiner.len() + piece.len())?;
+        if i > 0 {
+            text.push_str(joiner);
+        }
+        text.push_str(piece);
+        budget.check_value(text.len())?;
+    }
+    Ok(Value::from(text))
+}
+
+fn indent(budget: &Budget, text: &str, width: usize, first: bool, blank: bool) -> Result<Value, Error> {
+    if width > MAX_WIDTH {
+        return Err(invalid(format!("cannot indent by {width}")));
+    }
+    let lines = text.split('\n').count();
+    budget.charge_value(lines.checked_mul(width).and_then(|added| added.checked_add(text.len())))?;
+    let margin = " ".repeat(width);
+    let mut out = String::new();
+    for (i, line) in text.split('\n').enumerate() {
+        if i > 0 {
+            out.push('\n');
+        }
+        if (i > 0 || first) && (blank || !line.is_empty()) {
+            out.push_str(&margin);
+        }
+        out.push_str(line);
+    }
+    Ok(Value::from(out))
+}
+
+/// Refuses formats that pad by more than [`MAX_WIDTH`] or by a width taken from an argument.
+fn check_format(format: &str) -> Result<(), Error> {
+    let wide = format
+        .split(|c: char| !c.is_ascii_digit())
+        .any(|digits| !digits.is_empty() && digits.parse().unwrap_or(usize::MAX) > MAX_WIDTH);
+    let nested = format.split(['{', '}']).any(|part| part.ends_with(':')) && format.contains("}}");
+    if wide || format.contains('*') || nested {
+        return Err(invalid("padding beyond 1000, or of a computed width, is not supported"));
+    }
+    Ok(())
+}
+
+fn check_method(budget: &Budget, value: &Value, method: &str, arguments: &[Value]) -> Result<(), Error> {
+    budget.charge(shallow_bytes(value))?;
+    arguments.iter().try_for_each(|argument| budget.charge_deep(argument))?;
+    let Some(text) = value.as_str() else { return Ok(()) };
+    let argument = |i: usize| arguments.get(i).and_then(Value::as_str);
+    match (method, argument(0), argument(1)) {
+        ("replace", Some(from), Some(to)) => check_replace(budget, text, from, to),
+        ("join", ..) => match arguments.first() {
+            Some(list) => budget.charge_value(list.len().unwrap_or(0).checked_mul(text.len())),
+            None => Ok(()),
+        },
+        ("format", ..) => check_format(text),
+        ("split" | "splitlines", ..) => {
+            // Each part is a value of its own.
+            let separator = argument(0).filter(|separator| !separator.is_empty());
+            let parts = match separator {
+                Some(separator) => text.matches(separator).count(),
+                None => text.chars().filter(|c| c.is_whitespace()).count(),
+            };
+            budget.charge(parts.saturating_mul(64))
+        }
+        _ => Ok(()),
+    }
+}
