@@ -10,7 +10,8 @@ const parts = { wasm: ["engine", buildWasm], web: ["package", buildPackage], dem
 await main(async () => {
   const asked = process.argv.slice(2);
   const unknown = asked.find((name) => !(name in parts));
-  if (unknown) throw new StepError(`"${unknown}" is no part of the build`, `choose from: ${Object.keys(parts).join(", ")}`);
+  if (unknown)
+    throw new StepError(`"${unknown}" is no part of the build`, `choose from: ${Object.keys(parts).join(", ")}`);
   await step("npm packages", installNodeModules);
   for (const name of asked.length ? asked : Object.keys(parts)) await step(...parts[name]);
 });

@@ -45,6 +45,9 @@ export async function serveDemo(model, port, host) {
     return await listen(server, port, host);
   } catch (error) {
     if (error.code !== "EADDRINUSE") throw error;
-    throw new StepError(`port ${port} is taken`, `end the program that uses it, or run: npm start -- --port ${port + 1}`);
+    throw new StepError(
+      `port ${port} is taken`,
+      `end the program that uses it, or run: npm start -- --port ${port + 1}`,
+    );
   }
 }

@@ -31,14 +31,15 @@ const isolation = {
  * @property {string} [folder] folder on disk
  * @property {string} [file] one file on disk
  * @property {() => unknown} [json] makes the answer
+ * @property {number} [bytesPerSecond] slows the route down, for tests of progress and cancelling
  *
  * @param {Route[]} routes the first whose prefix matches answers
  * @param {object} [options]
- * @param {boolean} [options.isolated] send the cross-origin isolation headers (default true)
+ * @param {Record<string, string>} [options.headers] sent besides those of cross-origin isolation
  * @param {(path: string, bytes: number) => void} [options.onSent] sees the body bytes handed to each response
  */
 export function staticServer(routes, options = {}) {
-  const headers = options.isolated === false ? {} : isolation;
+  const headers = { ...isolation, ...options.headers };
   return createServer((request, response) => {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     response.setHeader("X-Content-Type-Options", "nosniff");
@@ -52,7 +53,7 @@ export function staticServer(routes, options = {}) {
 
     const file = route.file ?? fileIn(route.folder, path.slice(route.prefix.length));
     if (!file) return refuse(response, 404, "nothing here");
-    sendFile(request, response, file, (bytes) => options.onSent?.(path, bytes));
+    sendFile(request, response, file, route.bytesPerSecond, (bytes) => options.onSent?.(path, bytes));
   });
 }
 
@@ -86,7 +87,7 @@ function sendJson(request, response, value) {
   response.end(request.method === "HEAD" ? undefined : JSON.stringify(value));
 }
 
-function sendFile(request, response, file, onSent) {
+function sendFile(request, response, file, bytesPerSecond, onSent) {
   const { size, mtimeMs } = statSync(file);
   const etag = `"${size.toString(16)}-${Math.round(mtimeMs).toString(16)}"`;
   response.setHeader("Content-Type", types[extname(file)] ?? "application/octet-stream");
@@ -109,7 +110,12 @@ function sendFile(request, response, file, onSent) {
   if (request.method === "HEAD" || size === 0) return response.end();
 
   const stream = createReadStream(file, { start, end, highWaterMark: 1 << 18 });
-  stream.on("data", (chunk) => onSent(chunk.length));
+  stream.on("data", (chunk) => {
+    onSent(chunk.length);
+    if (!bytesPerSecond) return;
+    stream.pause();
+    setTimeout(() => stream.resume(), (chunk.length / bytesPerSecond) * 1000);
+  });
   stream.on("error", () => response.destroy());
   response.on("close", () => stream.destroy());
   stream.pipe(response);

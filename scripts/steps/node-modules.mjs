@@ -26,7 +26,9 @@ export function checkNode() {
 
 export async function installNodeModules() {
   checkNode();
-  const lock = createHash("sha256").update(readFileSync(fromRoot("package-lock.json"))).digest("hex");
+  const lock = createHash("sha256")
+    .update(readFileSync(fromRoot("package-lock.json")))
+    .digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return "installed already";
   await npm(["ci", "--no-audit", "--no-fund"], {
     log: "npm-ci",

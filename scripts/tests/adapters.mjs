@@ -37,7 +37,9 @@ function findLavapipe() {
 
 function findSwiftShader(chromium) {
   const folders = ["/usr/lib/chromium", chromium && dirname(chromium)];
-  return folders.map((folder) => folder && join(folder, "vk_swiftshader_icd.json")).find((path) => path && exists(path));
+  return folders
+    .map((folder) => folder && join(folder, "vk_swiftshader_icd.json"))
+    .find((path) => path && exists(path));
 }
 
 /**

@@ -45,7 +45,12 @@ export async function cargoTest(args, env, log) {
   counts.next = `read ${logFile}`;
   if (code !== 0 && counts.failed === 0) {
     counts.failed = 1;
-    counts.failures.push(...output.split("\n").filter((text) => /^error/.test(text)).slice(0, 5));
+    counts.failures.push(
+      ...output
+        .split("\n")
+        .filter((text) => /^error/.test(text))
+        .slice(0, 5),
+    );
   }
   return counts;
 }

@@ -92,11 +92,15 @@ export async function refreshPicker(): Promise<void> {
 function listRow(model: ListedModel, index: number, stored: boolean): HTMLLabelElement {
   const input = create("input");
   Object.assign(input, { type: "radio", name: "listed", value: String(index), checked: index === 0 });
-  const detail = create("span", "hint", model.detail ?? "");
-  if (stored) detail.append(model.detail ? ", " : "", create("span", "stored", "kept in this browser"));
-  const text = create("span", "choice-text", create("span", "choice-title", model.title), detail);
-  const size = create("span", "choice-size number", model.bytes === undefined ? "" : formatBytes(model.bytes));
-  const row = create("label", "choice", input, text, size);
+  const facts = [model.bytes === undefined ? "" : formatBytes(model.bytes), model.detail ?? ""].filter(Boolean);
+  const detail = create("span", "hint number", facts.join(", "));
+  if (stored) detail.append(facts.length ? ", " : "", create("span", "stored", "kept in this browser"));
+  const row = create(
+    "label",
+    "choice",
+    input,
+    create("span", "choice-text", create("span", "choice-title", model.title), detail),
+  );
   if (stored) row.append(removeButton(model));
   return row;
 }

@@ -1,0 +1,34 @@
+// What the browser tests load: the demo at /, the built package, test pages and data. `transfers.json` tells how many
+// bytes of each path were handed out, which is how the tests know that a reload used the network for nothing.
+
+import { listen, staticServer } from "../scripts/server/static-server.mjs";
+import { smollm2 } from "../scripts/steps/models.mjs";
+import { fromRoot } from "../scripts/steps/paths.mjs";
+import { goldenFolder, hostile, models, packed, port } from "./support/places.mjs";
+
+const sent = new Map();
+const listed = {
+  models: [
+    { title: smollm2.title, detail: "Q4_1", bytes: smollm2.bytes, source: `models/${smollm2.file}` },
+    { title: "The same, from a slow host", bytes: smollm2.bytes, source: `slow/${smollm2.file}` },
+  ],
+};
+
+const routes = [
+  { prefix: "/transfers.json", json: () => Object.fromEntries(sent) },
+  { prefix: "/models.json", json: () => listed },
+  { prefix: "/models/", folder: models },
+  { prefix: "/slow/", folder: models, bytesPerSecond: 20e6 },
+  { prefix: "/golden/", folder: goldenFolder },
+  { prefix: "/hostile/", folder: hostile },
+  { prefix: "/packed/", folder: packed },
+  { prefix: "/package/", folder: fromRoot("web", "dist") },
+  { prefix: "/minimal/", folder: fromRoot("examples", "minimal") },
+  { prefix: "/pages/", folder: fromRoot("playwright", "pages") },
+  { prefix: "/", folder: fromRoot("examples", "chat", "dist") },
+];
+
+const onSent = (path, bytes) => sent.set(path, (sent.get(path) ?? 0) + bytes);
+// The same files under 127.0.0.1 are another origin, which may read them, as it may a package on a CDN.
+const headers = { "Access-Control-Allow-Origin": "*" };
+await listen(staticServer(routes, { headers, onSent }), port);

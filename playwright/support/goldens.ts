@@ -1,0 +1,41 @@
+/** The reference's results, as llama.cpp gave them. */
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "@playwright/test";
+import { goldenFolder } from "./places.mjs";
+
+export interface TinyGolden {
+  model: string;
+  tokens: number[];
+  vocab: number;
+  logits: string;
+  argmax: number[];
+  margin: number[];
+}
+
+export interface Chat {
+  prompt: string;
+  tokens: number[];
+  greedy: number[];
+  margin: number[];
+  text: string;
+}
+
+export interface ModelGolden {
+  full_logits: { file: string; positions: number[]; vocab: number };
+  text: { tokens: number[]; argmax: number[]; margin: number[] };
+  chats: Chat[];
+}
+
+/** With f32 activations the choice must agree wherever the reference's margin is above this. */
+export const margin = 0.02;
+
+/** Reads a golden; where this machine does not have it, the test is skipped and says so. */
+export function readGolden<T>(name: string): T {
+  const path = join(goldenFolder ?? "", name);
+  const reason = `not checked: ${name} is not in ${goldenFolder} (set CHORD_GOLDEN to a folder that has it)`;
+  if (!existsSync(path)) console.log(reason);
+  test.skip(!existsSync(path), reason);
+  return JSON.parse(readFileSync(path, "utf8")) as T;
+}

@@ -1,0 +1,24 @@
+/** The package on a plain page of the test server. */
+
+import { type APIRequestContext, expect, type Page } from "@playwright/test";
+
+declare global {
+  var sdk: typeof import("@querent-ai/wasm-chord");
+  var compareLogits: (
+    expected: Float32Array,
+    actual: Float32Array,
+    columns: number,
+  ) => { nmse: number; argmax: number[] };
+}
+
+/** Opens the page on which `sdk` is the imported package. */
+export async function openSdk(page: Page): Promise<void> {
+  await page.goto("/pages/sdk.html");
+  await expect(page).toHaveTitle("ready");
+}
+
+/** Bytes that the test server has handed out for a path. */
+export async function bytesSent(request: APIRequestContext, path: string): Promise<number> {
+  const sent = (await (await request.get("/transfers.json")).json()) as Record<string, number>;
+  return sent[path] ?? 0;
+}

@@ -1,0 +1,31 @@
+// Where test data lies on disk. The tests and their server read it here.
+
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fromRoot, modelsFolder, scratch } from "../../scripts/steps/paths.mjs";
+
+export const port = 5190;
+
+/** The reference's results: `CHORD_GOLDEN`, else `../shared/golden` beside the repository, else the part in the repository. */
+export const goldenFolder =
+  process.env.CHORD_GOLDEN ??
+  [fromRoot("..", "shared", "golden"), fromRoot("tests", "golden")].find((path) => existsSync(path));
+
+export const models = modelsFolder;
+
+/** Shader variants as browsers get them, written by the Rust tests of chord-gpu. */
+export const shaders = process.env.CHORD_SHADER_DUMP ?? join(scratch, "shaders");
+
+/** Bad GGUF files, and an index of what each must be refused with. */
+export const hostile = made("hostile");
+
+/** A Vite project that uses the packed package, built. */
+export const packed = made("packed");
+
+export const fullTier = process.env.CHORD_FULL === "1";
+
+function made(name) {
+  const folder = join(scratch, name);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}

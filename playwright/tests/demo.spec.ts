@@ -1,0 +1,135 @@
+/** The demo as a visitor uses it. Under "Best" a software GPU ranks below the CPU, so that these run on the CPU. */
+
+import { expect, type Page, test } from "@playwright/test";
+import { bytesSent } from "../support/page.ts";
+
+const modelPath = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+
+async function loadModel(page: Page, title = "SmolLM2 135M Instruct"): Promise<void> {
+  await page.getByRole("radio", { name: title }).check({ force: true });
+  await page.getByRole("button", { name: "Load model" }).click();
+}
+
+async function greedy(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("slider", { name: /Temperature/ }).fill("0");
+  await page.getByRole("slider", { name: /Repetition penalty/ }).fill("1");
+  await page.getByRole("button", { name: "Done" }).click();
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByRole("textbox", { name: "Message" }).fill(text);
+  await page.keyboard.press("Enter");
+}
+
+const lastAnswer = (page: Page) => page.locator('.message[data-role="assistant"]').last();
+
+test("load, chat, stop, go on, and reload without the network", async ({ page, request, context }) => {
+  test.setTimeout(300_000);
+  const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") problems.push(message.text());
+  });
+
+  await page.goto("/");
+  await greedy(page);
+  await loadModel(page);
+  await expect(page.locator("#loading")).toBeVisible();
+  await expect(page.locator("#load-bytes")).toContainText("of 98 MB");
+  await expect(page.locator("#chat")).toBeVisible({ timeout: 120_000 });
+  await expect(page.locator("#model-backend")).toHaveText("CPU");
+  await expect(page.locator("#notice")).toContainText("Running on the CPU");
+
+  // From here on the page needs nobody.
+  await context.setOffline(true);
+  const requests: string[] = [];
+  page.on("request", ({ url }) => requests.push(url()));
+
+  await say(page, "What is the capital of France?");
+  await expect(lastAnswer(page)).toHaveAttribute("data-state", "done", { timeout: 120_000 });
+  await expect(lastAnswer(page).locator(".message-text")).toHaveText("The capital of France is Paris.");
+  await expect(lastAnswer(page).locator(".message-stats")).toContainText("to the first token");
+  await expect(lastAnswer(page).locator(".message-stats")).toContainText("tok/s");
+
+  await say(page, "Write a long story about the sea.");
+  await expect(lastAnswer(page)).toHaveAttribute("data-state", "writing", { timeout: 120_000 });
+  await expect(lastAnswer(page).locator(".message-text")).not.toBeEmpty();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await expect(lastAnswer(page)).toHaveAttribute("data-state", "done", { timeout: 5_000 });
+  await expect(lastAnswer(page).locator(".message-stats")).toContainText("Stopped");
+
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("spinbutton", { name: /Longest answer/ }).fill("8");
+  await page.getByRole("button", { name: "Done" }).click();
+  await say(page, "Thank you.");
+  await expect(lastAnswer(page)).toHaveAttribute("data-state", "done", { timeout: 120_000 });
+  await expect(lastAnswer(page).locator(".message-stats")).toContainText(/[1-9]\d* reused/);
+  await expect(page.locator("#context-text")).toHaveText(/^[1-9]\d* of [\d,]+ tokens$/);
+  expect(requests).toEqual([]);
+
+  await context.setOffline(false);
+  const sent = await bytesSent(request, modelPath);
+  await page.reload();
+  await expect(page.locator("#listed")).toContainText("kept in this browser");
+  await loadModel(page);
+  await expect(page.locator("#chat")).toBeVisible({ timeout: 120_000 });
+  await page.getByRole("button", { name: /details$/ }).click();
+  await expect(page.locator("#about-facts")).toContainText("Nothing from the network");
+  expect(await bytesSent(request, modelPath)).toBe(sent);
+  expect(problems).toEqual([]);
+});
+
+test("a load can be cancelled and another one made", async ({ page }) => {
+  await page.goto("/");
+  await loadModel(page, "The same, from a slow host");
+  await expect(page.locator("#load-speed")).toContainText("MB/s");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await expect(page.getByRole("button", { name: "Load model" })).toBeVisible();
+  await expect(page.locator("#picker-problem")).toBeHidden();
+});
+
+test("an error is a sentence with its code, and the page goes on", async ({ page }) => {
+  await page.goto("/");
+  await page.getByRole("radio", { name: "Address" }).check({ force: true });
+  await page.getByRole("button", { name: "Load model" }).click();
+  await expect(page.getByRole("alert").first()).toContainText("Give the whole address");
+  await page.getByLabel("Address of a .gguf file").fill(new URL("/package/index.js", page.url()).href);
+  await page.getByRole("button", { name: "Load model" }).click();
+  const problem = page.locator("#picker-problem");
+  await expect(problem).toBeVisible();
+  await expect(problem.locator("code")).toHaveText(/^[a-z0-9-]+$/);
+  await expect(page.getByRole("button", { name: "Load model" })).toBeEnabled();
+});
+
+test("a file can be opened from the disk, and the page answers on WebGPU when told to", async ({ page, request }) => {
+  const tiny = await request.get("/golden/tiny/llama.Q4_0.gguf");
+  await page.goto("/");
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.locator('input[name="backend"][value="webgpu"]').check({ force: true });
+  await page.getByRole("button", { name: "Done" }).click();
+  await page.getByRole("radio", { name: "File" }).check({ force: true });
+  await page
+    .locator("#file")
+    .setInputFiles({ name: "tiny.gguf", mimeType: "application/octet-stream", buffer: await tiny.body() });
+  await page.getByRole("button", { name: "Load model" }).click();
+  await expect(page.locator("#chat")).toBeVisible({ timeout: 120_000 });
+  await expect(page.locator("#model-backend")).toHaveText("GPU");
+  await expect(page.locator("#backend-line")).toContainText("WebGPU on");
+});
+
+test("the page fits a phone, and works from the keyboard", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto("/");
+  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(await overflow()).toBeLessThanOrEqual(0);
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
+  await page.getByRole("button", { name: "Settings" }).focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("dialog")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await expect(page.getByRole("button", { name: "Settings" })).toBeFocused();
+  expect(await overflow()).toBeLessThanOrEqual(0);
+});

@@ -1,0 +1,113 @@
+/** What stays in the browser, what comes over the network, and what a cancelled load leaves behind. */
+
+import { expect, test } from "@playwright/test";
+import { bytesSent, openSdk } from "../support/page.ts";
+
+const path = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+const slowPath = "/slow/SmolLM2-135M-Instruct.Q4_1.gguf";
+const bytes = 98_362_432;
+
+test("a second load takes no byte of the model from the network", async ({ page, request }) => {
+  const load = () =>
+    page.evaluate(async (path) => {
+      const stages = new Set<string>();
+      let last = -1;
+      let backwards = false;
+      const chord = await sdk.Chord.load(path, {
+        backend: "cpu",
+        onProgress(report) {
+          stages.add(report.stage);
+          backwards ||= report.progress < last;
+          last = report.progress;
+        },
+      });
+      const { store } = await chord.info();
+      await chord.unload();
+      return { stages: [...stages], last, backwards, store };
+    }, path);
+
+  await openSdk(page);
+  const before = await bytesSent(request, path);
+  const first = await load();
+  expect(first.backwards).toBe(false);
+  expect(first.last).toBe(1);
+  expect(first.stages).toContain("download");
+  expect(first.store).toMatchObject({ kind: "indexeddb", complete: true, networkBytes: bytes });
+  const afterFirst = await bytesSent(request, path);
+  expect(afterFirst - before).toBeGreaterThanOrEqual(bytes);
+
+  await openSdk(page);
+  const second = await load();
+  expect(second.stages).not.toContain("download");
+  expect(second.store).toMatchObject({ kind: "indexeddb", complete: true, networkBytes: 0 });
+  expect(await bytesSent(request, path)).toBe(afterFirst);
+
+  const cached = await page.evaluate(async (path) => {
+    const had = await sdk.Chord.cache.has(path);
+    const deleted = await sdk.Chord.cache.delete(path);
+    return { had, deleted, has: await sdk.Chord.cache.has(path) };
+  }, path);
+  expect(cached).toEqual({ had: true, deleted: true, has: false });
+});
+
+test("a cancelled load ends at once, and the next one works", async ({ page, request }) => {
+  await openSdk(page);
+  const cancelled = await page.evaluate(async (path) => {
+    const abort = new AbortController();
+    let abortedAt = 0;
+    try {
+      await sdk.Chord.load(path, {
+        backend: "cpu",
+        store: "none",
+        signal: abort.signal,
+        onProgress({ stage, loaded }) {
+          if (stage !== "download" || loaded === 0 || abort.signal.aborted) return;
+          abortedAt = performance.now();
+          abort.abort();
+        },
+      });
+      return { name: "loaded", afterMs: 0 };
+    } catch (error) {
+      return { name: (error as Error).name, afterMs: performance.now() - abortedAt };
+    }
+  }, slowPath);
+  expect(cancelled.name).toBe("AbortError");
+  expect(cancelled.afterMs).toBeLessThan(1000);
+
+  await page.waitForTimeout(1000);
+  const sent = await bytesSent(request, slowPath);
+  expect(sent).toBeLessThan(bytes);
+  await page.waitForTimeout(1500);
+  expect(await bytesSent(request, slowPath)).toBe(sent);
+
+  const answer = await page.evaluate(async (path) => {
+    const chord = await sdk.Chord.load(path, { backend: "cpu", store: "none" });
+    const tokens = await chord.countTokens("Hello");
+    await chord.unload();
+    return tokens;
+  }, path);
+  expect(answer).toBeGreaterThan(0);
+});
+
+test("an address that leads nowhere is an error with a code", async ({ page }) => {
+  await openSdk(page);
+  const code = await page.evaluate(() =>
+    sdk.Chord.load("/models/missing.gguf", { store: "none" }).then(
+      () => "loaded",
+      (error: InstanceType<typeof sdk.ChordError>) => `${error.code} ${String(error.details.status)}`,
+    ),
+  );
+  expect(code).toBe("http-status 404");
+});
+
+test("a file from the disk is used in place", async ({ page }) => {
+  await openSdk(page);
+  const store = await page.evaluate(async () => {
+    const blob = await (await fetch("/golden/tiny/llama.Q4_0.gguf")).blob();
+    const chord = await sdk.Chord.load(new File([blob], "tiny.gguf"), { backend: "cpu" });
+    const info = await chord.info();
+    await chord.unload();
+    return info.store;
+  });
+  expect(store).toMatchObject({ kind: "file", networkBytes: 0 });
+});
