@@ -43,7 +43,11 @@ fn check_greedy(name: &str, quick: usize) {
     }
 }
 
-fn check_trace(name: &str) {
+/// The reference looks GELU up in a table of half-precision values; ours is exact. Rounded in the same way, our Gemma
+/// activations come within 4e-7 of the reference's; left as they are, within this.
+const NMSE_GELU_TABLE: f64 = 2e-6;
+
+fn check_trace(name: &str, limit: f64) {
     let Some(golden) = Golden::find(name) else { return };
     let Some(file) = open(&golden.model) else { return };
     let mut executor = executor(&file, lower(&file, &options(KvType::F32, golden.n_ctx)));
@@ -51,7 +55,7 @@ fn check_trace(name: &str) {
     let worst = compared.iter().max_by(|a, b| a.2.total_cmp(&b.2)).expect("buffers with the reference's names");
     println!("{name}: {} buffers, worst {} {:.2e}", compared.len(), worst.1, worst.2);
     for (op, buffer, nmse) in &compared {
-        assert!(*nmse <= NMSE_F32_KV, "{name}: op {op} ({buffer}): NMSE {nmse:e}");
+        assert!(*nmse <= limit, "{name}: op {op} ({buffer}): NMSE {nmse:e}");
     }
 }
 
@@ -69,7 +73,7 @@ fn smollm2_greedy() {
 
 #[test]
 fn smollm2_trace() {
-    check_trace("smollm2-135m-instruct.q4_1");
+    check_trace("smollm2-135m-instruct.q4_1", NMSE_F32_KV);
 }
 
 #[test]
@@ -84,7 +88,7 @@ fn gemma3_greedy() {
 
 #[test]
 fn gemma3_trace() {
-    check_trace("gemma-3-270m.q4_k_m");
+    check_trace("gemma-3-270m.q4_k_m", NMSE_GELU_TABLE);
 }
 
 /// 1,455 tokens: only with `CHORD_FULL=1`, as their prefix is checked above.

@@ -1,24 +1,7 @@
-//! Inner products, written so that compilers make vector code of them.
+//! Inner products in tiles, written so that compilers make vector code of them.
 
 /// Elements summed side by side: one vector register of the baseline.
 pub(crate) const LANES: usize = 4;
-
-/// `a · b`.
-#[inline(always)]
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Four registers hide the latency of the additions.
-    const WIDE: usize = 4 * LANES;
-    let (a_chunks, a_rest) = a.as_chunks::<WIDE>();
-    let (b_chunks, b_rest) = b.as_chunks::<WIDE>();
-    let mut sums = [0.0f32; WIDE];
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..WIDE {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sum(&sums) + rest
-}
 
 /// Sum by halves.
 #[inline(always)]
@@ -35,7 +18,7 @@ pub(crate) fn sum<const N: usize>(values: &[f32; N]) -> f32 {
 }
 
 /// All products of `R` rows with `C` columns of one length: each value loaded is used several times.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn tile<const R: usize, const C: usize>(rows: [&[f32]; R], cols: [&[f32]; C]) -> [[f32; C]; R] {
     let len = cols[0].len();
     let whole = len / LANES;
