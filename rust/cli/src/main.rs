@@ -1,2 +1,67 @@
-//! The `chord` command.
-fn main() {}
+//! The `chord` command: a thin face of the engine, one file per subcommand.
+
+mod args;
+mod commands;
+mod error;
+mod file;
+mod interrupt;
+mod output;
+mod progress;
+mod shape;
+mod tokens;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Run GGUF language models.
+#[derive(Parser)]
+#[command(name = "chord", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Inspect(commands::inspect::Args),
+    Tokenize(commands::tokenize::Args),
+    Render(commands::render::Args),
+    Run(commands::run::Args),
+    Chat(commands::chat::Args),
+    Logits(commands::logits::Args),
+    Trace(commands::trace::Args),
+    Bench(commands::bench::Args),
+}
+
+/// Exit status of a command that failed; clap exits with 2 on wrong usage.
+const FAILED: u8 = 1;
+/// Exit status after Ctrl-C, by convention 128 + SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    interrupt::listen();
+    let outcome = pollster::block_on(async {
+        match cli.command {
+            Command::Inspect(args) => commands::inspect::run(args).await,
+            Command::Tokenize(args) => commands::tokenize::run(args).await,
+            Command::Render(args) => commands::render::run(args).await,
+            Command::Run(args) => commands::run::run(args).await,
+            Command::Chat(args) => commands::chat::run(args).await,
+            Command::Logits(args) => commands::logits::run(args).await,
+            Command::Trace(args) => commands::trace::run(args).await,
+            Command::Bench(args) => commands::bench::run(args).await,
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has gone, `| head` for one: nothing to complain about.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) if error.code() == "cancelled" => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            eprintln!("error[{}]: {error}", error.code());
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,1 +1,47 @@
-//! Sequences, prefill, decode, sampling, text in and out.
+//! Sequences, prefill, decode, sampling, text in and out: what a face (a command, a browser worker) needs to run a model.
+//!
+//! [`Engine::load`] pulls a file through a [`ReadAt`] and [`Engine::generate`] runs a [`GenerateRequest`]; both are
+//! asynchronous functions on one thread that report through callbacks and can be cancelled. Below them, [`Runner`] works
+//! on tokens alone and [`load_runner`] loads a model without a vocabulary.
+
+mod cancel;
+mod decode;
+mod engine;
+mod error;
+#[cfg(test)]
+mod fake;
+mod generate;
+mod header;
+mod info;
+mod load;
+mod options;
+mod read;
+mod request;
+mod rng;
+mod runner;
+#[cfg(test)]
+mod runner_tests;
+mod sampler;
+#[cfg(feature = "gpu")]
+mod selftest;
+mod stop;
+mod trace;
+mod traffic;
+mod weights;
+
+pub use cancel::CancelFlag;
+pub use decode::LOOK_AHEAD;
+pub use engine::Engine;
+pub use error::EngineError;
+pub use header::read_header;
+pub use info::{CounterInfo, EngineInfo, MemoryInfo, ModelInfo};
+pub use load::{load_runner, lower_header};
+pub use options::{Backend, KvCache, LoadOptions, LoadProgress, LoadStage};
+pub use read::{ReadAt, ReadError};
+pub use request::{Event, FinishReason, GenerateRequest, GenerateResult, Prompt, PromptProgress, Timings, Usage};
+pub use rng::{philox, uniform};
+pub use runner::{Clock, Flow, RunEnd, RunObserver, RunReport, Runner, TokenRequest};
+pub use sampler::{Sampler, Sampling};
+pub use stop::StopMatcher;
+pub use trace::{Expected, TraceRow, trace};
+pub use traffic::bytes_per_token;

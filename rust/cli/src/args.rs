@@ -1,0 +1,145 @@
+//! Arguments that several subcommands share.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use chord_engine::{Backend, Engine, KvCache, LoadOptions, Sampling};
+use clap::ValueEnum;
+
+use crate::error::CliError;
+use crate::file::ModelFile;
+use crate::interrupt::Busy;
+use crate::progress::LoadBar;
+
+/// `--backend`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendName {
+    /// A real GPU that computes rightly, else the CPU.
+    Auto,
+    /// A GPU, also one in software.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+impl From<BackendName> for Backend {
+    fn from(name: BackendName) -> Self {
+        match name {
+            BackendName::Auto => Backend::Auto,
+            BackendName::Gpu => Backend::Gpu,
+            BackendName::Cpu => Backend::Cpu,
+        }
+    }
+}
+
+/// `--kv`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KvName {
+    /// Exact.
+    F32,
+    /// Half the memory.
+    F16,
+}
+
+/// What to run on and how large.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DeviceArgs {
+    /// What to run on.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) backend: BackendName,
+    /// Only a GPU whose name contains this.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) adapter: Option<String>,
+    /// Storage type of the KV cache.
+    #[arg(long, value_enum, default_value = "f16")]
+    pub(crate) kv: KvName,
+    /// Positions of the context; the trained length, at most 4096, without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) ctx: Option<u32>,
+}
+
+impl DeviceArgs {
+    pub(crate) fn options(&self) -> LoadOptions {
+        LoadOptions {
+            backend: self.backend.into(),
+            adapter: self.adapter.clone(),
+            kv: match self.kv {
+                KvName::F32 => KvCache::F32,
+                KvName::F16 => KvCache::F16,
+            },
+            n_ctx: self.ctx,
+            ..LoadOptions::default()
+        }
+    }
+}
+
+/// A model and what to run it on.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ModelArgs {
+    /// A GGUF file.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+impl ModelArgs {
+    /// Loads the model, with a progress bar where someone is watching.
+    pub(crate) async fn load(&self, options: &LoadOptions) -> Result<Engine, CliError> {
+        let file = ModelFile::open(&self.model)?;
+        let bar = LoadBar::new();
+        let (_busy, cancel) = Busy::begin();
+        Ok(Engine::load(file, options, clock, &mut |progress| bar.show(progress), &cancel).await?)
+    }
+}
+
+/// How tokens are chosen.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SamplingArgs {
+    /// Most tokens to generate.
+    #[arg(short = 'n', long = "max-tokens", value_name = "N")]
+    pub(crate) max_tokens: Option<u32>,
+    /// Temperature; 0 takes the most likely token.
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temp: f32,
+    /// Keep this many of the most likely tokens; 0 keeps all.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    top_k: u32,
+    /// Keep the most likely tokens that together reach this probability.
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f32,
+    /// Drop tokens less likely than this share of the most likely one.
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    min_p: f32,
+    /// Divide the logits of tokens seen lately; 1 does nothing.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    repeat_penalty: f32,
+    /// How many tokens the penalty looks back.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    repeat_last_n: u32,
+    /// Seed of the draws.
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// End before this text; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+}
+
+impl SamplingArgs {
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling {
+            temperature: self.temp,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            repeat_last_n: self.repeat_last_n,
+        }
+    }
+}
+
+/// Milliseconds since the first call.
+pub(crate) fn clock() -> f64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0
+}

@@ -1,0 +1,76 @@
+//! `chord chat`
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use chord_engine::{FinishReason, GenerateRequest, Prompt};
+use chord_text::Message;
+
+use crate::args::{ModelArgs, SamplingArgs};
+use crate::commands::run::{stream, summary};
+use crate::error::CliError;
+use crate::output;
+
+/// Talk to a model line by line. Ctrl-C stops a reply; /new starts over; /exit or the end of the input ends.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// A system message.
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), CliError> {
+    let mut engine = args.model.load(&args.model.device.options()).await?;
+    for reason in engine.info().why {
+        eprintln!("{reason}");
+    }
+    let message = |role: &str, content: String| Message { role: role.into(), content };
+    let opening: Vec<Message> = args.system.iter().map(|text| message("system", text.clone())).collect();
+    let mut messages = opening.clone();
+    let is_terminal = std::io::stdin().is_terminal();
+    let mut lines = std::io::stdin().lock().lines();
+    loop {
+        if is_terminal {
+            eprint!("> ");
+            std::io::stderr().flush()?;
+        }
+        let Some(line) = lines.next().transpose()? else { return Ok(()) };
+        match line.trim() {
+            "" => continue,
+            "/exit" => return Ok(()),
+            "/new" => {
+                messages = opening.clone();
+                continue;
+            }
+            text => messages.push(message("user", text.to_owned())),
+        }
+        let request = GenerateRequest {
+            prompt: Prompt::Messages(messages.clone()),
+            sampling: args.sampling.sampling(),
+            max_tokens: args.sampling.max_tokens,
+            stop: args.sampling.stop.clone(),
+            seed: args.sampling.seed,
+            sequence: 0,
+        };
+        match stream(&mut engine, &request, true).await {
+            Ok((reply, result)) => {
+                output::line("")?;
+                eprintln!("{}", summary(&engine, &result));
+                // A reply that was stopped before its first word is taken back together with its question.
+                if reply.is_empty() && result.finish_reason == FinishReason::Cancelled {
+                    messages.pop();
+                } else {
+                    messages.push(message("assistant", reply));
+                }
+            }
+            Err(error) if error.code() == "prompt-too-long" => {
+                eprintln!("error[{}]: {error}; /new starts over", error.code());
+                messages.pop();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

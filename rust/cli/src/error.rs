@@ -1,0 +1,73 @@
+//! What the command can fail with.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chord_engine::{EngineError, ReadError};
+
+/// Any failure of a command, printed as `error[code]: message`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum CliError {
+    /// The engine's own.
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Standard input or output failed.
+    #[error("standard input or output: {0}")]
+    Stream(#[from] io::Error),
+    /// What was given holds something unusable.
+    #[error("{0}")]
+    Input(String),
+    /// A trace found an op out of tolerance.
+    #[error("{0}")]
+    OutOfTolerance(String),
+}
+
+impl CliError {
+    /// A failure to do something with a file.
+    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
+        CliError::File { path: path.to_owned(), source }
+    }
+
+    /// A stable kebab-case code, listed in `docs/errors.md`.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            CliError::Engine(error) => error.code(),
+            CliError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => "file-not-found",
+            CliError::File { .. } | CliError::Stream(_) => "io",
+            CliError::Input(_) => "bad-input",
+            CliError::OutOfTolerance(_) => "out-of-tolerance",
+        }
+    }
+
+    /// True if whoever reads our output has gone.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, CliError::Stream(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+macro_rules! through_the_engine {
+    ($($error:ty),*) => {
+        $(impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                CliError::Engine(error.into())
+            }
+        })*
+    };
+}
+
+through_the_engine!(
+    ReadError,
+    chord_gguf::GgufError,
+    chord_text::TextError,
+    chord_model::ModelError,
+    chord_program::ExecError
+);

@@ -1,0 +1,172 @@
+//! One generation: chunked prefill, then tokens chosen on the device or from logits.
+
+use std::collections::VecDeque;
+
+use chord_program::Want;
+
+use crate::runner::{Flow, RunEnd, RunObserver, RunReport, Runner};
+use crate::{CancelFlag, EngineError, PromptProgress, Sampler};
+
+/// Greedy choices under way beyond the last id that has arrived.
+pub const LOOK_AHEAD: u32 = 4;
+/// Prompt chunks under way at a time.
+const CHUNKS_AHEAD: usize = 2;
+
+/// A generation under way.
+pub(crate) struct Run<'a> {
+    pub(crate) runner: &'a mut Runner,
+    pub(crate) sequence: u32,
+    pub(crate) prompt: &'a [u32],
+    pub(crate) cancel: &'a CancelFlag,
+    pub(crate) observer: &'a mut dyn RunObserver,
+    /// Ids that have come from the executor and were not looked at yet.
+    pub(crate) arrived: VecDeque<u32>,
+    pub(crate) report: RunReport,
+}
+
+impl Run<'_> {
+    /// Plain greedy choice: the device feeds itself, and ids arrive a few steps behind.
+    pub(crate) async fn choose_on_device(
+        &mut self,
+        limit: u32,
+        pause: &mut impl AsyncFnMut(),
+    ) -> Result<(), EngineError> {
+        if !self.prefill(Want::Ids, pause).await? {
+            return Ok(());
+        }
+        // The prefill's own choice counts as enqueued.
+        let (mut enqueued, mut received) = (1, 0);
+        while received < limit {
+            let more = LOOK_AHEAD.saturating_sub(enqueued - received).min(limit - enqueued);
+            if more > 0 {
+                self.runner.enqueue_decode(self.sequence, more)?;
+                enqueued += more;
+            }
+            let id = self.next_id().await?;
+            received += 1;
+            if self.take_token(id)? == Flow::Stop {
+                self.report.end = RunEnd::Stopped;
+                break;
+            }
+            pause().await;
+            if received < limit && self.cancel.is_cancelled() {
+                self.report.end = RunEnd::Cancelled;
+                break;
+            }
+        }
+        self.settle(enqueued - 1)
+    }
+
+    /// Every other choice waits for the logits of the step before.
+    pub(crate) async fn choose_from_logits(
+        &mut self,
+        mut sampler: Sampler,
+        limit: u32,
+        pause: &mut impl AsyncFnMut(),
+    ) -> Result<(), EngineError> {
+        if !self.prefill(Want::Logits, pause).await? {
+            return Ok(());
+        }
+        let mut logits = Vec::new();
+        let mut history = self.prompt.to_vec();
+        let mut steps = 0;
+        loop {
+            self.runner.next_logits(&mut logits).await?;
+            if limit == 0 {
+                break;
+            }
+            let id = sampler.sample(&logits, &history)?;
+            history.push(id);
+            if self.take_token(id)? == Flow::Stop {
+                self.report.end = RunEnd::Stopped;
+                break;
+            }
+            pause().await;
+            if self.report.tokens.len() as u32 == limit {
+                break;
+            }
+            if self.cancel.is_cancelled() {
+                self.report.end = RunEnd::Cancelled;
+                break;
+            }
+            self.runner.enqueue(self.sequence, history.len() - 1, &[id], &[0], Want::Logits)?;
+            steps += 1;
+        }
+        self.settle(steps)
+    }
+
+    /// Enqueues what the cache does not hold, chunk by chunk. The result of the last position stays to be polled.
+    /// Returns false if cancelled.
+    ///
+    /// The chunks before the last ask for an id as well, and throw it away: it tells that the chunk is done, which paces
+    /// the device, keeps the progress true and lets a cancellation through, for the price of one output row per chunk.
+    async fn prefill(&mut self, last: Want, pause: &mut impl AsyncFnMut()) -> Result<bool, EngineError> {
+        let chunk = self.runner.program().max_batch as usize;
+        let (mut first, mut done) = (self.report.reused as usize, self.report.reused as usize);
+        let mut under_way = VecDeque::new();
+        while first < self.prompt.len() {
+            if self.cancel.is_cancelled() {
+                self.abandon_prefill(done)?;
+                return Ok(false);
+            }
+            let end = self.prompt.len().min(first + chunk);
+            let ids = &self.prompt[first..end];
+            let is_last = end == self.prompt.len();
+            let want = if is_last { last } else { Want::Ids };
+            self.runner.enqueue(self.sequence, first, ids, &[ids.len() as u32 - 1], want)?;
+            first = end;
+            if !is_last {
+                under_way.push_back(end);
+            }
+            while under_way.len() >= CHUNKS_AHEAD || (is_last && !under_way.is_empty()) {
+                self.next_id().await?;
+                done = under_way.pop_front().unwrap_or(done);
+                self.report_progress(done);
+                pause().await;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Keeps the chunks that are known to be done and cuts off the others.
+    fn abandon_prefill(&mut self, done: usize) -> Result<(), EngineError> {
+        self.report.end = RunEnd::Cancelled;
+        self.runner.note_cached(self.sequence, self.prompt[..done].to_vec());
+        self.runner.cut(self.sequence, done)
+    }
+
+    async fn next_id(&mut self) -> Result<u32, EngineError> {
+        if self.arrived.is_empty() {
+            self.runner.next_ids(&mut self.arrived).await?;
+        }
+        self.arrived.pop_front().ok_or_else(|| EngineError::Internal("no id arrived".into()))
+    }
+
+    fn report_progress(&mut self, processed: usize) {
+        self.observer.prompt(PromptProgress {
+            total: self.prompt.len() as u32,
+            cached: self.report.reused,
+            processed: processed as u32,
+            time_ms: self.runner.now() - self.report.started_ms,
+        });
+    }
+
+    fn take_token(&mut self, id: u32) -> Result<Flow, EngineError> {
+        if self.report.tokens.is_empty() {
+            self.report.first_token_ms = Some(self.runner.now());
+            self.report_progress(self.prompt.len());
+        }
+        self.report.tokens.push(id);
+        self.observer.token(id)
+    }
+
+    /// Brings the books up to date after `steps` decode steps: each put the token chosen before it into the cache. Steps
+    /// whose token was never looked at are cut off, which also drops their ids.
+    fn settle(&mut self, steps: u32) -> Result<(), EngineError> {
+        let taken = &self.report.tokens[..self.report.tokens.len().min(steps as usize)];
+        let cached: Vec<u32> = self.prompt.iter().chain(taken).copied().collect();
+        let keep = cached.len();
+        self.runner.note_cached(self.sequence, cached);
+        if self.report.tokens.len() <= steps as usize { self.runner.cut(self.sequence, keep) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,120 @@
+//! The engine: a model that is loaded and can be talked to.
+
+use chord_gguf::Header;
+use chord_text::{ChatTemplate, EncodeOptions, Message, TextError, Tokenizer, encode_chat};
+
+use crate::info::{EngineInfo, ModelInfo};
+use crate::load::load_runner;
+use crate::runner::{Clock, Runner};
+use crate::{CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, Prompt, ReadAt, read_header, rng::philox};
+
+/// A loaded model with its tokenizer, its chat template and its caches.
+pub struct Engine {
+    pub(crate) runner: Runner,
+    pub(crate) tokenizer: Tokenizer,
+    template: Result<ChatTemplate, TextError>,
+    model: ModelInfo,
+    why: Vec<String>,
+    /// Requests that asked for a seed of our own.
+    seeds_made: u32,
+}
+
+impl Engine {
+    /// Reads the header, builds the tokenizer, chooses a backend and brings the weights to their place.
+    ///
+    /// # Errors
+    /// Those of the file, of the source, of the backend that was asked for, and [`EngineError::Cancelled`].
+    pub async fn load(
+        mut reader: impl ReadAt,
+        options: &LoadOptions,
+        clock: Clock,
+        progress: &mut dyn FnMut(LoadProgress),
+        cancel: &CancelFlag,
+    ) -> Result<Engine, EngineError> {
+        let header = read_header(&mut reader, progress, cancel).await?;
+        Engine::load_with_header(reader, header, options, clock, progress, cancel).await
+    }
+
+    /// [`load`](Self::load) for a header that has been read already.
+    pub async fn load_with_header(
+        mut reader: impl ReadAt,
+        header: Header,
+        options: &LoadOptions,
+        clock: Clock,
+        progress: &mut dyn FnMut(LoadProgress),
+        cancel: &CancelFlag,
+    ) -> Result<Engine, EngineError> {
+        progress(LoadProgress { stage: LoadStage::Prepare, loaded: 0, total: 1 });
+        let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
+        let template = ChatTemplate::from_metadata(&header.metadata);
+        let model = ModelInfo::from_header(&header);
+        let (runner, why) = load_runner(&mut reader, header, options, clock, progress, cancel).await?;
+        Ok(Engine { runner, tokenizer, template, model, why, seeds_made: 0 })
+    }
+
+    /// What is loaded and what runs it, with memory and counters as of now.
+    pub fn info(&self) -> EngineInfo {
+        EngineInfo::new(&self.runner, &self.model, &self.why, self.template.is_ok())
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Sequences and executor.
+    pub fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
+    /// Sequences and executor.
+    pub fn runner_mut(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+
+    /// The prompt text of a conversation.
+    pub fn render(&self, messages: &[Message]) -> Result<String, EngineError> {
+        Ok(self.template()?.render(messages, true)?)
+    }
+
+    fn template(&self) -> Result<&ChatTemplate, EngineError> {
+        match &self.template {
+            Ok(template) => Ok(template),
+            Err(TextError::NoChatTemplate) => Err(EngineError::NoChatTemplate),
+            Err(error) => Err(error.clone().into()),
+        }
+    }
+
+    /// The tokens of a prompt.
+    pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+        let encode =
+            |text: &str, parse_special| self.tokenizer.encode(text, EncodeOptions { add_special: true, parse_special });
+        Ok(match prompt {
+            Prompt::Messages(messages) if messages.is_empty() => return Err(EngineError::EmptyPrompt),
+            Prompt::Messages(messages) => encode_chat(&self.tokenizer, self.template()?, messages)?,
+            Prompt::Text(text) => encode(text, false),
+            Prompt::TextWithSpecial(text) => encode(text, true),
+            Prompt::Tokens(tokens) => tokens.clone(),
+        })
+    }
+
+    /// The logits of every position of `tokens`, in chunks: `on_rows(first_row, [rows, n_vocab])`. Uses sequence 0.
+    pub async fn logits(
+        &mut self,
+        tokens: &[u32],
+        cancel: &CancelFlag,
+        on_rows: &mut dyn FnMut(usize, &[f32]) -> Result<(), EngineError>,
+        pause: &mut impl AsyncFnMut(),
+    ) -> Result<(), EngineError> {
+        self.runner.logits(tokens, cancel, on_rows, pause).await
+    }
+
+    /// A seed for a request without one, from the clock and a count. At most 2^53 - 1, so that JavaScript's numbers hold
+    /// it.
+    pub(crate) fn fresh_seed(&mut self) -> u64 {
+        let time = self.runner.now().to_bits();
+        self.seeds_made += 1;
+        let words = philox([self.seeds_made, 0, 0, 0], [time as u32, (time >> 32) as u32]);
+        (u64::from(words[0]) << 21) | u64::from(words[1] >> 11)
+    }
+}

@@ -1,0 +1,106 @@
+//! What can go wrong, with stable codes.
+
+use chord_gguf::GgufError;
+use chord_model::ModelError;
+use chord_program::ExecError;
+use chord_text::TextError;
+
+use crate::ReadError;
+
+/// Any failure of a load or a generation. [`code`](Self::code) is stable and listed in `docs/errors.md`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The file is not a valid GGUF.
+    #[error("{0}")]
+    Gguf(#[from] GgufError),
+    /// The vocabulary or the chat template cannot be used.
+    #[error("{0}")]
+    Text(#[from] TextError),
+    /// The model cannot be lowered to a program.
+    #[error("{0}")]
+    Model(#[from] ModelError),
+    /// Running the program failed.
+    #[error("{0}")]
+    Exec(#[from] ExecError),
+    /// The source of the bytes failed.
+    #[error("reading the model: {0}")]
+    Read(#[from] ReadError),
+    /// The backend that was asked for cannot be had.
+    #[error("no {backend} backend: {reason}; ask for \"auto\" or \"cpu\" to run without it")]
+    NoBackend {
+        /// What was asked for.
+        backend: &'static str,
+        /// Why it cannot be had.
+        reason: String,
+    },
+    /// The prompt has more tokens than the context holds.
+    #[error(
+        "the prompt has {n_tokens} tokens, the context holds {n_ctx}: shorten it, or load the model with a longer context"
+    )]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        n_tokens: u64,
+        /// Positions of the context.
+        n_ctx: u32,
+    },
+    /// There is nothing to continue.
+    #[error("the prompt has no tokens: give at least one character or message")]
+    EmptyPrompt,
+    /// Messages were given to a model that says nothing about their format.
+    #[error("the file has no chat template: give the prompt as text instead of messages")]
+    NoChatTemplate,
+    /// A number of the request lies outside its range.
+    #[error("bad request: {0}")]
+    BadRequest(String),
+    /// The model computed something that is not a finite number.
+    #[error(
+        "the logit of token {token} is {value}: the file is damaged or this device computes wrongly; try the CPU backend"
+    )]
+    BadLogits {
+        /// The first token with such a logit.
+        token: u32,
+        /// Its logit.
+        value: f32,
+    },
+    /// The caller stopped the load.
+    #[error("cancelled")]
+    Cancelled,
+    /// The engine contradicts itself: a defect of ours.
+    #[error("internal: {0}; please report this")]
+    Internal(String),
+}
+
+impl EngineError {
+    /// A stable kebab-case code, listed in `docs/errors.md`.
+    pub fn code(&self) -> &str {
+        match self {
+            EngineError::Gguf(error) => error.code(),
+            EngineError::Text(error) => error.code(),
+            EngineError::Model(error) => error.code(),
+            EngineError::Exec(error) => exec_code(error),
+            EngineError::Read(error) => &error.code,
+            EngineError::NoBackend { .. } => "no-backend",
+            EngineError::PromptTooLong { .. } => "prompt-too-long",
+            EngineError::EmptyPrompt => "empty-prompt",
+            EngineError::NoChatTemplate => "no-chat-template",
+            EngineError::BadRequest(_) => "bad-request",
+            EngineError::BadLogits { .. } => "bad-logits",
+            EngineError::Cancelled => "cancelled",
+            EngineError::Internal(_) => "internal",
+        }
+    }
+}
+
+fn exec_code(error: &ExecError) -> &'static str {
+    match error {
+        ExecError::BadBatch(_) => "bad-batch",
+        ExecError::BadWeight { .. } => "bad-weight",
+        ExecError::Unsupported { .. } => "unsupported",
+        ExecError::OutOfMemory { .. } => "out-of-memory",
+        ExecError::DeviceLost(_) => "device-lost",
+        ExecError::CannotTruncate { .. } => "cannot-truncate",
+        ExecError::NoOutput(_) => "no-output",
+        _ => "device",
+    }
+}

@@ -1,0 +1,161 @@
+//! What is loaded and what runs it.
+
+use chord_gguf::Header;
+use chord_program::{Counters, KvType, MemoryUse};
+use serde::Serialize;
+
+use crate::KvCache;
+use crate::runner::Runner;
+
+/// What the file says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ModelInfo {
+    /// `general.architecture`.
+    pub architecture: String,
+    /// `general.name`, if it is there.
+    pub name: Option<String>,
+    /// Number of weights of all tensors.
+    pub n_params: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bytes of all tensors.
+    pub tensor_bytes: u64,
+    /// Trained context length, if the file tells.
+    pub n_ctx_train: Option<u32>,
+    /// Bytes of each storage type among the tensors, largest first.
+    pub types: Vec<(String, u64)>,
+}
+
+impl ModelInfo {
+    /// Reads what is there; nothing is required.
+    pub fn from_header(header: &Header) -> Self {
+        let architecture = header.architecture().unwrap_or_default().to_owned();
+        let mut types: Vec<(String, u64)> = Vec::new();
+        for info in &header.tensors {
+            let name = info.ty.name();
+            match types.iter_mut().find(|(n, _)| n == name) {
+                Some((_, bytes)) => *bytes += info.n_bytes,
+                None => types.push((name.to_owned(), info.n_bytes)),
+            }
+        }
+        types.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        let n_ctx_train = header.metadata.get(&format!("{architecture}.context_length")).and_then(|v| v.as_u64());
+        ModelInfo {
+            name: header.metadata.get("general.name").and_then(|v| v.as_str()).map(str::to_owned),
+            n_params: header.tensors.iter().map(|t| t.n_elements()).sum(),
+            file_bytes: header.file_len,
+            tensor_bytes: header.tensors.iter().map(|t| t.n_bytes).sum(),
+            n_ctx_train: n_ctx_train.and_then(|n| u32::try_from(n).ok()),
+            architecture,
+            types,
+        }
+    }
+}
+
+/// Bytes held by the executor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryInfo {
+    /// Weights and tables.
+    pub weights: u64,
+    /// KV cache.
+    pub kv: u64,
+    /// Everything else.
+    pub scratch: u64,
+}
+
+impl From<MemoryUse> for MemoryInfo {
+    fn from(memory: MemoryUse) -> Self {
+        MemoryInfo { weights: memory.weights, kv: memory.kv, scratch: memory.scratch }
+    }
+}
+
+/// Counts since the load; see [`chord_program::Counters`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CounterInfo {
+    /// Device buffers created.
+    pub buffers_created: u64,
+    /// Bind groups created.
+    pub bind_groups_created: u64,
+    /// Pipelines created.
+    pub pipelines_created: u64,
+    /// Submits.
+    pub submits: u64,
+    /// Dispatches.
+    pub dispatches: u64,
+    /// Tokens decoded on the device.
+    pub tokens: u64,
+    /// Decode submits made only after a read-back had been awaited.
+    pub readbacks_before_submit: u64,
+}
+
+impl From<Counters> for CounterInfo {
+    fn from(counters: Counters) -> Self {
+        CounterInfo {
+            buffers_created: counters.buffers_created,
+            bind_groups_created: counters.bind_groups_created,
+            pipelines_created: counters.pipelines_created,
+            submits: counters.submits,
+            dispatches: counters.dispatches,
+            tokens: counters.tokens,
+            readbacks_before_submit: counters.readbacks_before_submit,
+        }
+    }
+}
+
+/// Everything there is to know about a loaded engine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EngineInfo {
+    /// `gpu` or `cpu`.
+    pub backend: String,
+    /// Each step of the ladder of backends, with its reason.
+    pub why: Vec<String>,
+    /// Adapter or processor, as the system names it.
+    pub device: String,
+    /// True for a GPU that is computed on the CPU.
+    pub is_software: bool,
+    /// Optional features in use.
+    pub features: Vec<String>,
+    /// Bytes held.
+    pub memory: MemoryInfo,
+    /// Counts so far.
+    pub counters: CounterInfo,
+    /// Positions of the context.
+    pub n_ctx: u32,
+    /// Vocabulary size.
+    pub n_vocab: u32,
+    /// Tokens of a prompt chunk.
+    pub max_batch: u32,
+    /// Sequences that can be held.
+    pub n_seq_max: u32,
+    /// Storage type of the KV cache.
+    pub kv: KvCache,
+    /// True if messages can be given.
+    pub has_chat_template: bool,
+    /// What the file says about itself.
+    pub model: ModelInfo,
+}
+
+impl EngineInfo {
+    pub(crate) fn new(runner: &Runner, model: &ModelInfo, why: &[String], has_chat_template: bool) -> Self {
+        let (device, program) = (runner.executor().device(), runner.program());
+        EngineInfo {
+            backend: device.backend.to_owned(),
+            why: why.to_vec(),
+            device: device.name,
+            is_software: device.is_software,
+            features: device.features,
+            memory: device.memory.into(),
+            counters: runner.executor().counters().into(),
+            n_ctx: program.n_ctx,
+            n_vocab: program.n_vocab,
+            max_batch: program.max_batch,
+            n_seq_max: program.n_seq_max,
+            kv: match program.kv_type {
+                KvType::F32 => KvCache::F32,
+                KvType::F16 => KvCache::F16,
+            },
+            has_chat_template,
+            model: model.clone(),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! From a header to a runner: lowering, the ladder of backends, weights.
+
+use std::sync::Arc;
+
+use chord_cpu::CpuExecutor;
+use chord_gguf::{Header, dequantize};
+use chord_model::BuildOptions;
+use chord_program::{Executor, Program};
+
+use crate::runner::{Clock, Runner};
+use crate::weights::{self, Placed};
+use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, ReadAt};
+
+/// Prompt chunks on a GPU: enough rows for tiled kernels, few enough for one submit to stay short.
+const GPU_BATCH: u32 = 256;
+/// Prompt chunks on the CPU: weights are unpacked once for this many tokens, and a stop waits for no more than these.
+const CPU_BATCH: u32 = 32;
+
+/// Loads a model without its text side, and tells why it runs where it runs: each step of the ladder with its reason.
+/// The header is freed as soon as it has been lowered.
+pub async fn load_runner(
+    reader: &mut impl ReadAt,
+    header: Header,
+    options: &LoadOptions,
+    clock: Clock,
+    progress: &mut dyn FnMut(LoadProgress),
+    cancel: &CancelFlag,
+) -> Result<(Runner, Vec<String>), EngineError> {
+    if options.window_bytes == 0 {
+        return Err(EngineError::BadRequest("window_bytes is 0, expected 1 or more".into()));
+    }
+    let factors = read_rope_factors(reader, &header).await?;
+    let lower = |max_batch: u32| lower(&header, options, max_batch, factors.as_deref());
+    let gpu_program = if options.backend == Backend::Cpu { None } else { Some(lower(GPU_BATCH)?) };
+    let cpu_program = if options.backend == Backend::Gpu { None } else { Some(lower(CPU_BATCH)?) };
+    let placed = match gpu_program.as_ref().or(cpu_program.as_ref()) {
+        Some(program) => weights::place(program, &header)?,
+        None => Vec::new(),
+    };
+    drop(header);
+
+    let mut load = Load { reader, placed, options, progress, cancel };
+    let mut why = Vec::new();
+    let mut executor = None;
+    if let Some(program) = gpu_program {
+        match load.onto_gpu(program, &mut why).await {
+            Ok(ready) => executor = Some(ready),
+            Err(error) if cpu_program.is_some() && is_reason_to_step_down(&error) => {
+                why.push(match error {
+                    EngineError::NoBackend { reason, .. } => format!("no GPU: {reason}"),
+                    other => format!("not on the GPU: {other}"),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let (None, Some(program)) = (&executor, cpu_program) {
+        executor = Some(load.onto_cpu(program, &mut why).await?);
+    }
+    let executor = executor.ok_or_else(|| EngineError::Internal("no rung of the ladder was tried".into()))?;
+    (load.progress)(LoadProgress { stage: LoadStage::Ready, loaded: 1, total: 1 });
+    Ok((Runner::new(executor, clock), why))
+}
+
+/// Errors of a device are; those of the file, the source or the caller are not.
+fn is_reason_to_step_down(error: &EngineError) -> bool {
+    matches!(error, EngineError::NoBackend { .. } | EngineError::Exec(_))
+}
+
+/// Lowers a header without loading anything, with the batch size of the CPU unless the options say otherwise.
+pub async fn lower_header(
+    reader: &mut impl ReadAt,
+    header: &Header,
+    options: &LoadOptions,
+) -> Result<Arc<Program>, EngineError> {
+    let factors = read_rope_factors(reader, header).await?;
+    lower(header, options, CPU_BATCH, factors.as_deref())
+}
+
+fn lower(
+    header: &Header,
+    options: &LoadOptions,
+    max_batch: u32,
+    rope_factors: Option<&[f32]>,
+) -> Result<Arc<Program>, EngineError> {
+    let build = BuildOptions {
+        n_ctx: options.n_ctx,
+        kv_type: options.kv.into(),
+        n_seq_max: options.n_seq_max,
+        max_batch: options.max_batch.unwrap_or(max_batch),
+        max_outputs: options.max_outputs,
+    };
+    Ok(Arc::new(chord_model::lower(header, &build, rope_factors)?))
+}
+
+/// The values of the one small tensor that lowering needs in some files.
+async fn read_rope_factors(reader: &mut impl ReadAt, header: &Header) -> Result<Option<Vec<f32>>, EngineError> {
+    /// Far above half of any head's size; keeps a hostile file from asking for more.
+    const MOST_FACTORS: u64 = 1 << 16;
+    let Some(info) = chord_model::needs(header).first().and_then(|name| header.tensor(name)) else { return Ok(None) };
+    if info.n_elements() > MOST_FACTORS {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; info.n_bytes as usize];
+    reader.read_at(info.offset, &mut bytes).await?;
+    let mut values = vec![0.0; info.n_elements() as usize];
+    // A type that cannot be read leaves the factors out, and lowering refuses the file by the tensor's name.
+    Ok(dequantize(info.ty, &bytes, &mut values).ok().map(|()| values))
+}
+
+/// What every rung of the ladder needs.
+struct Load<'a, R> {
+    reader: &'a mut R,
+    placed: Vec<Placed>,
+    options: &'a LoadOptions,
+    progress: &'a mut dyn FnMut(LoadProgress),
+    cancel: &'a CancelFlag,
+}
+
+impl<R: ReadAt> Load<'_, R> {
+    async fn fill(&mut self, executor: &mut dyn Executor) -> Result<(), EngineError> {
+        let window = self.options.window_bytes;
+        weights::stream(self.reader, &self.placed, window, executor, self.progress, self.cancel).await
+    }
+
+    fn prepare(&mut self) -> Result<(), EngineError> {
+        (self.progress)(LoadProgress { stage: LoadStage::Prepare, loaded: 0, total: 1 });
+        if self.cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(()) }
+    }
+
+    async fn onto_cpu(
+        &mut self,
+        program: Arc<Program>,
+        why: &mut Vec<String>,
+    ) -> Result<Box<dyn Executor>, EngineError> {
+        self.prepare()?;
+        let mut executor = CpuExecutor::new(program)?;
+        self.fill(&mut executor).await?;
+        why.push(match self.options.backend {
+            Backend::Auto => "the CPU runs everything".into(),
+            _ => "the CPU was asked for".into(),
+        });
+        Ok(Box::new(executor))
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    async fn onto_gpu(&mut self, _: Arc<Program>, _: &mut Vec<String>) -> Result<Box<dyn Executor>, EngineError> {
+        self.prepare()?;
+        Err(EngineError::NoBackend { backend: "gpu", reason: "this build is without GPU support".into() })
+    }
+
+    #[cfg(feature = "gpu")]
+    async fn onto_gpu(
+        &mut self,
+        program: Arc<Program>,
+        why: &mut Vec<String>,
+    ) -> Result<Box<dyn Executor>, EngineError> {
+        self.prepare()?;
+        let options = self.options;
+        let no_gpu = |reason: String| EngineError::NoBackend { backend: "gpu", reason };
+        let request = chord_gpu::GpuOptions {
+            adapter_name: options.adapter.clone(),
+            allow_software: options.backend == Backend::Gpu,
+            disable_features: options.disable_features.clone(),
+            max_binding_bytes: options.max_binding_bytes,
+            web_subgroups: options.web_subgroups,
+        };
+        let gpu = chord_gpu::Gpu::request(request).await.map_err(|error| no_gpu(error.to_string()))?;
+        let plan = chord_gpu::PlanOptions { fusion: options.fusion, ..Default::default() };
+        if options.self_test {
+            crate::selftest::compare_with_cpu(&gpu, &program, plan.clone()).await.map_err(no_gpu)?;
+        }
+        let mut executor = chord_gpu::GpuExecutor::new(&gpu, program, plan).await?;
+        self.fill(&mut executor).await?;
+        let tested = if options.self_test { " and computes as the CPU does" } else { "" };
+        why.push(match options.backend {
+            Backend::Gpu => format!("the GPU was asked for{tested}"),
+            _ => format!("the GPU is real{tested}"),
+        });
+        Ok(Box::new(executor))
+    }
+}

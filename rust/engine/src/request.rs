@@ -1,0 +1,122 @@
+//! What is asked of a generation, and what comes back.
+
+use chord_text::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::Sampling;
+
+/// What to continue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompt {
+    /// A conversation, rendered with the file's chat template. Text of a message never becomes a control token.
+    Messages(Vec<Message>),
+    /// Text as it is, after the beginning-of-sequence token where the file asks for one.
+    Text(String),
+    /// As [`Prompt::Text`], but names of control tokens in the text become these tokens.
+    TextWithSpecial(String),
+    /// Token ids as they are.
+    Tokens(Vec<u32>),
+}
+
+impl Default for Prompt {
+    fn default() -> Self {
+        Prompt::Messages(Vec::new())
+    }
+}
+
+/// A generation to run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GenerateRequest {
+    /// What to continue.
+    pub prompt: Prompt,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Most tokens to generate; up to the end of the context without one.
+    pub max_tokens: Option<u32>,
+    /// Generation ends before any of these strings.
+    pub stop: Vec<String>,
+    /// The same seed draws the same tokens; the result tells which one was used where none is given.
+    pub seed: Option<u64>,
+    /// The sequence whose cache is used.
+    pub sequence: u32,
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// An end-of-generation token or a stop string.
+    Stop,
+    /// `max_tokens` are there, or the context is full.
+    Length,
+    /// The caller raised the cancel flag.
+    Cancelled,
+}
+
+/// Tokens in and out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of the prompt that the cache held already.
+    pub cached_tokens: u32,
+    /// Tokens generated, an end-of-generation token included.
+    pub completion_tokens: u32,
+}
+
+/// Durations in milliseconds, rates in tokens per second (0 where nothing was done).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the call to the first token: tokenizing, prefill and the first choice.
+    pub time_to_first_token_ms: f64,
+    /// Prefill of the tokens that were not cached, the first choice included.
+    pub prefill_ms: f64,
+    /// Tokens prefilled per second.
+    pub prefill_tokens_per_s: f64,
+    /// From the first token to the last.
+    pub decode_ms: f64,
+    /// Tokens decoded per second, the first one not counted.
+    pub decode_tokens_per_s: f64,
+    /// The whole call.
+    pub total_ms: f64,
+}
+
+/// How a generation ended. Its text went out through the events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerateResult {
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// Tokens in and out.
+    pub usage: Usage,
+    /// How long it took.
+    pub timings: Timings,
+    /// The seed that was used.
+    pub seed: u64,
+}
+
+/// How far the prompt has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptProgress {
+    /// Tokens of the prompt.
+    pub total: u32,
+    /// Of these, held by the cache before.
+    pub cached: u32,
+    /// Of these, done by now, cached ones included.
+    pub processed: u32,
+    /// Milliseconds since the call.
+    pub time_ms: f64,
+}
+
+/// What happens during a generation, in order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A chunk of the prompt is done.
+    Prompt(PromptProgress),
+    /// A token was chosen. Its text may follow later, with other tokens' text, or not at all.
+    Token(u32),
+    /// More text: whole characters, and nothing of a stop string.
+    Text(&'a str),
+}

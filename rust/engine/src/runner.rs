@@ -1,0 +1,317 @@
+//! Tokens in, tokens out: sequences, chunked prefill and the decode loop on top of an executor.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+
+use chord_program::{Batch, ExecError, Executor, Program, Want};
+
+use crate::decode::Run;
+use crate::{CancelFlag, EngineError, PromptProgress, Sampler, Sampling};
+
+/// Milliseconds since any fixed moment. The engine has no clock of its own: in the browser there is no `Instant`.
+pub type Clock = fn() -> f64;
+
+/// What the cache of one sequence holds.
+#[derive(Clone, Debug, Default)]
+struct Sequence {
+    /// The token at each position.
+    tokens: Vec<u32>,
+    /// Set while work is under way; still set later, it tells of work that failed or was dropped half-way.
+    unsettled: bool,
+}
+
+/// Says whether to go on after a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Choose another token.
+    Continue,
+    /// The token was the last one wanted.
+    Stop,
+}
+
+/// Told of each step of a run.
+pub trait RunObserver {
+    /// A chunk of the prompt is done.
+    fn prompt(&mut self, progress: PromptProgress);
+    /// A token was chosen.
+    fn token(&mut self, id: u32) -> Result<Flow, EngineError>;
+}
+
+/// A generation in terms of tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRequest<'a> {
+    /// The sequence to use.
+    pub sequence: u32,
+    /// Tokens to continue, from position 0.
+    pub prompt: &'a [u32],
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Most tokens to generate.
+    pub max_tokens: Option<u32>,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// The observer said so.
+    Stopped,
+    /// As many tokens as wanted, or the context is full.
+    Length,
+    /// The cancel flag was raised.
+    Cancelled,
+}
+
+/// What a run did. Times are of the runner's clock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunReport {
+    /// Why it ended.
+    pub end: RunEnd,
+    /// Tokens of the prompt that the cache held.
+    pub reused: u32,
+    /// Tokens chosen.
+    pub tokens: Vec<u32>,
+    /// When it began.
+    pub started_ms: f64,
+    /// When the first token was there, if one was.
+    pub first_token_ms: Option<f64>,
+    /// When the last token was there.
+    pub ended_ms: f64,
+}
+
+/// An executor and what its caches hold.
+pub struct Runner {
+    executor: Box<dyn Executor>,
+    sequences: Vec<Sequence>,
+    /// Batches whose logits were asked for and have not been polled.
+    logits_under_way: usize,
+    clock: Clock,
+}
+
+impl Runner {
+    /// Runs on an executor whose weights are there.
+    pub fn new(executor: Box<dyn Executor>, clock: Clock) -> Self {
+        let sequences = vec![Sequence::default(); executor.program().n_seq_max as usize];
+        Runner { executor, sequences, logits_under_way: 0, clock }
+    }
+
+    /// The program being run.
+    pub fn program(&self) -> &Program {
+        self.executor.program()
+    }
+
+    /// The executor, to look at.
+    pub fn executor(&self) -> &dyn Executor {
+        self.executor.as_ref()
+    }
+
+    /// The executor, to use directly. What the caches hold is forgotten.
+    pub fn executor_mut(&mut self) -> &mut dyn Executor {
+        self.sequences.iter_mut().for_each(|sequence| sequence.unsettled = true);
+        self.executor.as_mut()
+    }
+
+    /// Tokens that the cache of a sequence holds.
+    pub fn cached(&self, sequence: u32) -> &[u32] {
+        self.sequences.get(sequence as usize).map_or(&[], |s| &s.tokens)
+    }
+
+    pub(crate) fn now(&self) -> f64 {
+        (self.clock)()
+    }
+
+    /// Forgets what a sequence holds.
+    pub fn clear(&mut self, sequence: u32) -> Result<(), EngineError> {
+        self.sequence(sequence)?.tokens.clear();
+        self.executor.truncate(sequence, 0)?;
+        self.sequence(sequence)?.unsettled = false;
+        Ok(())
+    }
+
+    fn sequence(&mut self, sequence: u32) -> Result<&mut Sequence, EngineError> {
+        let n = self.sequences.len();
+        let bad = || EngineError::BadRequest(format!("sequence {sequence}, the model was loaded for {n}"));
+        self.sequences.get_mut(sequence as usize).ok_or_else(bad)
+    }
+
+    /// Enqueues greedy steps.
+    pub(crate) fn enqueue_decode(&mut self, sequence: u32, steps: u32) -> Result<(), EngineError> {
+        Ok(self.executor.enqueue_decode(sequence, steps)?)
+    }
+
+    /// Notes what the cache of a sequence holds, now that nothing is under way.
+    pub(crate) fn note_cached(&mut self, sequence: u32, tokens: Vec<u32>) {
+        self.sequences[sequence as usize] = Sequence { tokens, unsettled: false };
+    }
+
+    fn check_prompt(&self, prompt: &[u32]) -> Result<(), EngineError> {
+        let program = self.program();
+        if prompt.is_empty() {
+            return Err(EngineError::EmptyPrompt);
+        }
+        if prompt.len() > program.n_ctx as usize {
+            return Err(EngineError::PromptTooLong { n_tokens: prompt.len() as u64, n_ctx: program.n_ctx });
+        }
+        match prompt.iter().find(|&&id| id >= program.n_vocab) {
+            Some(id) => Err(EngineError::BadRequest(format!("token id {id}, the vocabulary has {}", program.n_vocab))),
+            None => Ok(()),
+        }
+    }
+
+    /// Continues a prompt token by token. Tokens of the prompt that the sequence's cache holds are not computed again.
+    /// `pause` is awaited after each chunk and token, so that the host can do other work and raise `cancel`.
+    pub async fn generate(
+        &mut self,
+        request: TokenRequest<'_>,
+        cancel: &CancelFlag,
+        observer: &mut dyn RunObserver,
+        pause: &mut impl AsyncFnMut(),
+    ) -> Result<RunReport, EngineError> {
+        let started_ms = self.now();
+        self.check_prompt(request.prompt)?;
+        let sampler = Sampler::new(request.sampling, request.seed)?;
+        self.recover().await?;
+        let reused = self.keep_common_prefix(request.sequence, request.prompt)?;
+        self.sequence(request.sequence)?.unsettled = true;
+        let mut run = Run {
+            runner: self,
+            sequence: request.sequence,
+            prompt: request.prompt,
+            cancel,
+            observer,
+            arrived: VecDeque::new(),
+            report: RunReport {
+                end: RunEnd::Length,
+                reused,
+                tokens: Vec::new(),
+                started_ms,
+                first_token_ms: None,
+                ended_ms: started_ms,
+            },
+        };
+        // The last token chosen needs no position of its own.
+        let room = run.runner.program().n_ctx - request.prompt.len() as u32 + 1;
+        let limit = request.max_tokens.map_or(room, |max| max.min(room));
+        if request.sampling.is_plain_greedy() {
+            run.choose_on_device(limit, pause).await?;
+        } else {
+            run.choose_from_logits(sampler, limit, pause).await?;
+        }
+        let mut report = run.report;
+        report.ended_ms = self.now();
+        Ok(report)
+    }
+
+    /// The logits of every position of `tokens`, computed afresh in sequence 0, in chunks:
+    /// `on_rows(first_row, [rows, n_vocab])`.
+    pub async fn logits(
+        &mut self,
+        tokens: &[u32],
+        cancel: &CancelFlag,
+        on_rows: &mut dyn FnMut(usize, &[f32]) -> Result<(), EngineError>,
+        pause: &mut impl AsyncFnMut(),
+    ) -> Result<(), EngineError> {
+        self.check_prompt(tokens)?;
+        self.recover().await?;
+        self.clear(0)?;
+        self.sequence(0)?.unsettled = true;
+        let program = self.program();
+        let chunk = program.max_batch.min(program.max_outputs).max(1) as usize;
+        let mut rows = Vec::new();
+        for first in (0..tokens.len()).step_by(chunk) {
+            if cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let ids = &tokens[first..tokens.len().min(first + chunk)];
+            let out_rows: Vec<u32> = (0..ids.len() as u32).collect();
+            self.enqueue(0, first, ids, &out_rows, Want::Logits)?;
+            self.next_logits(&mut rows).await?;
+            on_rows(first, &rows)?;
+            pause().await;
+        }
+        self.note_cached(0, tokens.to_vec());
+        Ok(())
+    }
+
+    /// Clears up after work that failed or was dropped half-way: its results are thrown away, its sequences emptied.
+    async fn recover(&mut self) -> Result<(), EngineError> {
+        let mut thrown_away = Vec::new();
+        while self.logits_under_way > 0 {
+            self.next_logits(&mut thrown_away).await?;
+        }
+        for id in 0..self.sequences.len() {
+            if self.sequences[id].unsettled {
+                self.clear(id as u32)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the sequence to what it shares with the prompt, short of the prompt's last token, which must be computed for
+    /// its logits. Starts afresh where a ring has lost what a shorter sequence would need. Returns the positions kept.
+    fn keep_common_prefix(&mut self, id: u32, prompt: &[u32]) -> Result<u32, EngineError> {
+        let sequence = self.sequence(id)?;
+        let shared = sequence.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let keep = shared.min(prompt.len() - 1);
+        if keep < sequence.tokens.len() {
+            self.cut(id, keep)?;
+        }
+        Ok(self.sequence(id)?.tokens.len() as u32)
+    }
+
+    /// Cuts a sequence to its first `keep` positions, or to none where that is not possible.
+    pub(crate) fn cut(&mut self, id: u32, mut keep: usize) -> Result<(), EngineError> {
+        match self.executor.truncate(id, keep as u32) {
+            Err(ExecError::CannotTruncate { .. }) => {
+                keep = 0;
+                self.executor.truncate(id, 0)?;
+            }
+            done => done?,
+        }
+        let sequence = self.sequence(id)?;
+        sequence.tokens.truncate(keep);
+        sequence.unsettled = false;
+        Ok(())
+    }
+
+    /// Enqueues `ids` at the positions from `first` on.
+    pub(crate) fn enqueue(
+        &mut self,
+        id: u32,
+        first: usize,
+        ids: &[u32],
+        out_rows: &[u32],
+        want: Want,
+    ) -> Result<(), EngineError> {
+        let pos: Vec<u32> = (first as u32..).take(ids.len()).collect();
+        let seq = vec![id; ids.len()];
+        self.executor.enqueue_prefill(&Batch { ids, pos: &pos, seq: &seq, out_rows }, want)?;
+        self.logits_under_way += usize::from(want == Want::Logits);
+        Ok(())
+    }
+
+    /// Waits for at least one id.
+    pub(crate) async fn next_ids(&mut self, ids: &mut VecDeque<u32>) -> Result<(), EngineError> {
+        let mut arrived = Vec::new();
+        poll_fn(|cx| self.executor.poll_ids(cx, &mut arrived)).await?;
+        if arrived.is_empty() {
+            return Err(EngineError::Internal("the executor lost ids that were asked for".into()));
+        }
+        let n_vocab = self.program().n_vocab;
+        // An argmax over numbers that are not comparable finds no token.
+        if let Some(&token) = arrived.iter().find(|&&id| id >= n_vocab) {
+            return Err(EngineError::BadLogits { token, value: f32::NAN });
+        }
+        ids.extend(arrived);
+        Ok(())
+    }
+
+    /// Waits for the logits of the oldest batch that asked for them.
+    pub(crate) async fn next_logits(&mut self, logits: &mut Vec<f32>) -> Result<(), EngineError> {
+        let arrived = poll_fn(|cx| self.executor.poll_logits(cx, logits)).await;
+        // A failed batch has no logits left to wait for.
+        self.logits_under_way = self.logits_under_way.saturating_sub(1);
+        Ok(arrived?)
+    }
+}

@@ -1,0 +1,248 @@
+//! A GPU is compared with the CPU on a tiny program before it is trusted: some pairs of browser and driver compute wrong
+//! numbers without saying so.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use chord_cpu::CpuExecutor;
+use chord_gguf::{GgmlType, quantize};
+use chord_program::{
+    Activation, Batch, ExecError, Executor, KvSlot, Mask, OpKind, OutputName, Program, ProgramBuilder, ProgramError,
+    RopePairing, RopeTable, Rows, SegmentKind, Table, Want, Weight, WeightId, WeightRef,
+};
+
+use crate::rng::uniform;
+
+/// Mean squared error over mean square of the logits that a whole model is allowed with half-precision keys and values.
+const NMSE_LIMIT: f64 = 1e-5;
+/// Below this difference of the two best logits the choice is not compared.
+const MARGIN: f32 = 0.02;
+const PROMPT: [u32; 9] = [1, 99, 300, 7, 511, 42, 42, 256, 13];
+const STEPS: u32 = 4;
+
+const N_VOCAB: u32 = 512;
+const N_EMBD: u32 = 256;
+const N_FF: u32 = 512;
+const N_HEADS: u32 = 4;
+const N_KV_HEADS: u32 = 2;
+const HEAD_DIM: u32 = N_EMBD / N_HEADS;
+const N_LAYERS: u32 = 2;
+
+/// Runs two random layers of the storage types that `program` uses on both, and says what differs.
+pub(crate) async fn compare_with_cpu(
+    gpu: &chord_gpu::Gpu,
+    program: &Program,
+    plan: chord_gpu::PlanOptions,
+) -> Result<(), String> {
+    let failed = |what: &str, error: ExecError| format!("self-test: {what}: {error}");
+    let tiny = tiny_program(program).map_err(|error| format!("self-test: {error}"))?;
+    let tiny = Arc::new(tiny);
+    let mut cpu = CpuExecutor::new(tiny.clone()).map_err(|e| failed("CPU", e))?;
+    let mut device = chord_gpu::GpuExecutor::new(gpu, tiny.clone(), plan).await.map_err(|e| failed("GPU", e))?;
+    fill(&mut cpu).map_err(|e| failed("CPU", e))?;
+    fill(&mut device).map_err(|e| failed("GPU", e))?;
+
+    let expected = answers(&mut cpu).await.map_err(|e| failed("CPU", e))?;
+    let found = answers(&mut device).await.map_err(|e| failed("GPU", e))?;
+    expected.compare(&found)
+}
+
+/// What an executor computes.
+struct Answers {
+    /// Of every position of the prompt.
+    logits: Vec<f32>,
+    /// Greedy continuation.
+    ids: Vec<u32>,
+    /// Logits of each step of the continuation.
+    step_logits: Vec<Vec<f32>>,
+}
+
+impl Answers {
+    fn compare(&self, found: &Answers) -> Result<(), String> {
+        let error = nmse(&self.logits, &found.logits);
+        // Written so that NaN fails.
+        if !(error <= NMSE_LIMIT) {
+            return Err(format!(
+                "self-test: its logits differ from the CPU's by NMSE {error:.1e}, at most {NMSE_LIMIT:.0e}"
+            ));
+        }
+        for (step, (&expected, logits)) in self.ids.iter().zip(&self.step_logits).enumerate() {
+            if margin(logits) < MARGIN {
+                break;
+            }
+            match found.ids.get(step) {
+                Some(&id) if id == expected => {}
+                other => return Err(format!("self-test: step {step} chose {other:?}, the CPU {expected}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn nmse(expected: &[f32], found: &[f32]) -> f64 {
+    let pairs = || expected.iter().zip(found).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+    pairs().map(|(a, b)| (a - b).powi(2)).sum::<f64>() / pairs().map(|(a, _)| a * a).sum::<f64>()
+}
+
+fn margin(logits: &[f32]) -> f32 {
+    let mut sorted = logits.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    sorted[0] - sorted[1]
+}
+
+async fn answers(executor: &mut dyn Executor) -> Result<Answers, ExecError> {
+    let n = PROMPT.len() as u32;
+    let pos: Vec<u32> = (0..n).collect();
+    let seq = vec![0; PROMPT.len()];
+    let all = Batch { ids: &PROMPT, pos: &pos, seq: &seq, out_rows: &pos };
+    let mut logits = Vec::new();
+    executor.enqueue_prefill(&all, Want::Logits)?;
+    poll_fn(|cx| executor.poll_logits(cx, &mut logits)).await?;
+
+    executor.truncate(0, 0)?;
+    let last = [n - 1];
+    executor.enqueue_prefill(&Batch { out_rows: &last, ..all }, Want::Ids)?;
+    executor.enqueue_decode(0, STEPS - 1)?;
+    let mut ids = Vec::new();
+    while ids.len() < STEPS as usize {
+        let before = ids.len();
+        poll_fn(|cx| executor.poll_ids(cx, &mut ids)).await?;
+        if ids.len() == before {
+            return Err(ExecError::Device(format!("{before} ids of {STEPS} arrived")));
+        }
+    }
+
+    executor.truncate(0, n)?;
+    let mut step_logits = vec![logits[logits.len() - N_VOCAB as usize..].to_vec()];
+    for (step, &id) in ids.iter().enumerate().take(STEPS as usize - 1) {
+        let step_batch = Batch { ids: &[id], pos: &[n + step as u32], seq: &[0], out_rows: &[0] };
+        let mut row = Vec::new();
+        executor.enqueue_prefill(&step_batch, Want::Logits)?;
+        poll_fn(|cx| executor.poll_logits(cx, &mut row)).await?;
+        step_logits.push(row);
+    }
+    Ok(Answers { logits, ids, step_logits })
+}
+
+/// Random weights of unit gain, the same on every device.
+fn fill(executor: &mut dyn Executor) -> Result<(), ExecError> {
+    for (index, weight) in executor.program().weights.clone().iter().enumerate() {
+        let n = weight.cols * weight.rows;
+        let scale = if weight.rows == 1 { 1.0 } else { (3.0 / f64::from(weight.cols)).sqrt() };
+        let center = if weight.rows == 1 { 1.0 } else { 0.0 };
+        let value = |i: u32| (center + scale * (2.0 * uniform(index as u64, i) - 1.0) * (1.0 - center / 2.0)) as f32;
+        let values: Vec<f32> = (0..n).map(value).collect();
+        let bytes = quantize(weight.ty, &values)
+            .ok_or_else(|| ExecError::Unsupported { backend: "cpu", what: format!("quantizing to {}", weight.ty) })?;
+        executor.write(WeightId(index as u32), 0, &bytes)?;
+    }
+    executor.finish()
+}
+
+/// The storage types of the program's matrices that can be made here.
+fn matrix_types(program: &Program) -> Vec<GgmlType> {
+    let mut types = Vec::new();
+    for weight in program.weights.iter().filter(|w| w.rows > 1) {
+        if !types.contains(&weight.ty) && quantize(weight.ty, &[0.0; 256]).is_some() {
+            types.push(weight.ty);
+        }
+    }
+    if types.is_empty() {
+        types.push(GgmlType::F32);
+    }
+    types
+}
+
+/// Two layers with the ops and attributes of the common decoder, matrices taking turns at the types of `like`.
+fn tiny_program(like: &Program) -> Result<Program, ProgramError> {
+    let types = matrix_types(like);
+    let n_ctx = 32;
+    let mut b = ProgramBuilder::new(N_VOCAB, n_ctx, 1, PROMPT.len() as u32, PROMPT.len() as u32, like.kv_type);
+    let mut matrices = 0;
+    let mut matrix = |b: &mut ProgramBuilder, name: String, cols, rows| {
+        let ty = types[matrices % types.len()];
+        matrices += 1;
+        b.weight(Weight { name, ty, cols, rows, experts: 1 })
+    };
+    let norm = |b: &mut ProgramBuilder, name: String, x| {
+        let weight = Weight { name: name.clone(), ty: GgmlType::F32, cols: N_EMBD, rows: 1, experts: 1 };
+        let weight = Some(b.weight(weight));
+        let (rows, cols) = b.shape(x);
+        b.op(name, rows, cols, OpKind::RmsNorm { x, weight, group: N_EMBD, eps: 1e-5 })
+    };
+    let linear = |b: &mut ProgramBuilder, name: String, x, weight: WeightRef| {
+        let (rows, _) = b.shape(x);
+        let cols = weight.rows.len() as u32;
+        b.op(name, rows, cols, OpKind::MatMul { x, weight, bias: None, scale: 1.0 })
+    };
+    let add = |b: &mut ProgramBuilder, name: String, x, y| {
+        b.op(name, Rows::T, N_EMBD, OpKind::Add { a: x, b: y, scale: 1.0 })
+    };
+
+    let [ids, pos, seq, out_rows] = b.inputs();
+    let table = b.table(Table::Rope(RopeTable::new(10_000.0, HEAD_DIM, 1.0, None)));
+    b.segment(SegmentKind::Prologue);
+    let embedding = matrix(&mut b, "embedding".into(), N_EMBD, N_VOCAB);
+    let mut x = b.op("embd", Rows::T, N_EMBD, OpKind::Embed { ids, weight: embedding, scale: 1.0 });
+    for layer in 0..N_LAYERS {
+        b.segment(SegmentKind::Layer(layer));
+        let pairing = if layer % 2 == 0 { RopePairing::Interleaved } else { RopePairing::Halves };
+        let act = if layer % 2 == 0 { Activation::Silu } else { Activation::GeluTanh };
+        let window = (layer % 2 == 1).then_some(5);
+        let name = |what: &str| format!("{what}-{layer}");
+        let h = norm(&mut b, name("attn_norm"), x);
+        let kv_cols = N_KV_HEADS * HEAD_DIM;
+        let mut project = |b: &mut ProgramBuilder, what: &str, cols: u32| {
+            let weight = matrix(b, name(&format!("w{what}")), N_EMBD, cols);
+            linear(b, name(what), h, weight)
+        };
+        let q = project(&mut b, "q", N_EMBD);
+        let k = project(&mut b, "k", kv_cols);
+        let v = project(&mut b, "v", kv_cols);
+        let turn = |b: &mut ProgramBuilder, what: &str, x, cols| {
+            b.op(name(what), Rows::T, cols, OpKind::Rope { x, pos, table, head_dim: HEAD_DIM, pairing })
+        };
+        let q = turn(&mut b, "q_rope", q, N_EMBD);
+        let k = turn(&mut b, "k_rope", k, kv_cols);
+        let slot = b.slot(KvSlot {
+            name: name("kv"),
+            n_kv_heads: N_KV_HEADS,
+            k_dim: HEAD_DIM,
+            v_dim: HEAD_DIM,
+            capacity: n_ctx,
+            window,
+        });
+        b.push(OpKind::KvWrite { k, v, pos, seq, slot }, Vec::new());
+        let attention = OpKind::Attention {
+            q,
+            pos,
+            seq,
+            slot,
+            n_heads: N_HEADS,
+            scale: 1.0 / (HEAD_DIM as f32).sqrt(),
+            mask: Mask::Causal { window },
+            soft_cap: None,
+            sinks: None,
+        };
+        let heads = b.op(name("heads"), Rows::T, N_EMBD, attention);
+        let wo = matrix(&mut b, name("wo"), N_EMBD, N_EMBD);
+        let attended = linear(&mut b, name("attn_out"), heads, wo);
+        x = add(&mut b, name("ffn_inp"), attended, x);
+        let h = norm(&mut b, name("ffn_norm"), x);
+        let w_gate = matrix(&mut b, name("w_gate"), N_EMBD, N_FF);
+        let gate = linear(&mut b, name("gate"), h, w_gate);
+        let w_up = matrix(&mut b, name("w_up"), N_EMBD, N_FF);
+        let up = linear(&mut b, name("up"), h, w_up);
+        let hidden = b.op(name("glu"), Rows::T, N_FF, OpKind::Glu { gate, up, act });
+        let w_down = matrix(&mut b, name("w_down"), N_FF, N_EMBD);
+        let down = linear(&mut b, name("down"), hidden, w_down);
+        x = add(&mut b, name("l_out"), down, x);
+    }
+    b.segment(SegmentKind::Epilogue);
+    let x = b.op("last", Rows::R, N_EMBD, OpKind::GatherRows { x, rows: out_rows });
+    let x = norm(&mut b, "result_norm".into(), x);
+    let output = matrix(&mut b, "output".into(), N_EMBD, N_VOCAB);
+    let logits = linear(&mut b, "result_output".into(), x, output);
+    b.output(OutputName::Logits, logits);
+    b.finish()
+}
