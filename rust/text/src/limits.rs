@@ -17,7 +17,7 @@ pub const MAX_RENDERED_BYTES: usize = 16 << 20;
 
 /// Bytes that a template may read and write on its way, all values together: each message passes through a handful
 /// of concatenations and filters.
-pub const MAX_TEMPLATE_WORK_BYTES: usize = 256 << 20;
+pub const MAX_TEMPLATE_WORK_BYTES: usize = 128 << 20;
 
 /// Bytes of one value made by a template, such as `a + b` or a captured block.
 pub const MAX_TEMPLATE_VALUE_BYTES: usize = MAX_RENDERED_BYTES;

@@ -5,7 +5,7 @@
 //! puts them back. Its names begin with a character that no template can write.
 //!
 //! The engine's parser bounds nesting, but its compiler recurses along chains (`a + a + …`, `elif … elif …`) which
-//! the parser reads in a loop; [`check_nesting`] bounds those.
+//! the parser reads in a loop, and works out constant expressions; [`check_source`] bounds both.
 
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ const MAX_TAG_TOKENS: usize = 800;
 /// `elif` branches in the whole template. The most known are 12.
 const MAX_ELIFS: usize = 100;
 
+/// Bytes of all constants that are repeated literals, such as `"-" * 40`. The engine makes them while it compiles.
+const MAX_CONSTANT_BYTES: usize = 1 << 20;
+
 /// Widest padding or indentation.
 const MAX_WIDTH: usize = 1000;
 
@@ -41,32 +44,80 @@ const JOIN_TWO: &str = "\0join-two";
 const MULTIPLY: &str = "\0multiply";
 const COMPARE: &str = "\0compare";
 const SEARCH: &str = "\0search";
+const SLICE: &str = "\0slice";
 
 fn invalid(detail: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, detail.into())
 }
 
-/// Refuses templates that would take deep recursion to compile.
-pub(super) fn check_nesting(source: &str, syntax: &SyntaxConfig) -> Result<(), TextError> {
-    let (mut in_tag, mut elifs) = (0, 0);
+/// Bounds what compiling a template costs.
+pub(super) fn check_source(source: &str, syntax: &SyntaxConfig) -> Result<(), TextError> {
+    let (mut elifs, mut constants) = (0, 0u128);
+    let mut tag = Tag::default();
     for token in tokenize(source, false, syntax.clone()) {
         let (token, span) = token.map_err(into_text_error)?;
-        match token {
-            Token::VariableStart | Token::BlockStart | Token::TemplateData(_) => in_tag = 0,
-            Token::Ident("elif") => elifs += 1,
-            _ => {}
+        if matches!(token, Token::VariableStart | Token::BlockStart | Token::TemplateData(_)) {
+            tag = Tag::default();
         }
-        in_tag += 1;
-        let refused = if in_tag > MAX_TAG_TOKENS {
+        elifs += usize::from(matches!(token, Token::Ident("elif")));
+        tag.add(&token);
+        if matches!(token, Token::VariableEnd | Token::BlockEnd) {
+            constants = constants.saturating_add(tag.repeated_bytes());
+        }
+        let refused = if tag.tokens > MAX_TAG_TOKENS {
             format!("a tag of more than {MAX_TAG_TOKENS} tokens")
         } else if elifs > MAX_ELIFS {
             format!("more than {MAX_ELIFS} `elif`")
+        } else if constants > MAX_CONSTANT_BYTES as u128 {
+            return Err(TextError::TemplateOutputTooLarge { limit: MAX_CONSTANT_BYTES });
         } else {
             continue;
         };
         return Err(TextError::Template { line: Some(usize::from(span.start_line)), detail: refused });
     }
     Ok(())
+}
+
+/// What is known of one `{{ … }}` or `{% … %}` from its tokens.
+#[derive(Default)]
+struct Tag {
+    tokens: usize,
+    /// Bytes of its literal texts and lists.
+    literal_bytes: usize,
+    multiplies: bool,
+    /// Holds numbers whose size does not show in the tokens: powers, quotients, and floats.
+    has_hidden_numbers: bool,
+    /// At least what sums and products of its whole numbers can come to.
+    product: Option<u128>,
+}
+
+impl Tag {
+    fn add(&mut self, token: &Token<'_>) {
+        self.tokens += 1;
+        let number = match token {
+            Token::Str(text) => return self.literal_bytes += text.len() + 1,
+            Token::String(text) => return self.literal_bytes += text.len() + 1,
+            Token::BracketOpen | Token::Comma => return self.literal_bytes += 32,
+            Token::Mul => return self.multiplies = true,
+            Token::Pow | Token::Div | Token::FloorDiv | Token::Float(_) => return self.has_hidden_numbers = true,
+            Token::Int(number) => u128::from(*number),
+            Token::Int128(number) => **number,
+            _ => return,
+        };
+        // (a + 2)(b + 2) is more than a + b and than a · b.
+        self.product = Some(self.product.unwrap_or(1).saturating_mul(number.saturating_add(2)));
+    }
+
+    /// At most how many bytes of constants the tag can make by repeating its literals.
+    fn repeated_bytes(&self) -> u128 {
+        match self.product {
+            Some(product) if self.multiplies && self.literal_bytes > 0 => {
+                let times = if self.has_hidden_numbers { product.max(100_000_000) } else { product };
+                times.saturating_mul(self.literal_bytes as u128)
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// The same program with guards.
@@ -117,7 +168,7 @@ fn guard_of(instruction: &Instruction<'_>) -> Result<Option<(&'static str, u16)>
         Mul => (MULTIPLY, 2),
         Eq | Ne | Lt | Lte | Gt | Gte | CompareAndPreserve(_) => (COMPARE, 2),
         In => (SEARCH, 2),
-        Slice => (LOOK, 4),
+        Slice => (SLICE, 4),
         PushLoop(_) => (LOOK, 1),
         ApplyFilter(name, Some(operands), _) if SHALLOW.contains(name) => (LOOK, *operands),
         ApplyFilter(_, Some(operands), _) => (READ, *operands),
@@ -134,6 +185,7 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>) {
     for name in REMOVED {
         environment.remove_filter(name);
     }
+    environment.remove_global("debug");
     let mut guard = |name: &'static str, check: fn(&Budget, &[Value]) -> Result<(), Error>| {
         let budget = Arc::clone(budget);
         environment.add_function(name, move |operands: Rest<ValueOrKwargs>| -> Result<Value, Error> {
@@ -150,6 +202,10 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>) {
     guard(MULTIPLY, multiply);
     guard(COMPARE, compare);
     guard(SEARCH, search);
+    // Slicing walks through a text character by character, and counts them first.
+    guard(SLICE, |budget, operands| {
+        operands.iter().try_for_each(|operand| budget.charge(shallow_bytes(operand).saturating_mul(4)))
+    });
 
     let at = Arc::clone(budget);
     environment.add_filter("replace", move |text: Value, from: Value, to: Value| -> Result<Value, Error> {

@@ -67,7 +67,7 @@ impl ChatTemplate {
         }
         let source = without_generation_tags(source).into_owned();
         let syntax = syntax()?;
-        guard::check_nesting(&source, &syntax)?;
+        guard::check_source(&source, &syntax)?;
         let ast = parse(&source, NAME, syntax).map_err(into_text_error)?;
         drop(ast);
         Ok(ChatTemplate { source, bos: bos.to_owned(), eos: eos.to_owned(), now: None })
