@@ -4,12 +4,19 @@
 //! [`Kernels`], dispatches that are made once and encoded for every batch.
 
 mod device;
+mod executor;
+mod fusion;
 pub mod kernel;
 pub mod ops;
+mod plan;
+mod readback;
 mod resources;
+mod sequence;
 pub mod shader;
+mod trace;
 pub mod weights;
 
 pub use device::{Features, Gpu, GpuOptions};
+pub use executor::{GpuExecutor, PlanOptions};
 pub use kernel::{Access, Activation, Binding, Dispatch, Grid, KernelSource, Kernels};
 pub use resources::{Allocation, MemoryKind, PipelineKey, Resources};

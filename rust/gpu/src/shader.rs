@@ -5,7 +5,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `#include "include/batch.wgsl"` | that file, once per kernel; paths start at `shaders/` |
-//! | `#define NAME text` | `NAME` stands for `text` from here on; a define given by the caller wins |
+//! | `#define NAME text` | `NAME` stands for `text` from here on, unless the caller or an earlier line defined it |
 //! | `#if NAME`, `#if !NAME` | the lines up to `#else` or `#endif`, if `NAME` is defined and not `0`, or if not |
 //! | `#if NAME == word`, `#if NAME != word` | … if its text is, or is not, `word` |
 //! | `#elif …`, `#else`, `#endif` | as usual; they nest |
@@ -64,7 +64,6 @@ impl ShaderSet {
         let mut state = Expansion {
             set: self,
             defines: defines.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect(),
-            given: defines.iter().map(|(name, _)| (*name).to_owned()).collect(),
             included: HashSet::new(),
             dialect,
             enables: String::new(),
@@ -78,7 +77,6 @@ impl ShaderSet {
 struct Expansion<'a> {
     set: &'a ShaderSet,
     defines: HashMap<String, String>,
-    given: HashSet<String>,
     included: HashSet<String>,
     dialect: Dialect,
     /// `enable` directives must come before everything else.
@@ -141,10 +139,8 @@ impl Expansion<'_> {
                 }
                 "define" => {
                     let (name, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, "1"));
-                    if !self.given.contains(name) {
-                        let text = self.replace(text.trim());
-                        self.defines.insert(name.to_owned(), text);
-                    }
+                    let text = self.replace(text.trim());
+                    self.defines.entry(name.to_owned()).or_insert(text);
                 }
                 "enable" => {
                     if rest != "subgroups" || self.dialect == Dialect::Browser {
@@ -220,9 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn a_callers_define_wins_over_the_files_default() {
+    fn the_first_define_wins_a_callers_before_all() {
         assert_eq!(expand("#define N 1\nN\n", &[("N", "2".to_owned())]).unwrap(), "2\n");
         assert_eq!(expand("#define N 1\nN\n", &[]).unwrap(), "1\n");
+        assert_eq!(expand("#define N 1\n#define N 2\nN\n", &[]).unwrap(), "1\n");
     }
 
     #[test]

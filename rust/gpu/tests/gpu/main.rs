@@ -1,0 +1,7 @@
+//! The GPU executor against the CPU's and against the goldens, on whatever adapter the system offers (a software one
+//! included). Without an adapter these tests fail.
+
+mod goldens;
+mod models;
+mod ops;
+mod setup;

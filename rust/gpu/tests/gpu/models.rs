@@ -1,0 +1,70 @@
+//! Whole models from their files, on the GPU executor.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chord_gguf::read_header;
+use chord_gpu::{Gpu, GpuExecutor, PlanOptions};
+use chord_model::{BuildOptions, lower, needs};
+use chord_program::{Executor, KvType, Program, Want, WeightId, WeightSink};
+use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, find_model};
+
+use crate::setup::{Tokens, logits};
+
+/// A model file and how to run it.
+pub struct ModelFile {
+    pub file: GgufFile,
+    pub program: Arc<Program>,
+}
+
+/// Options with room for a batch of `max_batch` whose every row has an output.
+pub fn build(n_ctx: u32, kv_type: KvType, max_batch: u32) -> BuildOptions {
+    BuildOptions { n_ctx: Some(n_ctx), kv_type, n_seq_max: 1, max_batch, max_outputs: max_batch }
+}
+
+impl ModelFile {
+    pub fn open(path: &Path, options: &BuildOptions) -> Self {
+        let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let header = read_header(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let file = GgufFile { header, bytes };
+        let factors = needs(&file.header).first().map(|name| file.tensor_f32(name));
+        let program = lower(&file.header, options, factors.as_deref()).expect("a model we lower");
+        ModelFile { file, program: Arc::new(program) }
+    }
+
+    pub fn load(&self, sink: &mut dyn WeightSink) {
+        for (index, weight) in self.program.weights.iter().enumerate() {
+            sink.write(WeightId(index as u32), 0, self.file.tensor_bytes(&weight.name)).expect("a weight that fits");
+        }
+        sink.finish().expect("all weights are there");
+    }
+
+    pub fn on_gpu(&self, gpu: &Gpu, options: PlanOptions) -> GpuExecutor {
+        let mut executor =
+            pollster::block_on(GpuExecutor::new(gpu, self.program.clone(), options)).expect("a model the GPU runs");
+        self.load(&mut executor);
+        executor
+    }
+}
+
+/// Runs the golden's tokens in chunks of `chunk`, all logits of every chunk compared, the first `n` tokens only.
+pub fn run_golden(executor: &mut GpuExecutor, golden: &Golden, n: usize, chunk: usize) -> LogitsReport {
+    let mut comparison = LogitsComparison::new(golden);
+    for (index, ids) in golden.tokens[..n.min(golden.tokens.len())].chunks(chunk).enumerate() {
+        let first = index * chunk;
+        let tokens = Tokens::of_ids(first as u32, ids);
+        executor.enqueue_prefill(&tokens.batch(), Want::Logits).expect("a batch that fits");
+        comparison.rows(first, &logits(executor).expect("logits"));
+    }
+    comparison.report()
+}
+
+/// A golden and its model, or `None` with a message that says which is missing.
+pub fn golden_and_model(name: &str) -> Option<(Golden, std::path::PathBuf)> {
+    let golden = Golden::find(name)?;
+    let path = find_model(&golden.model).or_else(|| {
+        println!("{name}: no model {}", golden.model);
+        None
+    })?;
+    Some((golden, path))
+}
