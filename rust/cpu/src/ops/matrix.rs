@@ -40,6 +40,9 @@ impl Matrix<'_> {
     ///
     /// Rows are decoded to `scratch` first: both loops then run on plain f32, and all of `x` shares the decoding.
     pub(crate) fn multiply(&self, x: &[f32], out: &mut [f32], scratch: &mut Vec<f32>) {
+        if out.is_empty() {
+            return;
+        }
         let (cols, n_rows) = (self.cols, self.n_rows);
         let row_tile = if x.len() < 4 * cols { ROW_TILE_FEW } else { ROW_TILE };
         if scratch.len() < row_tile * cols {
