@@ -53,7 +53,7 @@ fn check(name: &str, file: &[u8], piece: usize) -> bool {
         let limit = 2 * end + (1 << 20);
         assert!(used <= limit, "{name} in pieces of {piece}: {used} bytes used, {end} seen, {limit} allowed");
         match result {
-            Ok(Status::NeedMore) => {}
+            Ok(Status::NeedMore) => assert!(end < file.len(), "{name}: the reader asks for more than the file has"),
             Ok(Status::Done(_)) => return true,
             Err(_) => return false,
         }

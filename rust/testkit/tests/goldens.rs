@@ -1,6 +1,6 @@
 //! Every golden at hand can be read, and agrees with itself.
 
-use chord_testkit::{Golden, LogitsComparison, Trace, find_model, golden_dir};
+use chord_testkit::{GgufFile, Golden, LogitsComparison, Trace, find_model, golden_dir};
 
 fn goldens() -> Vec<Golden> {
     let mut goldens = Vec::new();
@@ -75,8 +75,15 @@ fn traces_end_in_the_stored_logits() {
 }
 
 #[test]
-fn tiny_models_lie_beside_their_goldens() {
+fn tiny_models_lie_beside_their_goldens_and_decode() {
     for golden in goldens().iter().filter(|golden| golden.sha256.is_none()) {
-        assert!(find_model(&golden.model).is_some(), "{}", golden.model);
+        let path = find_model(&golden.model).unwrap_or_else(|| panic!("{} is missing", golden.model));
+        let file = GgufFile::open(&path);
+        assert!(file.header.architecture().is_some(), "{}", golden.model);
+        for tensor in file.header.tensors.iter().filter(|tensor| tensor.ty.can_dequantize()) {
+            let values = file.tensor_f32(&tensor.name);
+            assert!(values.iter().all(|v| v.is_finite()), "{}: {}", golden.model, tensor.name);
+            assert!(values.iter().any(|&v| v != 0.0), "{}: {}", golden.model, tensor.name);
+        }
     }
 }
