@@ -35,10 +35,11 @@ pub fn encode_chat(
     let rendered = template.render(messages, true)?;
     let protected = protected_places(tokenizer, template, messages, &rendered)?;
     let mut ids = Vec::with_capacity(rendered.len() / 3 + 2);
-    if tokenizer.adds_bos() && (template.bos().is_empty() || !rendered.starts_with(template.bos())) {
-        ids.extend(tokenizer.bos());
-    }
     tokenizer.encode_into(&rendered, true, &protected, &mut ids);
+    // A message that begins with the text of BOS is not the token.
+    if let Some(bos) = tokenizer.bos().filter(|&bos| tokenizer.adds_bos() && ids.first() != Some(&bos)) {
+        ids.insert(0, bos);
+    }
     Ok(ids)
 }
 

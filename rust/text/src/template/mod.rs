@@ -94,11 +94,6 @@ impl ChatTemplate {
         self
     }
 
-    /// The text of the BOS token as given to the template; may be empty.
-    pub(crate) fn bos(&self) -> &str {
-        &self.bos
-    }
-
     /// The template.
     pub fn source(&self) -> &str {
         &self.source
