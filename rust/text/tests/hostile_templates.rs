@@ -6,7 +6,7 @@ use chord_text::limits::{MAX_RENDERED_BYTES, MAX_TEMPLATE_BYTES, TEMPLATE_FUEL};
 use chord_text::{ChatTemplate, Message, TextError};
 
 /// Far above what any of these takes, far below what they ask for.
-const QUICKLY: Duration = Duration::from_secs(5);
+const QUICKLY: Duration = Duration::from_secs(10);
 
 /// On a stack of the size that wasm has.
 fn run(source: String) -> Result<String, TextError> {

@@ -32,6 +32,20 @@ fn templates_render_as_jinja2_does() {
     assert_eq!(seen, 6);
 }
 
+#[test]
+fn long_conversations_stay_within_the_limits() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/templates");
+    for name in ["chatml", "headers", "turns", "thoughts", "instructions"] {
+        let source = std::fs::read_to_string(folder.join(name).with_extension("jinja")).unwrap();
+        let template = ChatTemplate::new(&source, "<s>", "</s>").unwrap();
+        let content = "word ".repeat(800);
+        let messages: Vec<Message> =
+            (0..1001).map(|i| Message::new(if i % 2 == 0 { "user" } else { "assistant" }, &*content)).collect();
+        let rendered = template.render(&messages, true).unwrap();
+        assert_eq!(rendered.matches("word").count(), 800_800, "{name}");
+    }
+}
+
 fn render(source: &str) -> Result<String, TextError> {
     ChatTemplate::new(source, "", "")?.render(&[Message::new("user", "hi")], true)
 }

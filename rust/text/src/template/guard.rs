@@ -19,10 +19,10 @@ use super::budget::{Budget, shallow_bytes};
 use super::into_text_error;
 use crate::TextError;
 
-/// Tokens within one `{{ … }}` or `{% … %}`. The longest known in a chat template has 240.
+/// Tokens within one `{{ … }}` or `{% … %}`. A line of 120 characters has about 40.
 const MAX_TAG_TOKENS: usize = 800;
 
-/// `elif` branches in the whole template. The most known are 12.
+/// `elif` branches in the whole template. There is one per kind of message and of argument.
 const MAX_ELIFS: usize = 100;
 
 /// Bytes of all constants that are repeated literals, such as `"-" * 40`. The engine makes them while it compiles.
@@ -31,15 +31,18 @@ const MAX_CONSTANT_BYTES: usize = 1 << 20;
 /// Widest padding or indentation.
 const MAX_WIDTH: usize = 1000;
 
-/// Filters that look at a list but not into its elements.
-const SHALLOW: &[&str] =
-    &["length", "count", "first", "last", "default", "d", "items", "list", "reverse", "int", "float", "abs", "bool"];
+/// Filters that copy a list but do not look into its elements.
+const SHALLOW: &[&str] = &["items", "list", "reverse"];
+
+/// Filters that do not even go through a list.
+const GLANCING: &[&str] = &["length", "count", "first", "last", "default", "d", "int", "float", "abs", "bool"];
 
 /// Filters of Jinja that chat templates have no use for and whose cost depends on numbers the template gives.
 const REMOVED: &[&str] = &["batch", "slice", "chain", "zip", "pprint", "groupby"];
 
 const READ: &str = "\0read";
 const LOOK: &str = "\0look";
+const GLANCE: &str = "\0glance";
 const JOIN_TWO: &str = "\0join-two";
 const MULTIPLY: &str = "\0multiply";
 const COMPARE: &str = "\0compare";
@@ -171,6 +174,7 @@ fn guard_of(instruction: &Instruction<'_>) -> Result<Option<(&'static str, u16)>
         Slice => (SLICE, 4),
         PushLoop(_) => (LOOK, 1),
         ApplyFilter(name, Some(operands), _) if SHALLOW.contains(name) => (LOOK, *operands),
+        ApplyFilter(name, Some(operands), _) if GLANCING.contains(name) => (GLANCE, *operands),
         ApplyFilter(_, Some(operands), _) => (READ, *operands),
         PerformTest(_, Some(operands @ 2..), _) => (READ, *operands),
         ApplyFilter(_, None, _) | PerformTest(_, None, _) => {
@@ -198,6 +202,9 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>) {
     };
     guard(READ, |budget, operands| operands.iter().try_for_each(|operand| budget.charge_deep(operand)));
     guard(LOOK, |budget, operands| operands.iter().try_for_each(|operand| budget.charge(shallow_bytes(operand))));
+    guard(GLANCE, |budget, operands| {
+        operands.iter().try_for_each(|operand| budget.charge(operand.as_str().map_or(1, str::len)))
+    });
     guard(JOIN_TWO, join_two);
     guard(MULTIPLY, multiply);
     guard(COMPARE, compare);
