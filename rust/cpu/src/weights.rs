@@ -59,7 +59,7 @@ impl Weights {
             return bad(format!("bytes at {offset}, expected at {}", tensor.filled));
         }
         let len = bytes.len() as u64;
-        if len % weight.row_bytes() != 0 {
+        if !len.is_multiple_of(weight.row_bytes()) {
             return bad(format!("{len} bytes are not whole rows of {}", weight.row_bytes()));
         }
         if offset + len > weight.n_bytes() {

@@ -12,5 +12,5 @@ mod shapes;
 pub use arch::is_supported;
 pub use error::ModelError;
 pub use hyperparameters::{Hyperparameters, RopeScaling};
-pub use shapes::{Quant, SHAPES, Shape};
 pub use lowering::{BuildOptions, lower, memory, needs};
+pub use shapes::{Quant, SHAPES, Shape};
