@@ -117,7 +117,8 @@ export class Chord {
 
   /** Backend and reason, adapter, memory, counters, facts of the model. */
   async info(): Promise<ChordInfo> {
-    return toChordInfo(await this.call("info", null), this.store);
+    const { engine, wasmHeapBytes } = await this.call("info", null);
+    return toChordInfo(engine, wasmHeapBytes, this.store);
   }
 
   /** Stops what is running and frees all memory. Calls that were not answered reject with `unloaded`. */

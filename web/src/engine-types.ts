@@ -1,6 +1,6 @@
 /**
- * The engine's own shapes, as serde writes and reads them: `rust/engine/src/{options,request,sampler}.rs` and
- * `rust/wasm/src/info.rs`, field by field. The public API has OpenAI's shapes instead; `src/openai` translates.
+ * The engine's own shapes, as serde writes and reads them: `rust/engine/src/{options,request,sampler,info}.rs`, field by
+ * field. The public API has OpenAI's shapes instead; `src/openai` translates.
  */
 
 /** `LoadOptions`. A field left out has the engine's default. */
@@ -85,13 +85,16 @@ export interface TokenizeOptions {
   parse_special: boolean;
 }
 
-/** What runs, on what, and what it holds. Byte counts are exact as numbers up to 2^53. */
+/** `EngineInfo`. Byte counts are exact as numbers up to 2^53. */
 export interface EngineInfo {
   backend: "gpu" | "cpu";
   /** Each step of the ladder that was taken, with its reason. */
   why: string[];
-  device: { name: string; is_software: boolean; features: string[] };
-  memory: { weights: number; kv: number; scratch: number; total: number };
+  /** Adapter or processor, as the system names it. */
+  device: string;
+  is_software: boolean;
+  features: string[];
+  memory: { weights: number; kv: number; scratch: number };
   counters: {
     buffers_created: number;
     bind_groups_created: number;
@@ -102,17 +105,19 @@ export interface EngineInfo {
     readbacks_before_submit: number;
   };
   n_ctx: number;
-  /** Added by the worker. */
-  wasm_heap_bytes: number;
+  n_vocab: number;
+  max_batch: number;
+  n_seq_max: number;
+  kv: "f16" | "f32";
+  has_chat_template: boolean;
   model: {
-    name: string | null;
     architecture: string;
-    n_vocab: number;
-    n_layers: number;
-    n_ctx_train: number;
+    name: string | null;
+    n_params: number;
     file_bytes: number;
-    has_chat_template: boolean;
-    /** Bytes of tensors by storage type (`Q4_K`, `F32`). */
-    tensor_types: Record<string, number>;
+    tensor_bytes: number;
+    n_ctx_train: number | null;
+    /** Bytes of each storage type, largest first. */
+    types: [string, number][];
   };
 }

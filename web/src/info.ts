@@ -15,17 +15,21 @@ export interface ChordInfo {
   features: string[];
   /** Tokens that a conversation can have. */
   contextLength: number;
+  /** Precision of the KV cache. */
+  kv: "f16" | "f32";
   model: {
     /** As the file says, where it does. */
     name: string | null;
     architecture: string;
+    /** Number of weights. */
+    parameters: number;
     sizeBytes: number;
     vocabularySize: number;
-    layers: number;
+    /** Tokens; 0 where the file does not say. */
     trainedContextLength: number;
     /** Without one, `chat.completions` cannot be used. */
     hasChatTemplate: boolean;
-    /** Bytes of tensors by storage type (`Q4_K`, `F32`). */
+    /** Bytes of tensors by storage type (`Q4_K`, `F32`), largest first. */
     tensorTypes: Record<string, number>;
   };
   /** Bytes held on the device. */
@@ -46,25 +50,26 @@ export interface ChordInfo {
 }
 
 /** The engine's words → the API's. */
-export function toChordInfo(info: EngineInfo, store: StoreReport): ChordInfo {
-  const { model, counters } = info;
+export function toChordInfo(info: EngineInfo, wasmHeapBytes: number, store: StoreReport): ChordInfo {
+  const { model, counters, memory } = info;
   return {
     backend: info.backend === "gpu" ? "webgpu" : "cpu",
     why: info.why.join("; "),
-    adapter: { name: info.device.name, isSoftware: info.device.is_software },
-    features: info.device.features,
+    adapter: { name: info.device, isSoftware: info.is_software },
+    features: info.features,
     contextLength: info.n_ctx,
+    kv: info.kv,
     model: {
       name: model.name,
       architecture: model.architecture,
+      parameters: model.n_params,
       sizeBytes: model.file_bytes,
-      vocabularySize: model.n_vocab,
-      layers: model.n_layers,
-      trainedContextLength: model.n_ctx_train,
-      hasChatTemplate: model.has_chat_template,
-      tensorTypes: model.tensor_types,
+      vocabularySize: info.n_vocab,
+      trainedContextLength: model.n_ctx_train ?? 0,
+      hasChatTemplate: info.has_chat_template,
+      tensorTypes: Object.fromEntries(model.types),
     },
-    memory: info.memory,
+    memory: { ...memory, total: memory.weights + memory.kv + memory.scratch },
     counters: {
       buffersCreated: counters.buffers_created,
       bindGroupsCreated: counters.bind_groups_created,
@@ -74,7 +79,7 @@ export function toChordInfo(info: EngineInfo, store: StoreReport): ChordInfo {
       dispatches: counters.dispatches,
       tokens: counters.tokens,
     },
-    wasmHeapBytes: info.wasm_heap_bytes,
+    wasmHeapBytes,
     store,
   };
 }

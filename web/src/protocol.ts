@@ -44,7 +44,7 @@ export interface EngineCalls {
   tokenize: { params: { text: string; options: TokenizeOptions }; result: Uint32Array; event: never };
   tokenizeChat: { params: { messages: Message[] }; result: Uint32Array; event: never };
   logits: { params: { tokens: Uint32Array }; result: Float32Array; event: never };
-  info: { params: null; result: EngineInfo; event: never };
+  info: { params: null; result: { engine: EngineInfo; wasmHeapBytes: number }; event: never };
   unload: { params: null; result: null; event: never };
 }
 

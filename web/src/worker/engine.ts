@@ -1,7 +1,7 @@
 /** The engine worker: the wasm module and the GPU, behind the protocol. */
 
 import init, { CancelToken, on_panic, WasmEngine } from "../../wasm/chord_wasm.js";
-import type { EngineInfo } from "../engine-types.js";
+import type { EngineLoadProgress } from "../engine-types.js";
 import { ChordError, toErrorRecord } from "../errors.js";
 import { ProgressMeter } from "../progress.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse } from "../protocol.js";
@@ -64,15 +64,13 @@ export function runEngine(ioPort: MessagePort): void {
     } catch (cause) {
       throw new ChordError("wasm-failed", `The engine ${wasmUrl} could not be loaded (${String(cause)})`, { wasmUrl });
     }
-    on_panic((message) => fail(new ChordError("internal", `A defect of the engine: ${message}`)));
+    on_panic((message: string) => fail(new ChordError("internal", `A defect of the engine: ${message}`)));
   }
 
   const loaded = (): WasmEngine => {
     if (!engine) throw new ChordError("internal", "no model is loaded");
     return engine;
   };
-
-  const info = (): EngineInfo => ({ ...loaded().info(), wasm_heap_bytes: memory?.buffer.byteLength ?? 0 });
 
   const handlers: Handlers = {
     async load({ params: { wasmUrl, options }, event, cancellable }) {
@@ -82,17 +80,17 @@ export function runEngine(ioPort: MessagePort): void {
       const host = { read: (offset: bigint, length: number) => io.read(offset, length), pause: macrotaskYielder() };
       const asked = { ...options, web_subgroups: subgroups };
       engine = await cancellable((token) =>
-        WasmEngine.load(host, file.size, asked, ({ stage }) => meter.engine(stage), token),
+        WasmEngine.load(host, file.size, asked, ({ stage }: EngineLoadProgress) => meter.engine(stage), token),
       );
       const store = await io.close();
       meter.ready();
-      return { info: info(), store };
+      return { info: engine.info(), store };
     },
     generate: ({ params, event, cancellable }) => cancellable((token) => loaded().generate(params, event, token)),
     tokenize: ({ params: { text, options } }) => loaded().tokenize(text, options),
     tokenizeChat: ({ params: { messages } }) => loaded().tokenize_chat(messages),
     logits: ({ params: { tokens }, cancellable }) => cancellable((token) => loaded().logits(tokens, token)),
-    info,
+    info: () => ({ engine: loaded().info(), wasmHeapBytes: memory?.buffer.byteLength ?? 0 }),
     unload() {
       engine?.free();
       engine = undefined;

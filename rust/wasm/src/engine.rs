@@ -1,0 +1,131 @@
+//! The engine, in JavaScript's types.
+
+use std::rc::Rc;
+
+use chord_engine::{Engine, Event, GenerateRequest, LoadOptions, LoadProgress, PromptProgress};
+use chord_text::{EncodeOptions, Message};
+use js_sys::{Float32Array, Function};
+use serde::{Deserialize, Serialize};
+use serde_wasm_bindgen::Serializer;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::CancelToken;
+use crate::error::{bad_argument, load_error, to_js};
+use crate::host::{Host, HostFile, Rejection, now_ms};
+
+/// Weights pass through a window of this size. The module's memory never shrinks: what is gone after a load counts too.
+const WINDOW_BYTES: u64 = 4 << 20;
+
+/// A loaded model.
+#[wasm_bindgen]
+pub struct WasmEngine {
+    engine: Engine,
+    host: Host,
+}
+
+/// How text becomes tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenizeOptions {
+    add_special: bool,
+    parse_special: bool,
+}
+
+/// An event of a generation, as the host hears it.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum EventObject<'a> {
+    Text(&'a str),
+    Prompt(PromptProgress),
+}
+
+#[wasm_bindgen]
+impl WasmEngine {
+    /// Loads the model of `size` bytes that `host` reads. `on_progress` hears of each step.
+    pub async fn load(
+        host: Host,
+        size: u64,
+        options: JsValue,
+        on_progress: Function,
+        cancel: &CancelToken,
+    ) -> Result<WasmEngine, JsValue> {
+        let mut options: LoadOptions = serde_wasm_bindgen::from_value(options).map_err(bad_argument)?;
+        options.window_bytes = options.window_bytes.min(WINDOW_BYTES);
+        let flag = cancel.flag();
+        let rejection = Rejection::default();
+        let file = HostFile::new(host.clone(), size, Rc::clone(&rejection));
+        let mut progress = |progress: LoadProgress| notify(&on_progress, &progress);
+        let engine = Engine::load(file, &options, now_ms, &mut progress, &flag)
+            .await
+            .map_err(|error| load_error(&error, &rejection))?;
+        Ok(WasmEngine { engine, host })
+    }
+
+    /// Runs one generation to its end and gives its `GenerateResult`. `on_event` hears of text and of the prompt.
+    pub async fn generate(
+        &mut self,
+        request: JsValue,
+        on_event: Function,
+        cancel: &CancelToken,
+    ) -> Result<JsValue, JsValue> {
+        let request: GenerateRequest = serde_wasm_bindgen::from_value(request).map_err(bad_argument)?;
+        let flag = cancel.flag();
+        let mut events = |event: Event<'_>| match event {
+            Event::Text(text) => notify(&on_event, &EventObject::Text(text)),
+            Event::Prompt(progress) => notify(&on_event, &EventObject::Prompt(progress)),
+            _ => {}
+        };
+        let host = self.host.clone();
+        let mut pause = async || host.pause().await;
+        let result = self.engine.generate(&request, &flag, &mut events, &mut pause).await;
+        result.map_err(|error| to_js(&error)).and_then(|result| to_object(&result))
+    }
+
+    /// Token ids of a text.
+    pub fn tokenize(&self, text: &str, options: JsValue) -> Result<Vec<u32>, JsValue> {
+        let TokenizeOptions { add_special, parse_special } =
+            serde_wasm_bindgen::from_value(options).map_err(bad_argument)?;
+        Ok(self.engine.tokenizer().encode(text, EncodeOptions { add_special, parse_special }))
+    }
+
+    /// Token ids of a conversation in the model's chat format, ready for an answer.
+    pub fn tokenize_chat(&self, messages: JsValue) -> Result<Vec<u32>, JsValue> {
+        let messages: Vec<Message> = serde_wasm_bindgen::from_value(messages).map_err(bad_argument)?;
+        let prompt = chord_engine::Prompt::Messages(messages);
+        self.engine.encode_prompt(&prompt).map_err(|error| to_js(&error))
+    }
+
+    /// Logits of every position, `[tokens, n_vocab]` row by row. The rows leave the module's memory chunk by chunk.
+    pub async fn logits(&mut self, tokens: Vec<u32>, cancel: &CancelToken) -> Result<Float32Array, JsValue> {
+        let flag = cancel.flag();
+        let n_vocab = self.engine.info().n_vocab;
+        let all = Float32Array::new_with_length(n_vocab * tokens.len() as u32);
+        let mut on_rows = |first: usize, rows: &[f32]| {
+            let start = first as u32 * n_vocab;
+            all.subarray(start, start + rows.len() as u32).copy_from(rows);
+            Ok(())
+        };
+        let host = self.host.clone();
+        let mut pause = async || host.pause().await;
+        let done = self.engine.logits(&tokens, &flag, &mut on_rows, &mut pause).await;
+        done.map(|()| all).map_err(|error| to_js(&error))
+    }
+
+    /// The `EngineInfo` as of now.
+    pub fn info(&self) -> Result<JsValue, JsValue> {
+        to_object(&self.engine.info())
+    }
+}
+
+/// A plain object; integers are numbers, which hold them exactly up to 2^53.
+fn to_object(value: &impl Serialize) -> Result<JsValue, JsValue> {
+    value.serialize(&Serializer::json_compatible()).map_err(JsValue::from)
+}
+
+/// A host whose callback throws does not stop the engine.
+fn notify(callback: &Function, value: &impl Serialize) {
+    if let Ok(object) = to_object(value) {
+        let _ = callback.call1(&JsValue::UNDEFINED, &object);
+    }
+}
