@@ -41,6 +41,14 @@ fn phi_3_vectors() {
     check_vectors("phi-3.gguf");
 }
 
+/// Vocabularies of the other splits, from the same source; larger than the three above, so not everywhere at hand.
+#[test]
+fn vectors_of_other_vocabularies() {
+    for name in ["llama-bpe", "qwen2", "starcoder", "refact", "command-r", "mpt"] {
+        check_vectors(&format!("{name}.gguf"));
+    }
+}
+
 const WHOLE: EncodeOptions = EncodeOptions { add_special: true, parse_special: false };
 
 fn check_text(tokenizer: &Tokenizer, golden_name: &str) {
