@@ -8,7 +8,8 @@ use chord_text::TextError;
 use crate::ReadError;
 
 /// Any failure of a load or a generation. [`code`](Self::code) is stable and listed in `docs/errors.md`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, serde::Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum EngineError {
     /// The file is not a valid GGUF.

@@ -18,7 +18,7 @@ pub trait ReadAt {
 }
 
 /// A read that failed, with the code of whoever reads (`network`, `quota`, `io`).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize)]
 #[error("{message}")]
 pub struct ReadError {
     /// Stable kebab-case code.
