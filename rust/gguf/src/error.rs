@@ -3,7 +3,8 @@
 use crate::GgmlType;
 
 /// Why a header is refused. Offsets are bytes from the start of the file and point at the field that is wrong.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum GgufError {
     /// The file does not start with `GGUF`.

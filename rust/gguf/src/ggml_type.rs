@@ -152,6 +152,13 @@ impl fmt::Display for GgmlType {
     }
 }
 
+/// Its name.
+impl serde::Serialize for GgmlType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// The text given to [`GgmlType::from_str`] names no known type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a known tensor type")]

@@ -3,7 +3,8 @@
 use crate::value::{Array, StringArray, Value};
 
 /// A metadata key is missing or holds a value of another type.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum MetadataError {
     /// No such key.

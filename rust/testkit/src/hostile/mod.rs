@@ -125,6 +125,8 @@ rejects! {
         elements_overflow
         elements_wrap_to_zero
         bytes_overflow
+        elements_past_63_bits
+        bytes_past_63_bits
         unknown_tensor_type
         removed_tensor_type
         part_of_a_k_block

@@ -95,6 +95,16 @@ pub(super) fn bytes_overflow() -> Refusal {
     one(("huge", &[(1 << 61) + 2], F64, 0), 64, "size-overflow", |p| p.dims, &[&"huge"])
 }
 
+/// More elements than ggml's signed numbers hold, in fewer bytes.
+pub(super) fn elements_past_63_bits() -> Refusal {
+    one(("huge", &[1 << 63], Q4_0, 0), 64, "size-overflow", |p| p.dims, &[&"huge", &(1u64 << 63)])
+}
+
+/// Fewer elements, in more bytes than ggml's signed numbers hold.
+pub(super) fn bytes_past_63_bits() -> Refusal {
+    one(("huge", &[1 << 62], F16, 0), 64, "size-overflow", |p| p.dims, &[&"huge", &(1u64 << 62)])
+}
+
 pub(super) fn unknown_tensor_type() -> Refusal {
     let (mut file, places) = file_of(&[("odd", &[32], F32, 0)], 128);
     file.bytes[places[0].ty as usize] = 99;
