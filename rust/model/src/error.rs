@@ -4,7 +4,8 @@ use chord_gguf::GgmlType;
 use chord_program::ProgramError;
 
 /// A header that cannot be lowered to a program.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum ModelError {
     /// A metadata key that the architecture needs is absent.

@@ -3,7 +3,8 @@
 use crate::OutputName;
 
 /// A program that cannot be run: a defect of whoever wrote it, found before any device sees it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum ProgramError {
     /// An op's shapes, order or attributes do not fit.
@@ -22,7 +23,8 @@ pub enum ProgramError {
 }
 
 /// A run that failed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum ExecError {
     /// The batch does not fit the program.

@@ -167,7 +167,7 @@ pub struct Segment {
 }
 
 /// Named results of a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum OutputName {
     /// `[R, n_vocab]`, before any sampling.
     Logits,

@@ -3,7 +3,8 @@
 use chord_gguf::MetadataError;
 
 /// A vocabulary, tokenizer setting or chat template that cannot be used, with the place and both sides of it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum TextError {
     /// A metadata key is missing or of another type.

@@ -1,23 +1,25 @@
 //! Errors as JavaScript objects.
 
 use chord_engine::EngineError;
+use js_sys::{Object, Reflect};
 use serde::Serialize;
 use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
 
 use crate::host::Rejection;
 
-#[derive(Serialize)]
-struct ErrorObject<'a> {
-    code: &'a str,
-    message: String,
-}
-
-/// `{ code, message, details }`, with large numbers as `bigint`.
+/// `{ code, message, details }`. The details are the error's fields, by name; large integers are `bigint`.
 pub(crate) fn to_js(error: &EngineError) -> JsValue {
-    let object = ErrorObject { code: error.code(), message: error.to_string() };
+    let message = JsValue::from_str(&error.to_string());
     let serializer = Serializer::json_compatible().serialize_large_number_types_as_bigints(true);
-    object.serialize(&serializer).unwrap_or_else(|_| JsValue::from_str(&object.message))
+    // Errors that say all in their message have no fields.
+    let details = error.serialize(&serializer).ok().filter(JsValue::is_object).unwrap_or_else(|| Object::new().into());
+    let object = Object::new();
+    for (key, value) in [("code", JsValue::from_str(error.code())), ("message", message), ("details", details)] {
+        // Setting a property of a fresh plain object cannot fail.
+        let _ = Reflect::set(&object, &key.into(), &value);
+    }
+    object.into()
 }
 
 /// As [`to_js`], but what the host itself rejected a read with goes back to it as it was.

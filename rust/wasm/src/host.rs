@@ -86,7 +86,9 @@ impl ReadAt for HostFile {
                 bytes.copy_to(buf);
                 Ok(())
             }
-            Some(bytes) => Err(ReadError::io(format!("{wanted} bytes at {offset} wanted, the host gave {}", bytes.length()))),
+            Some(bytes) => {
+                Err(ReadError::io(format!("{wanted} bytes at {offset} wanted, the host gave {}", bytes.length())))
+            }
             None => Err(ReadError::io("the host's read gave no Uint8Array")),
         }
     }
