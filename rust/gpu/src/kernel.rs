@@ -187,7 +187,7 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Records the dispatch; false if the batch leaves it nothing to do.
-    pub(crate) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, shape: BatchShape) -> bool {
+    pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>, shape: BatchShape) -> bool {
         let (x, y) = self.grid.dimensions(shape);
         if x == 0 {
             return false;

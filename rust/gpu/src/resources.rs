@@ -94,6 +94,17 @@ impl Drop for Allocation {
     }
 }
 
+/// Tells what an executor holds, even after its end.
+#[derive(Clone, Debug)]
+pub struct MemoryWatch(Arc<Tally>);
+
+impl MemoryWatch {
+    /// Bytes of all buffers alive.
+    pub fn memory(&self) -> MemoryUse {
+        self.0.memory()
+    }
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 type ScopeFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 #[cfg(target_arch = "wasm32")]
@@ -249,6 +260,16 @@ impl Resources {
         let what = format!("kernel {} {:?}", source.file, source.defines);
         self.watch(Box::pin(scope.pop()), Explain::Kernel { what })?;
         Ok(Dispatch { pipeline, bind_group, grid })
+    }
+
+    /// A view of what is held that outlives the pools.
+    pub fn watch_memory(&self) -> MemoryWatch {
+        MemoryWatch(self.tally.clone())
+    }
+
+    /// Bytes held by the buffers made here.
+    pub fn memory(&self) -> MemoryUse {
+        self.tally.memory()
     }
 
     /// The kernels made so far.

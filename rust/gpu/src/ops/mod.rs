@@ -5,8 +5,10 @@ use crate::{Binding, Resources};
 pub mod argmax;
 pub mod attention;
 pub mod elementwise;
+pub mod embed;
 pub mod gather;
 pub mod kv;
+pub mod matmul;
 pub mod norm;
 pub mod rope;
 

@@ -33,16 +33,23 @@ const ELEMENT_LIMIT: f64 = 1e-5;
 const GUARD: usize = 64;
 const SENTINEL: f32 = 1234.5;
 
-/// Every way to compute a product that a device may choose.
+const fn matvec(lanes: u32, row_lanes: u32, group_rows: u32, token_tile: u32) -> Variant {
+    Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups: false }
+}
+
+/// Each lane has rows of its own: no sums over lanes.
+pub(crate) const LANE_PER_ROW: Variant = matvec(8, 1, 8, 4);
+/// Sums over sixteen lanes, in a tree.
+pub(crate) const SHARED_ROWS: Variant = matvec(64, 16, 4, 1);
+/// One group of four rows for each workgroup.
+pub(crate) const WHOLE_GROUP: Variant = matvec(64, 64, 4, 1);
+
+/// The kinds of code that a device may choose among.
 pub(crate) fn all_variants(gpu: &Gpu) -> Vec<Variant> {
-    let mut variants = vec![Variant::Tiled];
-    for token_tile in [1, 4] {
-        for (lanes, row_lanes, group_rows) in [(8, 1, 8), (8, 1, 4), (8, 8, 8), (64, 8, 4), (64, 16, 4), (64, 64, 4)] {
-            variants.push(Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups: false });
-        }
-        if gpu.features.subgroups {
-            variants.push(Variant::Matvec { lanes: 32, row_lanes: 32, group_rows: 4, token_tile, subgroups: true });
-        }
+    let mut variants = vec![Variant::Tiled, LANE_PER_ROW, SHARED_ROWS, matvec(8, 8, 8, 1), matvec(8, 1, 4, 1)];
+    if gpu.features.subgroups {
+        let [lanes, row_lanes] = [32, 32];
+        variants.push(Variant::Matvec { lanes, row_lanes, group_rows: 4, token_tile: 4, subgroups: true });
     }
     variants
 }
@@ -291,7 +298,7 @@ impl Product {
                 if let Some(factor) = self.residual {
                     expected = f64::from(residual[at]) + f64::from(factor) * expected;
                 }
-                let magnitude = products().map(f64::abs).sum::<f64>() + 1.0;
+                let magnitude = f64::from(self.scale).abs() * products().map(f64::abs).sum::<f64>() + 1.0;
                 comparison.add(expected, found[at], magnitude);
             }
         }
