@@ -18,8 +18,8 @@ impl KvCache {
     /// Room for `n_seq` sequences.
     ///
     /// # Errors
-    /// [`ExecError::Unsupported`] for head sizes that are no multiple of 4 or a cache beyond the largest binding,
-    /// [`ExecError::OutOfMemory`].
+    /// [`ExecError::Unsupported`] for head sizes that are no multiple of 4, [`ExecError::OutOfMemory`], also for a cache
+    /// beyond the largest binding.
     pub fn new(resources: &Resources, slot: &KvSlot, ty: KvType, n_seq: u32) -> Result<Self, ExecError> {
         let unsupported = |what: String| Err(ExecError::Unsupported { backend: "gpu", what });
         let positions = u64::from(n_seq) * u64::from(slot.n_kv_heads) * u64::from(slot.capacity);
@@ -29,8 +29,8 @@ impl KvCache {
                 return unsupported(format!("KV heads of {dim} columns, not a multiple of 4, in {}", slot.name));
             }
             if bytes > resources.gpu.max_binding_bytes() {
-                let most = resources.gpu.max_binding_bytes();
-                return unsupported(format!("{} of {bytes} bytes of {part}, more than a binding of {most}", slot.name));
+                let what = format!("{} of {}, more than one binding: use a smaller context", part, slot.name);
+                return Err(ExecError::OutOfMemory { backend: "gpu", needed: bytes, what });
             }
             let usage = wgpu::BufferUsages::STORAGE;
             resources.buffer(&format!("{} {part}", slot.name), bytes, usage, MemoryKind::Kv)

@@ -1,7 +1,12 @@
 //! The GPU executor against the CPU's and against the goldens, on whatever adapter the system offers (a software one
 //! included). Without an adapter these tests fail.
 
+mod counters;
+mod faults;
 mod goldens;
 mod models;
+mod mutations;
 mod ops;
 mod setup;
+mod shaders;
+mod stream;
