@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { abortError, ChordError, fromErrorRecord, SDK_ERROR_CODES, toErrorRecord } from "./errors.js";
 
@@ -32,6 +33,11 @@ test("an abort has the signal's reason as its cause, unless that is one itself",
   const signal = AbortSignal.abort();
   expect(abortError(signal)).toBe(signal.reason);
   expect(abortError(AbortSignal.abort(new DOMException("late", "TimeoutError"))).name).toBe("AbortError");
+});
+
+test("every code is in the documented list", () => {
+  const documented = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");
+  for (const code of Object.keys(SDK_ERROR_CODES)) expect(documented).toContain(`\`${code}\``);
 });
 
 test("every code is kebab-case and explained in a sentence", () => {
