@@ -108,9 +108,7 @@ fn part_dispatch(
             let row_tile = lanes / row_lanes * group_rows;
             (source, Grid::tiles(op.x.rows, token_tile, n_rows.div_ceil(row_tile)))
         }
-        Variant::Tiled => {
-            (KernelSource::new("matmul/tiled.wgsl"), Grid::tiles(op.x.rows, 64, n_rows.div_ceil(64)))
-        }
+        Variant::Tiled => (KernelSource::new("matmul/tiled.wgsl"), Grid::tiles(op.x.rows, 64, n_rows.div_ceil(64))),
     };
     let mut source = source
         .define_rows("TOKENS", op.x.rows)
@@ -131,10 +129,8 @@ fn part_dispatch(
         bindings.push(bias.vector()?);
     }
     if let Some((residual, factor)) = op.residual {
-        source = source
-            .flag("RESIDUAL", true)
-            .define("BIND_RESIDUAL", bindings.len())
-            .constant("RESIDUAL_SCALE", factor);
+        source =
+            source.flag("RESIDUAL", true).define("BIND_RESIDUAL", bindings.len()).constant("RESIDUAL_SCALE", factor);
         bindings.push(residual.binding());
     }
     ctx.resources.dispatch(&source, &bindings, grid)

@@ -1,12 +1,13 @@
 //! A device, random weights, and the reference.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use chord_gguf::GgmlType;
 use chord_gpu::ops::OpContext;
 use chord_gpu::ops::embed::embed;
 use chord_gpu::ops::matmul::{MatMul, Variant, matmul, matmul_with};
-use chord_gpu::shader::ShaderSet;
+use chord_gpu::shader::{Dialect, ShaderSet};
 use chord_gpu::weights::DeviceWeight;
 use chord_gpu::{Access, Activation, Allocation, Binding, Dispatch, Gpu, GpuOptions, MemoryKind, Resources};
 use chord_program::{BatchShape, Rows, Weight};
@@ -122,9 +123,28 @@ impl Bench {
 
     pub(crate) fn with(options: GpuOptions) -> Self {
         let options = GpuOptions { allow_software: true, ..options };
-        let gpu = pollster::block_on(Gpu::request(options)).expect("these tests need a GPU adapter, a software one at least");
+        let gpu =
+            pollster::block_on(Gpu::request(options)).expect("these tests need a GPU adapter, a software one at least");
         let resources = Resources::new(&gpu, ShaderSet::default());
         Bench { gpu, resources }
+    }
+
+    /// Writes the kernels made so far to `$CHORD_SHADER_DUMP`, if that is set, for a browser's compiler. (naga has seen
+    /// them: they are running.)
+    pub(crate) fn dump_kernels(&self, name: &str) {
+        let Some(folder) = std::env::var_os("CHORD_SHADER_DUMP").map(PathBuf::from) else { return };
+        std::fs::create_dir_all(&folder).expect("a folder for the shaders");
+        let mut texts: Vec<_> = self
+            .resources
+            .pipeline_keys()
+            .iter()
+            .map(|key| self.resources.wgsl(&key.source(), Dialect::Browser).expect("a kernel that expands"))
+            .collect();
+        texts.sort();
+        texts.dedup();
+        for (number, text) in texts.iter().enumerate() {
+            std::fs::write(folder.join(format!("{name}-{number:03}.browser.wgsl")), text).expect("a file");
+        }
     }
 
     fn buffer(&self, what: &str, bytes: u64) -> Allocation {
@@ -263,8 +283,7 @@ impl Product {
         let residual = numbers.take(self.n_tokens as usize * out_cols as usize);
         let bias_bytes: &[u8] = bytemuck::cast_slice(&bias);
         let bias_weight = bench.weight(GgmlType::F32, out_cols, 1, bias_bytes, 1);
-        let call =
-            Call { n_rows: self.n_tokens, x: &x, residual: &residual, out_cols, ..Call::default() };
+        let call = Call { n_rows: self.n_tokens, x: &x, residual: &residual, out_cols, ..Call::default() };
         let found = bench.run(&call, |ctx, frame| {
             let op = MatMul {
                 x: &frame.x,
@@ -311,7 +330,15 @@ impl Product {
 
 /// Rows of `weight` for `ids`, compared exactly but for the rounding of a scale.
 #[track_caller]
-pub(crate) fn check_embed(bench: &Bench, ty: GgmlType, cols: u32, n_rows: u32, view: Range<u32>, ids: &[u32], scale: f32) {
+pub(crate) fn check_embed(
+    bench: &Bench,
+    ty: GgmlType,
+    cols: u32,
+    n_rows: u32,
+    view: Range<u32>,
+    ids: &[u32],
+    scale: f32,
+) {
     let bytes = random_rows(ty, cols, n_rows, usual_scale);
     let weight = bench.weight(ty, cols, n_rows, &bytes, n_rows);
     let call = Call { n_rows: ids.len() as u32, ids, out_cols: cols, ..Call::default() };

@@ -11,6 +11,7 @@ fn every_type_matches_in_every_variant() {
             Product::new(ty, 768, 70, 5).check(&bench, Some(variant));
         }
     }
+    bench.dump_kernels("matmul");
 }
 
 #[test]
@@ -30,4 +31,5 @@ fn every_type_embeds() {
         check_embed(&bench, ty, 768, 20, 0..20, &[3, 0, 19, 3, 7], 1.0);
         check_embed(&bench, ty, 256, 9, 0..9, &[8, 1], 25.298_22);
     }
+    bench.dump_kernels("embed");
 }
