@@ -5,7 +5,7 @@ use chord_text::{ChatTemplate, EncodeOptions, Message, TextError, Tokenizer, enc
 
 use crate::info::{EngineInfo, ModelInfo};
 use crate::load::load_runner;
-use crate::runner::{Clock, Runner};
+use crate::runner::{Clock, OnRows, Runner};
 use crate::{CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, Prompt, ReadAt, read_header, rng::philox};
 
 /// A loaded model with its tokenizer, its chat template and its caches.
@@ -103,7 +103,7 @@ impl Engine {
         &mut self,
         tokens: &[u32],
         cancel: &CancelFlag,
-        on_rows: &mut dyn FnMut(usize, &[f32]) -> Result<(), EngineError>,
+        on_rows: &mut OnRows<'_>,
         pause: &mut impl AsyncFnMut(),
     ) -> Result<(), EngineError> {
         self.runner.logits(tokens, cancel, on_rows, pause).await

@@ -68,7 +68,12 @@ pub(crate) struct FakeExecutor {
 }
 
 impl FakeExecutor {
-    pub(crate) fn new(n_ctx: u32, n_seq_max: u32, max_batch: u32) -> (Box<dyn Executor>, Rc<RefCell<FakeState>>) {
+    /// The executor and what the test sees of it.
+    pub(crate) fn with_state(
+        n_ctx: u32,
+        n_seq_max: u32,
+        max_batch: u32,
+    ) -> (Box<dyn Executor>, Rc<RefCell<FakeState>>) {
         let mut b = ProgramBuilder::new(N_VOCAB, n_ctx, n_seq_max, max_batch, max_batch, KvType::F32);
         let [ids, _, _, out_rows] = b.inputs();
         let mut matrix =

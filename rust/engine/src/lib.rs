@@ -40,7 +40,7 @@ pub use options::{Backend, KvCache, LoadOptions, LoadProgress, LoadStage};
 pub use read::{ReadAt, ReadError};
 pub use request::{Event, FinishReason, GenerateRequest, GenerateResult, Prompt, PromptProgress, Timings, Usage};
 pub use rng::{philox, uniform};
-pub use runner::{Clock, Flow, RunEnd, RunObserver, RunReport, Runner, TokenRequest};
+pub use runner::{Clock, Flow, OnRows, RunEnd, RunObserver, RunReport, Runner, TokenRequest};
 pub use sampler::{Sampler, Sampling};
 pub use stop::StopMatcher;
 pub use trace::{Expected, TraceRow, trace};

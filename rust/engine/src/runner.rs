@@ -11,6 +11,9 @@ use crate::{CancelFlag, EngineError, PromptProgress, Sampler, Sampling};
 /// Milliseconds since any fixed moment. The engine has no clock of its own: in the browser there is no `Instant`.
 pub type Clock = fn() -> f64;
 
+/// Takes logits as they come: the first row's position, and `[rows, n_vocab]`.
+pub type OnRows<'a> = dyn FnMut(usize, &[f32]) -> Result<(), EngineError> + 'a;
+
 /// What the cache of one sequence holds.
 #[derive(Clone, Debug, Default)]
 struct Sequence {
@@ -209,7 +212,7 @@ impl Runner {
         &mut self,
         tokens: &[u32],
         cancel: &CancelFlag,
-        on_rows: &mut dyn FnMut(usize, &[f32]) -> Result<(), EngineError>,
+        on_rows: &mut OnRows<'_>,
         pause: &mut impl AsyncFnMut(),
     ) -> Result<(), EngineError> {
         self.check_prompt(tokens)?;

@@ -15,7 +15,7 @@ const SAMPLED: Sampling =
 const GREEDY_FROM_LOGITS: Sampling = Sampling { top_k: 1, ..SAMPLED };
 
 fn runner(n_ctx: u32, n_seq: u32, max_batch: u32) -> (Runner, Rc<RefCell<FakeState>>) {
-    let (executor, state) = FakeExecutor::new(n_ctx, n_seq, max_batch);
+    let (executor, state) = FakeExecutor::with_state(n_ctx, n_seq, max_batch);
     (Runner::new(executor, || 0.0), state)
 }
 

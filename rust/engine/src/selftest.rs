@@ -60,8 +60,7 @@ struct Answers {
 impl Answers {
     fn compare(&self, found: &Answers) -> Result<(), String> {
         let error = nmse(&self.logits, &found.logits);
-        // Written so that NaN fails.
-        if !(error <= NMSE_LIMIT) {
+        if error.is_nan() || error > NMSE_LIMIT {
             return Err(format!(
                 "self-test: its logits differ from the CPU's by NMSE {error:.1e}, at most {NMSE_LIMIT:.0e}"
             ));

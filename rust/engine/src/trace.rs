@@ -32,8 +32,7 @@ pub struct TraceRow {
 impl TraceRow {
     /// True if the op computed something that it should not have.
     pub fn is_out_of(&self, tolerance: f64) -> bool {
-        // Written so that NaN is out of every tolerance.
-        self.not_finite > 0 || self.nmse.is_some_and(|nmse| !(nmse <= tolerance))
+        self.not_finite > 0 || self.nmse.is_some_and(|nmse| nmse.is_nan() || nmse > tolerance)
     }
 }
 
@@ -131,11 +130,10 @@ pub async fn trace(
     rows.iter().try_for_each(on_row)
 }
 
-async fn run(
-    executor: &mut dyn Executor,
-    tokens: &[u32],
-    visit: &mut dyn FnMut(usize, usize, &[f32]) -> Result<(), ExecError>,
-) -> Result<(), EngineError> {
+/// Shown each op's index, the index of the buffer it wrote, and the buffer's values.
+type Visit<'a> = dyn FnMut(usize, usize, &[f32]) -> Result<(), ExecError> + 'a;
+
+async fn run(executor: &mut dyn Executor, tokens: &[u32], visit: &mut Visit<'_>) -> Result<(), EngineError> {
     if tokens.is_empty() {
         return Err(EngineError::EmptyPrompt);
     }

@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn an_embedding_moves_one_row_and_a_matrix_all_of_them() {
-        let (executor, _) = FakeExecutor::new(16, 1, 4);
+        let (executor, _) = FakeExecutor::with_state(16, 1, 4);
         assert_eq!(bytes_per_token(executor.program(), 3), 4 * 4 + u64::from(N_VOCAB) * 4 * 4);
     }
 }

@@ -22,7 +22,8 @@ fn every_code_is_documented() {
         assert!(codes.len() > before, "no codes found in {path}");
     }
     for code in codes {
-        let is_code = !code.is_empty() && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let is_code =
+            !code.is_empty() && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         assert!(is_code, "{code:?} is not kebab-case");
         assert!(documented.contains(&format!("`{code}`")), "docs/errors.md does not list `{code}`");
     }
