@@ -23,7 +23,7 @@ export default defineConfig({
   timeout: 180_000,
   expect: { timeout: 30_000 },
   reporter: [["list"], ["json"]],
-  use: { baseURL: `http://localhost:${port}`, trace: "off", viewport: { width: 1280, height: 800 } },
+  use: { baseURL: `http://localhost:${port}`, actionTimeout: 20_000, viewport: { width: 1280, height: 800 } },
   projects: [
     { name: "webgpu", testIgnore: "**/without-webgpu.spec.ts", use: launch(swiftshader) },
     { name: "without-webgpu", testMatch: "**/without-webgpu.spec.ts", use: launch([]) },

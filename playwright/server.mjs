@@ -4,7 +4,7 @@
 import { listen, staticServer } from "../scripts/server/static-server.mjs";
 import { smollm2 } from "../scripts/steps/models.mjs";
 import { fromRoot } from "../scripts/steps/paths.mjs";
-import { goldenFolder, hostile, models, packed, port } from "./support/places.mjs";
+import { goldenFolder, hostile, minimal, models, packed, port } from "./support/places.mjs";
 
 const sent = new Map();
 const listed = {
@@ -23,7 +23,7 @@ const routes = [
   { prefix: "/hostile/", folder: hostile },
   { prefix: "/packed/", folder: packed },
   { prefix: "/package/", folder: fromRoot("web", "dist") },
-  { prefix: "/minimal/", folder: fromRoot("examples", "minimal") },
+  { prefix: "/minimal/", folder: minimal },
   { prefix: "/pages/", folder: fromRoot("playwright", "pages") },
   { prefix: "/", folder: fromRoot("examples", "chat", "dist") },
 ];

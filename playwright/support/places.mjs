@@ -22,6 +22,9 @@ export const hostile = made("hostile");
 /** A Vite project that uses the packed package, built. */
 export const packed = made("packed");
 
+/** The minimal example, with addresses of the test server. */
+export const minimal = made("minimal");
+
 export const fullTier = process.env.CHORD_FULL === "1";
 
 function made(name) {

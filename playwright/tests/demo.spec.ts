@@ -6,8 +6,15 @@ import { bytesSent } from "../support/page.ts";
 const modelPath = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 async function loadModel(page: Page, title = "SmolLM2 135M Instruct"): Promise<void> {
-  await page.getByRole("radio", { name: title }).check({ force: true });
+  await page.getByRole("radio", { name: title }).check();
   await page.getByRole("button", { name: "Load model" }).click();
+}
+
+/** Waits for the chat, and fails at once with the page's own words where the load fails. */
+async function expectChat(page: Page): Promise<void> {
+  const problem = page.locator("#picker-problem:not([hidden])");
+  await expect(page.locator("#chat").or(problem)).toBeVisible({ timeout: 120_000 });
+  expect(await problem.allTextContents()).toEqual([]);
 }
 
 async function greedy(page: Page): Promise<void> {
@@ -37,14 +44,14 @@ test("load, chat, stop, go on, and reload without the network", async ({ page, r
   await loadModel(page);
   await expect(page.locator("#loading")).toBeVisible();
   await expect(page.locator("#load-bytes")).toContainText("of 98 MB");
-  await expect(page.locator("#chat")).toBeVisible({ timeout: 120_000 });
+  await expectChat(page);
   await expect(page.locator("#model-backend")).toHaveText("CPU");
   await expect(page.locator("#notice")).toContainText("Running on the CPU");
 
   // From here on the page needs nobody.
   await context.setOffline(true);
   const requests: string[] = [];
-  page.on("request", ({ url }) => requests.push(url()));
+  page.on("request", (sent) => requests.push(sent.url()));
 
   await say(page, "What is the capital of France?");
   await expect(lastAnswer(page)).toHaveAttribute("data-state", "done", { timeout: 120_000 });
@@ -73,7 +80,7 @@ test("load, chat, stop, go on, and reload without the network", async ({ page, r
   await page.reload();
   await expect(page.locator("#listed")).toContainText("kept in this browser");
   await loadModel(page);
-  await expect(page.locator("#chat")).toBeVisible({ timeout: 120_000 });
+  await expectChat(page);
   await page.getByRole("button", { name: /details$/ }).click();
   await expect(page.locator("#about-facts")).toContainText("Nothing from the network");
   expect(await bytesSent(request, modelPath)).toBe(sent);
@@ -91,7 +98,7 @@ test("a load can be cancelled and another one made", async ({ page }) => {
 
 test("an error is a sentence with its code, and the page goes on", async ({ page }) => {
   await page.goto("/");
-  await page.getByRole("radio", { name: "Address" }).check({ force: true });
+  await page.getByRole("radio", { name: "Address" }).check();
   await page.getByRole("button", { name: "Load model" }).click();
   await expect(page.getByRole("alert").first()).toContainText("Give the whole address");
   await page.getByLabel("Address of a .gguf file").fill(new URL("/package/index.js", page.url()).href);
@@ -106,14 +113,14 @@ test("a file can be opened from the disk, and the page answers on WebGPU when to
   const tiny = await request.get("/golden/tiny/llama.Q4_0.gguf");
   await page.goto("/");
   await page.getByRole("button", { name: "Settings" }).click();
-  await page.locator('input[name="backend"][value="webgpu"]').check({ force: true });
+  await page.getByRole("radio", { name: "GPU" }).check();
   await page.getByRole("button", { name: "Done" }).click();
-  await page.getByRole("radio", { name: "File" }).check({ force: true });
+  await page.getByRole("radio", { name: "File" }).check();
   await page
     .locator("#file")
     .setInputFiles({ name: "tiny.gguf", mimeType: "application/octet-stream", buffer: await tiny.body() });
   await page.getByRole("button", { name: "Load model" }).click();
-  await expect(page.locator("#chat")).toBeVisible({ timeout: 120_000 });
+  await expectChat(page);
   await expect(page.locator("#model-backend")).toHaveText("GPU");
   await expect(page.locator("#backend-line")).toContainText("WebGPU on");
 });

@@ -4,6 +4,8 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { setTimeout } from "node:timers/promises";
 
 const types = {
   ".html": "text/html; charset=utf-8",
@@ -109,16 +111,16 @@ function sendFile(request, response, file, bytesPerSecond, onSent) {
   response.writeHead(range ? 206 : 200);
   if (request.method === "HEAD" || size === 0) return response.end();
 
-  const stream = createReadStream(file, { start, end, highWaterMark: 1 << 18 });
-  stream.on("data", (chunk) => {
-    onSent(chunk.length);
-    if (!bytesPerSecond) return;
-    stream.pause();
-    setTimeout(() => stream.resume(), (chunk.length / bytesPerSecond) * 1000);
-  });
-  stream.on("error", () => response.destroy());
-  response.on("close", () => stream.destroy());
-  stream.pipe(response);
+  const body = pieces(createReadStream(file, { start, end, highWaterMark: 1 << 18 }), bytesPerSecond, onSent);
+  pipeline(body, response).catch(() => response.destroy()); // The visitor has gone, or the file has.
+}
+
+async function* pieces(stream, bytesPerSecond, onSent) {
+  for await (const piece of stream) {
+    onSent(piece.length);
+    yield piece;
+    if (bytesPerSecond) await setTimeout((piece.length / bytesPerSecond) * 1000);
+  }
 }
 
 /** One byte range; several at once are answered with the whole file, which the standard allows. */

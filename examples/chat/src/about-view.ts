@@ -2,7 +2,7 @@
 
 import type { ChordInfo } from "@querent-ai/wasm-chord";
 import { byId, create } from "./dom.js";
-import { formatBytes, formatCount } from "./format.js";
+import { formatBytes, formatCount, formatParameters } from "./format.js";
 import type { Session } from "./session.js";
 
 export function initAboutView(getSession: () => Session | null, onChangeModel: () => void): void {
@@ -53,7 +53,7 @@ function showFacts(info: ChordInfo): void {
   const types = Object.entries(model.tensorTypes).sort(([, a], [, b]) => b - a);
   const facts: [string, string][] = [
     ["Name", model.name ?? ""],
-    ["Architecture", `${model.architecture}, ${formatCount(model.layers)} layers`],
+    ["Architecture", `${model.architecture}, ${formatParameters(model.parameters)}`],
     ["Weights", types.map(([type, bytes]) => `${type} ${formatBytes(bytes)}`).join(", ")],
     ["Vocabulary", `${formatCount(model.vocabularySize)} tokens`],
     ["Context", `${formatCount(info.contextLength)} of ${formatCount(model.trainedContextLength)} tokens`],

@@ -6,6 +6,12 @@ export function formatCount(value: number): string {
   return whole.format(value);
 }
 
+export function formatParameters(count: number): string {
+  return count >= 1e9
+    ? `${(count / 1e9).toFixed(1)} billion parameters`
+    : `${Math.round(count / 1e6)} million parameters`;
+}
+
 export function formatBytes(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
   if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;

@@ -90,7 +90,7 @@ export async function refreshPicker(): Promise<void> {
 }
 
 function listRow(model: ListedModel, index: number, stored: boolean): HTMLLabelElement {
-  const input = create("input");
+  const input = create("input", "covering");
   Object.assign(input, { type: "radio", name: "listed", value: String(index), checked: index === 0 });
   const facts = [model.bytes === undefined ? "" : formatBytes(model.bytes), model.detail ?? ""].filter(Boolean);
   const detail = create("span", "hint number", facts.join(", "));

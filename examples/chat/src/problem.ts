@@ -11,7 +11,9 @@ const advice: Record<string, string> = {
   "storage-quota": "Free some space, or remove the data of this site in the browser's settings.",
   "device-lost": "Load the model again: it is still stored in this browser.",
   "unsupported-architecture": "Choose a model of another architecture, such as Llama, Mistral, SmolLM or Gemma 3.",
-  "context-full": "Start a new chat, or load the model with a longer context (Settings).",
+  "bad-magic": "Choose a .gguf file.",
+  "no-chat-template": "Choose a model made for chat; its name often ends in Instruct.",
+  "no-backend": "Choose “Best” under Settings: the model then runs on the CPU.",
   "prompt-too-long": "Start a new chat, or load the model with a longer context (Settings).",
   "out-of-memory": "Choose a smaller model or a shorter context (Settings), or close other tabs.",
 };

@@ -94,12 +94,15 @@ export function initSettings(): void {
   fillForm(form);
 }
 
-function sliderRow({ name, title, min, max, step, help }: (typeof sliders)[number]): HTMLLabelElement {
+function sliderRow({ name, title, min, max, step, help }: (typeof sliders)[number]): HTMLDivElement {
+  const id = `slider-${name}`;
   const input = create("input");
-  Object.assign(input, { type: "range", name, min: String(min), max: String(max), step: String(step) });
+  Object.assign(input, { id, type: "range", name, min: String(min), max: String(max), step: String(step) });
+  const label = create("label", "", title);
+  label.htmlFor = id;
   const output = create("output");
   output.dataset.for = name;
-  return create("label", "slider", create("span", "", title), output, input, create("small", "", help));
+  return create("div", "slider", label, output, input, create("small", "", help));
 }
 
 function field(form: HTMLFormElement, name: string): { value: string } {
