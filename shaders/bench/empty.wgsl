@@ -1,0 +1,8 @@
+// Does next to nothing: what is left is the price of a dispatch.
+
+@group(0) @binding(0) var<storage, read_write> cells: array<u32>;
+
+@compute @workgroup_size(1)
+fn main() {
+    cells[0] += 1u;
+}
