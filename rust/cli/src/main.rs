@@ -1,6 +1,7 @@
 //! The `chord` command: a thin face of the engine, one file per subcommand.
 
 mod args;
+mod bandwidth;
 mod commands;
 mod error;
 mod file;

@@ -103,7 +103,7 @@ impl CpuExecutor {
         for (&row, logits) in batch.out_rows.iter().zip(logits.chunks_exact(n_vocab)) {
             let (pos, seq) = (batch.pos[row as usize], batch.seq[row as usize]);
             let id = argmax(logits)
-                .ok_or_else(|| ExecError::Device(format!("the logits of position {pos} of sequence {seq} are NaN")))?;
+                .ok_or_else(|| ExecError::NotANumber(format!("position {pos} of sequence {seq} has no highest one")))?;
             self.chosen[seq as usize] = id;
             self.ready_ids.push(id);
         }

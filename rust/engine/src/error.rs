@@ -100,6 +100,7 @@ fn exec_code(error: &ExecError) -> &'static str {
         ExecError::Unsupported { .. } => "unsupported",
         ExecError::OutOfMemory { .. } => "out-of-memory",
         ExecError::DeviceLost(_) => "device-lost",
+        ExecError::NotANumber(_) => "bad-logits",
         ExecError::CannotTruncate { .. } => "cannot-truncate",
         ExecError::NoOutput(_) => "no-output",
         _ => "device",

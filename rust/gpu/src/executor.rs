@@ -395,7 +395,7 @@ impl Executor for GpuExecutor {
             if is_dropped {
                 ids.truncate(at);
             } else if ids[at..].contains(&NOT_A_NUMBER) {
-                return Poll::Ready(Err(ExecError::Device("a logit is not a number".to_owned())));
+                return Poll::Ready(Err(ExecError::NotANumber("a logit is not a number".to_owned())));
             }
             self.has_awaited = true;
         }

@@ -62,6 +62,9 @@ pub enum ExecError {
     /// The device refused or failed.
     #[error("device: {0}")]
     Device(String),
+    /// A logit that a choice depends on is NaN: the weights are damaged, or the device computes wrongly.
+    #[error("the logits are not numbers: {0}")]
+    NotANumber(String),
     /// The sequence cannot be cut back that far; start it again from position 0.
     #[error("sequence {seq} cannot be cut to {wanted}: the window keeps positions from {floor} on")]
     CannotTruncate {

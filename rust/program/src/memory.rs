@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn what_a_fused_step_reads_and_writes_does_not_overlap() {
         let program = chain();
-        let id = |name: &str| BufferId(program.buffers.iter().position(|b| b.name == name).expect("named above") as u32);
+        let id =
+            |name: &str| BufferId(program.buffers.iter().position(|b| b.name == name).expect("named above") as u32);
         // c = scale(scale(a)) in one step: b needs no room, and a is still read while c is written.
         let steps = vec![vec![id("a")], vec![id("a"), id("c")], vec![id("c"), id("d")]];
         let plan = MemoryPlan::for_steps(&program, 256, Reuse::Yes, &steps);

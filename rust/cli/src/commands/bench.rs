@@ -11,6 +11,7 @@ use chord_model::{Quant, SHAPES, Shape};
 use serde::Serialize;
 
 use crate::args::{DeviceArgs, clock};
+use crate::bandwidth::stream_bytes_per_s;
 use crate::error::CliError;
 use crate::file::ModelFile;
 use crate::interrupt::Busy;
@@ -128,16 +129,19 @@ async fn measure(
     let decode_tokens_per_s = f64::from(args.n) * 1000.0 / decode_ms;
     let decode_bytes_per_s = bytes_per_token as f64 * decode_tokens_per_s;
     let device = runner.executor().device();
-    let stream_bytes_per_s = stream_bandwidth(device.backend);
+    let (weight_bytes, kv) = (runner.program().weight_bytes(), format!("{:?}", runner.program().kv_type));
+    // The model makes room first.
+    drop(runner);
+    let stream_bytes_per_s = stream_bytes_per_s(device.backend, options).await;
     Ok(Report {
         model: name,
         types: info.types,
-        weight_bytes: runner.program().weight_bytes(),
+        weight_bytes,
         backend: device.backend,
         device: device.name,
         is_software: device.is_software,
         why,
-        kv: format!("{:?}", runner.program().kv_type),
+        kv,
         load_ms,
         prompt_tokens: args.prompt,
         prefill_tokens_per_s: f64::from(args.prompt) * 1000.0 / prefill_ms,
@@ -184,25 +188,6 @@ fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
-}
-
-/// Bytes per second that the device can read from memory, where there is a way to measure it.
-fn stream_bandwidth(backend: &str) -> Option<f64> {
-    (backend == "cpu").then(cpu_stream_bandwidth)
-}
-
-/// The best of several passes over more memory than caches hold, on one thread like the executor.
-fn cpu_stream_bandwidth() -> f64 {
-    const BYTES: usize = 256 << 20;
-    const PASSES: usize = 5;
-    let data = vec![1u64; BYTES / 8];
-    let pass = || {
-        let started = clock();
-        let sum = data.chunks(64).fold(0u64, |sum, chunk| sum.wrapping_add(chunk.iter().fold(0, |s, v| s ^ v)));
-        std::hint::black_box(sum);
-        BYTES as f64 * 1000.0 / (clock() - started)
-    };
-    (0..PASSES).map(|_| pass()).fold(0.0, f64::max)
 }
 
 impl Report {
