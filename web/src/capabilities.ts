@@ -46,6 +46,11 @@ export async function capabilities(): Promise<Capabilities> {
   };
 }
 
+/** What a browser tells of an adapter, on one line; browsers tell more or less of it. */
+export function adapterName({ description, vendor, architecture, device }: GPUAdapterInfo): string {
+  return description || [vendor, architecture, device].filter(Boolean).join(" ");
+}
+
 async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
   const none = (why: string) => ({
     available: false,
@@ -66,10 +71,9 @@ async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
   }
   if (!adapter) return none("the browser offers no WebGPU adapter");
   const { info, limits } = adapter;
-  const name = info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(" ");
   return {
     available: true,
-    adapter: name || null,
+    adapter: adapterName(info) || null,
     isSoftware: info.isFallbackAdapter ?? false,
     features: [...adapter.features].sort(),
     maxBufferBytes: limits.maxBufferSize,

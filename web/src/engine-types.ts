@@ -12,6 +12,7 @@ export interface LoadOptions {
   web_subgroups?: boolean;
   /** GPU features not to use: `subgroups`, `shader-f16`. */
   disable_features?: string[];
+  self_test?: boolean;
 }
 
 /** `LoadProgress`. */

@@ -15,6 +15,8 @@ export interface ChordLoadOptions {
   kv?: "f16" | "f32";
   /** GPU features not to use even where the adapter has them: `subgroups`, `shader-f16`. */
   disableFeatures?: string[];
+  /** Compare the GPU with the CPU on a small program before it is trusted. Default true. */
+  selfTest?: boolean;
   /** Aborts the load: everything of it is stopped and freed. What has been stored of the file stays. */
   signal?: AbortSignal;
   /** At most ten calls a second. */
@@ -40,7 +42,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
     backend: backend === "webgpu" ? "gpu" : backend,
     kv: oneOf("kv", options.kv, ["f16", "f32"]) ?? "f16",
   };
-  const { contextLength, disableFeatures } = options;
+  const { contextLength, disableFeatures, selfTest } = options;
   if (contextLength !== undefined) {
     if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > 0xffffffff) {
       throw new ChordError("invalid-argument", `contextLength must be a whole number from 1 on, not ${contextLength}`, {
@@ -49,6 +51,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
     }
     engine.n_ctx = contextLength;
   }
+  if (selfTest !== undefined) engine.self_test = selfTest;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
   return { engine, store: oneOf("store", options.store, ["indexeddb", "none"]) ?? "indexeddb" };
 }

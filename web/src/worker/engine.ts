@@ -1,14 +1,17 @@
 /** The engine worker: the wasm module and the GPU, behind the protocol. */
 
 import init, { CancelToken, on_panic, WasmEngine } from "../../wasm/chord_wasm.js";
-import type { EngineLoadProgress } from "../engine-types.js";
+import type { EngineInfo, EngineLoadProgress } from "../engine-types.js";
 import { ChordError, toErrorRecord } from "../errors.js";
 import { ProgressMeter } from "../progress.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse } from "../protocol.js";
 import { IoClient } from "./io-client.js";
 import { macrotaskYielder } from "./macrotask.js";
 import { workerScope } from "./scope.js";
-import { hasSubgroups, watchDevices } from "./webgpu.js";
+import { adapterFacts, type AdapterFacts, watchDevices } from "./webgpu.js";
+
+/** A failure of the device is held back this long, for the loss of the device would be the true reason. */
+const LOSS_MS = 100;
 
 /** A call under way. */
 interface Call<K extends CallName> {
@@ -27,6 +30,7 @@ type Handlers = {
 export function runEngine(ioPort: MessagePort): void {
   let engine: WasmEngine | undefined;
   let memory: WebAssembly.Memory | undefined;
+  let adapter: AdapterFacts = { name: "", subgroups: false };
   let ended = false;
   let progress: ProgressMeter | undefined;
   const running = new Map<number, CancelToken>();
@@ -72,25 +76,31 @@ export function runEngine(ioPort: MessagePort): void {
     return engine;
   };
 
+  const info = (): EngineInfo => {
+    const info: EngineInfo = loaded().info();
+    return info.backend === "gpu" ? { ...info, device: info.device || adapter.name } : info;
+  };
+
   const handlers: Handlers = {
     async load({ params: { wasmUrl, options }, event, cancellable }) {
       const meter = (progress = new ProgressMeter(event));
-      const [file, subgroups] = await Promise.all([io.open(), hasSubgroups(), start(wasmUrl)]);
+      const [file, facts] = await Promise.all([io.open(), adapterFacts(), start(wasmUrl)]);
+      adapter = facts;
       meter.opened(Number(file.size), file.fromCache);
       const host = { read: (offset: bigint, length: number) => io.read(offset, length), pause: macrotaskYielder() };
-      const asked = { ...options, web_subgroups: subgroups };
+      const asked = { ...options, web_subgroups: adapter.subgroups };
       engine = await cancellable((token) =>
         WasmEngine.load(host, file.size, asked, ({ stage }: EngineLoadProgress) => meter.engine(stage), token),
       );
       const store = await io.close();
       meter.ready();
-      return { info: engine.info(), store };
+      return { info: info(), store };
     },
     generate: ({ params, event, cancellable }) => cancellable((token) => loaded().generate(params, event, token)),
     tokenize: ({ params: { text, options } }) => loaded().tokenize(text, options),
     tokenizeChat: ({ params: { messages } }) => loaded().tokenize_chat(messages),
     logits: ({ params: { tokens }, cancellable }) => cancellable((token) => loaded().logits(tokens, token)),
-    info: () => ({ engine: loaded().info(), wasmHeapBytes: memory?.buffer.byteLength ?? 0 }),
+    info: () => ({ engine: info(), wasmHeapBytes: memory?.buffer.byteLength ?? 0 }),
     unload() {
       engine?.free();
       engine = undefined;
@@ -115,7 +125,10 @@ export function runEngine(ioPort: MessagePort): void {
       const transfer = ArrayBuffer.isView(result) ? [result.buffer as ArrayBuffer] : [];
       post({ type: "result", call, id, result } as EngineResponse, transfer);
     } catch (error) {
-      post({ type: "failed", id, error: toErrorRecord(error) });
+      const record = toErrorRecord(error);
+      // What was under way on a lost device fails a moment before the device is known to be lost.
+      if (record.code === "device") await new Promise((resolve) => setTimeout(resolve, LOSS_MS));
+      post({ type: "failed", id, error: record });
     }
   }
 

@@ -7,6 +7,8 @@
  * at once.
  */
 
+import { adapterName } from "../capabilities.js";
+
 /** Features that are asked for wherever the adapter has them, besides those that wgpu asks for. */
 const ADDED_FEATURES: readonly GPUFeatureName[] = ["subgroups"];
 
@@ -42,12 +44,20 @@ export function watchDevices(onLost: (reason: string) => void): WatchedDevices {
   };
 }
 
-/** The adapter that wgpu will be given has `subgroups`. */
-export async function hasSubgroups(): Promise<boolean> {
+/** What is to be known of the adapter that wgpu will be given, before it is. */
+export interface AdapterFacts {
+  /** As {@link adapterName} has it. wgpu knows only the description, which most browsers leave empty. */
+  name: string;
+  subgroups: boolean;
+}
+
+/** Looks at the adapter; nothing is known where there is none. */
+export async function adapterFacts(): Promise<AdapterFacts> {
   try {
     const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-    return adapter?.features.has("subgroups") ?? false;
+    if (adapter) return { name: adapterName(adapter.info), subgroups: adapter.features.has("subgroups") };
   } catch {
-    return false;
+    // The engine will ask again, and say why there is none.
   }
+  return { name: "", subgroups: false };
 }
