@@ -14,14 +14,38 @@ pub(crate) enum Fused {
         /// The add, with the product on its right.
         add: usize,
     },
+    /// Query and key heads normalized (or not) and turned, keys and values stored.
+    RotateStore {
+        /// Norms of query and key heads.
+        norms: Option<[usize; 2]>,
+        /// Rotations of queries and keys.
+        ropes: [usize; 2],
+        /// The KV write that reads the turned keys.
+        kv_write: usize,
+    },
+}
+
+/// Which groups are formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fusion {
+    pub(crate) residuals: bool,
+    pub(crate) rotations: bool,
+}
+
+impl Fusion {
+    pub(crate) const ALL: Fusion = Fusion { residuals: true, rotations: true };
+    pub(crate) const NONE: Fusion = Fusion { residuals: false, rotations: false };
 }
 
 impl Fused {
-    /// The ops, first to last.
+    /// The ops, in no particular order.
     pub(crate) fn ops(&self) -> Vec<usize> {
         match *self {
             Fused::Single(op) => vec![op],
             Fused::MatMulAdd { matmul, add } => vec![matmul, add],
+            Fused::RotateStore { norms, ropes, kv_write } => {
+                norms.into_iter().flatten().chain(ropes).chain([kv_write]).collect()
+            }
         }
     }
 
@@ -32,56 +56,101 @@ impl Fused {
 
     /// Buffers read and written, without those that stay inside the group.
     pub(crate) fn buffers(&self, program: &Program) -> Vec<BufferId> {
-        let ops: Vec<_> = self.ops().into_iter().map(|index| &program.ops[index]).collect();
-        let last = self.last_op();
-        let inner: Vec<BufferId> =
-            self.ops().into_iter().filter(|op| *op != last).flat_map(|op| program.ops[op].outputs.clone()).collect();
-        let touched = ops.iter().flat_map(|op| op.outputs.iter().copied().chain(op.kind.inputs()));
+        let inner: Vec<BufferId> = match *self {
+            Fused::Single(_) => Vec::new(),
+            Fused::MatMulAdd { matmul, .. } => vec![program.ops[matmul].out()],
+            Fused::RotateStore { norms, ropes, .. } => {
+                norms.into_iter().flatten().chain([ropes[1]]).map(|op| program.ops[op].out()).collect()
+            }
+        };
+        let ops = self.ops().into_iter().map(|index| &program.ops[index]);
+        let touched = ops.flat_map(|op| op.outputs.iter().copied().chain(op.kind.inputs()));
         touched.filter(|id| !inner.contains(id)).collect()
     }
 }
 
-/// Groups the ops of `program`; one group per op if `enabled` is false.
-pub(crate) fn fuse(program: &Program, enabled: bool) -> Vec<Fused> {
-    let mut groups: Vec<Fused> = (0..program.ops.len()).map(Fused::Single).collect();
-    if enabled {
-        fuse_residuals(program, &mut groups);
+/// Groups the ops of `program`, in the order of each group's last op.
+pub(crate) fn fuse(program: &Program, fusion: Fusion) -> Vec<Fused> {
+    let ops = Ops { program, writer: writers(program) };
+    let mut groups: Vec<Fused> = Vec::new();
+    if fusion.residuals {
+        groups.extend((0..program.ops.len()).filter_map(|add| ops.residual(add)));
     }
+    if fusion.rotations {
+        groups.extend((0..program.ops.len()).filter_map(|attention| ops.rotation(attention)));
+    }
+    let taken: Vec<usize> = groups.iter().flat_map(Fused::ops).collect();
+    groups.extend((0..program.ops.len()).filter(|op| !taken.contains(op)).map(Fused::Single));
+    groups.sort_by_key(Fused::last_op);
     groups
 }
 
-/// The ops that read a buffer.
-fn readers(program: &Program, id: BufferId) -> usize {
-    program.ops.iter().filter(|op| op.kind.inputs().contains(&id)).count()
+/// The op that writes each buffer.
+fn writers(program: &Program) -> Vec<Option<usize>> {
+    let mut writer = vec![None; program.buffers.len()];
+    for (index, op) in program.ops.iter().enumerate() {
+        op.outputs.iter().for_each(|id| writer[id.0 as usize] = Some(index));
+    }
+    writer
 }
 
-/// True if nothing outside the next op sees the buffer.
-fn is_private(program: &Program, id: BufferId) -> bool {
-    let is_output = [OutputName::Logits, OutputName::Hidden, OutputName::Pooled]
-        .into_iter()
-        .any(|name| program.output(name) == Some(id));
-    readers(program, id) == 1 && !is_output
+struct Ops<'a> {
+    program: &'a Program,
+    writer: Vec<Option<usize>>,
 }
 
-fn same_segment(program: &Program, a: usize, b: usize) -> bool {
-    program.segments.iter().any(|s| s.ops.contains(&a) && s.ops.contains(&b))
-}
+impl Ops<'_> {
+    fn kind(&self, op: usize) -> &OpKind {
+        &self.program.ops[op].kind
+    }
 
-/// A matmul directly followed by the add of its result to something else.
-fn fuse_residuals(program: &Program, groups: &mut Vec<Fused>) {
-    let mut index = 0;
-    while index + 1 < groups.len() {
-        if let (Fused::Single(matmul), Fused::Single(add)) = (groups[index], groups[index + 1]) {
-            let (first, second) = (&program.ops[matmul], &program.ops[add]);
-            if let (OpKind::MatMul { .. }, OpKind::Add { a, b, .. }) = (&first.kind, &second.kind) {
-                let product = first.out();
-                if *b == product && *a != product && is_private(program, product) && same_segment(program, matmul, add)
-                {
-                    groups[index] = Fused::MatMulAdd { matmul, add };
-                    groups.remove(index + 1);
-                }
-            }
+    /// The op that writes `id`, if `reader` and nothing else reads it, in the same segment.
+    fn private_writer(&self, id: BufferId, reader: usize) -> Option<usize> {
+        let program = self.program;
+        let writer = self.writer[id.0 as usize]?;
+        let names = [OutputName::Logits, OutputName::Hidden, OutputName::Pooled];
+        let is_output = names.into_iter().any(|name| program.output(name) == Some(id));
+        let readers = program.ops.iter().filter(|op| op.kind.inputs().contains(&id)).count();
+        let together = program.segments.iter().any(|s| s.ops.contains(&writer) && s.ops.contains(&reader));
+        (readers == 1 && !is_output && together).then_some(writer)
+    }
+
+    /// `add(a, matmul(x))` for the add at `add`.
+    fn residual(&self, add: usize) -> Option<Fused> {
+        let OpKind::Add { a, b, .. } = *self.kind(add) else { return None };
+        let matmul = self.private_writer(b, add)?;
+        (a != b && matches!(self.kind(matmul), OpKind::MatMul { .. })).then_some(Fused::MatMulAdd { matmul, add })
+    }
+
+    /// What prepares the queries and the cache of the attention at `attention`.
+    fn rotation(&self, attention: usize) -> Option<Fused> {
+        let OpKind::Attention { q, slot, n_heads, .. } = *self.kind(attention) else { return None };
+        let is_its_write = |op: &usize| matches!(self.kind(*op), OpKind::KvWrite { slot: s, .. } if *s == slot);
+        let kv_write = (0..attention).rev().find(is_its_write)?;
+        let OpKind::KvWrite { k, .. } = *self.kind(kv_write) else { return None };
+        let ropes = [self.private_writer(q, attention)?, self.private_writer(k, kv_write)?];
+        let [OpKind::Rope { x: q, table, head_dim, pairing, .. }, OpKind::Rope { x: k, table: t, head_dim: d, pairing: p, .. }] =
+            ropes.map(|op| self.kind(op))
+        else {
+            return None;
+        };
+        let shape = self.program.slot(slot);
+        let alike = (table, head_dim, pairing) == (t, d, p) && *head_dim == shape.k_dim;
+        let q_cols = self.program.buffer(*q).cols;
+        if !alike || q_cols != n_heads * shape.k_dim || *head_dim > MAX_HEAD_DIM || !shape.v_dim.is_multiple_of(4) {
+            return None;
         }
-        index += 1;
+        let norms = self.head_norm(*q, ropes[0], *head_dim).zip(self.head_norm(*k, ropes[1], *head_dim));
+        Some(Fused::RotateStore { norms: norms.map(|(q, k)| [q, k]), ropes, kv_write })
+    }
+
+    /// The norm of each head that writes `id` for the rotation at `rope`.
+    fn head_norm(&self, id: BufferId, rope: usize, head_dim: u32) -> Option<usize> {
+        let norm = self.private_writer(id, rope)?;
+        let is_norm = matches!(self.kind(norm), OpKind::RmsNorm { weight: Some(_), group, .. } if *group == head_dim);
+        is_norm.then_some(norm)
     }
 }
+
+/// Columns of a head that the fused kernel holds in workgroup memory.
+const MAX_HEAD_DIM: u32 = 1024;

@@ -7,7 +7,7 @@ use chord_program::{
     TableId, WeightRef,
 };
 
-use crate::fusion::{Fused, fuse};
+use crate::fusion::{Fused, Fusion, fuse};
 use crate::kernel::{Access, Activation, Binding, Dispatch, Kernels};
 use crate::ops::OpContext;
 use crate::ops::argmax::{self, Argmax};
@@ -19,6 +19,7 @@ use crate::ops::kv::{KvCache, kv_write};
 use crate::ops::matmul::{MatMul, matmul};
 use crate::ops::norm::{layer_norm, rms_norm};
 use crate::ops::rope::{Rope, rope};
+use crate::ops::rotate_store::{HeadNorms, RotateStore, rotate_store};
 use crate::resources::{Allocation, MemoryKind, Resources};
 use crate::weights::DeviceWeight;
 
@@ -116,8 +117,13 @@ impl Plan {
     /// # Errors
     /// [`ExecError::Unsupported`] for ops without a kernel, [`ExecError::OutOfMemory`], [`ExecError::Device`].
     pub(crate) fn new(program: &Program, device: &Device, settings: PlanSettings) -> Result<Self, ExecError> {
-        let groups = fuse(program, settings.fusion);
-        let layout = Layout::new(program, &groups, settings.traced);
+        let mut groups = fuse(program, if settings.fusion { Fusion::ALL } else { Fusion::NONE });
+        let mut layout = Layout::new(program, &groups, settings.traced);
+        if settings.fusion && layout.total > device.resources.gpu.max_binding_bytes() {
+            // The fused rotation sees several activations through one binding.
+            groups = fuse(program, Fusion { rotations: false, ..Fusion::ALL });
+            layout = Layout::new(program, &groups, settings.traced);
+        }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let arena = device.resources.buffer("activations", layout.total, usage, MemoryKind::Scratch)?;
         let scratch = match scratch_bytes(program, settings.attention_splits) {
@@ -205,6 +211,7 @@ impl Compiler<'_> {
         match *group {
             Fused::Single(op) => self.op(op),
             Fused::MatMulAdd { matmul, add } => self.matmul_add(matmul, add),
+            Fused::RotateStore { norms, ropes, kv_write } => self.rotate_store(norms, ropes, kv_write),
         }
     }
 
@@ -363,6 +370,51 @@ impl Compiler<'_> {
             return self.unsupported("a fused op that is no add");
         };
         self.matmul(index, Some((a, scale)), op.out())
+    }
+
+    fn rotate_store(
+        &self,
+        norms: Option<[usize; 2]>,
+        ropes: [usize; 2],
+        kv_write: usize,
+    ) -> Result<Kernels, ExecError> {
+        let ops = &self.program.ops;
+        let [q_rope, k_rope] = ropes.map(|op| &ops[op]);
+        let (
+            OpKind::Rope { x: q, pos, table, pairing, .. },
+            OpKind::Rope { x: k, pos: k_pos, .. },
+            OpKind::KvWrite { v, pos: kv_pos, seq, slot, .. },
+        ) = (&q_rope.kind, &k_rope.kind, &ops[kv_write].kind)
+        else {
+            return self.unsupported("a fused group that is no rotation");
+        };
+        [pos, k_pos, kv_pos].into_iter().try_for_each(|id| self.expect_input(*id, 1))?;
+        self.expect_input(*seq, 2)?;
+        let (mut q, mut k, mut head_norms) = (*q, *k, None);
+        if let Some(norms) = norms {
+            let [
+                OpKind::RmsNorm { x: q_in, weight: Some(q_weight), eps: q_eps, .. },
+                OpKind::RmsNorm { x: k_in, weight: Some(k_weight), eps: k_eps, .. },
+            ] = norms.map(|op| &ops[op].kind)
+            else {
+                return self.unsupported("a fused group whose norms are none");
+            };
+            (q, k) = (*q_in, *k_in);
+            let weights = [self.vector(q_weight)?, self.vector(k_weight)?];
+            head_norms = Some(HeadNorms { weights, eps: [*q_eps, *k_eps] });
+        }
+        let op = RotateStore {
+            q: &self.activation(q)?,
+            k: &self.activation(k)?,
+            v: &self.activation(*v)?,
+            out: &self.activation(q_rope.out())?,
+            norms: head_norms,
+            table: self.table(*table),
+            n_rot: self.program.table(*table).cols(),
+            pairing: *pairing,
+            cache: self.cache(*slot),
+        };
+        rotate_store(&self.ctx, &op)
     }
 
     fn argmax(&self) -> Result<Option<[Dispatch; 2]>, ExecError> {

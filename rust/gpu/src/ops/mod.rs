@@ -11,6 +11,7 @@ pub mod kv;
 pub mod matmul;
 pub mod norm;
 pub mod rope;
+pub mod rotate_store;
 
 /// What every op's constructor needs.
 #[derive(Clone, Debug)]

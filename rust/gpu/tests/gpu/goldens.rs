@@ -4,8 +4,8 @@ use chord_gpu::PlanOptions;
 use chord_program::KvType;
 use chord_testkit::compare::{NMSE_F16_KV, NMSE_F32_KV};
 
-use crate::models::{ModelFile, build, golden_and_model, run_golden};
-use crate::setup::{VARIANTS, gpu, gpu_without};
+use crate::models::{ModelFile, build, check_activations, golden_and_model, run_golden};
+use crate::setup::{VARIANTS, gpu_without};
 
 /// A llama in each type of weight that stays quantized on the device, without grouped heads and with tied embeddings;
 /// and the other family.
@@ -68,11 +68,10 @@ fn tiny_models_match_token_by_token_with_split_keys() {
 }
 
 #[test]
-fn smollm2_matches_over_64_positions() {
-    let Some((golden, path)) = golden_and_model("smollm2-135m-instruct.q4_1") else { return };
-    let model = ModelFile::open(&path, &build(golden.n_ctx, KvType::F32, 64));
-    let mut executor = model.on_gpu(&gpu(), PlanOptions::default());
-    let report = run_golden(&mut executor, &golden, 64, 64);
-    println!("SmolLM2: {report}");
-    report.assert_within(NMSE_F32_KV, "SmolLM2, 64 positions");
+fn tiny_activations_match() {
+    for name in ["llama.Q4_K_M", "llama-mha.Q4_K_M", "llama-tied.Q4_K_M", "gemma3.Q4_K_M"] {
+        let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
+        let model = ModelFile::open(&path, &build(golden.n_ctx, KvType::F32, 48));
+        check_activations(name, &model, &golden, NMSE_F32_KV);
+    }
 }

@@ -3,10 +3,13 @@
 
 mod counters;
 mod faults;
+mod fusion;
 mod goldens;
 mod models;
 mod mutations;
 mod ops;
+mod real;
 mod setup;
 mod shaders;
+mod speed;
 mod stream;

@@ -7,9 +7,9 @@ use chord_gguf::read_header;
 use chord_gpu::{Gpu, GpuExecutor, PlanOptions};
 use chord_model::{BuildOptions, lower, needs};
 use chord_program::{Executor, KvType, Program, Want, WeightId, WeightSink};
-use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, find_model};
+use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, Trace, find_model, nmse};
 
-use crate::setup::{Tokens, logits};
+use crate::setup::{Tokens, gpu, logits};
 
 /// A model file and how to run it.
 pub struct ModelFile {
@@ -67,4 +67,30 @@ pub fn golden_and_model(name: &str) -> Option<(Golden, std::path::PathBuf)> {
         None
     })?;
     Some((golden, path))
+}
+
+/// Compares every buffer that has the reference's name with the reference's activations of the last tokens.
+pub fn check_activations(name: &str, model: &ModelFile, golden: &Golden, limit: f64) {
+    if !golden.trace_path().is_file() {
+        println!("{name}: no {}", golden.trace_path().display());
+        return;
+    }
+    let expected = Trace::load(&golden.trace_path());
+    let mut executor = model.on_gpu(&gpu(), PlanOptions::default());
+    let tokens = Tokens::of_ids(0, &expected.tokens);
+    let program = model.program.clone();
+    let mut compared = 0;
+    executor
+        .trace(&tokens.batch(), &mut |op, buffer, values| {
+            let buffer = &program.buffer(buffer).name;
+            if let Some(expected) = expected.values(buffer) {
+                let error = nmse(&expected, &values[values.len() - expected.len()..]);
+                assert!(error <= limit, "{name}: op {op} ({buffer}): NMSE {error:e}");
+                compared += 1;
+            }
+            Ok(())
+        })
+        .expect("a trace");
+    println!("{name}: {compared} buffers compared");
+    assert!(compared >= 8 * program.slots.len() + 2, "{name}: only {compared} buffers have the reference's names");
 }

@@ -16,7 +16,7 @@ const MUTATIONS: [(&str, &str, &str, &str); 16] = [
     ("ops/layer_norm.wgsl", "x[base + i] - mean;", "x[base + i] - mean * 2.0;", "layer_norm"),
     ("ops/rope.wgsl", "u * turn.x - v * turn.y", "u * turn.x + v * turn.y", "rope"),
     ("ops/rope.wgsl", "let second = first + n_pairs;", "let second = first + n_pairs - 1u;", "rope"),
-    ("include/kv.wgsl", "pos % CAPACITY", "(pos + pos / 9u) % CAPACITY", "attention"),
+    ("include/kv.wgsl", "pos % CAPACITY", "pos / 2u % CAPACITY", "attention"),
     ("ops/attention.wgsl", "key <= pos &&", "key < max(pos, 1u) &&", "attention"),
     ("ops/attention.wgsl", "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)", "attention"),
     ("ops/elementwise.wgsl", "a[i] + FACTOR * b[i]", "a[i] + b[i]", "add"),

@@ -1,0 +1,73 @@
+//! Head norms, rotations and the KV write as one kernel: what lies between the projections and attention.
+
+use chord_program::{ExecError, RopePairing};
+
+use super::OpContext;
+use super::kv::KvCache;
+use crate::{Access, Activation, Binding, Grid, KernelSource, Kernels};
+
+/// Norm of the query and key heads.
+#[derive(Clone, Debug)]
+pub struct HeadNorms {
+    /// `[head_dim]` for queries and for keys.
+    pub weights: [Binding; 2],
+    /// Added to the mean square, for queries and for keys.
+    pub eps: [f32; 2],
+}
+
+/// Queries and keys turned, keys and values stored.
+#[derive(Clone, Debug)]
+pub struct RotateStore<'a> {
+    /// `[T, n_heads · k_dim]`.
+    pub q: &'a Activation,
+    /// `[T, n_kv_heads · k_dim]`.
+    pub k: &'a Activation,
+    /// `[T, n_kv_heads · v_dim]`.
+    pub v: &'a Activation,
+    /// The queries turned, the shape of `q`.
+    pub out: &'a Activation,
+    /// Norms before the rotation, if any.
+    pub norms: Option<HeadNorms>,
+    /// `[n_ctx, n_rot / 2]` of `(cos, sin)`.
+    pub table: Binding,
+    /// Columns of each head that turn.
+    pub n_rot: u32,
+    /// Which columns turn together.
+    pub pairing: RopePairing,
+    /// Where keys and values go.
+    pub cache: &'a KvCache,
+}
+
+/// The one dispatch of it.
+pub fn rotate_store(ctx: &OpContext<'_>, op: &RotateStore<'_>) -> Result<Kernels, ExecError> {
+    let slot = op.cache.slot();
+    let activations = [op.q, op.k, op.v, op.out];
+    // All four activations are seen through one binding, from the first to the end of the last.
+    let start = activations.iter().map(|a| a.offset).min().unwrap_or(0);
+    let end = activations.iter().map(|a| a.offset + a.bytes).max().unwrap_or(0);
+    let at = |activation: &Activation| ((activation.offset - start) / 4) as u32;
+    let n_heads = op.q.cols / slot.k_dim;
+    let mut source = op
+        .cache
+        .specialise(KernelSource::new("ops/rotate_store.wgsl"))
+        .define("HEAD_DIM", format!("{}u", slot.k_dim))
+        .flag("INTERLEAVED", op.pairing == RopePairing::Interleaved)
+        .flag("NORM", op.norms.is_some())
+        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups)
+        .constant("N_HEADS", n_heads)
+        .constant("N_ROT", op.n_rot)
+        .constant("V_DIM", slot.v_dim)
+        .constant("Q_AT", at(op.q))
+        .constant("K_AT", at(op.k))
+        .constant("V_AT", at(op.v))
+        .constant("OUT_AT", at(op.out));
+    let arena = Binding { access: Access::ReadWrite, buffer: op.q.buffer.clone(), offset: start, bytes: end - start };
+    let [k_cache, v_cache] = op.cache.bindings(Access::ReadWrite);
+    let mut bindings = vec![ctx.batch.clone(), arena, op.table.clone(), k_cache, v_cache];
+    if let Some(norms) = &op.norms {
+        source = source.constant("Q_EPS", norms.eps[0]).constant("K_EPS", norms.eps[1]);
+        bindings.extend(norms.weights.clone());
+    }
+    let grid = Grid::per_row(op.q.rows, n_heads + slot.n_kv_heads);
+    Ok(Kernels::always(vec![ctx.resources.dispatch(&source, &bindings, grid)?]))
+}
