@@ -123,10 +123,10 @@ async function* pieces(stream, bytesPerSecond, onSent) {
   }
 }
 
-/** One byte range; several at once are answered with the whole file, which the standard allows. */
+/** One byte range. Several at once, and any of an empty file, are answered with the whole, as the standard allows. */
 function parseRange(header, size) {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "");
-  if (!match || (match[1] === "" && match[2] === "")) return null;
+  if (!match || size === 0 || (match[1] === "" && match[2] === "")) return null;
   const start = match[1] === "" ? Math.max(0, size - Number(match[2])) : Number(match[1]);
   const end = match[1] === "" || match[2] === "" ? size - 1 : Math.min(Number(match[2]), size - 1);
   return start > end || start >= size ? "unsatisfiable" : { start, end };
