@@ -200,10 +200,8 @@ async fn choose_adapter(instance: &wgpu::Instance, options: &GpuOptions) -> Resu
         wgpu::DeviceType::Cpu => 3,
     };
     let fits = |info: &wgpu::AdapterInfo| {
-        let named = options
-            .adapter_name
-            .as_ref()
-            .is_none_or(|name| info.name.to_lowercase().contains(&name.to_lowercase()));
+        let named =
+            options.adapter_name.as_ref().is_none_or(|name| info.name.to_lowercase().contains(&name.to_lowercase()));
         named && (options.allow_software || !is_software(info))
     };
     let found: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
@@ -216,10 +214,8 @@ async fn choose_adapter(instance: &wgpu::Instance, options: &GpuOptions) -> Resu
 
 #[cfg(target_arch = "wasm32")]
 async fn choose_adapter(instance: &wgpu::Instance, options: &GpuOptions) -> Result<wgpu::Adapter, ExecError> {
-    let request = wgpu::RequestAdapterOptions {
-        power_preference: wgpu::PowerPreference::HighPerformance,
-        ..Default::default()
-    };
+    let request =
+        wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
     let adapter = instance
         .request_adapter(&request)
         .await

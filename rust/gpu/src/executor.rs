@@ -330,8 +330,7 @@ impl Executor for GpuExecutor {
         self.write_batch(batch);
         let argmax = self.plan.argmax.as_ref().filter(|_| want == Want::Ids && logits.is_some());
         let segments = self.segments(logits.is_some());
-        let mut encoder =
-            self.encode_segments(self.encoder(), &segments, shape, argmax.map(<[Dispatch; 2]>::as_slice));
+        let mut encoder = self.encode_segments(self.encoder(), &segments, shape, argmax.map(<[Dispatch; 2]>::as_slice));
         let Some(((staging, bytes), logits)) = staging.zip(logits) else {
             self.submit(encoder);
             return Ok(());
@@ -449,8 +448,7 @@ impl Executor for GpuExecutor {
         self.sequences.append(&self.program, batch, false)?;
         self.pump(true)?;
         self.write_batch(batch);
-        let settings =
-            PlanSettings { fusion: false, attention_splits: self.options.attention_splits, traced: true };
+        let settings = PlanSettings { fusion: false, attention_splits: self.options.attention_splits, traced: true };
         let plan = Plan::new(&self.program, &self.device, settings)?;
         trace::run(&self.program, &self.device, &plan, batch.shape(), visit)
     }

@@ -129,8 +129,10 @@ impl Ops<'_> {
         let kv_write = (0..attention).rev().find(is_its_write)?;
         let OpKind::KvWrite { k, .. } = *self.kind(kv_write) else { return None };
         let ropes = [self.private_writer(q, attention)?, self.private_writer(k, kv_write)?];
-        let [OpKind::Rope { x: q, table, head_dim, pairing, .. }, OpKind::Rope { x: k, table: t, head_dim: d, pairing: p, .. }] =
-            ropes.map(|op| self.kind(op))
+        let [
+            OpKind::Rope { x: q, table, head_dim, pairing, .. },
+            OpKind::Rope { x: k, table: t, head_dim: d, pairing: p, .. },
+        ] = ropes.map(|op| self.kind(op))
         else {
             return None;
         };

@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use chord_program::{
-    BatchShape, BufferId, ExecError, MemoryPlan, OpKind, OutputName, Program, Reuse, SlotId,
-    TableId, WeightRef,
+    BatchShape, BufferId, ExecError, MemoryPlan, OpKind, OutputName, Program, Reuse, SlotId, TableId, WeightRef,
 };
 
 use crate::fusion::{Fused, Fusion, fuse};
@@ -337,7 +336,6 @@ impl Compiler<'_> {
             }
         }
     }
-
 
     fn unsupported<T>(&self, what: &str) -> Result<T, ExecError> {
         Err(ExecError::Unsupported { backend: "gpu", what: what.to_owned() })

@@ -10,10 +10,10 @@ use std::task::{Context, Poll, Waker};
 
 use chord_program::{Counters, ExecError, MemoryUse};
 
+use crate::Gpu;
 use crate::device::device_error;
 use crate::kernel::{Access, Binding, Dispatch, Grid, KernelSource};
 use crate::shader::{Dialect, ShaderSet};
-use crate::Gpu;
 
 /// What a buffer's bytes are counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,10 +346,8 @@ impl Resources {
             return Ok(pipeline.clone());
         }
         let text = self.shaders.expand(key.file, &key.defines, Dialect::HERE)?;
-        let source = wgpu::ShaderModuleDescriptor {
-            label: Some(key.file),
-            source: wgpu::ShaderSource::Wgsl(text.into()),
-        };
+        let source =
+            wgpu::ShaderModuleDescriptor { label: Some(key.file), source: wgpu::ShaderSource::Wgsl(text.into()) };
         let checks = wgpu::ShaderRuntimeChecks {
             bounds_checks: false,
             force_loop_bounding: false,

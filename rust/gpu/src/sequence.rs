@@ -70,7 +70,9 @@ impl Sequences {
         let sequence = self.get(seq)?;
         if n_past > sequence.n_past {
             let held = sequence.n_past;
-            return Err(ExecError::BadBatch(format!("sequence {seq} holds {held} positions, cannot be cut to {n_past}")));
+            return Err(ExecError::BadBatch(format!(
+                "sequence {seq} holds {held} positions, cannot be cut to {n_past}"
+            )));
         }
         check_cut(program, seq, sequence.n_past, n_past)?;
         if n_past < sequence.n_past {

@@ -58,12 +58,7 @@ impl KvCache {
 }
 
 /// Stores `k` and `v` of the batch at their positions.
-pub fn kv_write(
-    ctx: &OpContext<'_>,
-    k: &Activation,
-    v: &Activation,
-    cache: &KvCache,
-) -> Result<Kernels, ExecError> {
+pub fn kv_write(ctx: &OpContext<'_>, k: &Activation, v: &Activation, cache: &KvCache) -> Result<Kernels, ExecError> {
     let slot = cache.slot();
     let (k_quads, v_quads) = (slot.k_dim / 4, slot.v_dim / 4);
     let source = cache

@@ -3,8 +3,8 @@
 use chord_gguf::GgmlType;
 use chord_gpu::{GpuOptions, PlanOptions};
 use chord_program::{
-    Executor, KvSlot, KvType, Mask, OpKind, OutputName, ProgramBuilder, RopePairing, RopeTable, Rows, SegmentKind, Table,
-    Want,
+    Executor, KvSlot, KvType, Mask, OpKind, OutputName, ProgramBuilder, RopePairing, RopeTable, Rows, SegmentKind,
+    Table, Want,
 };
 use chord_testkit::nmse;
 
@@ -42,8 +42,7 @@ fn compare(mut executors: [&mut dyn Executor; 2], n_vocab: u32) -> [u64; 2] {
 #[test]
 fn a_residual_is_added_by_the_product() {
     let model = small_model(1);
-    let [mut fused, mut plain] =
-        [true, false].map(|on| model.on_gpu(&gpu(), plan(on)).expect("a model the GPU runs"));
+    let [mut fused, mut plain] = [true, false].map(|on| model.on_gpu(&gpu(), plan(on)).expect("a model the GPU runs"));
     let [with, without] = compare([&mut fused, &mut plain], 64);
     assert_eq!(without - with, 1, "one add in one layer");
 }
@@ -104,8 +103,7 @@ fn queries_and_keys_are_normalized_turned_and_stored_at_once() {
 fn activations_beyond_one_binding_are_turned_one_by_one() {
     let model = turned_model(true, RopePairing::Halves, 80, KvType::F32);
     let small = request(GpuOptions { max_binding_bytes: Some(20_480), ..options() });
-    let [mut fused, mut plain] =
-        [true, false].map(|on| model.on_gpu(&small, plan(on)).expect("a model the GPU runs"));
+    let [mut fused, mut plain] = [true, false].map(|on| model.on_gpu(&small, plan(on)).expect("a model the GPU runs"));
     let [with, without] = compare([&mut fused, &mut plain], 64);
     assert_eq!(with, without);
 }

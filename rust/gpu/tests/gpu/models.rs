@@ -12,18 +12,18 @@ use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, Trace, fin
 use crate::setup::{Tokens, gpu, logits};
 
 /// A model file and how to run it.
-pub struct ModelFile {
-    pub file: GgufFile,
-    pub program: Arc<Program>,
+pub(crate) struct ModelFile {
+    pub(crate) file: GgufFile,
+    pub(crate) program: Arc<Program>,
 }
 
 /// Options with room for a batch of `max_batch` whose every row has an output.
-pub fn build(n_ctx: u32, kv_type: KvType, max_batch: u32) -> BuildOptions {
+pub(crate) fn build(n_ctx: u32, kv_type: KvType, max_batch: u32) -> BuildOptions {
     BuildOptions { n_ctx: Some(n_ctx), kv_type, n_seq_max: 1, max_batch, max_outputs: max_batch }
 }
 
 impl ModelFile {
-    pub fn open(path: &Path, options: &BuildOptions) -> Self {
+    pub(crate) fn open(path: &Path, options: &BuildOptions) -> Self {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let header = read_header(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let file = GgufFile { header, bytes };
@@ -32,14 +32,14 @@ impl ModelFile {
         ModelFile { file, program: Arc::new(program) }
     }
 
-    pub fn load(&self, sink: &mut dyn WeightSink) {
+    pub(crate) fn load(&self, sink: &mut dyn WeightSink) {
         for (index, weight) in self.program.weights.iter().enumerate() {
             sink.write(WeightId(index as u32), 0, self.file.tensor_bytes(&weight.name)).expect("a weight that fits");
         }
         sink.finish().expect("all weights are there");
     }
 
-    pub fn on_gpu(&self, gpu: &Gpu, options: PlanOptions) -> GpuExecutor {
+    pub(crate) fn on_gpu(&self, gpu: &Gpu, options: PlanOptions) -> GpuExecutor {
         let mut executor =
             pollster::block_on(GpuExecutor::new(gpu, self.program.clone(), options)).expect("a model the GPU runs");
         self.load(&mut executor);
@@ -48,7 +48,7 @@ impl ModelFile {
 }
 
 /// Runs the golden's tokens in chunks of `chunk`, all logits of every chunk compared, the first `n` tokens only.
-pub fn run_golden(executor: &mut GpuExecutor, golden: &Golden, n: usize, chunk: usize) -> LogitsReport {
+pub(crate) fn run_golden(executor: &mut GpuExecutor, golden: &Golden, n: usize, chunk: usize) -> LogitsReport {
     let mut comparison = LogitsComparison::new(golden);
     for (index, ids) in golden.tokens[..n.min(golden.tokens.len())].chunks(chunk).enumerate() {
         let first = index * chunk;
@@ -60,7 +60,7 @@ pub fn run_golden(executor: &mut GpuExecutor, golden: &Golden, n: usize, chunk: 
 }
 
 /// A golden and its model, or `None` with a message that says which is missing.
-pub fn golden_and_model(name: &str) -> Option<(Golden, std::path::PathBuf)> {
+pub(crate) fn golden_and_model(name: &str) -> Option<(Golden, std::path::PathBuf)> {
     let golden = Golden::find(name)?;
     let path = find_model(&golden.model).or_else(|| {
         println!("{name}: no model {}", golden.model);
@@ -70,7 +70,7 @@ pub fn golden_and_model(name: &str) -> Option<(Golden, std::path::PathBuf)> {
 }
 
 /// Compares every buffer that has the reference's name with the reference's activations of the last tokens.
-pub fn check_activations(name: &str, model: &ModelFile, golden: &Golden, limit: f64) {
+pub(crate) fn check_activations(name: &str, model: &ModelFile, golden: &Golden, limit: f64) {
     if !golden.trace_path().is_file() {
         println!("{name}: no {}", golden.trace_path().display());
         return;

@@ -65,7 +65,7 @@ fn every_op() -> Model {
 }
 
 /// Programs whose kernels are validated.
-pub fn programs() -> Vec<Model> {
+pub(crate) fn programs() -> Vec<Model> {
     vec![every_op()]
 }
 

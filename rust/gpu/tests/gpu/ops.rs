@@ -3,7 +3,8 @@
 use chord_gguf::GgmlType::F32 as F32_TYPE;
 use chord_gpu::{GpuOptions, PlanOptions};
 use chord_program::{
-    Activation, BufferId, KvSlot, KvType, Mask, OpKind, ProgramBuilder, RopePairing, RopeTable, Rows, SegmentKind, Table,
+    Activation, BufferId, KvSlot, KvType, Mask, OpKind, ProgramBuilder, RopePairing, RopeTable, Rows, SegmentKind,
+    Table,
 };
 
 use crate::setup::{Case, F32, Model, SOFT, Tokens, check, check_on, gpu, options, request};
@@ -70,7 +71,8 @@ fn elementwise_ops_match() {
         c.b.op("sum", Rows::T, cols, OpKind::Add { a: x, b: y, scale: 0.25 });
         c.b.op("scaled", Rows::T, cols, OpKind::Scale { x, scale: -3.0 });
         c.b.op("capped", Rows::T, cols, OpKind::SoftCap { x, cap: 0.7 });
-        for (name, act) in [("silu", Activation::Silu), ("gelu", Activation::GeluTanh), ("relu", Activation::ReluSquared)]
+        for (name, act) in
+            [("silu", Activation::Silu), ("gelu", Activation::GeluTanh), ("relu", Activation::ReluSquared)]
         {
             c.b.op(format!("{name}.glu"), Rows::T, cols, OpKind::Glu { gate: x, up: y, act });
             c.b.op(format!("{name}.act"), Rows::T, cols, OpKind::Act { x, act });
@@ -141,7 +143,14 @@ struct Heads {
     v_dim: u32,
 }
 
-fn attention_model(heads: Heads, kv: KvType, window: Option<u32>, soft_cap: Option<f32>, capacity: u32, n_seq: u32) -> Model {
+fn attention_model(
+    heads: Heads,
+    kv: KvType,
+    window: Option<u32>,
+    soft_cap: Option<f32>,
+    capacity: u32,
+    n_seq: u32,
+) -> Model {
     let mut c = case_of(512, kv, n_seq);
     let Heads { n_heads, n_kv_heads, k_dim, v_dim } = heads;
     let q = c.source("q", n_heads * k_dim);
@@ -167,7 +176,7 @@ fn attention_model(heads: Heads, kv: KvType, window: Option<u32>, soft_cap: Opti
 }
 
 /// Attention in all its shapes, for the validation of shaders.
-pub fn shapes() -> Vec<Model> {
+pub(crate) fn shapes() -> Vec<Model> {
     let mut models = Vec::new();
     for dim in [64, 80, 96, 128, 256] {
         let heads = Heads { n_heads: 4, n_kv_heads: 2, k_dim: dim, v_dim: dim };

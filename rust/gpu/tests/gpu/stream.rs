@@ -9,7 +9,7 @@ use chord_program::{
 use crate::setup::{Case, Model, Tokens, all_ids, gpu, logits};
 
 /// A model of one attention layer that says something different after each prompt.
-pub fn small_model(n_seq: u32) -> Model {
+pub(crate) fn small_model(n_seq: u32) -> Model {
     let (n_vocab, width) = (64, 32);
     let mut b = ProgramBuilder::new(n_vocab, 256, n_seq, 64, 8, KvType::F32);
     b.segment(SegmentKind::Prologue);
@@ -80,8 +80,7 @@ fn sequences_decode_side_by_side() {
     let gpu = gpu();
     let prompts: [&[u32]; 3] = [&[1, 2, 3], &[9, 8, 7, 6, 5], &[42]];
     let mut cpu = small_model(3).on_cpu();
-    let expected: Vec<Vec<u32>> =
-        (0..3).map(|s| greedy_by_logits(&mut cpu, s as u32, prompts[s], 12)).collect();
+    let expected: Vec<Vec<u32>> = (0..3).map(|s| greedy_by_logits(&mut cpu, s as u32, prompts[s], 12)).collect();
     let mut executor = small(&gpu, 3);
     for (seq, prompt) in prompts.iter().enumerate() {
         let mut tokens = Tokens::of_ids(0, prompt).with_outputs(&[prompt.len() as u32 - 1]);
@@ -171,8 +170,7 @@ fn the_choice_is_the_lowest_id_among_equals_at_any_size() {
         executor
             .enqueue_prefill(&Tokens::of_ids(0, &(0..n as u32).collect::<Vec<_>>()).batch(), Want::Ids)
             .expect("a batch that fits");
-        let expected: Vec<u32> =
-            [0, n_vocab as u32 - 1, n_vocab as u32 / 2][..n].to_vec();
+        let expected: Vec<u32> = [0, n_vocab as u32 - 1, n_vocab as u32 / 2][..n].to_vec();
         assert_eq!(all_ids(&mut executor).expect("ids"), expected, "{n_vocab} logits");
     }
 }
