@@ -1,4 +1,4 @@
-import { resolveSource, storeKey } from "./source/resolve.js";
+import { baseUrl, resolveSource, storeKey } from "./source/resolve.js";
 import type { HuggingFaceSource } from "./source/source.js";
 import { IndexedDbStore } from "./store/indexeddb.js";
 import { isComplete, storedBytes } from "./store/store.js";
@@ -62,7 +62,7 @@ export const cache = {
 };
 
 function keyOf(source: StoredSource): string {
-  const descriptor = resolveSource(source, document.baseURI);
+  const descriptor = resolveSource(source, baseUrl());
   return descriptor.kind === "url" ? storeKey(descriptor.url) : "";
 }
 

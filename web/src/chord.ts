@@ -18,7 +18,7 @@ import type {
 } from "./openai/types.js";
 import { checkOptions, type ChordLoadOptions } from "./options.js";
 import { TaskQueue } from "./queue.js";
-import { resolveSource } from "./source/resolve.js";
+import { baseUrl, resolveSource } from "./source/resolve.js";
 import type { ModelSource } from "./source/source.js";
 import type { ChordStream } from "./stream.js";
 
@@ -72,19 +72,20 @@ export class Chord {
     const { signal, onProgress } = options;
     throwIfAborted(signal);
     const checked = checkOptions(options);
-    const descriptor = resolveSource(source, document.baseURI);
+    const base = baseUrl();
+    const descriptor = resolveSource(source, base);
     // Both beside this module; bundlers know this form and copy the files.
     const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), document.baseURI)
       .href;
-    const wasmUrl = new URL(options.wasmUrl ?? new URL("./chord.wasm", import.meta.url), document.baseURI).href;
+    const wasmUrl = new URL(options.wasmUrl ?? new URL("./chord.wasm", import.meta.url), base).href;
     if (descriptor.kind === "url" && checked.store === "indexeddb") askToPersist();
 
     const client = new EngineClient(workerUrl, descriptor, checked.store);
     const abort = () => client.end(abortError(signal));
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      const load = client.call("load", { wasmUrl, options: checked.engine }, onProgress);
-      const { info, store } = await load.result;
+      const params = { wasmUrl, options: checked.engine };
+      const { info, store } = await client.call("load", params, onProgress ? { onEvent: onProgress } : {});
       return new Chord(client, store, info.model.name ?? info.model.architecture);
     } catch (error) {
       client.end(error as Error);
@@ -151,11 +152,7 @@ export class Chord {
     signal?: AbortSignal,
   ): Promise<EngineCalls[K]["result"]> {
     this.checkUsable();
-    return this.queue.run(() => {
-      const { id, result } = this.client.call(call, params);
-      signal?.addEventListener("abort", () => this.client.cancel(id), { once: true });
-      return result;
-    }, signal);
+    return this.queue.run(() => this.client.call(call, params, { signal }), signal);
   }
 
   private checkUsable(): void {

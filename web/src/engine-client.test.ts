@@ -66,42 +66,54 @@ describe("calls", () => {
   test("are answered by number, with their events before", async () => {
     const events: unknown[] = [];
     const first = client.call("info", null);
-    const second = client.call("generate", { prompt: { text: "" }, sampling: {}, stop: [] }, (event) =>
-      events.push(event),
-    );
-    engine.say({ type: "event", call: "generate", id: second.id, event: { text: "a" } });
-    engine.say({ type: "result", call: "generate", id: second.id, result });
-    engine.say({ type: "failed", id: first.id, error: { code: "bad-request", message: "no", details: { n: 1n } } });
-    await expect(second.result).resolves.toEqual(result);
-    await expect(first.result).rejects.toMatchObject({ code: "bad-request", message: "no", details: { n: 1n } });
+    const params = { prompt: { text: "" }, sampling: {}, stop: [] };
+    const second = client.call("generate", params, { onEvent: (event) => events.push(event) });
+    engine.say({ type: "event", call: "generate", id: 2, event: { text: "a" } });
+    engine.say({ type: "result", call: "generate", id: 2, result });
+    engine.say({ type: "failed", id: 1, error: { code: "bad-request", message: "no", details: { n: 1n } } });
+    await expect(second).resolves.toEqual(result);
+    await expect(first).rejects.toMatchObject({ code: "bad-request", message: "no", details: { n: 1n } });
     expect(events).toEqual([{ text: "a" }]);
     expect(engine.terminated).toBe(false);
+  });
+
+  test("are cancelled by their signal while they run, and not after", async () => {
+    const abort = new AbortController();
+    const call = client.call("info", null, { signal: abort.signal });
+    abort.abort();
+    expect(engine.requests.at(-1)).toEqual({ type: "cancel", id: 1 });
+    engine.say({ type: "failed", id: 1, error: { code: "aborted", message: "" } });
+    await expect(call).rejects.toMatchObject({ name: "AbortError" });
+
+    const later = new AbortController();
+    const done = client.call("logits", { tokens: new Uint32Array(1) }, { signal: later.signal });
+    engine.say({ type: "result", call: "logits", id: 2, result: new Float32Array(1) });
+    await done;
+    later.abort();
+    expect(engine.requests.at(-1)).toMatchObject({ type: "call", id: 2 });
   });
 
   test.each(["device-lost", "internal"])("%s ends everything", async (code) => {
     const first = client.call("info", null);
     const second = client.call("info", null);
-    engine.say({ type: "failed", id: first.id, error: { code, message: "gone" } });
-    await expect(first.result).rejects.toMatchObject({ code });
-    await expect(second.result).rejects.toMatchObject({ code });
-    await expect(client.call("info", null).result).rejects.toMatchObject({ code });
+    engine.say({ type: "failed", id: 1, error: { code, message: "gone" } });
+    await expect(first).rejects.toMatchObject({ code });
+    await expect(second).rejects.toMatchObject({ code });
+    await expect(client.call("info", null)).rejects.toMatchObject({ code });
     expect([engine.terminated, io.terminated]).toEqual([true, true]);
   });
 
   test("a fatal message rejects all of them", async () => {
     const call = client.call("info", null);
     engine.say({ type: "fatal", error: { code: "internal", message: "panicked" } });
-    await expect(call.result).rejects.toBeInstanceOf(ChordError);
+    await expect(call).rejects.toBeInstanceOf(ChordError);
     expect(client.failure).toMatchObject({ code: "internal" });
   });
 
   test.each([0, 1])("worker %i that cannot run rejects all of them", async (which) => {
     const call = client.call("info", null);
     FakeWorker.all[which]!.onerror?.(new Event("error"));
-    await expect(call.result).rejects.toMatchObject({
-      code: "worker-failed",
-      details: { url: "http://localhost/w.js" },
-    });
+    await expect(call).rejects.toMatchObject({ code: "worker-failed", details: { url: "http://localhost/w.js" } });
     expect([engine.terminated, io.terminated]).toEqual([true, true]);
   });
 });
@@ -110,10 +122,10 @@ describe("unload", () => {
   test("cancels, rejects what was not answered, frees, then ends the workers", async () => {
     const call = client.call("info", null);
     const unloading = client.unload(new ChordError("unloaded", "gone"));
-    await expect(call.result).rejects.toMatchObject({ code: "unloaded" });
-    await expect(client.call("info", null).result).rejects.toMatchObject({ code: "unloaded" });
+    await expect(call).rejects.toMatchObject({ code: "unloaded" });
+    await expect(client.call("info", null)).rejects.toMatchObject({ code: "unloaded" });
     expect(engine.requests.slice(1)).toEqual([
-      { type: "cancel", id: call.id },
+      { type: "cancel", id: 1 },
       expect.objectContaining({ type: "call", call: "unload" }),
     ]);
     expect(engine.terminated).toBe(false);

@@ -40,23 +40,28 @@ export class EngineClient {
     return this.dead ?? this.closing;
   }
 
-  /** Sends a call. Its promise rejects when the call fails or when the engine does. */
-  call<K extends CallName>(
+  /**
+   * Sends a call. It rejects when the call fails or when the engine does. The signal asks the engine to stop; the call
+   * ends when the engine has.
+   */
+  async call<K extends CallName>(
     call: K,
     params: EngineCalls[K]["params"],
-    onEvent?: (event: EngineCalls[K]["event"]) => void,
-  ): { id: number; result: Promise<EngineCalls[K]["result"]> } {
+    options: { onEvent?: (event: EngineCalls[K]["event"]) => void; signal?: AbortSignal | undefined } = {},
+  ): Promise<EngineCalls[K]["result"]> {
+    if (this.failure) throw this.failure;
     const id = this.nextId++;
-    if (this.failure) return { id, result: Promise.reject(this.failure) };
     const { promise, resolve, reject } = withResolvers<EngineCalls[K]["result"]>();
-    this.pending.set(id, { resolve, reject, onEvent });
+    this.pending.set(id, { resolve, reject, onEvent: options.onEvent });
     this.post({ type: "call", call, id, params } as EngineRequest);
-    return { id, result: promise };
-  }
-
-  /** Asks a call to stop. It still answers. */
-  cancel(id: number): void {
-    if (this.pending.has(id)) this.post({ type: "cancel", id });
+    const { signal } = options;
+    const cancel = () => this.post({ type: "cancel", id });
+    signal?.addEventListener("abort", cancel, { once: true });
+    try {
+      return await promise;
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
   }
 
   /** Destroys the GPU device under the engine. */
@@ -70,7 +75,7 @@ export class EngineClient {
     const calls = [...this.pending];
     this.pending.clear();
     calls.forEach(([id]) => this.post({ type: "cancel", id }));
-    const freed = this.call("unload", null).result.catch(() => undefined);
+    const freed = this.call("unload", null).catch(() => undefined);
     this.closing = error;
     calls.forEach(([, { reject }]) => reject(error));
     const late = new Promise((resolve) => setTimeout(resolve, UNLOAD_MS));

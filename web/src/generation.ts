@@ -1,4 +1,4 @@
-import type { GenerateResult } from "./engine-types.js";
+import type { GenerateEvent, GenerateResult } from "./engine-types.js";
 import type { EngineClient } from "./engine-client.js";
 import { abortError } from "./errors.js";
 import { type Answer, toUsage } from "./openai/response.js";
@@ -49,18 +49,12 @@ async function generateOnce(
   onText: (text: string) => void,
   signal: AbortSignal,
 ): Promise<GenerateResult> {
-  const { id, result } = client.call("generate", request.params, (event) => {
+  const onEvent = (event: GenerateEvent) => {
     if ("text" in event && !signal.aborted) onText(event.text);
-  });
-  const cancel = () => client.cancel(id);
-  signal.addEventListener("abort", cancel, { once: true });
-  try {
-    const finished = await result;
-    if (finished.finish_reason === "cancelled") throw abortError(signal);
-    return finished;
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
+  };
+  const result = await client.call("generate", request.params, { onEvent, signal });
+  if (result.finish_reason === "cancelled") throw abortError(signal);
+  return result;
 }
 
 /** `local` follows `outer`, so that one signal says all. */

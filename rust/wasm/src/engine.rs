@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use chord_engine::{Engine, Event, GenerateRequest, LoadOptions, LoadProgress, PromptProgress};
+use chord_engine::{Engine, EngineError, Event, GenerateRequest, LoadOptions, LoadProgress, PromptProgress};
 use chord_text::{EncodeOptions, Message};
 use js_sys::{Float32Array, Function};
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,11 @@ impl WasmEngine {
     pub async fn logits(&mut self, tokens: Vec<u32>, cancel: &CancelToken) -> Result<Float32Array, JsValue> {
         let flag = cancel.flag();
         let n_vocab = self.engine.info().n_vocab;
-        let all = Float32Array::new_with_length(n_vocab * tokens.len() as u32);
+        let n_values = u64::from(n_vocab) * tokens.len() as u64;
+        let length = u32::try_from(n_values).map_err(|_| {
+            to_js(&EngineError::BadRequest(format!("{n_values} logits, at most {} at a time", u32::MAX)))
+        })?;
+        let all = Float32Array::new_with_length(length);
         let mut on_rows = |first: usize, rows: &[f32]| {
             let start = first as u32 * n_vocab;
             all.subarray(start, start + rows.len() as u32).copy_from(rows);

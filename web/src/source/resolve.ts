@@ -18,6 +18,11 @@ export function resolveSource(source: ModelSource, base: string): SourceDescript
   );
 }
 
+/** What relative URLs are relative to: the page, or the worker that uses the package. */
+export function baseUrl(): string {
+  return globalThis.document?.baseURI ?? location.href;
+}
+
 /** The key under which a model is stored: its address without the fragment. */
 export function storeKey(url: string): string {
   const key = new URL(url);

@@ -67,6 +67,17 @@ describe("a first load", () => {
     expect(await readAll(second)).toEqual(bytes);
   });
 
+  test("if that fails, the load does not, and the next one goes on there", async () => {
+    server.behaviour = { cutAfter: 14_000 };
+    const file = await open();
+    expect(await read(file, 0, 100)).toEqual(bytes.subarray(0, 100));
+    expect(await file.close()).toMatchObject({ complete: false, why: expect.stringContaining("Load again") });
+    server.behaviour = {};
+    server.ranges.length = 0;
+    await (await open()).close();
+    expect(server.ranges).toEqual([`bytes=${3 * chunkBytes}-`]);
+  });
+
   test("a server without ranges is streamed, also when the end is read first", async () => {
     server.behaviour = { noRanges: true };
     const file = await open();

@@ -119,8 +119,11 @@ export class CachedFile implements ModelFile {
    */
   async close(): Promise<StoreReport> {
     await this.downloads;
-    for (const index of [...this.missing]) {
-      if (this.store && !this.notKept) await this.obtain(index);
+    try {
+      for (const index of [...this.missing]) if (this.store && !this.notKept) await this.obtain(index);
+    } catch (error) {
+      // The model is loaded all the same; the next load goes on here.
+      this.notKept = toErrorRecord(error);
     }
     this.body?.cancel();
     this.body = undefined;
