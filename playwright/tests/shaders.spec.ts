@@ -7,7 +7,7 @@ import { openSdk } from "../support/page.ts";
 import { shaders } from "../support/places.mjs";
 
 test("Chromium compiles every shader variant that its adapter can run", async ({ page }, testInfo) => {
-  const files = existsSync(shaders) ? readdirSync(shaders).filter((name) => name.endsWith(".wgsl")) : [];
+  const files = existsSync(shaders) ? readdirSync(shaders).filter((name) => name.endsWith(".browser.wgsl")) : [];
   expect(files, `${shaders} is empty: run \`npm test -- rust\` first, it writes the variants there`).not.toHaveLength(
     0,
   );

@@ -3,6 +3,7 @@
 import type { ChordInfo } from "@querent-ai/wasm-chord";
 import { byId, create } from "./dom.js";
 import { formatBytes, formatCount, formatParameters } from "./format.js";
+import { sentence } from "./problem.js";
 import type { Session } from "./session.js";
 
 export function initAboutView(getSession: () => Session | null, onChangeModel: () => void): void {
@@ -36,7 +37,13 @@ export function showModel(name: string, info: ChordInfo): void {
   line.title = info.why;
   const notice = byId("notice", HTMLParagraphElement);
   notice.hidden = onGpu;
-  notice.textContent = onGpu ? "" : `Running on the CPU, which is slower. ${info.why}`.trim();
+  notice.textContent = onGpu ? "" : `Running on the CPU, which is slower. ${firstReason(info)}`;
+}
+
+/** The first step of the ladder is the one that a visitor may do something about. */
+function firstReason({ why }: ChordInfo): string {
+  const [first] = why.split("; ");
+  return first ? sentence(first) : "";
 }
 
 function deviceOf(info: ChordInfo): string {

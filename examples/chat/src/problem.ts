@@ -48,7 +48,8 @@ function describe(error: unknown): { message: string; code?: string } {
   return { message: sentence(String(error)) };
 }
 
-function sentence(text: string): string {
+/** A message as a sentence. */
+export function sentence(text: string): string {
   const trimmed = text.trim();
   const start = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
   return /[.!?]$/.test(start) ? start : `${start}.`;

@@ -216,10 +216,11 @@ async fn choose_adapter(instance: &wgpu::Instance, options: &GpuOptions) -> Resu
 async fn choose_adapter(instance: &wgpu::Instance, options: &GpuOptions) -> Result<wgpu::Adapter, ExecError> {
     let request =
         wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    // wgpu's own words list the back ends of other platforms, which tells a visitor nothing.
     let adapter = instance
         .request_adapter(&request)
         .await
-        .map_err(|e| ExecError::Device(format!("the browser offers no WebGPU adapter: {e}")))?;
+        .map_err(|_| ExecError::Device("the browser offers no WebGPU adapter".to_owned()))?;
     if !options.allow_software && is_software(&adapter.get_info()) {
         return Err(ExecError::Device("the browser offers only a software WebGPU adapter".to_owned()));
     }
