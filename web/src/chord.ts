@@ -75,8 +75,7 @@ export class Chord {
     const base = baseUrl();
     const descriptor = resolveSource(source, base);
     // Both beside this module; bundlers know this form and copy the files.
-    const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), document.baseURI)
-      .href;
+    const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), base).href;
     const wasmUrl = new URL(options.wasmUrl ?? new URL("./chord.wasm", import.meta.url), base).href;
     if (descriptor.kind === "url" && checked.store === "indexeddb") askToPersist();
 
