@@ -2,6 +2,9 @@
 //
 // Where K is a multiple of 32, x is bound as vectors. Otherwise (float weights with odd shapes) it is read value by
 // value, and columns beyond K count as 0, as the padding of the weights does.
+//
+// With BROADCAST, all lanes of a workgroup want the same columns, and the workgroup is one subgroup of BROADCAST lanes:
+// the device says that it has no other width. Then each lane reads a part of the run, and the others get it from there.
 
 struct InputRun {
     x0: vec4<f32>,
@@ -11,7 +14,17 @@ struct InputRun {
     sum: f32,
 }
 
-#if X_SCALAR
+#if BROADCAST
+#enable subgroups
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+
+#if BROADCAST == 4
+fn of_all_lanes(value: f32) -> vec4<f32> {
+    return vec4<f32>(subgroupBroadcast(value, 0u), subgroupBroadcast(value, 1u), subgroupBroadcast(value, 2u),
+        subgroupBroadcast(value, 3u));
+}
+#endif
+#elif X_SCALAR
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
 
 fn x_or_zero(row: u32, column: u32) -> f32 {
@@ -30,11 +43,32 @@ fn x_vector(row: u32, column: u32) -> vec4<f32> {
 }
 #endif
 
-fn input_run(row: u32, column: u32) -> InputRun {
+// `lane` is the lane's place in its subgroup; only BROADCAST looks at it.
+fn input_run(row: u32, column: u32, lane: u32) -> InputRun {
+#if BROADCAST == 8
+    let at = row * K + column + lane;
+    let a = x[at];
+    let b = x[at + 8u];
+    let x0 = vec4<f32>(subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u),
+        subgroupBroadcast(a, 3u));
+    let x1 = vec4<f32>(subgroupBroadcast(a, 4u), subgroupBroadcast(a, 5u), subgroupBroadcast(a, 6u),
+        subgroupBroadcast(a, 7u));
+    let x2 = vec4<f32>(subgroupBroadcast(b, 0u), subgroupBroadcast(b, 1u), subgroupBroadcast(b, 2u),
+        subgroupBroadcast(b, 3u));
+    let x3 = vec4<f32>(subgroupBroadcast(b, 4u), subgroupBroadcast(b, 5u), subgroupBroadcast(b, 6u),
+        subgroupBroadcast(b, 7u));
+#elif BROADCAST == 4
+    let at = row * K + column + lane;
+    let x0 = of_all_lanes(x[at]);
+    let x1 = of_all_lanes(x[at + 4u]);
+    let x2 = of_all_lanes(x[at + 8u]);
+    let x3 = of_all_lanes(x[at + 12u]);
+#else
     let x0 = x_vector(row, column);
     let x1 = x_vector(row, column + 4u);
     let x2 = x_vector(row, column + 8u);
     let x3 = x_vector(row, column + 12u);
+#endif
 #if HAS_OFFSET
     let sums = (x0 + x1) + (x2 + x3);
     let sum = (sums.x + sums.y) + (sums.z + sums.w);

@@ -97,9 +97,9 @@ fn units_of(rows: QuadRows, i: u32) -> QuadUnits {
 }
 
 // The sums so far plus the products of one unit with its columns of x[token].
-fn add_products(sums: QuadSums, w: QuadUnits, token: u32, columns: vec2<u32>) -> QuadSums {
-    let lo = input_run(token, columns.x);
-    let hi = input_run(token, columns.y);
+fn add_products(sums: QuadSums, w: QuadUnits, token: u32, columns: vec2<u32>, subgroup_lane: u32) -> QuadSums {
+    let lo = input_run(token, columns.x, subgroup_lane);
+    let hi = input_run(token, columns.y, subgroup_lane);
     return QuadSums(
         sums.first + vec4<f32>(run_dot(w.u0.lo, lo) + run_dot(w.u0.hi, hi), run_dot(w.u1.lo, lo) + run_dot(w.u1.hi, hi),
             run_dot(w.u2.lo, lo) + run_dot(w.u2.hi, hi), run_dot(w.u3.lo, lo) + run_dot(w.u3.hi, hi)),
@@ -168,7 +168,15 @@ fn main(
     @builtin(subgroup_size) subgroup_lanes: u32,
 #endif
 ) {
+#if !SUBGROUPS
+    let subgroup_lane = 0u;
+#endif
+#if ROW_LANES == 1u
+    // The loop below is then uniform control flow, as a broadcast wants it.
+    let group_lane = 0u;
+#else
     let group_lane = lane_index % ROW_LANES;
+#endif
     let n_tokens = TOKENS;
     // Token tiles that read the same rows follow each other.
     let n_tiles = (n_tokens + TOKEN_TILE - 1u) / TOKEN_TILE;
@@ -201,11 +209,11 @@ fn main(
     for (var i = group_lane; i < UNITS; i += ROW_LANES) {
         let columns = unit_columns(i);
         let w = units_of(w_rows, i);
-        sums0 = add_products(sums0, w, min(token, last_token), columns);
+        sums0 = add_products(sums0, w, min(token, last_token), columns, subgroup_lane);
 #if TOKEN_TILE == 4u
-        sums1 = add_products(sums1, w, min(token + 1u, last_token), columns);
-        sums2 = add_products(sums2, w, min(token + 2u, last_token), columns);
-        sums3 = add_products(sums3, w, min(token + 3u, last_token), columns);
+        sums1 = add_products(sums1, w, min(token + 1u, last_token), columns, subgroup_lane);
+        sums2 = add_products(sums2, w, min(token + 2u, last_token), columns, subgroup_lane);
+        sums3 = add_products(sums3, w, min(token + 3u, last_token), columns, subgroup_lane);
 #endif
     }
 

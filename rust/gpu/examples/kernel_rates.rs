@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use chord_gguf::GgmlType;
 use chord_gpu::ops::OpContext;
-use chord_gpu::ops::matmul::{MatMul, Variant, matmul_with, variants};
+use chord_gpu::ops::matmul::{MatMul, Subgroups, Variant, fixed_subgroup_width, matmul_with, variants};
 use chord_gpu::shader::ShaderSet;
 use chord_gpu::weights::DeviceWeight;
 use chord_gpu::{
@@ -234,19 +234,29 @@ fn weights(bench: &Bench, ty: GgmlType, rows: u32, cols: u32) -> Result<Vec<Devi
 }
 
 /// Variants worth comparing.
-fn candidates(gpu: &Gpu, tokens: u32) -> Vec<Variant> {
+fn candidates(gpu: &Gpu, tokens: u32, is_ragged: bool) -> Vec<Variant> {
     let token_tile = if tokens == 1 { 1 } else { 4 };
     let mut all = Vec::new();
+    let mut matvec = |lanes, row_lanes, group_rows, subgroups| {
+        all.push(Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups });
+    };
     for group_rows in [4, 8] {
-        for (lanes, row_lanes) in
-            [(4, 1), (8, 1), (8, 8), (16, 16), (32, 8), (32, 32), (64, 8), (64, 16), (64, 32), (64, 64), (128, 128)]
-        {
-            all.push(Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups: false });
+        if gpu.is_software() {
+            for (lanes, row_lanes) in [(4, 1), (8, 1), (8, 8)] {
+                matvec(lanes, row_lanes, group_rows, Subgroups::Unused);
+            }
+        } else {
+            for (lanes, row_lanes) in [(32, 8), (32, 32), (64, 8), (64, 16), (64, 32), (64, 64), (128, 128)] {
+                matvec(lanes, row_lanes, group_rows, Subgroups::Unused);
+            }
         }
         if gpu.features.subgroups {
             for lanes in [32, 64, 128] {
-                all.push(Variant::Matvec { lanes, row_lanes: lanes, group_rows, token_tile, subgroups: true });
+                matvec(lanes, lanes, group_rows, Subgroups::Sum);
             }
+        }
+        if let Some(lanes @ (4 | 8)) = fixed_subgroup_width(gpu).filter(|_| !is_ragged) {
+            matvec(lanes, 1, group_rows, Subgroups::Broadcast);
         }
     }
     if tokens > 1 {
@@ -281,7 +291,7 @@ fn product_rates(
         let ctx = OpContext { resources: &bench.resources, batch: Binding::whole(Access::Read, &batch) };
         let chosen = variants(&ctx, copies[0].layout()).into_iter().find(|(limit, _)| tokens <= *limit).map(|(_, v)| v);
         let tried = if arguments.all_variants {
-            candidates(&bench.resources.gpu, tokens)
+            candidates(&bench.resources.gpu, tokens, copies[0].layout().is_ragged())
         } else {
             chosen.into_iter().collect()
         };

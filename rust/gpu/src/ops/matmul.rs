@@ -6,7 +6,7 @@ use chord_program::ExecError;
 
 use super::OpContext;
 use crate::weights::{DeviceWeight, Layout, WeightPart};
-use crate::{Activation, Dispatch, Grid, KernelSource, Kernels};
+use crate::{Activation, Dispatch, Gpu, Grid, KernelSource, Kernels};
 
 /// `out = scale · x · weight[rows]ᵀ + bias`, or `residual + factor · (…)`.
 #[derive(Clone, Debug)]
@@ -40,26 +40,47 @@ pub enum Variant {
         group_rows: u32,
         /// Tokens at once: 1 or 4.
         token_tile: u32,
-        /// Add up with subgroup operations; `row_lanes` is `lanes`.
-        subgroups: bool,
+        /// What subgroups are used for.
+        subgroups: Subgroups,
     },
     /// `matmul/tiled.wgsl`: tiles of 64 rows by 64 tokens in workgroup memory.
     Tiled,
+}
+
+/// What a matvec uses subgroups for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subgroups {
+    /// Nothing: they are not there, or do not help.
+    Unused,
+    /// To add up, whatever their width. `row_lanes` is `lanes`.
+    Sum,
+    /// To share what is read of `x`. `row_lanes` is 1 and `lanes`, 4 or 8, the only width that the device has.
+    Broadcast,
 }
 
 /// The variants for a weight, with the largest number of tokens each is for, ascending.
 pub fn variants(ctx: &OpContext<'_>, layout: &Layout) -> Vec<(u32, Variant)> {
     let gpu = &ctx.resources.gpu;
     if gpu.is_software() {
-        // A workgroup is computed as a loop over lanes: barriers cost more than loads.
-        let rows = |token_tile| Variant::Matvec { lanes: 8, row_lanes: 1, group_rows: 8, token_tile, subgroups: false };
+        // A workgroup is computed as a loop over vectors of lanes: barriers cost more than loads.
+        let width = fixed_subgroup_width(gpu).filter(|width| matches!(width, 4 | 8) && !layout.is_ragged());
+        let subgroups = if width.is_some() { Subgroups::Broadcast } else { Subgroups::Unused };
+        let lanes = width.unwrap_or(8);
+        let rows = |token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows: 8, token_tile, subgroups };
         return vec![(1, rows(1)), (u32::MAX, rows(4))];
     }
     let row_lanes = row_lanes(layout.units());
-    let subgroups = gpu.features.subgroups && row_lanes >= 32;
-    let lanes = if subgroups { row_lanes } else { row_lanes.max(64) };
+    let by_subgroup = gpu.features.subgroups && row_lanes >= 32;
+    let subgroups = if by_subgroup { Subgroups::Sum } else { Subgroups::Unused };
+    let lanes = if by_subgroup { row_lanes } else { row_lanes.max(64) };
     let matvec = |token_tile| Variant::Matvec { lanes, row_lanes, group_rows: 4, token_tile, subgroups };
     vec![(1, matvec(1)), (8, matvec(4)), (u32::MAX, Variant::Tiled)]
+}
+
+/// The number of lanes of a subgroup, where the device has subgroups and but one width of them.
+pub fn fixed_subgroup_width(gpu: &Gpu) -> Option<u32> {
+    let (min, max) = (gpu.adapter.subgroup_min_size, gpu.adapter.subgroup_max_size);
+    (gpu.features.subgroups && min == max).then_some(min)
 }
 
 /// Lanes that share a row of `units` units: a few units each, so that few lanes idle in the last step.
@@ -104,7 +125,8 @@ fn part_dispatch(
                 .define("GROUP_ROWS", format!("{group_rows}u"))
                 .define("TOKEN_TILE", format!("{token_tile}u"))
                 .flag("SHORT_SUM", row_lanes <= 8)
-                .flag("SUBGROUPS", subgroups);
+                .flag("SUBGROUPS", subgroups != Subgroups::Unused)
+                .define("BROADCAST", if subgroups == Subgroups::Broadcast { lanes } else { 0 });
             let row_tile = lanes / row_lanes * group_rows;
             (source, Grid::tiles(op.x.rows, token_tile, n_rows.div_ceil(row_tile)))
         }

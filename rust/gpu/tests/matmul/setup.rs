@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chord_gguf::GgmlType;
 use chord_gpu::ops::OpContext;
 use chord_gpu::ops::embed::embed;
-use chord_gpu::ops::matmul::{MatMul, Variant, matmul, matmul_with};
+use chord_gpu::ops::matmul::{MatMul, Subgroups, Variant, fixed_subgroup_width, matmul, matmul_with};
 use chord_gpu::shader::{Dialect, ShaderSet};
 use chord_gpu::weights::DeviceWeight;
 use chord_gpu::{Access, Activation, Allocation, Binding, Dispatch, Gpu, GpuOptions, MemoryKind, Resources};
@@ -35,7 +35,7 @@ const GUARD: usize = 64;
 const SENTINEL: f32 = 1234.5;
 
 const fn matvec(lanes: u32, row_lanes: u32, group_rows: u32, token_tile: u32) -> Variant {
-    Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups: false }
+    Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups: Subgroups::Unused }
 }
 
 /// Each lane has rows of its own: no sums over lanes.
@@ -48,9 +48,14 @@ pub(crate) const WHOLE_GROUP: Variant = matvec(64, 64, 4, 1);
 /// The kinds of code that a device may choose among.
 pub(crate) fn all_variants(gpu: &Gpu) -> Vec<Variant> {
     let mut variants = vec![Variant::Tiled, LANE_PER_ROW, SHARED_ROWS, matvec(8, 8, 8, 1), matvec(8, 1, 4, 1)];
+    let mut with_subgroups = |lanes, row_lanes, group_rows, subgroups| {
+        variants.push(Variant::Matvec { lanes, row_lanes, group_rows, token_tile: 4, subgroups });
+    };
     if gpu.features.subgroups {
-        let [lanes, row_lanes] = [32, 32];
-        variants.push(Variant::Matvec { lanes, row_lanes, group_rows: 4, token_tile: 4, subgroups: true });
+        with_subgroups(32, 32, 4, Subgroups::Sum);
+    }
+    if let Some(lanes @ (4 | 8)) = fixed_subgroup_width(gpu) {
+        with_subgroups(lanes, 1, 8, Subgroups::Broadcast);
     }
     variants
 }
