@@ -245,3 +245,65 @@ fn tiny_program(like: &Program) -> Result<Program, ProgramError> {
     b.output(OutputName::Logits, logits);
     b.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use chord_gguf::{HeaderReader, Status};
+    use chord_gpu::shader::ShaderSet;
+    use chord_gpu::{Gpu, GpuOptions, PlanOptions};
+    use chord_model::{BuildOptions, Quant, Shape};
+    use pollster::block_on;
+
+    use super::*;
+
+    fn gpu() -> Gpu {
+        let options = GpuOptions { allow_software: true, ..GpuOptions::default() };
+        block_on(Gpu::request(options)).expect("these tests need a GPU adapter, a software one at least")
+    }
+
+    /// A program with matrices of the given types.
+    fn like(quant: &str) -> Program {
+        let shape = Shape::find("tinyllama-1.1b").unwrap();
+        let (bytes, file_len) = shape.gguf_header(quant.parse::<Quant>().unwrap());
+        let Ok(Status::Done(header)) = HeaderReader::new(file_len).feed(&bytes) else { panic!("a whole header") };
+        chord_model::lower(&header, &BuildOptions::default(), None).unwrap()
+    }
+
+    #[test]
+    fn a_gpu_that_computes_rightly_passes() {
+        let gpu = gpu();
+        let mut runs = vec![("Q4_0", true), ("Q8_0", true), ("Q4_K_M", true), ("Q4_K_M", false), ("F16", true)];
+        if std::env::var_os("CHORD_FULL").is_some_and(|value| value == "1") {
+            runs.extend(["Q4_1", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "BF16", "F32"].map(|quant| (quant, true)));
+        } else {
+            eprintln!("other storage types are left to the full tier (CHORD_FULL=1)");
+        }
+        for (quant, fusion) in runs {
+            let plan = PlanOptions { fusion, ..PlanOptions::default() };
+            let passed = block_on(compare_with_cpu(&gpu, &like(quant), plan));
+            assert_eq!(passed, Ok(()), "{quant}, fusion {fusion}");
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_computes_wrongly_is_found_out() {
+        let gpu = gpu();
+        let broken = [
+            ("ops/rope.wgsl", "u * turn.x - v * turn.y", "u * turn.x + v * turn.y"),
+            ("ops/attention.wgsl", "key <= pos &&", "key < max(pos, 1u) &&"),
+            ("ops/attention.wgsl", "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)"),
+            ("ops/kv_write.wgsl", "kv_pack(v[", "kv_pack(1.1 * v["),
+            ("include/batch.wgsl", "return batch.words[t];", "return 1u ^ batch.words[t];"),
+            ("include/kv.wgsl", "pos % CAPACITY", "pos / 2u % CAPACITY"),
+        ];
+        for (file, right, wrong) in broken {
+            let mut shaders = ShaderSet::default();
+            let text = shaders.text(file).unwrap().to_owned();
+            assert!(text.contains(right), "{file} does not contain {right:?}");
+            shaders.replace(file, text.replace(right, wrong));
+            let plan = PlanOptions { fusion: false, shaders, ..PlanOptions::default() };
+            let found = block_on(compare_with_cpu(&gpu, &like("Q4_K_M"), plan));
+            assert!(found.as_ref().is_err_and(|reason| reason.starts_with("self-test: ")), "{file}: {found:?}");
+        }
+    }
+}
