@@ -172,6 +172,18 @@ describe("a load that was cut", () => {
     expect((await file.close()).complete).toBe(true);
   });
 
+  test("starts again when the file has become shorter than what was stored", async () => {
+    server.behaviour = { cutAfter: 14_000 };
+    await expect(readAll(await open())).rejects.toThrow();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    server.behaviour = {};
+    server.bytes = randomBytes(5_000, 3);
+    const file = await open();
+    expect(await readAll(file)).toEqual(server.bytes);
+    expect(server.ranges.slice(-2)).toEqual([`bytes=${3 * chunkBytes}-`, "bytes=0-"]);
+    expect((await file.close()).complete).toBe(true);
+  });
+
   test("within one load a changed file is an error, and nothing of it stays", async () => {
     const file = await open();
     await read(file, 0, 100);

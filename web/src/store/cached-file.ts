@@ -71,7 +71,11 @@ export class CachedFile implements ModelFile {
     if (stored && isComplete(stored)) return new CachedFile(source, stored, undefined, options);
 
     const wanted = stored ? stored.hashes.indexOf(null) * stored.chunkBytes : 0;
-    let body = await source.open(wanted);
+    let body = await source.open(wanted).catch((error: unknown) => {
+      // The file has become shorter than what is stored of it.
+      if (wanted > 0 && isRangeRefused(error)) return source.open(0);
+      throw error;
+    });
     if (stored && stored.size === body.size && sameFile(stored.validator, body.validator)) {
       return new CachedFile(source, stored, body, options);
     }
@@ -317,6 +321,10 @@ export class CachedFile implements ModelFile {
   private range(index: number): { start: number; length: number } {
     return chunkRange(this.size, this.chunkBytes, index);
   }
+}
+
+function isRangeRefused(error: unknown): boolean {
+  return error instanceof ChordError && error.code === "http-status" && error.details["status"] === 416;
 }
 
 /** Two validators may belong to one file: they are equal, or one of them is hidden by another origin. */

@@ -58,6 +58,10 @@ export class ModelServer {
     }
     const match = behaviour.noRanges ? null : /^bytes=(\d+)-$/.exec(request.headers.range ?? "");
     const start = match ? Number(match[1]) : 0;
+    if (start >= bytes.length) {
+      response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end();
+      return;
+    }
     const headers: Record<string, string> = {
       etag: this.etag,
       "content-length": String(bytes.length - start),

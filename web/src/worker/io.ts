@@ -57,7 +57,9 @@ async function open(
   onArrived: (arrived: Arrived) => void,
 ): Promise<ModelFile> {
   if (source.kind === "blob") return new BlobFile(source.blob);
-  const store = storeKind === "indexeddb" ? await openStore() : undefined;
+  // A blob: URL names the bytes of this visit only.
+  const keep = storeKind === "indexeddb" && !source.url.startsWith("blob:");
+  const store = keep ? await openStore() : undefined;
   return CachedFile.open(storeKey(source.url), new HttpSource(source.url), {
     store,
     onArrived,
