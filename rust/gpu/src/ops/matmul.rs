@@ -66,8 +66,13 @@ pub fn variants(ctx: &OpContext<'_>, layout: &Layout) -> Vec<(u32, Variant)> {
         let width = fixed_subgroup_width(gpu).filter(|width| matches!(width, 4 | 8) && !layout.is_ragged());
         let subgroups = if width.is_some() { Subgroups::Broadcast } else { Subgroups::Unused };
         let lanes = width.unwrap_or(8);
-        let rows = |token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows: 8, token_tile, subgroups };
-        return vec![(1, rows(1)), (u32::MAX, rows(4))];
+        let rows =
+            |group_rows, token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows, token_tile, subgroups };
+        if !gpu.adapter.name.contains("llvmpipe") {
+            // SwiftShader takes seconds to compile what lavapipe compiles in hundredths: as little code as possible.
+            return vec![(u32::MAX, rows(4, 1))];
+        }
+        return vec![(1, rows(8, 1)), (u32::MAX, rows(8, 4))];
     }
     let row_lanes = row_lanes(layout.units());
     let by_subgroup = gpu.features.subgroups && row_lanes >= 32;
