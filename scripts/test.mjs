@@ -64,7 +64,7 @@ async function rust(tally, adapters) {
   );
   await tally.check("GPU tests on SwiftShader", () =>
     cargoTest(
-      ["-p", "chord-gpu", "-p", "chord-engine"],
+      ["--workspace", "--test", "gpu", "--test", "matmul"],
       onAdapter("swiftshader", adapters.swiftshader),
       "cargo-test-swiftshader",
     ),

@@ -18,7 +18,9 @@ function hasTint() {
 }
 
 export function validateWithTint() {
-  const files = existsSync(shaderFolder) ? readdirSync(shaderFolder).filter((name) => name.endsWith(".browser.wgsl")) : [];
+  const files = existsSync(shaderFolder)
+    ? readdirSync(shaderFolder).filter((name) => name.endsWith(".browser.wgsl"))
+    : [];
   if (files.length === 0) throw new StepError("no shader variants were written", "run the tests of chord-gpu first");
   if (!hasTint()) return `no tint here; the browser tests have Tint read these ${files.length} variants`;
   const failures = [];
