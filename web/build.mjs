@@ -21,6 +21,7 @@ mkdirSync(dist);
 await bundle("src/index.ts", "index.js", false);
 await bundle("src/worker/main.ts", "chord-worker.js", true);
 cpSync(wasm, join(dist, "chord.wasm"));
+for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) cpSync(join(here, "..", licence), join(dist, licence));
 
 async function bundle(input, file, minify) {
   const build = await rolldown({
