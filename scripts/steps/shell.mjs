@@ -31,7 +31,7 @@ export function capture(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: options.cwd ?? root,
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, CARGO_TERM_COLOR: "never", ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
       timeout: options.timeoutMs,
     });

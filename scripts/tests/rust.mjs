@@ -7,7 +7,11 @@ const component = (name) => `fix what is shown above (rustup component add ${nam
 
 export async function checkFormat() {
   const { cargo, env } = await hostCargo();
-  await run(cargo, ["fmt", "--all", "--check"], { env, log: "cargo-fmt", next: component("rustfmt") });
+  await run(cargo, ["fmt", "--all", "--check", "--", "--color", "never"], {
+    env,
+    log: "cargo-fmt",
+    next: component("rustfmt"),
+  });
 }
 
 export async function clippy() {
