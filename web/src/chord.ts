@@ -5,7 +5,7 @@ import type { CallName, EngineCalls, StoreReport } from "./protocol.js";
 import { abortError, ChordError, throwIfAborted } from "./errors.js";
 import { generate } from "./generation.js";
 import { type ChordInfo, toChordInfo } from "./info.js";
-import { checkChatRequest, checkCompletionRequest, checkMessages } from "./openai/request.js";
+import { checkChatRequest, checkCompletionRequest, checkMessages, isTokenIds } from "./openai/request.js";
 import { chatAnswer, textAnswer } from "./openai/response.js";
 import type {
   ChatCompletion,
@@ -53,8 +53,11 @@ export class Chord {
   /** What tests and bug reports need. */
   readonly debug = {
     /** Logits of every position, `[tokens.length, vocabularySize]` row by row. The KV cache starts afresh. */
-    logits: (tokens: ArrayLike<number>, options: CallOptions = {}): Promise<Float32Array> =>
-      this.call("logits", { tokens: Uint32Array.from(tokens) }, options.signal),
+    logits: async (tokens: ArrayLike<number>, options: CallOptions = {}): Promise<Float32Array> => {
+      if (!isTokenIds(tokens))
+        throw new ChordError("invalid-argument", "tokens must be token ids", { field: "tokens" });
+      return this.call("logits", { tokens: Uint32Array.from(tokens) }, options.signal);
+    },
     /** Destroys the GPU device, to see what follows: every call rejects with `device-lost`. */
     loseDevice: (): void => this.client.loseDevice(),
   };

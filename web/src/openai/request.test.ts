@@ -114,7 +114,7 @@ describe("values that make no sense are refused", () => {
     expect(() => chat(fields)).toThrow(expect.objectContaining({ code: "invalid-argument", details: { field } }));
   });
 
-  test.each([[[]], [[1.5]], [[-1]], [undefined], [5]])("prompt %o", (prompt) => {
+  test.each([[[]], [[1.5]], [[-1]], [[2 ** 32]], [undefined], [5]])("prompt %o", (prompt) => {
     expect(() => text({ prompt })).toThrow(
       expect.objectContaining({ code: "invalid-argument", details: { field: "prompt" } }),
     );

@@ -95,11 +95,14 @@ function checkContent(content: unknown, at: string): string {
     .join("");
 }
 
+/** Token ids as the engine takes them; which of them exist is up to the model. */
+export function isTokenIds(value: ArrayLike<unknown>): value is ArrayLike<number> {
+  return Array.from(value).every((id) => Number.isInteger(id) && (id as number) >= 0 && (id as number) <= 0xffffffff);
+}
+
 function checkPrompt(prompt: unknown): Prompt {
   if (typeof prompt === "string") return { text: prompt };
-  if (Array.isArray(prompt) && prompt.length > 0 && prompt.every((id) => Number.isInteger(id) && id >= 0)) {
-    return { tokens: prompt as number[] };
-  }
+  if (Array.isArray(prompt) && prompt.length > 0 && isTokenIds(prompt)) return { tokens: prompt };
   if (Array.isArray(prompt) && prompt.some((item) => typeof item !== "number")) {
     throw unsupported("prompt", "several prompts in one request");
   }

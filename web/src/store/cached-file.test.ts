@@ -1,6 +1,6 @@
 import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ChordError } from "../errors.js";
 import { HttpSource } from "../source/http.js";
 import { ModelServer, randomBytes } from "../testing/model-server.js";
@@ -41,6 +41,14 @@ async function loadOnce(): Promise<void> {
   const file = await open();
   expect(await readAll(file)).toEqual(bytes);
   expect(await file.close()).toEqual({ kind: "indexeddb", complete: true, networkBytes: bytes.length });
+}
+
+/** Waits until so many chunks are stored: as when a page is closed, what is on its way to the store may finish. */
+async function storedChunks(count: number): Promise<void> {
+  await vi.waitFor(async () => {
+    const hashes = (await store.manifest(server.url))?.hashes ?? [];
+    expect(hashes.filter((hash) => hash !== null).length).toBe(count);
+  });
 }
 
 describe("a first load", () => {
@@ -147,10 +155,7 @@ describe("a load that was cut", () => {
     server.behaviour = { cutAfter: 14_000 };
     const first = await open();
     await expect(readAll(first)).rejects.toMatchObject({ code: "short-body" });
-    // As when the page is closed: what is on its way to the store may finish, nothing else does.
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const stored = (await store.manifest(server.url))!.hashes.filter((hash) => hash !== null).length;
-    expect(stored).toBe(3);
+    await storedChunks(3);
 
     server.behaviour = {};
     server.ranges.length = 0;
@@ -163,7 +168,7 @@ describe("a load that was cut", () => {
   test("starts again when the file has changed meanwhile", async () => {
     server.behaviour = { cutAfter: 14_000 };
     await expect(readAll(await open())).rejects.toThrow();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await storedChunks(3);
     server.behaviour = {};
     server.etag = '"2"';
     server.bytes = randomBytes(bytes.length, 7);
@@ -175,7 +180,7 @@ describe("a load that was cut", () => {
   test("starts again when the file has become shorter than what was stored", async () => {
     server.behaviour = { cutAfter: 14_000 };
     await expect(readAll(await open())).rejects.toThrow();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await storedChunks(3);
     server.behaviour = {};
     server.bytes = randomBytes(5_000, 3);
     const file = await open();
