@@ -28,7 +28,12 @@ export class EngineClient {
 
   constructor(workerUrl: string, source: SourceDescriptor, store: "indexeddb" | "none") {
     this.engine = startWorker(workerUrl, "chord-engine");
-    this.io = startWorker(workerUrl, "chord-io");
+    try {
+      this.io = startWorker(workerUrl, "chord-io");
+    } catch (error) {
+      this.engine.terminate();
+      throw error;
+    }
     const { port1, port2 } = new MessageChannel();
     this.start(this.engine, { role: "engine", io: port1 }, port1, workerUrl);
     this.start(this.io, { role: "io", engine: port2, source, store }, port2, workerUrl);

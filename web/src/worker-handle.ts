@@ -7,13 +7,9 @@ export function startWorker(url: string, name: string): Worker {
   const options: WorkerOptions = { type: "module", name };
   try {
     if (new URL(url).origin === location.origin || url.startsWith("blob:")) return new Worker(url, options);
+    // Never revoked: not every browser fetches the script before `new Worker` returns, and it is a line.
     const local = URL.createObjectURL(new Blob([`import ${JSON.stringify(url)};`], { type: "text/javascript" }));
-    try {
-      return new Worker(local, options);
-    } finally {
-      // The worker holds the script from the moment it was made.
-      URL.revokeObjectURL(local);
-    }
+    return new Worker(local, options);
   } catch (cause) {
     throw new ChordError(
       "worker-failed",
