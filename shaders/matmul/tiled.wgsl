@@ -4,6 +4,8 @@
 // token of x each, both as eight vec4 into workgroup memory (16 KiB together). Then each lane adds up 8 rows by 4 tokens
 // in registers. Vectors are stored at a place that depends on their row's lower bits, so that lanes with different rows
 // read different memory banks.
+//
+// With GLU a tile is 32 rows of each of two matrices; the second lies GLU_ROWS rows further on in the same part.
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
@@ -12,7 +14,7 @@
 override K: u32;
 override ROWS: u32;
 override ROW_FIRST: u32 = 0u;
-override OUT_STRIDE: u32;
+override OUT_STRIDE: u32 = 0u;
 override OUT_FIRST: u32 = 0u;
 override UNITS: u32;
 override SCALE_WORDS: u32 = 0u;
@@ -24,6 +26,11 @@ override SCALE_WORDS: u32 = 0u;
 #include "matmul/epilogue.wgsl"
 
 const TILE: u32 = 64u;
+#if GLU
+const NEW_ROWS: u32 = 32u;
+#else
+const NEW_ROWS: u32 = TILE;
+#endif
 const VECTORS: u32 = 8u;
 const ROW_LANES: u32 = 8u;    // lanes along the rows of a tile, each with every 8th row
 const TOKEN_LANES: u32 = 16u; // lanes along its tokens, each with every 16th token
@@ -55,22 +62,41 @@ fn add_dots(sum: vec4<f32>, w: mat4x4<f32>, v: vec4<f32>) -> vec4<f32> {
     return sum + vec4<f32>(dot(w[0], v), dot(w[1], v), dot(w[2], v), dot(w[3], v));
 }
 
-fn store_four(token: u32, n_tokens: u32, row: u32, sums: vec4<f32>) {
-    if token < n_tokens {
-        if row < ROWS {
-            finish(token, row, sums.x);
-        }
-        if row + ROW_LANES < ROWS {
-            finish(token, row + ROW_LANES, sums.y);
-        }
-        if row + 2u * ROW_LANES < ROWS {
-            finish(token, row + 2u * ROW_LANES, sums.z);
-        }
-        if row + 3u * ROW_LANES < ROWS {
-            finish(token, row + 3u * ROW_LANES, sums.w);
-        }
+#if GLU
+fn store_one(token: u32, row: u32, gate: f32, up: f32) {
+    if row < ROWS {
+        finish_pair(token, row, gate, up);
     }
 }
+
+fn store_sums(token: u32, n_tokens: u32, row: u32, a: vec4<f32>, b: vec4<f32>) {
+    if token < n_tokens {
+        store_one(token, row, a.x, b.x);
+        store_one(token, row + ROW_LANES, a.y, b.y);
+        store_one(token, row + 2u * ROW_LANES, a.z, b.z);
+        store_one(token, row + 3u * ROW_LANES, a.w, b.w);
+    }
+}
+#else
+fn store_one(token: u32, row: u32, sum: f32) {
+    if row < ROWS {
+        finish(token, row, sum);
+    }
+}
+
+fn store_sums(token: u32, n_tokens: u32, row: u32, a: vec4<f32>, b: vec4<f32>) {
+    if token < n_tokens {
+        store_one(token, row, a.x);
+        store_one(token, row + ROW_LANES, a.y);
+        store_one(token, row + 2u * ROW_LANES, a.z);
+        store_one(token, row + 3u * ROW_LANES, a.w);
+        store_one(token, row + 4u * ROW_LANES, b.x);
+        store_one(token, row + 5u * ROW_LANES, b.y);
+        store_one(token, row + 6u * ROW_LANES, b.z);
+        store_one(token, row + 7u * ROW_LANES, b.w);
+    }
+}
+#endif
 
 @compute @workgroup_size(128)
 fn main(
@@ -83,11 +109,15 @@ fn main(
     let n_tiles = (n_tokens + TILE - 1u) / TILE;
     let index = workgroup_index(workgroup, workgroups);
     let first_token = (index % n_tiles) * TILE;
-    let first_row = (index / n_tiles) * TILE;
+    let first_row = (index / n_tiles) * NEW_ROWS;
 
     // Rows and tokens past the end are loaded from the last one and not stored.
     let tile_row = lane % TILE;
+#if GLU
+    let w_row = min(first_row + tile_row % NEW_ROWS, ROWS - 1u) + ROW_FIRST + (tile_row / NEW_ROWS) * GLU_ROWS;
+#else
     let w_row = min(first_row + tile_row, ROWS - 1u) + ROW_FIRST;
+#endif
     let token = min(first_token + tile_row, n_tokens - 1u);
 
     let row_lane = lane % ROW_LANES;
@@ -142,12 +172,8 @@ fn main(
 
     let row = first_row + row_lane;
     let t = first_token + token_lane;
-    store_four(t, n_tokens, row, a0);
-    store_four(t, n_tokens, row + 4u * ROW_LANES, b0);
-    store_four(t + TOKEN_LANES, n_tokens, row, a1);
-    store_four(t + TOKEN_LANES, n_tokens, row + 4u * ROW_LANES, b1);
-    store_four(t + 2u * TOKEN_LANES, n_tokens, row, a2);
-    store_four(t + 2u * TOKEN_LANES, n_tokens, row + 4u * ROW_LANES, b2);
-    store_four(t + 3u * TOKEN_LANES, n_tokens, row, a3);
-    store_four(t + 3u * TOKEN_LANES, n_tokens, row + 4u * ROW_LANES, b3);
+    store_sums(t, n_tokens, row, a0, b0);
+    store_sums(t + TOKEN_LANES, n_tokens, row, a1, b1);
+    store_sums(t + 2u * TOKEN_LANES, n_tokens, row, a2, b2);
+    store_sums(t + 3u * TOKEN_LANES, n_tokens, row, a3, b3);
 }

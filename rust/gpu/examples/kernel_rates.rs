@@ -235,8 +235,12 @@ fn weights(bench: &Bench, ty: GgmlType, rows: u32, cols: u32) -> Result<Vec<Devi
 
 /// Variants worth comparing.
 fn candidates(gpu: &Gpu, tokens: u32, is_ragged: bool) -> Vec<Variant> {
-    let token_tile = if tokens == 1 { 1 } else { 4 };
     let mut all = Vec::new();
+    let token_tile = match tokens {
+        1 => 1,
+        _ if gpu.is_software() => 8,
+        _ => 4,
+    };
     let mut matvec = |lanes, row_lanes, group_rows, subgroups| {
         all.push(Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups });
     };
@@ -289,7 +293,10 @@ fn product_rates(
         let batch = bench.buffer("batch", 20)?;
         bench.resources.gpu.queue.write_buffer(&batch, 0, bytemuck::cast_slice(&words));
         let ctx = OpContext { resources: &bench.resources, batch: Binding::whole(Access::Read, &batch) };
-        let chosen = variants(&ctx, copies[0].layout()).into_iter().find(|(limit, _)| tokens <= *limit).map(|(_, v)| v);
+        let chosen = variants(&bench.resources.gpu, copies[0].layout(), rows)
+            .into_iter()
+            .find(|(limit, _)| tokens <= *limit)
+            .map(|(_, v)| v);
         let tried = if arguments.all_variants {
             candidates(&bench.resources.gpu, tokens, copies[0].layout().is_ragged())
         } else {

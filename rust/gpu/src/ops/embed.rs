@@ -28,7 +28,7 @@ pub fn embed(
             .constant("SCALE", scale)
             .constant("ROWS", part_rows.end - part_rows.start)
             .constant("ID_FIRST", part_rows.start - rows.start)
-            .constant("ROW_FIRST", part_rows.start - part.rows.start);
+            .constant("ROW_FIRST", part.place_of(part_rows.start));
         let [quants, scales] = part.bindings();
         let bindings = [ctx.batch.clone(), out.binding(), quants, scales];
         let grid = Grid::elements(out.rows, layout.units(), 64);

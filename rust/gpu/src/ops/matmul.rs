@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use chord_program::ExecError;
+use chord_program::{ExecError, Rows};
 
 use super::OpContext;
 use crate::weights::{DeviceWeight, Layout, WeightPart};
@@ -38,7 +38,7 @@ pub enum Variant {
         row_lanes: u32,
         /// Rows that a lane works on at once: 4 or 8.
         group_rows: u32,
-        /// Tokens at once: 1 or 4.
+        /// Tokens at once: 1, 4 or 8.
         token_tile: u32,
         /// What subgroups are used for.
         subgroups: Subgroups,
@@ -58,21 +58,17 @@ pub enum Subgroups {
     Broadcast,
 }
 
-/// The variants for a weight, with the largest number of tokens each is for, ascending.
-pub fn variants(ctx: &OpContext<'_>, layout: &Layout) -> Vec<(u32, Variant)> {
-    let gpu = &ctx.resources.gpu;
+/// The variants for a weight of `n_rows` rows, with the largest number of tokens each is for, ascending.
+pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> {
     if gpu.is_software() {
         // A workgroup is computed as a loop over vectors of lanes: barriers cost more than loads.
         let width = fixed_subgroup_width(gpu).filter(|width| matches!(width, 4 | 8) && !layout.is_ragged());
         let subgroups = if width.is_some() { Subgroups::Broadcast } else { Subgroups::Unused };
         let lanes = width.unwrap_or(8);
-        let rows =
-            |group_rows, token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows, token_tile, subgroups };
-        if !gpu.adapter.name.contains("llvmpipe") {
-            // SwiftShader takes seconds to compile what lavapipe compiles in hundredths: as little code as possible.
-            return vec![(u32::MAX, rows(4, 1))];
-        }
-        return vec![(1, rows(8, 1)), (u32::MAX, rows(8, 4))];
+        let rows = |token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows: 8, token_tile, subgroups };
+        // The larger tile is faster, but takes twice as long to compile.
+        let is_large = u64::from(n_rows) * u64::from(layout.cols) >= 1 << 18;
+        return vec![(1, rows(1)), (u32::MAX, rows(if is_large { 8 } else { 4 }))];
     }
     let row_lanes = row_lanes(layout.units());
     let by_subgroup = gpu.features.subgroups && row_lanes >= 32;
@@ -100,7 +96,7 @@ fn row_lanes(units: u32) -> u32 {
 
 /// The product, by the variants that suit the device.
 pub fn matmul(ctx: &OpContext<'_>, op: &MatMul<'_>) -> Result<Kernels, ExecError> {
-    let choices = variants(ctx, op.weight.layout())
+    let choices = variants(&ctx.resources.gpu, op.weight.layout(), op.rows.end - op.rows.start)
         .into_iter()
         .map(|(limit, variant)| Ok((limit, matmul_with(ctx, op, variant)?)))
         .collect::<Result<Vec<_>, ExecError>>()?;
@@ -121,33 +117,11 @@ fn part_dispatch(
 ) -> Result<Dispatch, ExecError> {
     let layout = op.weight.layout();
     let n_rows = rows.end - rows.start;
-    let out_first = rows.start - op.rows.start;
-    let (source, grid) = match variant {
-        Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups } => {
-            let source = KernelSource::new("matmul/matvec.wgsl")
-                .define("WG_SIZE", format!("{lanes}u"))
-                .define("ROW_LANES", format!("{row_lanes}u"))
-                .define("GROUP_ROWS", format!("{group_rows}u"))
-                .define("TOKEN_TILE", format!("{token_tile}u"))
-                .flag("SHORT_SUM", row_lanes <= 8)
-                .flag("SUBGROUPS", subgroups != Subgroups::Unused)
-                .define("BROADCAST", if subgroups == Subgroups::Broadcast { lanes } else { 0 });
-            let row_tile = lanes / row_lanes * group_rows;
-            (source, Grid::tiles(op.x.rows, token_tile, n_rows.div_ceil(row_tile)))
-        }
-        Variant::Tiled => (KernelSource::new("matmul/tiled.wgsl"), Grid::tiles(op.x.rows, 64, n_rows.div_ceil(64))),
-    };
+    let (source, grid) = kernel(variant, layout, op.x.rows, n_rows, variant.rows_per_group());
     let mut source = source
-        .define_rows("TOKENS", op.x.rows)
-        .define("QUANT", layout.ty)
-        .flag("X_SCALAR", layout.is_ragged())
-        .constant("K", layout.cols)
-        .constant("UNITS", layout.units())
-        .constant("SCALE_WORDS", layout.scale_words())
-        .constant("ROWS", n_rows)
-        .constant("ROW_FIRST", rows.start - part.rows.start)
+        .constant("ROW_FIRST", part.place_of(rows.start))
         .constant("OUT_STRIDE", op.out.cols)
-        .constant("OUT_FIRST", out_first)
+        .constant("OUT_FIRST", rows.start - op.rows.start)
         .constant("SCALE", op.scale);
     let [quants, scales] = part.bindings();
     let mut bindings = vec![ctx.batch.clone(), op.x.binding(), op.out.binding(), quants, scales];
@@ -161,6 +135,50 @@ fn part_dispatch(
         bindings.push(residual.binding());
     }
     ctx.resources.dispatch(&source, &bindings, grid)
+}
+
+/// The kernel of a variant, without its epilogue, and a grid in which each workgroup makes `group_rows` columns of the
+/// output.
+pub(super) fn kernel(
+    variant: Variant,
+    layout: &Layout,
+    tokens: Rows,
+    n_rows: u32,
+    group_rows: u32,
+) -> (KernelSource, Grid) {
+    let (source, token_tile) = match variant {
+        Variant::Matvec { lanes, row_lanes, group_rows, token_tile, subgroups } => {
+            let source = KernelSource::new("matmul/matvec.wgsl")
+                .define("WG_SIZE", format!("{lanes}u"))
+                .define("ROW_LANES", format!("{row_lanes}u"))
+                .define("GROUP_ROWS", format!("{group_rows}u"))
+                .define("TOKEN_TILE", format!("{token_tile}u"))
+                .flag("SHORT_SUM", row_lanes <= 8)
+                .flag("SUBGROUPS", subgroups != Subgroups::Unused)
+                .define("BROADCAST", if subgroups == Subgroups::Broadcast { lanes } else { 0 });
+            (source, token_tile)
+        }
+        Variant::Tiled => (KernelSource::new("matmul/tiled.wgsl"), 64),
+    };
+    let source = source
+        .define_rows("TOKENS", tokens)
+        .define("QUANT", layout.ty)
+        .flag("X_SCALAR", layout.is_ragged())
+        .constant("K", layout.cols)
+        .constant("UNITS", layout.units())
+        .constant("SCALE_WORDS", layout.scale_words())
+        .constant("ROWS", n_rows);
+    (source, Grid::tiles(tokens, token_tile, n_rows.div_ceil(group_rows)))
+}
+
+impl Variant {
+    /// Rows of the matrix that a workgroup takes.
+    pub(super) fn rows_per_group(self) -> u32 {
+        match self {
+            Variant::Matvec { lanes, row_lanes, group_rows, .. } => lanes / row_lanes * group_rows,
+            Variant::Tiled => 64,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod embed;
 pub mod gather;
 pub mod kv;
 pub mod matmul;
+pub mod matmul_fused;
 pub mod norm;
 pub mod rope;
 pub mod rotate_store;

@@ -1,6 +1,7 @@
 //! One weight tensor on the device.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use chord_gguf::GgmlType;
 use chord_program::{ExecError, Weight};
@@ -16,11 +17,18 @@ const STAGING_BYTES: u64 = 1 << 20;
 pub struct WeightPart {
     /// Rows of the tensor, those of all experts counted on.
     pub rows: Range<u32>,
-    quants: Allocation,
-    scales: Option<Allocation>,
+    /// Where its first row lies in the planes, which it may share with other weights.
+    first: u32,
+    quants: Arc<Allocation>,
+    scales: Option<Arc<Allocation>>,
 }
 
 impl WeightPart {
+    /// Where a row of the tensor lies in the planes, in rows.
+    pub fn place_of(&self, row: u32) -> u32 {
+        row - self.rows.start + self.first
+    }
+
     /// The planes `quants` and `scales`, in this order. Types without scales bind their quants twice, so that all
     /// kernels have the same bindings.
     pub fn bindings(&self) -> [Binding; 2] {
@@ -47,27 +55,66 @@ impl DeviceWeight {
     /// # Errors
     /// [`ExecError::Unsupported`] for a type without kernels, [`ExecError::OutOfMemory`].
     pub fn new(resources: &Resources, weight: &Weight) -> Result<Self, ExecError> {
-        let layout = Layout::new(weight.ty, weight.cols).ok_or_else(|| ExecError::Unsupported {
-            backend: "gpu",
-            what: format!("{} with {} columns (weight {})", weight.ty, weight.cols, weight.name),
-        })?;
-        let too_large =
-            |needed| ExecError::OutOfMemory { backend: "gpu", needed, what: format!("weight {}", weight.name) };
-        let n_rows = weight.rows.checked_mul(weight.experts).ok_or_else(|| too_large(weight.n_bytes()))?;
+        let layout = layout_of(weight)?;
+        let n_rows = rows_of(weight)?;
         let part_rows = rows_per_part(&layout, resources.gpu.max_binding_bytes());
         if part_rows == 0 {
-            return Err(too_large(layout.row_bytes()));
+            return Err(too_large(weight, layout.row_bytes()));
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let plane = |bytes| resources.buffer(&weight.name, bytes, usage, MemoryKind::Weights);
         let mut parts = Vec::new();
         for rows in split_rows(n_rows, part_rows) {
-            let n = u64::from(rows.end - rows.start);
-            let quants = plane(n * layout.quant_bytes)?;
-            let scales = (layout.scale_bytes > 0).then(|| plane(n * layout.scale_bytes)).transpose()?;
-            parts.push(WeightPart { rows, quants, scales });
+            let (quants, scales) = planes(resources, &weight.name, &layout, rows.end - rows.start)?;
+            parts.push(WeightPart { rows, first: 0, quants, scales });
         }
-        Ok(DeviceWeight { name: weight.name.clone(), layout, parts, n_rows, rows_written: 0, staging: Vec::new() })
+        Ok(DeviceWeight::empty(weight, layout, n_rows, parts))
+    }
+
+    /// Room for several weights, their rows one after the other in the same planes, so that one dispatch can take them
+    /// all. They must be [stackable](DeviceWeight::are_stackable).
+    ///
+    /// # Errors
+    /// As [`DeviceWeight::new`], and [`ExecError::Device`] for weights that are not stackable.
+    pub fn stacked(resources: &Resources, weights: &[&Weight]) -> Result<Vec<Self>, ExecError> {
+        if !DeviceWeight::are_stackable(&resources.gpu, weights) {
+            return Err(ExecError::Device("weights that do not fit together were to be stacked".to_owned()));
+        }
+        let layout = layout_of(weights[0])?;
+        let name = weights.iter().map(|w| w.name.as_str()).collect::<Vec<_>>().join("+");
+        let total = weights.iter().map(|w| w.rows * w.experts).sum();
+        let (quants, scales) = planes(resources, &name, &layout, total)?;
+        let mut first = 0;
+        let members = weights.iter().map(|weight| {
+            let n_rows = rows_of(weight)?;
+            let part = WeightPart { rows: 0..n_rows, first, quants: quants.clone(), scales: scales.clone() };
+            first += n_rows;
+            Ok(DeviceWeight::empty(weight, layout, n_rows, vec![part]))
+        });
+        members.collect()
+    }
+
+    /// True if the weights have one type and one number of columns, and all rows together fit a binding.
+    pub fn are_stackable(gpu: &Gpu, weights: &[&Weight]) -> bool {
+        let Some(layout) = weights.first().and_then(|w| layout_of(w).ok()) else { return false };
+        let alike = weights.iter().all(|w| w.ty == layout.ty && w.cols == layout.cols);
+        let rows: u64 = weights.iter().map(|w| u64::from(w.rows) * u64::from(w.experts)).sum();
+        alike && rows <= u64::from(rows_per_part(&layout, gpu.max_binding_bytes()))
+    }
+
+    /// True if the rows of `next` lie directly behind this weight's.
+    pub fn is_followed_by(&self, next: &DeviceWeight) -> bool {
+        match (&self.parts[..], &next.parts[..]) {
+            ([a], [b]) => Arc::ptr_eq(&a.quants, &b.quants) && a.first + self.n_rows == b.first,
+            _ => false,
+        }
+    }
+
+    fn empty(weight: &Weight, layout: Layout, n_rows: u32, parts: Vec<WeightPart>) -> Self {
+        DeviceWeight { name: weight.name.clone(), layout, parts, n_rows, rows_written: 0, staging: Vec::new() }
+    }
+
+    /// Rows, those of all experts counted on.
+    pub fn n_rows(&self) -> u32 {
+        self.n_rows
     }
 
     /// How its rows lie.
@@ -95,7 +142,7 @@ impl DeviceWeight {
     /// [`ExecError::Unsupported`] for another type or shape.
     pub fn vector(&self) -> Result<Binding, ExecError> {
         match &self.parts[..] {
-            [part] if self.layout.ty == GgmlType::F32 && self.n_rows == 1 => {
+            [part] if self.layout.ty == GgmlType::F32 && self.n_rows == 1 && part.first == 0 => {
                 Ok(Binding { bytes: u64::from(self.layout.cols) * 4, ..Binding::whole(Access::Read, &part.quants) })
             }
             _ => Err(ExecError::Unsupported {
@@ -143,7 +190,7 @@ impl DeviceWeight {
     /// Brings rows of one part to their place, `first` being the number of the first among the tensor's rows.
     fn upload(&self, gpu: &Gpu, part: &WeightPart, first: u32, rows: &[u8], staging: &mut Vec<u8>) {
         let layout = &self.layout;
-        let mut at = u64::from(first - part.rows.start);
+        let mut at = u64::from(part.place_of(first));
         if layout.is_verbatim() && layout.file_bytes.is_multiple_of(4) {
             gpu.queue.write_buffer(&part.quants, at * layout.quant_bytes, rows);
             return;
@@ -161,6 +208,33 @@ impl DeviceWeight {
             at += piece.len() as u64 / layout.file_bytes;
         }
     }
+}
+
+fn layout_of(weight: &Weight) -> Result<Layout, ExecError> {
+    Layout::new(weight.ty, weight.cols).ok_or_else(|| ExecError::Unsupported {
+        backend: "gpu",
+        what: format!("{} with {} columns (weight {})", weight.ty, weight.cols, weight.name),
+    })
+}
+
+fn too_large(weight: &Weight, needed: u64) -> ExecError {
+    ExecError::OutOfMemory { backend: "gpu", needed, what: format!("weight {}", weight.name) }
+}
+
+/// Rows of all experts.
+fn rows_of(weight: &Weight) -> Result<u32, ExecError> {
+    weight.rows.checked_mul(weight.experts).ok_or_else(|| too_large(weight, weight.n_bytes()))
+}
+
+type Planes = (Arc<Allocation>, Option<Arc<Allocation>>);
+
+fn planes(resources: &Resources, name: &str, layout: &Layout, n_rows: u32) -> Result<Planes, ExecError> {
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+    let plane =
+        |row_bytes| resources.buffer(name, u64::from(n_rows) * row_bytes, usage, MemoryKind::Weights).map(Arc::new);
+    let quants = plane(layout.quant_bytes)?;
+    let scales = (layout.scale_bytes > 0).then(|| plane(layout.scale_bytes)).transpose()?;
+    Ok((quants, scales))
 }
 
 /// Rows whose planes each fit a binding.

@@ -2,6 +2,7 @@
 //! system offers (a software one included). Without an adapter these tests fail.
 
 mod edges;
+mod fused;
 mod setup;
 mod shapes;
 mod splits;

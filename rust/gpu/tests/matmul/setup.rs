@@ -40,6 +40,8 @@ const fn matvec(lanes: u32, row_lanes: u32, group_rows: u32, token_tile: u32) ->
 
 /// Each lane has rows of its own: no sums over lanes.
 pub(crate) const LANE_PER_ROW: Variant = matvec(8, 1, 8, 4);
+/// The same, eight tokens at once.
+pub(crate) const LANE_PER_ROW_WIDE: Variant = matvec(8, 1, 8, 8);
 /// Sums over sixteen lanes, in a tree.
 pub(crate) const SHARED_ROWS: Variant = matvec(64, 16, 4, 1);
 /// One group of four rows for each workgroup.
@@ -187,35 +189,48 @@ impl Bench {
         bytemuck::cast_slice(&view).to_vec()
     }
 
-    /// Lets `make` bind activations of `n` rows, runs its dispatches and gives the output `[n, out_cols]`.
-    fn run(&self, call: &Call<'_>, make: impl FnOnce(&OpContext<'_>, &Frame) -> Vec<Dispatch>) -> Vec<f32> {
+    /// Lets `make` bind activations of `n` rows, runs its dispatches and gives the outputs `[n, out_cols[i]]`.
+    pub(crate) fn run(
+        &self,
+        call: &Call<'_>,
+        make: impl FnOnce(&OpContext<'_>, &Frame) -> Vec<Dispatch>,
+    ) -> Vec<Vec<f32>> {
         let n = call.n_rows;
         let mut words = vec![n, 0, n, 0];
         words.extend(call.ids);
         words.resize(4 + n as usize, 0);
         let batch = self.buffer("batch", (words.len() * 4) as u64);
         self.gpu.queue.write_buffer(&batch, 0, bytemuck::cast_slice(&words));
-        // x, residual, guard, out, guard: each begins at a multiple of 256 bytes.
+        // x, residual, then guard and output for each output, and a last guard. Each begins at a multiple of 256 bytes.
         let aligned = |floats: usize| floats.next_multiple_of(64);
-        let out_len = n as usize * call.out_cols as usize;
         let residual_at = aligned(call.x.len());
-        let out_at = residual_at + aligned(call.residual.len()) + GUARD;
-        let mut values = vec![SENTINEL; out_at + out_len + GUARD];
+        let mut end = residual_at + aligned(call.residual.len());
+        let outs: Vec<Range<usize>> = call
+            .out_cols
+            .iter()
+            .map(|cols| {
+                let first = end + GUARD;
+                let out = first..first + n as usize * *cols as usize;
+                end = aligned(out.end);
+                out
+            })
+            .collect();
+        let mut values = vec![SENTINEL; end + GUARD];
         values[..call.x.len()].copy_from_slice(call.x);
         values[residual_at..residual_at + call.residual.len()].copy_from_slice(call.residual);
         let arena = self.buffer("arena", (values.len() * 4) as u64);
         self.gpu.queue.write_buffer(&arena, 0, bytemuck::cast_slice(&values));
-        let activation = |first: usize, len: usize, cols: u32| Activation {
+        let activation = |place: &Range<usize>| Activation {
             buffer: (*arena).clone(),
-            offset: (first * 4) as u64,
-            bytes: (len * 4) as u64,
+            offset: (place.start * 4) as u64,
+            bytes: (place.len() * 4) as u64,
             rows: Rows::T,
-            cols,
+            cols: place.len() as u32 / n,
         };
         let frame = Frame {
-            x: activation(0, call.x.len(), call.x.len() as u32 / n),
-            residual: activation(residual_at, call.residual.len(), call.out_cols),
-            out: activation(out_at, out_len, call.out_cols),
+            x: activation(&(0..call.x.len())),
+            residual: activation(&(residual_at..residual_at + call.residual.len())),
+            outs: outs.iter().map(activation).collect(),
         };
         let ctx = OpContext { resources: &self.resources, batch: Binding::whole(Access::Read, &batch) };
         let dispatches = make(&ctx, &frame);
@@ -228,28 +243,28 @@ impl Bench {
         }
         self.gpu.queue.submit([encoder.finish()]);
         pollster::block_on(self.resources.settle()).expect("nothing that the device objects to");
-        let found = self.read(&arena, ((out_at - GUARD) * 4) as u64, out_len + 2 * GUARD);
-        let (before, rest) = found.split_at(GUARD);
-        let (out, after) = rest.split_at(out_len);
-        assert!(before.iter().chain(after).all(|v| *v == SENTINEL), "written beside the output");
-        out.to_vec()
+        let found = self.read(&arena, 0, values.len());
+        let is_output = |i: &usize| outs.iter().any(|out| out.contains(i));
+        let touched = (0..found.len()).find(|i| !is_output(i) && found[*i] != values[*i]);
+        assert_eq!(touched, None, "written beside the output");
+        outs.into_iter().map(|out| found[out].to_vec()).collect()
     }
 }
 
 /// What a run is given.
 #[derive(Default)]
-struct Call<'a> {
-    n_rows: u32,
-    ids: &'a [u32],
-    x: &'a [f32],
-    residual: &'a [f32],
-    out_cols: u32,
+pub(crate) struct Call<'a> {
+    pub(crate) n_rows: u32,
+    pub(crate) ids: &'a [u32],
+    pub(crate) x: &'a [f32],
+    pub(crate) residual: &'a [f32],
+    pub(crate) out_cols: &'a [u32],
 }
 
-struct Frame {
-    x: Activation,
-    residual: Activation,
-    out: Activation,
+pub(crate) struct Frame {
+    pub(crate) x: Activation,
+    pub(crate) residual: Activation,
+    pub(crate) outs: Vec<Activation>,
 }
 
 /// A matrix and everything about a product with it.
@@ -288,8 +303,8 @@ impl Product {
         let residual = numbers.take(self.n_tokens as usize * out_cols as usize);
         let bias_bytes: &[u8] = bytemuck::cast_slice(&bias);
         let bias_weight = bench.weight(GgmlType::F32, out_cols, 1, bias_bytes, 1);
-        let call = Call { n_rows: self.n_tokens, x: &x, residual: &residual, out_cols, ..Call::default() };
-        let found = bench.run(&call, |ctx, frame| {
+        let call = Call { n_rows: self.n_tokens, x: &x, residual: &residual, out_cols: &[out_cols], ..Call::default() };
+        let found = &bench.run(&call, |ctx, frame| {
             let op = MatMul {
                 x: &frame.x,
                 weight,
@@ -297,14 +312,14 @@ impl Product {
                 bias: self.bias.then_some(&bias_weight),
                 scale: self.scale,
                 residual: self.residual.map(|factor| (&frame.residual, factor)),
-                out: &frame.out,
+                out: &frame.outs[0],
             };
             let shape = BatchShape { n_tokens: self.n_tokens as usize, n_outputs: 0 };
             match variant {
                 Some(variant) => matmul_with(ctx, &op, variant).expect("a kernel"),
                 None => matmul(ctx, &op).expect("a kernel").select(shape).to_vec(),
             }
-        });
+        })[0];
 
         let mut row = vec![0.0; self.cols as usize];
         let row_bytes = self.bytes.len() / self.n_rows as usize;
@@ -346,11 +361,11 @@ pub(crate) fn check_embed(
 ) {
     let bytes = random_rows(ty, cols, n_rows, usual_scale);
     let weight = bench.weight(ty, cols, n_rows, &bytes, n_rows);
-    let call = Call { n_rows: ids.len() as u32, ids, out_cols: cols, ..Call::default() };
-    let found = bench.run(&call, |ctx, frame| {
-        let kernels = embed(ctx, &weight, view.clone(), scale, &frame.out).expect("a kernel");
+    let call = Call { n_rows: ids.len() as u32, ids, out_cols: &[cols], ..Call::default() };
+    let found = &bench.run(&call, |ctx, frame| {
+        let kernels = embed(ctx, &weight, view.clone(), scale, &frame.outs[0]).expect("a kernel");
         kernels.select(BatchShape { n_tokens: ids.len(), n_outputs: 0 }).to_vec()
-    });
+    })[0];
     let row_bytes = bytes.len() / n_rows as usize;
     let mut row = vec![0.0; cols as usize];
     for (id, found) in ids.iter().zip(found.chunks_exact(cols as usize)) {
@@ -365,14 +380,14 @@ pub(crate) fn check_embed(
 }
 
 #[derive(Default)]
-struct Comparison {
+pub(crate) struct Comparison {
     error: f64,
     energy: f64,
     worst: f64,
 }
 
 impl Comparison {
-    fn add(&mut self, expected: f64, found: f32, magnitude: f64) {
+    pub(crate) fn add(&mut self, expected: f64, found: f32, magnitude: f64) {
         let difference = f64::from(found) - expected;
         self.error += difference * difference;
         self.energy += expected * expected;
@@ -382,7 +397,7 @@ impl Comparison {
     }
 
     #[track_caller]
-    fn check(&self, what: &str) {
+    pub(crate) fn check(&self, what: &str) {
         let nmse = self.error / self.energy.max(f64::MIN_POSITIVE);
         assert!(nmse <= LIMIT, "{what}: NMSE {nmse:e}");
         assert!(self.worst <= ELEMENT_LIMIT, "{what}: an element is off by {:e} of its magnitude", self.worst);
