@@ -37,6 +37,8 @@ pub struct PlanOptions {
     pub fusion: bool,
     /// Parts into which the keys of a single token are dealt; by capacity if not given.
     pub attention_splits: Option<u32>,
+    /// Multiplications after which a prompt's work goes into another submit; what a slow GPU does in time if not given.
+    pub work_per_submit: Option<u64>,
     /// Shader files, broken on purpose in tests.
     pub shaders: ShaderSet,
     /// Tests let the n-th allocation fail.
@@ -45,7 +47,13 @@ pub struct PlanOptions {
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        PlanOptions { fusion: true, attention_splits: None, shaders: ShaderSet::default(), fail_allocation: None }
+        PlanOptions {
+            fusion: true,
+            attention_splits: None,
+            work_per_submit: None,
+            shaders: ShaderSet::default(),
+            fail_allocation: None,
+        }
     }
 }
 
@@ -171,7 +179,7 @@ impl GpuExecutor {
                     dispatches += Plan::encode(std::slice::from_ref(*step), &mut pass, shape);
                     work += step.work * shape.n_tokens as u64;
                     rest = after;
-                    if work >= WORK_PER_SUBMIT {
+                    if work >= self.options.work_per_submit.unwrap_or(WORK_PER_SUBMIT) {
                         break;
                     }
                 }

@@ -1,11 +1,11 @@
 //! Whole models against the reference's logits.
 
-use chord_gpu::PlanOptions;
+use chord_gpu::{GpuOptions, PlanOptions};
 use chord_program::KvType;
 use chord_testkit::compare::{NMSE_F16_KV, NMSE_F32_KV};
 
 use crate::models::{ModelFile, build, check_activations, golden_and_model, run_golden};
-use crate::setup::{VARIANTS, gpu_without};
+use crate::setup::{VARIANTS, gpu_without, options, request};
 
 /// A llama in each type of weight that stays quantized on the device, without grouped heads and with tied embeddings;
 /// and the other family.
@@ -65,6 +65,23 @@ fn tiny_models_match_in_odd_chunks() {
 fn tiny_models_match_token_by_token_with_split_keys() {
     let options = PlanOptions { attention_splits: Some(3), ..PlanOptions::default() };
     check_tiny(&FAMILIES, KvType::F32, NMSE_F32_KV, 1, options);
+}
+
+#[test]
+fn tiny_models_match_with_weights_split_over_bindings() {
+    for name in ["llama.F16", "llama-tied.Q4_K_M"] {
+        let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
+        let model = ModelFile::open(&path, &build(golden.n_ctx, KvType::F32, 16));
+        // The embedding, tied or not, is larger than this; the cache of a layer is not.
+        let most = 80 * 1024;
+        let largest = model.program.weights.iter().map(|w| w.n_bytes()).max();
+        assert!(largest > Some(most), "{name} has nothing to split");
+        let gpu = request(GpuOptions { max_binding_bytes: Some(most), ..options() });
+        let mut executor = model.on_gpu(&gpu, PlanOptions::default());
+        let report = run_golden(&mut executor, &golden, usize::MAX, 16);
+        println!("{name}, split: {report}");
+        report.assert_within(NMSE_F32_KV, name);
+    }
 }
 
 #[test]

@@ -235,3 +235,20 @@ fn bad_batches_are_refused_and_change_nothing() {
     executor.enqueue_prefill(&Tokens::run(0, 2).with_outputs(&[1]).batch(), Want::Ids).expect("a good batch");
     assert_eq!(all_ids(&mut executor).expect("ids").len(), 1);
 }
+
+#[test]
+fn a_prompt_may_take_several_submits() {
+    let gpu = gpu();
+    let run = |work_per_submit| {
+        let options = PlanOptions { work_per_submit, ..PlanOptions::default() };
+        let mut executor = small_model(1).on_gpu(&gpu, options).expect("a model the GPU runs");
+        let tokens = Tokens::run(0, 40).with_outputs(&[39]);
+        executor.enqueue_prefill(&tokens.batch(), Want::Logits).expect("a prompt");
+        (logits(&mut executor).expect("logits"), executor.counters().submits)
+    };
+    let (whole, one) = run(None);
+    let (paced, several) = run(Some(50_000));
+    assert_eq!(one, 1);
+    assert!(several >= 3, "{several} submits");
+    assert_eq!(paced, whole);
+}
