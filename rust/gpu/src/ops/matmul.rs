@@ -65,10 +65,15 @@ pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> 
         let width = fixed_subgroup_width(gpu).filter(|width| matches!(width, 4 | 8) && !layout.is_ragged());
         let subgroups = if width.is_some() { Subgroups::Broadcast } else { Subgroups::Unused };
         let lanes = width.unwrap_or(8);
-        let rows = |token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows: 8, token_tile, subgroups };
-        // The larger tile is faster, but takes twice as long to compile.
+        let rows = |group_rows, token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows, token_tile, subgroups };
+        // Larger tiles are faster and take longer to compile; on SwiftShader, seconds where lavapipe takes hundredths.
         let is_large = u64::from(n_rows) * u64::from(layout.cols) >= 1 << 18;
-        return vec![(1, rows(1)), (u32::MAX, rows(if is_large { 8 } else { 4 }))];
+        let compiles_fast = gpu.adapter.name.contains("llvmpipe");
+        return match (is_large, compiles_fast) {
+            (true, true) => vec![(1, rows(8, 1)), (u32::MAX, rows(8, 8))],
+            (true, false) | (false, true) => vec![(1, rows(8, 1)), (u32::MAX, rows(8, 4))],
+            (false, false) => vec![(u32::MAX, rows(4, 1))],
+        };
     }
     let row_lanes = row_lanes(layout.units());
     let by_subgroup = gpu.features.subgroups && row_lanes >= 32;
