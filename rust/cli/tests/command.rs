@@ -359,3 +359,32 @@ fn bench_measures_a_file_and_a_shape() {
     let bytes = report["bytes_per_token"].as_u64().unwrap();
     assert!((70_000_000..130_000_000).contains(&bytes), "{bytes}");
 }
+
+/// The commands on a GPU, a software one where there is no other.
+#[cfg(feature = "gpu")]
+#[test]
+fn the_gpu_gives_the_references_numbers() {
+    let Some(golden) = Golden::find("tiny/llama.Q4_K_M") else { return };
+    let Some(model) = find_model(&golden.model) else { return };
+    let ids: Vec<String> = golden.tokens.iter().map(u32::to_string).collect();
+    let (model, tokens) = (path(&model), ids.join(","));
+    let out = scratch("gpu-logits.f32");
+    let device = ["--backend", "gpu", "--kv", "f32"];
+    stdout(&chord(&[&["logits", model, "--tokens", &tokens, "--out", path(&out)][..], &device].concat()));
+    let mut comparison = LogitsComparison::new(&golden);
+    comparison.rows(0, &read_f32_file(&out).unwrap());
+    comparison.report().assert_within(NMSE_F32_KV, "chord logits --backend gpu");
+
+    let against_cpu = ["trace", model, "--tokens", &tokens, "--compare", "cpu", "--json"];
+    let report = json(&chord(&[&against_cpu[..], &device].concat()));
+    assert!(report["first_out_of_tolerance"].is_null());
+    assert_eq!(report["compared"], report["ops"].as_array().unwrap().len());
+
+    let sizes = ["bench", model, "-p", "16", "-n", "4", "-r", "1", "--json"];
+    let report = json(&chord(&[&sizes[..], &device].concat()));
+    assert_eq!(report["backend"], "gpu");
+    assert!(report["bandwidth_share"].as_f64().unwrap() > 0.0);
+
+    let unknown = ["run", model, "-p", "x", "--raw", "--backend", "gpu", "--adapter", "no such adapter"];
+    assert_eq!(failure(&chord(&unknown)).0, "no-backend");
+}
