@@ -75,7 +75,7 @@ pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> 
             (false, false) => vec![(u32::MAX, rows(4, 1))],
         };
     }
-    let row_lanes = row_lanes(layout.units());
+    let row_lanes = row_lanes(layout.units(), n_rows);
     let by_subgroup = gpu.features.subgroups && row_lanes >= 32;
     let subgroups = if by_subgroup { Subgroups::Sum } else { Subgroups::Unused };
     let lanes = if by_subgroup { row_lanes } else { row_lanes.max(64) };
@@ -89,14 +89,22 @@ pub fn fixed_subgroup_width(gpu: &Gpu) -> Option<u32> {
     (gpu.features.subgroups && min == max).then_some(min)
 }
 
-/// Lanes that share a row of `units` units: a few units each, so that few lanes idle in the last step.
-fn row_lanes(units: u32) -> u32 {
-    match units / 3 {
+/// Lanes that keep a large GPU's memory busy.
+const MANY_LANES: u64 = 1 << 16;
+
+/// Lanes that share a row of `units` units: a few units each, so that few lanes idle in the last step. Matrices of few
+/// rows get more, up to one unit each: there the time is that of waiting for memory, and idle lanes cost nothing.
+fn row_lanes(units: u32, n_rows: u32) -> u32 {
+    let mut lanes = match units / 3 {
         0..16 => 8,
         16..32 => 16,
         32..64 => 32,
         _ => 64,
+    };
+    while lanes < units.min(128) && u64::from(n_rows.div_ceil(4)) * u64::from(lanes) < MANY_LANES {
+        lanes *= 2;
     }
+    lanes
 }
 
 /// The product, by the variants that suit the device.
@@ -194,9 +202,17 @@ mod tests {
     fn rows_of_real_models_keep_their_lanes_busy() {
         for cols in [576, 640, 1536, 2048, 4096, 5632, 14336] {
             let units = cols / 32;
-            let lanes = row_lanes(units);
+            let lanes = row_lanes(units, 50_000);
             let steps = units.div_ceil(lanes);
             assert!(f64::from(units) / f64::from(steps * lanes) >= 0.75, "{cols} columns, {lanes} lanes");
         }
+    }
+
+    #[test]
+    fn few_rows_are_spread_over_more_lanes() {
+        assert_eq!(row_lanes(18, 192), 32);
+        assert_eq!(row_lanes(128, 1024), 128);
+        assert_eq!(row_lanes(128, 4096), 64);
+        assert_eq!(row_lanes(128, 14336), 32);
     }
 }
