@@ -6,13 +6,13 @@ use std::task::{Context, Poll};
 
 use chord_program::{
     Batch, BatchShape, Counters, DeviceInfo, ExecError, Executor, OutputName, Program, SegmentKind, TraceVisitor, Want,
-    WeightId, WeightSink,
+    Weight, WeightId, WeightSink,
 };
 
 use crate::kernel::Dispatch;
 use crate::ops::argmax::NOT_A_NUMBER;
 use crate::ops::kv::KvCache;
-use crate::plan::{Device, Plan, PlanSettings, Step};
+use crate::plan::{Device, Outline, Plan, PlanSettings, Step};
 use crate::readback::{Readback, StagingPool};
 use crate::resources::{MemoryKind, PipelineKey, Resources, Tally};
 use crate::sequence::Sequences;
@@ -90,10 +90,11 @@ impl GpuExecutor {
         if let Some(n) = options.fail_allocation {
             resources = resources.fail_allocation(n);
         }
-        let device = make_device(&program, resources)?;
         let settings =
             PlanSettings { fusion: options.fusion, attention_splits: options.attention_splits, traced: false };
-        let plan = Plan::new(&program, &device, settings)?;
+        let outline = Outline::new(&program, gpu, settings);
+        let device = make_device(&program, resources, &outline.stacks(&program))?;
+        let plan = Plan::new(&program, &device, settings, outline)?;
         let mut staging = StagingPool::default();
         if plan.argmax.is_some() {
             let ring: Result<Vec<_>, _> =
@@ -247,9 +248,9 @@ impl GpuExecutor {
     }
 }
 
-fn make_device(program: &Program, resources: Resources) -> Result<Device, ExecError> {
+fn make_device(program: &Program, resources: Resources, stacks: &[Vec<WeightId>]) -> Result<Device, ExecError> {
     let gpu = resources.gpu.clone();
-    let weights = program.weights.iter().map(|w| DeviceWeight::new(&resources, w)).collect::<Result<Vec<_>, _>>()?;
+    let weights = make_weights(program, &resources, stacks)?;
     let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
     let mut tables = Vec::with_capacity(program.tables.len());
     for table in &program.tables {
@@ -273,6 +274,23 @@ fn make_device(program: &Program, resources: Resources) -> Result<Device, ExecEr
     let ids = resources.buffer("chosen ids", 4 * u64::from(program.max_outputs), copied, MemoryKind::Scratch)?;
     let next = resources.buffer("next ids", 4 * u64::from(program.n_seq_max), copied, MemoryKind::Scratch)?;
     Ok(Device { resources, weights, tables, caches, batch, ids, next })
+}
+
+/// Room for every weight, those of a stack together.
+fn make_weights(
+    program: &Program,
+    resources: &Resources,
+    stacks: &[Vec<WeightId>],
+) -> Result<Vec<DeviceWeight>, ExecError> {
+    let mut stacked: Vec<Option<DeviceWeight>> = program.weights.iter().map(|_| None).collect();
+    for stack in stacks {
+        let weights: Vec<&Weight> = stack.iter().map(|id| program.weight(*id)).collect();
+        for (id, weight) in stack.iter().zip(DeviceWeight::stacked(resources, &weights)?) {
+            stacked[id.0 as usize] = Some(weight);
+        }
+    }
+    let all = stacked.into_iter().zip(&program.weights);
+    all.map(|(stacked, weight)| stacked.map_or_else(|| DeviceWeight::new(resources, weight), Ok)).collect()
 }
 
 impl WeightSink for GpuExecutor {
@@ -457,7 +475,8 @@ impl Executor for GpuExecutor {
         self.pump(true)?;
         self.write_batch(batch);
         let settings = PlanSettings { fusion: false, attention_splits: self.options.attention_splits, traced: true };
-        let plan = Plan::new(&self.program, &self.device, settings)?;
+        let outline = Outline::new(&self.program, &self.gpu, settings);
+        let plan = Plan::new(&self.program, &self.device, settings, outline)?;
         trace::run(&self.program, &self.device, &plan, batch.shape(), visit)
     }
 }

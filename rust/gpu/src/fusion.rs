@@ -1,6 +1,6 @@
 //! Which ops run as one: a pass over the program that only groups, so that switching it off changes nothing but speed.
 
-use chord_program::{BufferId, OpKind, OutputName, Program};
+use chord_program::{BufferId, OpKind, OutputName, Program, Weight, WeightId, WeightRef};
 
 /// Ops that run together, by their indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,22 @@ pub(crate) enum Fused {
         /// The KV write that reads the turned keys.
         kv_write: usize,
     },
+    /// `glu(matmul(x), matmul(x))` over stacked weights.
+    Gated {
+        /// The product that goes through the non-linearity.
+        gate: usize,
+        /// The other one.
+        up: usize,
+        /// What multiplies them.
+        glu: usize,
+    },
+    /// Two or three products of one input over stacked weights.
+    Siblings {
+        /// The first two.
+        pair: [usize; 2],
+        /// The third.
+        third: Option<usize>,
+    },
 }
 
 /// Which groups are formed.
@@ -30,11 +46,12 @@ pub(crate) enum Fused {
 pub(crate) struct Fusion {
     pub(crate) residuals: bool,
     pub(crate) rotations: bool,
+    pub(crate) products: bool,
 }
 
 impl Fusion {
-    pub(crate) const ALL: Fusion = Fusion { residuals: true, rotations: true };
-    pub(crate) const NONE: Fusion = Fusion { residuals: false, rotations: false };
+    pub(crate) const ALL: Fusion = Fusion { residuals: true, rotations: true, products: true };
+    pub(crate) const NONE: Fusion = Fusion { residuals: false, rotations: false, products: false };
 }
 
 impl Fused {
@@ -46,12 +63,27 @@ impl Fused {
             Fused::RotateStore { norms, ropes, kv_write } => {
                 norms.into_iter().flatten().chain(ropes).chain([kv_write]).collect()
             }
+            Fused::Gated { gate, up, glu } => vec![gate, up, glu],
+            Fused::Siblings { pair, third } => pair.into_iter().chain(third).collect(),
         }
     }
 
-    /// The last op: its place in the program is the group's.
-    pub(crate) fn last_op(&self) -> usize {
-        self.ops().into_iter().max().unwrap_or_default()
+    /// The op whose place in the program is the group's: the last one, when all inputs are there; for siblings the
+    /// first, as the results of any may be needed right after it.
+    pub(crate) fn place(&self) -> usize {
+        let ops = self.ops().into_iter();
+        let place = if matches!(self, Fused::Siblings { .. }) { ops.min() } else { ops.max() };
+        place.unwrap_or_default()
+    }
+
+    /// The weights that the group needs stacked.
+    pub(crate) fn stack(&self, program: &Program) -> Vec<WeightId> {
+        let ops = match *self {
+            Fused::Gated { gate, up, .. } => vec![gate, up],
+            Fused::Siblings { .. } => self.ops(),
+            _ => Vec::new(),
+        };
+        ops.into_iter().filter_map(|op| Some(product(&program.ops[op].kind)?.weight)).collect()
     }
 
     /// Buffers read and written, without those that stay inside the group.
@@ -62,6 +94,8 @@ impl Fused {
             Fused::RotateStore { norms, ropes, .. } => {
                 norms.into_iter().flatten().chain([ropes[1]]).map(|op| program.ops[op].out()).collect()
             }
+            Fused::Gated { gate, up, .. } => vec![program.ops[gate].out(), program.ops[up].out()],
+            Fused::Siblings { .. } => Vec::new(),
         };
         let ops = self.ops().into_iter().map(|index| &program.ops[index]);
         let touched = ops.flat_map(|op| op.outputs.iter().copied().chain(op.kind.inputs()));
@@ -69,20 +103,40 @@ impl Fused {
     }
 }
 
-/// Groups the ops of `program`, in the order of each group's last op.
-pub(crate) fn fuse(program: &Program, fusion: Fusion) -> Vec<Fused> {
-    let ops = Ops { program, writer: writers(program) };
+/// Groups the ops of `program`, in the order in which they run. `stackable` tells whether weights can lie one after the
+/// other on the device.
+pub(crate) fn fuse(program: &Program, fusion: Fusion, stackable: &dyn Fn(&[&Weight]) -> bool) -> Vec<Fused> {
+    let ops = Ops { program, writer: writers(program), stackable };
+    let all = 0..program.ops.len();
     let mut groups: Vec<Fused> = Vec::new();
     if fusion.residuals {
-        groups.extend((0..program.ops.len()).filter_map(|add| ops.residual(add)));
+        groups.extend(all.clone().filter_map(|add| ops.residual(add)));
     }
     if fusion.rotations {
-        groups.extend((0..program.ops.len()).filter_map(|attention| ops.rotation(attention)));
+        groups.extend(all.clone().filter_map(|attention| ops.rotation(attention)));
+    }
+    if fusion.products {
+        groups.extend(all.clone().filter_map(|glu| ops.gated(glu)));
+        let mut taken: Vec<usize> = groups.iter().flat_map(Fused::ops).collect();
+        for op in all.clone() {
+            if let Some(siblings) = ops.siblings(op, &taken) {
+                taken.extend(siblings.ops());
+                groups.push(siblings);
+            }
+        }
     }
     let taken: Vec<usize> = groups.iter().flat_map(Fused::ops).collect();
-    groups.extend((0..program.ops.len()).filter(|op| !taken.contains(op)).map(Fused::Single));
-    groups.sort_by_key(Fused::last_op);
+    groups.extend(all.filter(|op| !taken.contains(op)).map(Fused::Single));
+    groups.sort_by_key(Fused::place);
     groups
+}
+
+/// The weight of a matmul that is nothing but a product.
+fn product(kind: &OpKind) -> Option<&WeightRef> {
+    match kind {
+        OpKind::MatMul { weight, bias: None, scale: 1.0, .. } => Some(weight),
+        _ => None,
+    }
 }
 
 /// The op that writes each buffer.
@@ -97,6 +151,7 @@ fn writers(program: &Program) -> Vec<Option<usize>> {
 struct Ops<'a> {
     program: &'a Program,
     writer: Vec<Option<usize>>,
+    stackable: &'a dyn Fn(&[&Weight]) -> bool,
 }
 
 impl Ops<'_> {
@@ -144,6 +199,48 @@ impl Ops<'_> {
         }
         let norms = self.head_norm(*q, ropes[0], *head_dim).zip(self.head_norm(*k, ropes[1], *head_dim));
         Some(Fused::RotateStore { norms: norms.map(|(q, k)| [q, k]), ropes, kv_write })
+    }
+
+    /// `glu(matmul(x), matmul(x))` for the op at `glu`.
+    fn gated(&self, glu: usize) -> Option<Fused> {
+        let OpKind::Glu { gate, up, .. } = *self.kind(glu) else { return None };
+        let (gate, up) = (self.private_writer(gate, glu)?, self.private_writer(up, glu)?);
+        let alike = gate != up && self.kind(gate).inputs() == self.kind(up).inputs();
+        (alike && self.can_stack(&[gate, up])).then_some(Fused::Gated { gate, up, glu })
+    }
+
+    /// The product at `op` with those after it of the same input and segment that are not taken.
+    fn siblings(&self, op: usize, taken: &[usize]) -> Option<Fused> {
+        product(self.kind(op))?;
+        let segment = self.program.segments.iter().find(|s| s.ops.contains(&op))?;
+        let mut group = vec![op];
+        for other in op + 1..segment.ops.end {
+            let is_sibling = product(self.kind(other)).is_some() && self.kind(other).inputs() == self.kind(op).inputs();
+            if is_sibling && !taken.contains(&other) && group.len() < 3 {
+                group.push(other);
+                if !self.can_stack(&group) {
+                    group.pop();
+                }
+            }
+        }
+        if taken.contains(&op) || group.len() < 2 {
+            return None;
+        }
+        Some(Fused::Siblings { pair: [group[0], group[1]], third: group.get(2).copied() })
+    }
+
+    /// True if these are plain products over whole weights that fit together and that nothing else uses.
+    fn can_stack(&self, ops: &[usize]) -> bool {
+        let program = self.program;
+        let Some(refs) = ops.iter().map(|op| product(self.kind(*op))).collect::<Option<Vec<_>>>() else { return false };
+        let is_whole = |r: &&WeightRef| r.rows == (0..program.weight(r.weight).rows);
+        let uses =
+            |id: WeightId| program.ops.iter().flat_map(|op| op.kind.weights()).filter(|w| w.weight == id).count();
+        let weights: Vec<&Weight> = refs.iter().map(|r| program.weight(r.weight)).collect();
+        refs.iter().all(is_whole)
+            && refs.iter().all(|r| uses(r.weight) == 1)
+            && weights.iter().all(|w| w.experts == 1)
+            && (self.stackable)(&weights)
     }
 
     /// The norm of each head that writes `id` for the rotation at `rope`.

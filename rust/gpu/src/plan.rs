@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use chord_program::{
-    BatchShape, BufferId, ExecError, MemoryPlan, OpKind, OutputName, Program, Reuse, SlotId, TableId, WeightRef,
+    BatchShape, BufferId, ExecError, MemoryPlan, OpKind, OutputName, Program, Reuse, SlotId, TableId, Weight, WeightId,
+    WeightRef,
 };
 
+use crate::Gpu;
 use crate::fusion::{Fused, Fusion, fuse};
 use crate::kernel::{Access, Activation, Binding, Dispatch, Kernels};
 use crate::ops::OpContext;
@@ -16,6 +18,7 @@ use crate::ops::embed::embed;
 use crate::ops::gather::gather_rows;
 use crate::ops::kv::{KvCache, kv_write};
 use crate::ops::matmul::{MatMul, matmul};
+use crate::ops::matmul_fused::{GatedPair, Siblings};
 use crate::ops::norm::{layer_norm, rms_norm};
 use crate::ops::rope::{Rope, rope};
 use crate::ops::rotate_store::{HeadNorms, RotateStore, rotate_store};
@@ -52,7 +55,7 @@ pub(crate) struct PlanSettings {
 /// Dispatches of one op, or of several fused ones.
 #[derive(Debug)]
 pub(crate) struct Step {
-    /// The last of the ops computed here.
+    /// The op at whose place in the program this runs.
     pub(crate) op: usize,
     pub(crate) kernels: Kernels,
     /// Multiplications for each row of the batch, roughly.
@@ -110,19 +113,48 @@ impl Layout {
     }
 }
 
+/// What is known of a plan before anything is made on the device.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    groups: Vec<Fused>,
+    layout: Layout,
+}
+
+impl Outline {
+    /// Groups the ops and lays out their buffers.
+    pub(crate) fn new(program: &Program, gpu: &Gpu, settings: PlanSettings) -> Self {
+        let stackable = |weights: &[&Weight]| DeviceWeight::are_stackable(gpu, weights);
+        let outline = |fusion| {
+            let groups = fuse(program, fusion, &stackable);
+            let layout = Layout::new(program, &groups, settings.traced);
+            Outline { groups, layout }
+        };
+        let whole = outline(if settings.fusion { Fusion::ALL } else { Fusion::NONE });
+        if settings.fusion && whole.layout.total > gpu.max_binding_bytes() {
+            // The fused rotation sees several activations through one binding.
+            return outline(Fusion { rotations: false, ..Fusion::ALL });
+        }
+        whole
+    }
+
+    /// Weights that must lie one after the other.
+    pub(crate) fn stacks(&self, program: &Program) -> Vec<Vec<WeightId>> {
+        self.groups.iter().map(|g| g.stack(program)).filter(|stack| !stack.is_empty()).collect()
+    }
+}
+
 impl Plan {
     /// Compiles `program`.
     ///
     /// # Errors
     /// [`ExecError::Unsupported`] for ops without a kernel, [`ExecError::OutOfMemory`], [`ExecError::Device`].
-    pub(crate) fn new(program: &Program, device: &Device, settings: PlanSettings) -> Result<Self, ExecError> {
-        let mut groups = fuse(program, if settings.fusion { Fusion::ALL } else { Fusion::NONE });
-        let mut layout = Layout::new(program, &groups, settings.traced);
-        if settings.fusion && layout.total > device.resources.gpu.max_binding_bytes() {
-            // The fused rotation sees several activations through one binding.
-            groups = fuse(program, Fusion { rotations: false, ..Fusion::ALL });
-            layout = Layout::new(program, &groups, settings.traced);
-        }
+    pub(crate) fn new(
+        program: &Program,
+        device: &Device,
+        settings: PlanSettings,
+        outline: Outline,
+    ) -> Result<Self, ExecError> {
+        let Outline { groups, layout } = outline;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let arena = device.resources.buffer("activations", layout.total, usage, MemoryKind::Scratch)?;
         let scratch = match scratch_bytes(program, settings.attention_splits) {
@@ -144,7 +176,7 @@ impl Plan {
         let mut steps = Vec::with_capacity(groups.len());
         for group in &groups {
             let (kernels, work) = (compiler.group(group)?, work(program, group));
-            steps.push(Step { op: group.last_op(), kernels, work });
+            steps.push(Step { op: group.place(), kernels, work });
         }
         let argmax = compiler.argmax()?;
         let segments = program.segments.iter().map(|segment| {
@@ -211,6 +243,8 @@ impl Compiler<'_> {
             Fused::Single(op) => self.op(op),
             Fused::MatMulAdd { matmul, add } => self.matmul_add(matmul, add),
             Fused::RotateStore { norms, ropes, kv_write } => self.rotate_store(norms, ropes, kv_write),
+            Fused::Gated { gate, up, glu } => self.gated(gate, up, glu),
+            Fused::Siblings { .. } => self.siblings(&group.ops()),
         }
     }
 
@@ -368,6 +402,35 @@ impl Compiler<'_> {
             return self.unsupported("a fused op that is no add");
         };
         self.matmul(index, Some((a, scale)), op.out())
+    }
+
+    /// Input and weight of the plain product at `index`.
+    fn product(&self, index: usize) -> Result<(Activation, &DeviceWeight), ExecError> {
+        match &self.program.ops[index].kind {
+            OpKind::MatMul { x, weight, .. } => Ok((self.activation(*x)?, self.weight(weight))),
+            _ => self.unsupported("a fused op that is no matmul"),
+        }
+    }
+
+    fn gated(&self, gate: usize, up: usize, glu: usize) -> Result<Kernels, ExecError> {
+        let op = &self.program.ops[glu];
+        let OpKind::Glu { act, .. } = op.kind else {
+            return self.unsupported("a fused op that is no glu");
+        };
+        let ((x, gate), (_, up)) = (self.product(gate)?, self.product(up)?);
+        GatedPair { x: &x, gate, up, act, out: &self.activation(op.out())? }.kernels(&self.ctx)
+    }
+
+    fn siblings(&self, products: &[usize]) -> Result<Kernels, ExecError> {
+        let parts = products.iter().map(|op| self.product(*op)).collect::<Result<Vec<_>, _>>()?;
+        let outs = products.iter().map(|op| self.activation(self.program.ops[*op].out()));
+        let outs = outs.collect::<Result<Vec<_>, _>>()?;
+        let op = Siblings {
+            x: &parts[0].0,
+            weights: parts.iter().map(|(_, weight)| *weight).collect(),
+            outs: outs.iter().collect(),
+        };
+        op.kernels(&self.ctx)
     }
 
     fn rotate_store(

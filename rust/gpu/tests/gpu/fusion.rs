@@ -3,8 +3,8 @@
 use chord_gguf::GgmlType;
 use chord_gpu::{GpuOptions, PlanOptions};
 use chord_program::{
-    Executor, KvSlot, KvType, Mask, OpKind, OutputName, ProgramBuilder, RopePairing, RopeTable, Rows, SegmentKind,
-    Table, Want,
+    Activation, Executor, KvSlot, KvType, Mask, OpKind, OutputName, ProgramBuilder, RopePairing, RopeTable, Rows,
+    SegmentKind, Table, Want,
 };
 use chord_testkit::nmse;
 
@@ -44,7 +44,7 @@ fn a_residual_is_added_by_the_product() {
     let model = small_model(1);
     let [mut fused, mut plain] = [true, false].map(|on| model.on_gpu(&gpu(), plan(on)).expect("a model the GPU runs"));
     let [with, without] = compare([&mut fused, &mut plain], 64);
-    assert_eq!(without - with, 1, "one add in one layer");
+    assert_eq!(without - with, 1 + 2, "one add, and three products of one input, in one layer");
 }
 
 /// One layer between an embedding and logits, whose queries and keys are turned, and normalized before if `norms`.
@@ -95,6 +95,59 @@ fn queries_and_keys_are_normalized_turned_and_stored_at_once() {
                 [true, false].map(|on| model.on_gpu(&gpu, plan(on)).expect("a model the GPU runs"));
             let [with, without] = compare([&mut fused, &mut plain], 64);
             assert_eq!(without - with, if norms { 4 } else { 2 }, "{norms} {pairing:?}");
+        }
+    }
+}
+
+/// Products of one input: three of a type, two of which are gated, and one of another type.
+fn products_model(act: Activation, types: [GgmlType; 4]) -> Model {
+    let width = 256;
+    let mut b = ProgramBuilder::new(64, 64, 1, 16, 16, KvType::F32);
+    b.segment(SegmentKind::Prologue);
+    let mut c = Case::new(b);
+    let [_, _, _, out_rows] = c.b.inputs();
+    let x = c.source("x", width);
+    c.b.segment(SegmentKind::Layer(0));
+    let product = |c: &mut Case, name: &str, x, ty, rows| {
+        let weight = c.weight(&format!("{name}.weight"), ty, rows, width);
+        c.b.op(name, Rows::T, rows, OpKind::MatMul { x, weight, bias: None, scale: 1.0 })
+    };
+    let first = product(&mut c, "first", x, types[0], 48);
+    let early = c.b.op("early", Rows::T, 48, OpKind::Scale { x: first, scale: 0.5 });
+    let second = product(&mut c, "second", x, types[1], 48);
+    let third = product(&mut c, "third", x, types[2], 48);
+    let sum = c.b.op("sum", Rows::T, 48, OpKind::Add { a: early, b: second, scale: 1.0 });
+    let sum = c.b.op("sum.2", Rows::T, 48, OpKind::Glu { gate: sum, up: third, act: Activation::Silu });
+    let gate = product(&mut c, "gate", x, types[3], 48);
+    let up = product(&mut c, "up", x, types[3], 48);
+    let gated = c.b.op("gated", Rows::T, 48, OpKind::Glu { gate, up, act });
+    let y = c.b.op("y", Rows::T, 48, OpKind::Add { a: sum, b: gated, scale: 1.0 });
+    c.b.segment(SegmentKind::Epilogue);
+    let out = c.b.op("logits", Rows::R, 48, OpKind::GatherRows { x: y, rows: out_rows });
+    c.b.output(OutputName::Hidden, out);
+    let weight = c.weight("out.weight", GgmlType::F16, 64, 48);
+    let out = c.b.op("result", Rows::R, 64, OpKind::MatMul { x: out, weight, bias: None, scale: 1.0 });
+    c.b.output(OutputName::Logits, out);
+    c.finish()
+}
+
+#[test]
+fn products_of_one_input_run_together_where_their_types_agree() {
+    use GgmlType::{Q4_K, Q6_K, Q8_0};
+    for disabled in VARIANTS {
+        let gpu = gpu_without(disabled);
+        for (types, saved) in [
+            ([Q4_K; 4], 2 + 2),
+            ([Q4_K, Q4_K, Q6_K, Q8_0], 1 + 2),
+            ([Q4_K, Q8_0, Q4_K, Q6_K], 1 + 2),
+            ([Q8_0, Q4_K, Q6_K, Q4_K], 2),
+        ] {
+            let model = products_model(Activation::GeluTanh, types);
+            let [mut fused, mut plain] =
+                [true, false].map(|on| model.on_gpu(&gpu, plan(on)).expect("a model the GPU runs"));
+            let [with, without] = compare([&mut fused, &mut plain], 64);
+            // The product added to another takes the add in, too, where it is nobody's sibling.
+            assert!(without - with >= saved, "{types:?}: {with} dispatches fused, {without} not");
         }
     }
 }
