@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fromRoot, modelsFolder, scratch } from "../../scripts/steps/paths.mjs";
 
-export const port = 5190;
+export const port = Number(process.env.CHORD_TEST_PORT ?? 5190);
 
 /** The reference's results: `CHORD_GOLDEN`, else `../shared/golden` beside the repository, else the part in the repository. */
 export const goldenFolder =
