@@ -35,9 +35,8 @@ fn a_prompt_runs_at_three_times_the_speed_of_single_tokens() {
         all_ids(&mut executor).expect("ids");
         decode.push(f64::from(DECODED) / start.elapsed().as_secs_f64());
     }
-    prefill.sort_by(f64::total_cmp);
-    decode.sort_by(f64::total_cmp);
-    let (prefill, decode) = (prefill[ROUNDS / 2], decode[ROUNDS / 2]);
+    // The fastest of each: other work on the machine only slows.
+    let [prefill, decode] = [prefill, decode].map(|rates| rates.into_iter().fold(0.0, f64::max));
     println!("prefill {prefill:.1} tok/s, decode {decode:.1} tok/s, {:.2} times", prefill / decode);
     assert!(prefill >= 3.0 * decode, "prefill {prefill:.1} tok/s, decode {decode:.1} tok/s");
 }
