@@ -4,7 +4,10 @@
 // along K, unit by unit: lane l takes units l, l + ROW_LANES, … so that neighbours read neighbouring bytes. Each lane
 // keeps one vec4 of sums per four rows and token; the group's sums are added up at the end. With ROW_LANES 1 each lane
 // has rows of its own, all lanes read the same x, and there is nothing to add up and no barrier: that suits devices that
-// compute a workgroup as a loop, and with TOKEN_TILE 4 or 8 it is their matmul too.
+// compute a workgroup as a loop, and with a TOKEN_TILE of 8 it is their matmul too.
+//
+// The loops over a tile's tokens have a fixed number of steps, so that a compiler can unroll them and keep all sums in
+// registers. With EXACT_TILES they end at the last token: for devices that do neither.
 //
 // With GLU the second four rows are the same rows of a second matrix that lies GLU_ROWS rows further on in the same
 // part, and out = act(x · gateᵀ) · (x · upᵀ).
@@ -124,10 +127,7 @@ fn store_pair(token: u32, row: u32, gate: f32, up: f32) {
     }
 }
 
-fn store_sums(token: u32, n_tokens: u32, rows: QuadRows, sums: QuadSums) {
-    if token >= n_tokens {
-        return;
-    }
+fn store_sums(token: u32, rows: QuadRows, sums: QuadSums) {
     store_pair(token, rows.first.x, sums.first.x, sums.second.x);
     store_pair(token, rows.first.y, sums.first.y, sums.second.y);
     store_pair(token, rows.first.z, sums.first.z, sums.second.z);
@@ -149,10 +149,7 @@ fn store_quad(token: u32, rows: vec4<u32>, products: vec4<f32>) {
     }
 }
 
-fn store_sums(token: u32, n_tokens: u32, rows: QuadRows, sums: QuadSums) {
-    if token >= n_tokens {
-        return;
-    }
+fn store_sums(token: u32, rows: QuadRows, sums: QuadSums) {
     store_quad(token, rows.first, sums.first);
 #if SECOND_QUAD
     store_quad(token, rows.second, sums.second);
@@ -202,32 +199,25 @@ fn main(
     let w_rows = QuadRows(min(rows.first, last_row) + ROW_FIRST);
 #endif
 
-    var sums0 = QuadSums();
-#if TOKEN_TILE != 1u
-    var sums1 = QuadSums();
-    var sums2 = QuadSums();
-    var sums3 = QuadSums();
+#if TOKEN_TILE == 1u
+    var sums = QuadSums();
+#else
+    var sums = array<QuadSums, TOKEN_TILE>();
+#if EXACT_TILES
+    let n_here = min(TOKEN_TILE, n_tokens - token);
+#else
+    const n_here = TOKEN_TILE;
 #endif
-#if TOKEN_TILE == 8u
-    var sums4 = QuadSums();
-    var sums5 = QuadSums();
-    var sums6 = QuadSums();
-    var sums7 = QuadSums();
 #endif
     for (var i = group_lane; i < UNITS; i += ROW_LANES) {
         let columns = unit_columns(i);
         let w = units_of(w_rows, i);
-        sums0 = add_products(sums0, w, min(token, last_token), columns, subgroup_lane);
-#if TOKEN_TILE != 1u
-        sums1 = add_products(sums1, w, min(token + 1u, last_token), columns, subgroup_lane);
-        sums2 = add_products(sums2, w, min(token + 2u, last_token), columns, subgroup_lane);
-        sums3 = add_products(sums3, w, min(token + 3u, last_token), columns, subgroup_lane);
-#endif
-#if TOKEN_TILE == 8u
-        sums4 = add_products(sums4, w, min(token + 4u, last_token), columns, subgroup_lane);
-        sums5 = add_products(sums5, w, min(token + 5u, last_token), columns, subgroup_lane);
-        sums6 = add_products(sums6, w, min(token + 6u, last_token), columns, subgroup_lane);
-        sums7 = add_products(sums7, w, min(token + 7u, last_token), columns, subgroup_lane);
+#if TOKEN_TILE == 1u
+        sums = add_products(sums, w, token, columns, subgroup_lane);
+#else
+        for (var t = 0u; t < n_here; t++) {
+            sums[t] = add_products(sums[t], w, min(token + t, last_token), columns, subgroup_lane);
+        }
 #endif
     }
 
@@ -237,31 +227,23 @@ fn main(
 #else
     let lane = Lane(lane_index);
 #endif
-    sums0 = sums_of_group(sums0, lane);
-#if TOKEN_TILE != 1u
-    sums1 = sums_of_group(sums1, lane);
-    sums2 = sums_of_group(sums2, lane);
-    sums3 = sums_of_group(sums3, lane);
-#endif
-#if TOKEN_TILE == 8u
-    sums4 = sums_of_group(sums4, lane);
-    sums5 = sums_of_group(sums5, lane);
-    sums6 = sums_of_group(sums6, lane);
-    sums7 = sums_of_group(sums7, lane);
+#if TOKEN_TILE == 1u
+    sums = sums_of_group(sums, lane);
+#else
+    for (var t = 0u; t < n_here; t++) {
+        sums[t] = sums_of_group(sums[t], lane);
+    }
 #endif
 #endif
     if group_lane == 0u {
-        store_sums(token, n_tokens, rows, sums0);
-#if TOKEN_TILE != 1u
-        store_sums(token + 1u, n_tokens, rows, sums1);
-        store_sums(token + 2u, n_tokens, rows, sums2);
-        store_sums(token + 3u, n_tokens, rows, sums3);
-#endif
-#if TOKEN_TILE == 8u
-        store_sums(token + 4u, n_tokens, rows, sums4);
-        store_sums(token + 5u, n_tokens, rows, sums5);
-        store_sums(token + 6u, n_tokens, rows, sums6);
-        store_sums(token + 7u, n_tokens, rows, sums7);
+#if TOKEN_TILE == 1u
+        store_sums(token, rows, sums);
+#else
+        for (var t = 0u; t < n_here; t++) {
+            if token + t < n_tokens {
+                store_sums(token + t, rows, sums[t]);
+            }
+        }
 #endif
     }
 }

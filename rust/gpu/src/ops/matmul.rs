@@ -38,7 +38,7 @@ pub enum Variant {
         row_lanes: u32,
         /// Rows that a lane works on at once: 4 or 8.
         group_rows: u32,
-        /// Tokens at once: 1, 4 or 8.
+        /// Tokens at once.
         token_tile: u32,
         /// What subgroups are used for.
         subgroups: Subgroups,
@@ -66,14 +66,13 @@ pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> 
         let subgroups = if width.is_some() { Subgroups::Broadcast } else { Subgroups::Unused };
         let lanes = width.unwrap_or(8);
         let rows = |group_rows, token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows, token_tile, subgroups };
-        // Larger tiles are faster and take longer to compile; on SwiftShader, seconds where lavapipe takes hundredths.
-        let is_large = u64::from(n_rows) * u64::from(layout.cols) >= 1 << 18;
-        let compiles_fast = gpu.adapter.name.contains("llvmpipe");
-        return match (is_large, compiles_fast) {
-            (true, true) => vec![(1, rows(8, 1)), (u32::MAX, rows(8, 8))],
-            (true, false) | (false, true) => vec![(1, rows(8, 1)), (u32::MAX, rows(8, 4))],
-            (false, false) => vec![(u32::MAX, rows(4, 1))],
-        };
+        // SwiftShader takes seconds to compile what lavapipe compiles in hundredths: one small kernel for matrices where
+        // that would take longer than any use of them.
+        let is_small = u64::from(n_rows) * u64::from(layout.cols) < 1 << 18;
+        if is_small && !gpu.adapter.name.contains("llvmpipe") {
+            return vec![(u32::MAX, rows(4, 1))];
+        }
+        return vec![(1, rows(8, 1)), (u32::MAX, rows(8, 8))];
     }
     let row_lanes = row_lanes(layout.units(), n_rows);
     let by_subgroup = gpu.features.subgroups && row_lanes >= 32;
@@ -166,6 +165,7 @@ pub(super) fn kernel(
                 .define("ROW_LANES", format!("{row_lanes}u"))
                 .define("GROUP_ROWS", format!("{group_rows}u"))
                 .define("TOKEN_TILE", format!("{token_tile}u"))
+                .flag("EXACT_TILES", row_lanes == 1)
                 .flag("SHORT_SUM", row_lanes <= 8)
                 .flag("SUBGROUPS", subgroups != Subgroups::Unused)
                 .define("BROADCAST", if subgroups == Subgroups::Broadcast { lanes } else { 0 });

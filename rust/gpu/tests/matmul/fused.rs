@@ -1,12 +1,11 @@
 //! Several products in one dispatch.
 
 use chord_gguf::GgmlType;
-use chord_gpu::ops::matmul::Variant;
 use chord_gpu::ops::matmul_fused::{GatedPair, Siblings};
 use chord_gpu::weights::DeviceWeight;
 use chord_program::{Activation as NonLinearity, Weight};
 
-use crate::setup::{Bench, Call, Comparison, LANE_PER_ROW_WIDE, Numbers, all_variants, random_rows, usual_scale};
+use crate::setup::{Bench, Call, Comparison, Numbers, all_variants, random_rows, usual_scale};
 
 const COLS: u32 = 256;
 const TOKENS: u32 = 5;
@@ -55,17 +54,13 @@ fn activate(act: NonLinearity, x: f64) -> f64 {
     }
 }
 
-fn variants(bench: &Bench) -> impl Iterator<Item = Variant> {
-    all_variants(&bench.gpu).into_iter().chain([LANE_PER_ROW_WIDE])
-}
-
 #[test]
 fn gated_pairs_match() {
     let bench = Bench::new();
     for (ty, act, n_rows) in [(GgmlType::Q4_K, NonLinearity::Silu, 67), (GgmlType::Q4_1, NonLinearity::GeluTanh, 8)] {
         let stack = Stack::new(&bench, ty, &[n_rows, n_rows]);
         let x: Vec<f32> = Numbers::new(5).take((TOKENS * COLS) as usize).iter().map(|v| v * 4.0).collect();
-        for variant in variants(&bench) {
+        for variant in all_variants(&bench.gpu) {
             let call = Call { n_rows: TOKENS, x: &x, out_cols: &[n_rows], ..Call::default() };
             let found = &bench.run(&call, |ctx, frame| {
                 let [gate, up] = &stack.weights[..] else { unreachable!("two weights") };
@@ -94,7 +89,7 @@ fn siblings_match() {
     for (ty, n_rows) in [(GgmlType::Q5_0, &[67, 9, 33][..]), (GgmlType::Q6_K, &[20, 65])] {
         let stack = Stack::new(&bench, ty, n_rows);
         let x = Numbers::new(5).take((TOKENS * COLS) as usize);
-        for variant in variants(&bench) {
+        for variant in all_variants(&bench.gpu) {
             let call = Call { n_rows: TOKENS, x: &x, out_cols: n_rows, ..Call::default() };
             let found = bench.run(&call, |ctx, frame| {
                 let siblings = Siblings {

@@ -39,9 +39,7 @@ const fn matvec(lanes: u32, row_lanes: u32, group_rows: u32, token_tile: u32) ->
 }
 
 /// Each lane has rows of its own: no sums over lanes.
-pub(crate) const LANE_PER_ROW: Variant = matvec(8, 1, 8, 4);
-/// The same, eight tokens at once.
-pub(crate) const LANE_PER_ROW_WIDE: Variant = matvec(8, 1, 8, 8);
+pub(crate) const LANE_PER_ROW: Variant = matvec(8, 1, 8, 8);
 /// Sums over sixteen lanes, in a tree.
 pub(crate) const SHARED_ROWS: Variant = matvec(64, 16, 4, 1);
 /// One group of four rows for each workgroup.

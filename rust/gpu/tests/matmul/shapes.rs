@@ -2,7 +2,7 @@
 
 use chord_gguf::GgmlType;
 
-use crate::setup::{Bench, LANE_PER_ROW, LANE_PER_ROW_WIDE, Product, SHARED_ROWS, all_variants, check_embed};
+use crate::setup::{Bench, LANE_PER_ROW, Product, SHARED_ROWS, all_variants, check_embed};
 use chord_gpu::ops::matmul::Variant;
 
 #[test]
@@ -32,7 +32,7 @@ fn odd_numbers_of_rows_match() {
 fn odd_numbers_of_tokens_match() {
     let bench = Bench::new();
     for n_tokens in (1..=9).chain([31, 33, 63, 65, 129]) {
-        for variant in all_variants(&bench.gpu).into_iter().chain([LANE_PER_ROW_WIDE]) {
+        for variant in all_variants(&bench.gpu) {
             Product::new(GgmlType::Q4_K, 256, 12, n_tokens).check(&bench, Some(variant));
         }
     }
