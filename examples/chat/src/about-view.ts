@@ -4,6 +4,7 @@ import type { ChordInfo } from "@querent-ai/wasm-chord";
 import { byId, create } from "./dom.js";
 import { formatBytes, formatCount, formatParameters } from "./format.js";
 import { sentence } from "./problem.js";
+import { settings } from "./settings.js";
 import type { Session } from "./session.js";
 
 export function initAboutView(getSession: () => Session | null, onChangeModel: () => void): void {
@@ -36,7 +37,7 @@ export function showModel(name: string, info: ChordInfo): void {
   line.textContent = deviceOf(info);
   line.title = info.why;
   const notice = byId("notice", HTMLParagraphElement);
-  notice.hidden = onGpu;
+  notice.hidden = onGpu || settings().backend === "cpu";
   notice.textContent = onGpu ? "" : `Running on the CPU, which is slower. ${firstReason(info)}`;
 }
 
