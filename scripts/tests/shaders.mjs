@@ -2,6 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
+import { devNull } from "node:os";
 import { join } from "node:path";
 import { StepError } from "../steps/console.mjs";
 import { scratch } from "../steps/paths.mjs";
@@ -25,7 +26,9 @@ export function validateWithTint() {
   if (!hasTint()) return `no tint here; the browser tests have Tint read these ${files.length} variants`;
   const failures = [];
   for (const file of files) {
-    const result = spawnSync("tint", ["--format", "none", join(shaderFolder, file)], { encoding: "utf8" });
+    const result = spawnSync("tint", ["--format", "wgsl", "-o", devNull, join(shaderFolder, file)], {
+      encoding: "utf8",
+    });
     if (result.status !== 0) failures.push(`${file}: ${`${result.stderr}${result.stdout}`.trim().split("\n")[0]}`);
   }
   return { passed: files.length - failures.length, failed: failures.length, failures };

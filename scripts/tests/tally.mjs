@@ -2,6 +2,8 @@
 
 import { line, step } from "../steps/console.mjs";
 
+const shownFailures = 20;
+
 export class Tally {
   passed = 0;
   failed = 0;
@@ -47,7 +49,10 @@ export class Tally {
 
 class TestFailure extends Error {
   constructor(counts) {
-    const names = (counts.failures ?? []).map((name) => `\n         ${name}`).join("");
+    const failures = counts.failures ?? [];
+    const shown = failures.slice(0, shownFailures);
+    if (failures.length > shown.length) shown.push(`and ${failures.length - shown.length} more`);
+    const names = shown.map((name) => `\n         ${name}`).join("");
     super(`${counts.passed} passed, ${counts.failed} failed${names}`);
     this.counts = counts;
     this.next = counts.next;
