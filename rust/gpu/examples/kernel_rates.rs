@@ -139,8 +139,9 @@ fn device_rates(bench: &Bench) -> Result<Value, ExecError> {
     let mac = bench.plain(&kernel, &[(Access::ReadWrite, &cells)], groups)?;
     let mac_registers = f64::from(steps) * 16.0 * 64.0 * f64::from(groups) / bench.time(&[mac], ONE)?;
 
+    // One dimension of workgroups, a row or 64 rows each.
     let cols = 4096u32;
-    let rows = (stream_bytes / 4 / u64::from(cols)) as u32;
+    let rows = ((stream_bytes / 4 / u64::from(cols)) as u32).min(65_535) / 64 * 64;
     let out = bench.buffer("products", u64::from(rows) * 64 * 4)?;
     let mut mac_memory = Vec::new();
     for row_per_lane in [false, true] {
