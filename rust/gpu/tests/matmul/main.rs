@@ -3,6 +3,7 @@
 
 mod edges;
 mod fused;
+mod mutations;
 mod setup;
 mod shapes;
 mod splits;

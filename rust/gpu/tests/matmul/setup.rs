@@ -27,7 +27,7 @@ pub(crate) const TYPES: [GgmlType; 11] = [
 ];
 
 /// NMSE limit of an f32 op on a GPU.
-const LIMIT: f64 = 1e-7;
+pub(crate) const LIMIT: f64 = 1e-7;
 /// Largest error of a single element, relative to the sum of its products' magnitudes.
 const ELEMENT_LIMIT: f64 = 1e-5;
 /// Floats on both sides of an output that must stay as they were.
@@ -132,6 +132,11 @@ impl Bench {
             pollster::block_on(Gpu::request(options)).expect("these tests need a GPU adapter, a software one at least");
         let resources = Resources::new(&gpu, ShaderSet::default());
         Bench { gpu, resources }
+    }
+
+    /// The same device with kernels from other files.
+    pub(crate) fn with_shaders(&self, shaders: ShaderSet) -> Self {
+        Bench { gpu: self.gpu.clone(), resources: Resources::new(&self.gpu, shaders) }
     }
 
     /// Writes the kernels made so far to `$CHORD_SHADER_DUMP`, if that is set, for a browser's compiler. (naga has seen
@@ -294,6 +299,14 @@ impl Product {
 
     #[track_caller]
     pub(crate) fn check_weight(&self, bench: &Bench, weight: &DeviceWeight, variant: Option<Variant>) {
+        self.compare(bench, weight, variant).check(&format!(
+            "{} [{}, {}] · {} tokens, {variant:?} on {}",
+            self.ty, self.n_rows, self.cols, self.n_tokens, bench.gpu.adapter.name
+        ));
+    }
+
+    /// Runs it and compares every element.
+    pub(crate) fn compare(&self, bench: &Bench, weight: &DeviceWeight, variant: Option<Variant>) -> Comparison {
         let mut numbers = Numbers::new(7);
         let out_cols = self.view.end - self.view.start;
         let x = numbers.take(self.n_tokens as usize * self.cols as usize);
@@ -339,10 +352,7 @@ impl Product {
                 comparison.add(expected, found[at], magnitude);
             }
         }
-        comparison.check(&format!(
-            "{} [{}, {}] · {} tokens, {variant:?} on {}",
-            self.ty, self.n_rows, self.cols, self.n_tokens, bench.gpu.adapter.name
-        ));
+        comparison
     }
 }
 
@@ -394,10 +404,13 @@ impl Comparison {
         self.worst = if relative <= self.worst { self.worst } else { relative };
     }
 
+    pub(crate) fn nmse(&self) -> f64 {
+        self.error / self.energy.max(f64::MIN_POSITIVE)
+    }
+
     #[track_caller]
     pub(crate) fn check(&self, what: &str) {
-        let nmse = self.error / self.energy.max(f64::MIN_POSITIVE);
-        assert!(nmse <= LIMIT, "{what}: NMSE {nmse:e}");
+        assert!(self.nmse() <= LIMIT, "{what}: NMSE {:e}", self.nmse());
         assert!(self.worst <= ELEMENT_LIMIT, "{what}: an element is off by {:e} of its magnitude", self.worst);
     }
 }
