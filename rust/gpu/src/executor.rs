@@ -342,17 +342,20 @@ impl Executor for GpuExecutor {
             (_, Some(logits)) => Some(logits),
             (_, None) => return Err(ExecError::NoOutput(OutputName::Logits)),
         };
-        self.sequences.append(&self.program, batch, want == Want::Ids)?;
         self.pump(true)?;
-        let staging = match (want, logits) {
+        let bytes = match (want, logits) {
             (Want::Ids, Some(_)) => Some(4 * shape.n_outputs as u64),
             (Want::Logits, Some(_)) => Some(4 * shape.n_outputs as u64 * u64::from(self.program.n_vocab)),
             _ => None,
         };
-        let staging = match staging {
+        let staging = match bytes {
             Some(bytes) => Some((self.staging.take(&self.device.resources, bytes)?, bytes)),
             None => None,
         };
+        if let Err(error) = self.sequences.append(&self.program, batch, want == Want::Ids) {
+            staging.into_iter().for_each(|(buffer, _)| self.staging.give(buffer));
+            return Err(error);
+        }
         self.write_batch(batch);
         let argmax = self.plan.argmax.as_ref().filter(|_| want == Want::Ids && logits.is_some());
         let segments = self.segments(logits.is_some());
@@ -446,7 +449,9 @@ impl Executor for GpuExecutor {
     fn truncate(&mut self, seq: u32, n_past: u32) -> Result<(), ExecError> {
         self.gpu.fault.check()?;
         self.sequences.truncate(&self.program, seq, n_past)?;
-        self.queued.clear();
+        // Steps that have claimed a position that stays must still fill it, though nobody will see their ids.
+        self.queued.retain(|&(s, pos)| s != seq || pos < n_past);
+        self.pump(true)?;
         self.ids.iter_mut().for_each(|readback| readback.dropped = true);
         Ok(())
     }

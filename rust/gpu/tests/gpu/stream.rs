@@ -119,6 +119,36 @@ fn a_cut_drops_ids_on_their_way_and_the_next_turn_is_right() {
 }
 
 #[test]
+fn a_cut_leaves_no_hole_where_steps_were_still_waiting() {
+    let gpu = gpu();
+    let mut executor = small(&gpu, 2);
+    let other = Tokens { seq: vec![1; 3], ..Tokens::of_ids(0, &[9, 8, 7]).with_outputs(&[2]) };
+    executor.enqueue_prefill(&other.batch(), Want::Ids).expect("a prompt");
+    let prompt = Tokens::of_ids(0, &[3, 1, 4]).with_outputs(&[2]);
+    executor.enqueue_prefill(&prompt.batch(), Want::Ids).expect("a prompt");
+    // More than may run ahead: some steps of both wait on the host when the cut comes.
+    executor.enqueue_decode(0, 20).expect("room");
+    executor.enqueue_decode(1, 10).expect("room");
+    executor.truncate(0, 18).expect("a cut");
+    assert_eq!(all_ids(&mut executor).expect("ids"), [0u32; 0]);
+
+    let mut cpu = small_model(2).on_cpu();
+    for (seq, prompt, n, end) in [(0, &[3, 1, 4], 16, 18), (1, &[9, 8, 7], 11, 13)] {
+        let ids = greedy_by_logits(&mut cpu, seq, prompt, n);
+        let next = Tokens { seq: vec![seq], ..Tokens::of_ids(end, &[5]) };
+        cpu.truncate(seq, 0).expect("a cut to nothing");
+        let whole: Vec<u32> = prompt.iter().chain(&ids[..end as usize - 3]).copied().collect();
+        let whole = Tokens { seq: vec![seq; end as usize], ..Tokens::of_ids(0, &whole).with_outputs(&[]) };
+        cpu.enqueue_prefill(&whole.batch(), Want::Nothing).expect("what is left");
+        cpu.enqueue_prefill(&next.batch(), Want::Logits).expect("the next token");
+        executor.enqueue_prefill(&next.batch(), Want::Logits).expect("the next token");
+        let expected = logits(&mut cpu).expect("logits");
+        let error = chord_testkit::nmse(&expected, &logits(&mut executor).expect("logits"));
+        assert!(error < 1e-9, "sequence {seq}: NMSE {error:e}");
+    }
+}
+
+#[test]
 fn every_output_row_gets_an_id_and_the_last_goes_on() {
     let gpu = gpu();
     let mut executor = small(&gpu, 1);
