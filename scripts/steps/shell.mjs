@@ -21,7 +21,7 @@ const tailLines = 40;
  * @param {Record<string, string|undefined>} [options.env] added to this process's environment
  * @param {(line: string) => void} [options.onLine] sees each line of stdout and stderr
  * @param {number} [options.timeoutMs]
- * @returns {Promise<{ code: number, output: string, logFile: string }>} rejects only when the command cannot start
+ * @returns {Promise<{ code: number, signal: string | null, output: string, logFile: string }>} rejects only when the command cannot start
  */
 export function capture(command, args, options = {}) {
   mkdirSync(scratch, { recursive: true });
@@ -56,7 +56,7 @@ export function capture(command, args, options = {}) {
     });
     child.on("close", (code, signal) => {
       if (partial) options.onLine?.(partial);
-      log.end(() => resolve({ code: code ?? (signal ? 128 : 1), output, logFile }));
+      log.end(() => resolve({ code: code ?? 1, signal, output, logFile }));
     });
   });
 }
@@ -65,9 +65,10 @@ export function capture(command, args, options = {}) {
 export async function run(command, args, options = {}) {
   const result = await capture(command, args, options);
   if (result.code === 0) return result;
+  const how = result.signal ? `was ended by ${result.signal}` : `ended with status ${result.code}`;
   const tail = result.output.trimEnd().split("\n").slice(-tailLines).join("\n");
   throw new StepError(
-    `\`${command} ${args.join(" ")}\` ended with status ${result.code}\n${tail}`,
+    `\`${command} ${args.join(" ")}\` ${how}\n${tail}`,
     options.next ?? `read the output above; all of it is in ${result.logFile}`,
   );
 }
