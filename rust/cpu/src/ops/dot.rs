@@ -1,7 +1,7 @@
-//! Inner products in tiles, written so that compilers make vector code of them.
+//! Inner products in tiles.
 
-/// Elements summed side by side: one vector register of the baseline.
-pub(crate) const LANES: usize = 4;
+pub(crate) use super::lanes::LANES;
+use super::lanes::Lanes;
 
 /// Sum by halves.
 #[inline(always)]
@@ -24,15 +24,13 @@ pub(crate) fn tile<const R: usize, const C: usize>(rows: [&[f32]; R], cols: [&[f
     let whole = len / LANES;
     let row_chunks = rows.map(|row| &row.as_chunks::<LANES>().0[..whole]);
     let col_chunks = cols.map(|col| &col.as_chunks::<LANES>().0[..whole]);
-    let mut sums = [[[0.0f32; LANES]; C]; R];
+    let mut sums = [[Lanes::new([0.0; LANES]); C]; R];
     for i in 0..whole {
+        let row: [Lanes; R] = std::array::from_fn(|r| Lanes::new(row_chunks[r][i]));
+        let col: [Lanes; C] = std::array::from_fn(|c| Lanes::new(col_chunks[c][i]));
         for r in 0..R {
-            let row = row_chunks[r][i];
             for c in 0..C {
-                let col = col_chunks[c][i];
-                for lane in 0..LANES {
-                    sums[r][c][lane] += row[lane] * col[lane];
-                }
+                sums[r][c] = sums[r][c].add_product(row[r], col[c]);
             }
         }
     }
@@ -40,7 +38,7 @@ pub(crate) fn tile<const R: usize, const C: usize>(rows: [&[f32]; R], cols: [&[f
     for r in 0..R {
         for c in 0..C {
             let rest = (whole * LANES..len).map(|i| rows[r][i] * cols[c][i]).sum::<f32>();
-            out[r][c] = sum(&sums[r][c]) + rest;
+            out[r][c] = sum(&sums[r][c].values()) + rest;
         }
     }
     out

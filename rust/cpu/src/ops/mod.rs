@@ -6,4 +6,5 @@ pub(crate) mod dot;
 pub(crate) mod elementwise;
 pub(crate) mod experts;
 pub(crate) mod f16;
+mod lanes;
 pub(crate) mod matrix;
