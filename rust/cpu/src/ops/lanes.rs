@@ -1,5 +1,5 @@
 //! Four f32 side by side: one register of every processor's baseline. Loops over `[f32; 4]` become vector code too, but
-//! not in every build alike, and a factor of three hangs on it.
+//! that is each build's own decision; this is the same in all.
 
 /// Number of lanes.
 pub(crate) const LANES: usize = 4;
