@@ -72,7 +72,7 @@ export class Chord {
 
   /** Loads a model: a URL, a `File` or `Blob`, or `{ repo, file }` on Hugging Face. */
   static async load(source: ModelSource, options: ChordLoadOptions = {}): Promise<Chord> {
-    const { signal, onProgress } = options;
+    const { signal, onProgress, control } = options;
     throwIfAborted(signal);
     const checked = checkOptions(options);
     const base = baseUrl();
@@ -85,6 +85,8 @@ export class Chord {
     const client = new EngineClient(workerUrl, descriptor, checked.store);
     const abort = () => client.end(abortError(signal));
     signal?.addEventListener("abort", abort, { once: true });
+    if (control?.paused) client.setPaused(true);
+    const ignoreControl = control?.subscribe((paused) => client.setPaused(paused));
     try {
       const params = { wasmUrl, options: checked.engine };
       const { info, store } = await client.call("load", params, onProgress ? { onEvent: onProgress } : {});
@@ -94,6 +96,7 @@ export class Chord {
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
+      ignoreControl?.();
     }
   }
 

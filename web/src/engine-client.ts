@@ -1,5 +1,5 @@
 import { ChordError, fromErrorRecord } from "./errors.js";
-import type { CallName, EngineCalls, EngineRequest, EngineResponse, WorkerStart } from "./protocol.js";
+import type { CallName, EngineCalls, EngineRequest, EngineResponse, IoControl, WorkerStart } from "./protocol.js";
 import { withResolvers } from "./queue.js";
 import type { SourceDescriptor } from "./source/source.js";
 import { startWorker, workerError } from "./worker-handle.js";
@@ -67,6 +67,12 @@ export class EngineClient {
     } finally {
       signal?.removeEventListener("abort", cancel);
     }
+  }
+
+  /** Holds the download back, or lets it go on. */
+  setPaused(paused: boolean): void {
+    const message: IoControl = { paused };
+    if (!this.dead) this.io.postMessage(message);
   }
 
   /** Destroys the GPU device under the engine. */

@@ -7,6 +7,7 @@ export type { Capabilities } from "./capabilities.js";
 export { ChordError, SDK_ERROR_CODES } from "./errors.js";
 export type { ChordErrorCode, SdkErrorCode } from "./errors.js";
 export type { ChordInfo } from "./info.js";
+export { LoadControl } from "./load-control.js";
 export type {
   ChatCompletion,
   ChatCompletionChunk,

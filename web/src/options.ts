@@ -1,5 +1,6 @@
 import type { LoadOptions as EngineLoadOptions } from "./engine-types.js";
 import { ChordError } from "./errors.js";
+import type { LoadControl } from "./load-control.js";
 import type { LoadProgress } from "./progress.js";
 
 /** Options of `Chord.load`. */
@@ -19,6 +20,8 @@ export interface ChordLoadOptions {
   selfTest?: boolean;
   /** Aborts the load: everything of it is stopped and freed. What has been stored of the file stays. */
   signal?: AbortSignal;
+  /** Pauses the download and lets it go on. */
+  control?: LoadControl;
   /** At most ten calls a second. */
   onProgress?: (progress: LoadProgress) => void;
   /** Keep the model for the next visit (`indexeddb`, the default) or not. A `File` is always used in place. */

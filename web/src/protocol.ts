@@ -64,16 +64,26 @@ export type EngineResponse =
   | { type: "failed"; id: number; error: ErrorRecord }
   | { type: "fatal"; error: ErrorRecord };
 
-/** Engine worker → I/O worker. `buffer` is one of an earlier answer, handed back to be filled again. */
+/**
+ * Engine worker → I/O worker. `buffer` is one of an earlier answer, handed back to be filled again. `finish` fetches what
+ * nobody read and says what became of the file; reads go on to be answered until `close`, which ends the worker.
+ */
 export type IoRequest =
   | { type: "open"; id: number }
   | { type: "read"; id: number; offset: bigint; length: number; buffer?: ArrayBuffer }
+  | { type: "finish"; id: number }
   | { type: "close"; id: number };
+
+/** Page → I/O worker, after its first message: holds the download back, or lets it go on. */
+export interface IoControl {
+  paused: boolean;
+}
 
 /** I/O worker → engine worker. */
 export type IoResponse =
   | { type: "opened"; id: number; size: bigint; fromCache: boolean }
   | { type: "bytes"; id: number; buffer: ArrayBuffer; length: number }
-  | { type: "closed"; id: number; report: StoreReport }
+  | { type: "finished"; id: number; report: StoreReport }
+  | { type: "closed"; id: number }
   | { type: "failed"; id: number; error: ErrorRecord }
   | { type: "arrived"; bytes: number; networkBytes: number; networkDone: boolean };

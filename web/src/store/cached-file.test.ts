@@ -40,7 +40,7 @@ async function readAll(file: CachedFile): Promise<Uint8Array> {
 async function loadOnce(): Promise<void> {
   const file = await open();
   expect(await readAll(file)).toEqual(bytes);
-  expect(await file.close()).toEqual({ kind: "indexeddb", complete: true, networkBytes: bytes.length });
+  expect(await file.finish()).toEqual({ kind: "indexeddb", complete: true, networkBytes: bytes.length });
 }
 
 /** Waits until so many chunks are stored: as when a page is closed, what is on its way to the store may finish. */
@@ -63,13 +63,13 @@ describe("a first load", () => {
     for (const at of [20_000, 0, 30_000, 9_999]) {
       expect(await read(file, at, 500)).toEqual(bytes.subarray(at, at + 500));
     }
-    await file.close();
+    await file.finish();
   });
 
   test("what nobody read is fetched at the end, so that the next load needs no network", async () => {
     const first = await open();
     await read(first, 0, 100);
-    expect((await first.close()).complete).toBe(true);
+    expect((await first.finish()).complete).toBe(true);
     server.behaviour = { status: 500 };
     const second = await open();
     expect(await readAll(second)).toEqual(bytes);
@@ -79,10 +79,10 @@ describe("a first load", () => {
     server.behaviour = { cutAfter: 14_000 };
     const file = await open();
     expect(await read(file, 0, 100)).toEqual(bytes.subarray(0, 100));
-    expect(await file.close()).toMatchObject({ complete: false, why: expect.stringContaining("Load again") });
+    expect(await file.finish()).toMatchObject({ complete: false, why: expect.stringContaining("Load again") });
     server.behaviour = {};
     server.ranges.length = 0;
-    await (await open()).close();
+    await (await open()).finish();
     expect(server.ranges).toEqual([`bytes=${3 * chunkBytes}-`]);
   });
 
@@ -91,7 +91,7 @@ describe("a first load", () => {
     const file = await open();
     expect(await read(file, 29_000, 1_500)).toEqual(bytes.subarray(29_000));
     expect(await readAll(file)).toEqual(bytes);
-    expect(await file.close()).toMatchObject({ complete: true, networkBytes: bytes.length });
+    expect(await file.finish()).toMatchObject({ complete: true, networkBytes: bytes.length });
     expect(server.ranges).toEqual(["bytes=0-"]);
   });
 
@@ -100,14 +100,14 @@ describe("a first load", () => {
     const file = await open({ store: undefined });
     await read(file, 29_000, 1_500);
     expect(await readAll(file)).toEqual(bytes);
-    expect(await file.close()).toMatchObject({ kind: "none", complete: false });
+    expect(await file.finish()).toMatchObject({ kind: "none", complete: false });
   });
 
   test("counts each byte once, from 0 to the whole file", async () => {
     const reports: Arrived[] = [];
     const file = await open({ onArrived: (arrived) => reports.push({ ...arrived }) });
     await readAll(file);
-    await file.close();
+    await file.finish();
     const counts = reports.map((report) => report.bytes);
     expect(counts).toEqual([...counts].sort((a, b) => a - b));
     expect(reports.at(-1)).toEqual({ bytes: bytes.length, networkBytes: bytes.length, networkDone: true });
@@ -122,7 +122,7 @@ describe("a second load", () => {
     const file = await open();
     expect(file.fromCache).toBe(true);
     expect(await readAll(file)).toEqual(bytes);
-    expect(await file.close()).toEqual({ kind: "indexeddb", complete: true, networkBytes: 0 });
+    expect(await file.finish()).toEqual({ kind: "indexeddb", complete: true, networkBytes: 0 });
     expect(server.ranges.length).toBe(requests);
   });
 
@@ -143,7 +143,7 @@ describe("a second load", () => {
     const file = await open();
     expect(await readAll(file)).toEqual(bytes);
     expect(server.ranges).toEqual([`bytes=${3 * chunkBytes}-`]);
-    expect(await file.close()).toMatchObject({ complete: true, networkBytes: chunkBytes });
+    expect(await file.finish()).toMatchObject({ complete: true, networkBytes: chunkBytes });
 
     server.behaviour = { status: 500 };
     expect(await readAll(await open())).toEqual(bytes);
@@ -162,7 +162,7 @@ describe("a load that was cut", () => {
     const second = await open();
     expect(await readAll(second)).toEqual(bytes);
     expect(server.ranges).toEqual([`bytes=${3 * chunkBytes}-`]);
-    expect(await second.close()).toMatchObject({ complete: true, networkBytes: bytes.length - 3 * chunkBytes });
+    expect(await second.finish()).toMatchObject({ complete: true, networkBytes: bytes.length - 3 * chunkBytes });
   });
 
   test("starts again when the file has changed meanwhile", async () => {
@@ -174,7 +174,7 @@ describe("a load that was cut", () => {
     server.bytes = randomBytes(bytes.length, 7);
     const file = await open();
     expect(await readAll(file)).toEqual(server.bytes);
-    expect((await file.close()).complete).toBe(true);
+    expect((await file.finish()).complete).toBe(true);
   });
 
   test("starts again when the file has become shorter than what was stored", async () => {
@@ -186,7 +186,7 @@ describe("a load that was cut", () => {
     const file = await open();
     expect(await readAll(file)).toEqual(server.bytes);
     expect(server.ranges.slice(-2)).toEqual([`bytes=${3 * chunkBytes}-`, "bytes=0-"]);
-    expect((await file.close()).complete).toBe(true);
+    expect((await file.finish()).complete).toBe(true);
   });
 
   test("within one load a changed file is an error, and nothing of it stays", async () => {
@@ -202,7 +202,7 @@ describe("storage that does not want", () => {
   test("too little of it is said before anything is written, and the model loads all the same", async () => {
     const file = await open({ freeBytes: () => Promise.resolve(1_000) });
     expect(await readAll(file)).toEqual(bytes);
-    const report = await file.close();
+    const report = await file.finish();
     expect(report).toMatchObject({ complete: false, networkBytes: bytes.length });
     expect(report.why).toMatch(/30500.*1000/);
     expect(await store.manifest(server.url)).toBeUndefined();
@@ -214,7 +214,7 @@ describe("storage that does not want", () => {
       index === 4 ? Promise.reject(new ChordError("storage-quota", "full")) : put(key, index, chunk, hash);
     const file = await open();
     expect(await readAll(file)).toEqual(bytes);
-    expect(await file.close()).toMatchObject({ complete: false, why: "full" });
+    expect(await file.finish()).toMatchObject({ complete: false, why: "full" });
     expect(await store.manifest(server.url)).toBeUndefined();
     expect(await store.chunk(server.url, 0)).toBeUndefined();
   });
@@ -222,7 +222,7 @@ describe("storage that does not want", () => {
   test("another tab is storing the model: this one only reads", async () => {
     const file = await open({ lock: () => Promise.resolve(undefined) });
     expect(await readAll(file)).toEqual(bytes);
-    expect(await file.close()).toMatchObject({ complete: false, why: "Another tab is storing this model" });
+    expect(await file.finish()).toMatchObject({ complete: false, why: "Another tab is storing this model" });
     expect(await store.list()).toEqual([]);
   });
 
@@ -234,7 +234,7 @@ describe("storage that does not want", () => {
     };
     const file = await open({ lock });
     expect(held).toEqual([server.url]);
-    await file.close();
+    await file.finish();
     expect(held).toEqual([]);
   });
 });

@@ -1,3 +1,4 @@
+import type { Gate } from "../download/gate.js";
 import { ChordError, type ErrorRecord, toErrorRecord } from "../errors.js";
 import type { StoreReport } from "../protocol.js";
 import type { ModelFile, RemoteBody, RemoteSource } from "../source/source.js";
@@ -20,6 +21,8 @@ export interface CachedFileOptions {
   /** Without a store nothing is kept. */
   store?: ChunkStore | undefined;
   chunkBytes?: number;
+  /** While it is shut nothing is downloaded. */
+  gate?: Gate;
   onArrived?: (arrived: Arrived) => void;
   /** Becomes the only writer of a model's chunks until the returned function is called; `undefined` if another is. */
   lock?: (key: string) => Promise<(() => void) | undefined>;
@@ -119,9 +122,9 @@ export class CachedFile implements ModelFile {
 
   /**
    * Fetches what nobody read (tensors that the model's program does not use), so that the stored file is whole; waits
-   * for the store, frees everything and says what became of the file.
+   * for the store, frees the memory and says what became of the file, which can still be read.
    */
-  async close(): Promise<StoreReport> {
+  async finish(): Promise<StoreReport> {
     await this.downloads;
     try {
       for (const index of [...this.missing]) if (this.store && !this.notKept) await this.obtain(index);
@@ -143,6 +146,15 @@ export class CachedFile implements ModelFile {
     };
     if (this.notKept) report.why = this.notKept.message;
     return report;
+  }
+
+  /** Drops the connection and everything in memory. */
+  close(): void {
+    this.body?.cancel();
+    this.body = undefined;
+    this.chunks.clear();
+    this.release?.();
+    this.release = undefined;
   }
 
   private chunk(index: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -200,6 +212,7 @@ export class CachedFile implements ModelFile {
 
   private async download(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const { start, length } = this.range(index);
+    await this.options.gate?.opened();
     let body = await this.bodyAt(start);
     while (body.position < start) {
       // No ranges: what lies before is downloaded too, and stored.

@@ -92,7 +92,8 @@ export function runEngine(ioPort: MessagePort): void {
       engine = await cancellable((token) =>
         WasmEngine.load(host, file.size, asked, ({ stage }: EngineLoadProgress) => meter.engine(stage), token),
       );
-      const store = await io.close();
+      const store = await io.finish();
+      await io.close();
       meter.ready();
       return { info: info(), store };
     },

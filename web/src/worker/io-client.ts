@@ -42,12 +42,16 @@ export class IoClient {
     return new Uint8Array(answer.buffer, 0, answer.length);
   }
 
-  /** Ends the I/O worker once everything is stored. */
-  async close(): Promise<StoreReport> {
+  /** Waits until everything is stored, and says what became of the file. It can still be read. */
+  async finish(): Promise<StoreReport> {
+    return (await this.ask<"finished">({ type: "finish" })).report;
+  }
+
+  /** Ends the I/O worker. Nothing can be read any more. */
+  async close(): Promise<void> {
     this.buffer = undefined;
-    const { report } = await this.ask<"closed">({ type: "close" });
+    await this.ask<"closed">({ type: "close" });
     this.port.close();
-    return report;
   }
 
   private ask<T extends Answer["type"]>(

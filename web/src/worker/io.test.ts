@@ -33,7 +33,10 @@ describe("a remote file", () => {
     expect(await io.open()).toMatchObject({ size: 50_000n, fromCache: false });
     expect(await io.read(49_000n, 1_000)).toEqual(bytes.subarray(49_000));
     expect(await io.read(5n, 10)).toEqual(bytes.subarray(5, 15));
-    expect(await io.close()).toEqual({ kind: "none", complete: false, networkBytes: 50_000 });
+    expect(await io.finish()).toEqual({ kind: "none", complete: false, networkBytes: 50_000 });
+    expect(close).not.toHaveBeenCalled();
+    expect(await io.read(48_000n, 2_000)).toEqual(bytes.subarray(48_000));
+    await io.close();
     expect(close).toHaveBeenCalledTimes(1);
     expect(arrived.at(-1)).toBe(50_000);
   });
@@ -56,7 +59,7 @@ describe("a local file", () => {
     const io = connect({ kind: "blob", blob: new File([bytes], "m.gguf") });
     expect(await io.open()).toMatchObject({ size: 50_000n, fromCache: true });
     expect(await io.read(1_000n, 2_000)).toEqual(bytes.subarray(1_000, 3_000));
-    expect(await io.close()).toEqual({ kind: "file", complete: true, networkBytes: 0 });
+    expect(await io.finish()).toEqual({ kind: "file", complete: true, networkBytes: 0 });
   });
 
   test("comes in one buffer that goes back and forth", async () => {

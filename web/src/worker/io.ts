@@ -2,6 +2,7 @@
 
 import { ChordError, toErrorRecord } from "../errors.js";
 import type { IoRequest, IoResponse, StoreReport } from "../protocol.js";
+import { Gate } from "../download/gate.js";
 import { BlobFile } from "../source/blob.js";
 import { HttpSource } from "../source/http.js";
 import { storeKey } from "../source/resolve.js";
@@ -14,15 +15,20 @@ import { workerScope } from "./scope.js";
 /** Reports of bytes that arrived are at least this far apart. */
 const ARRIVED_INTERVAL_MS = 50;
 
-/** Answers the engine worker until it closes the file. */
-export function runIo(engine: MessagePort, source: SourceDescriptor, storeKind: "indexeddb" | "none"): void {
+/** Answers the engine worker until it closes the file. The returned function holds the download back. */
+export function runIo(
+  engine: MessagePort,
+  source: SourceDescriptor,
+  storeKind: "indexeddb" | "none",
+): (paused: boolean) => void {
+  const gate = new Gate();
   let file: ModelFile | undefined;
   const post = (message: IoResponse, transfer: Transferable[] = []) => engine.postMessage(message, transfer);
 
   async function answer(request: IoRequest): Promise<void> {
     switch (request.type) {
       case "open": {
-        file = await open(source, storeKind, arrivedReporter(post));
+        file = await open(source, storeKind, gate, arrivedReporter(post));
         const fromCache = file instanceof CachedFile ? file.fromCache : true;
         post({ type: "opened", id: request.id, size: BigInt(file.size), fromCache });
         return;
@@ -36,10 +42,16 @@ export function runIo(engine: MessagePort, source: SourceDescriptor, storeKind: 
         post({ type: "bytes", id, buffer, length }, [buffer]);
         return;
       }
-      case "close": {
+      case "finish": {
+        if (!file) throw new ChordError("internal", "finish before open");
         const inPlace: StoreReport = { kind: "file", complete: true, networkBytes: 0 };
-        const report = file instanceof CachedFile ? await file.close() : inPlace;
-        post({ type: "closed", id: request.id, report });
+        const report = file instanceof CachedFile ? await file.finish() : inPlace;
+        post({ type: "finished", id: request.id, report });
+        return;
+      }
+      case "close": {
+        if (file instanceof CachedFile) file.close();
+        post({ type: "closed", id: request.id });
         workerScope.close();
         return;
       }
@@ -49,11 +61,13 @@ export function runIo(engine: MessagePort, source: SourceDescriptor, storeKind: 
   engine.onmessage = ({ data }: MessageEvent<IoRequest>) => {
     answer(data).catch((error: unknown) => post({ type: "failed", id: data.id, error: toErrorRecord(error) }));
   };
+  return (paused) => gate.set(paused);
 }
 
 async function open(
   source: SourceDescriptor,
   storeKind: "indexeddb" | "none",
+  gate: Gate,
   onArrived: (arrived: Arrived) => void,
 ): Promise<ModelFile> {
   if (source.kind === "blob") return new BlobFile(source.blob);
@@ -62,6 +76,7 @@ async function open(
   const store = keep ? await openStore() : undefined;
   return CachedFile.open(storeKey(source.url), new HttpSource(source.url), {
     store,
+    gate,
     onArrived,
     lock: lockModel,
     freeBytes,

@@ -1,6 +1,6 @@
 /** The worker script. Its first message says which part this worker plays. */
 
-import type { WorkerStart } from "../protocol.js";
+import type { IoControl, WorkerStart } from "../protocol.js";
 import { runEngine } from "./engine.js";
 import { runIo } from "./io.js";
 import { workerScope } from "./scope.js";
@@ -8,8 +8,9 @@ import { workerScope } from "./scope.js";
 workerScope.addEventListener(
   "message",
   ({ data }: MessageEvent<WorkerStart>) => {
-    if (data.role === "engine") runEngine(data.io);
-    else runIo(data.engine, data.source, data.store);
+    if (data.role === "engine") return runEngine(data.io);
+    const setPaused = runIo(data.engine, data.source, data.store);
+    workerScope.addEventListener("message", ({ data }: MessageEvent<IoControl>) => setPaused(data.paused));
   },
   { once: true },
 );
