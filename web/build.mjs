@@ -7,6 +7,7 @@ import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
+import { writeNotices } from "../scripts/steps/notices.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
@@ -18,10 +19,13 @@ if (!existsSync(wasm)) {
 }
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
+/** Names of the npm packages that became part of the scripts. */
+const bundled = new Set();
 await bundle("src/index.ts", "index.js", false);
 await bundle("src/worker/main.ts", "chord-worker.js", true);
 cpSync(wasm, join(dist, "chord.wasm"));
 for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) cpSync(join(here, "..", licence), join(dist, licence));
+await writeNotices(join(dist, "THIRD_PARTY_NOTICES.txt"), [...bundled]);
 
 async function bundle(input, file, minify) {
   const build = await rolldown({
@@ -30,6 +34,16 @@ async function bundle(input, file, minify) {
     platform: "browser",
     transform: { target: "es2022" },
   });
-  await build.write({ file: join(dist, file), format: "esm", minify, sourcemap: minify, codeSplitting: false });
+  const { output } = await build.write({
+    file: join(dist, file),
+    format: "esm",
+    minify,
+    sourcemap: minify,
+    codeSplitting: false,
+  });
   await build.close();
+  for (const id of output.flatMap(({ moduleIds }) => moduleIds ?? [])) {
+    const [, name] = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id.replaceAll("\\", "/")) ?? [];
+    if (name) bundled.add(name);
+  }
 }
