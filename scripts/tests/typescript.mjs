@@ -6,7 +6,7 @@ import { fromRoot, root, scratch } from "../steps/paths.mjs";
 import { capture, run } from "../steps/shell.mjs";
 
 const module = (...path) => fromRoot("node_modules", ...path);
-const projects = ["web", "examples/chat", "playwright"];
+const projects = ["web", "examples/chat", "playwright", "bench"];
 
 export async function typeCheck() {
   for (const project of projects) {

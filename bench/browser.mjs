@@ -1,0 +1,51 @@
+// @ts-check
+// One Chromium with one page that holds both engines; the page is cross-origin isolated, so that both may use threads.
+
+import { basename } from "node:path";
+import { chromium } from "@playwright/test";
+import { existsSync } from "node:fs";
+import { StepError } from "../scripts/steps/console.mjs";
+import { fromRoot } from "../scripts/steps/paths.mjs";
+import { listen, staticServer } from "../scripts/server/static-server.mjs";
+import { findChromium } from "../scripts/tests/adapters.mjs";
+
+const args = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+args.push("--disable-component-update", "--disable-sync");
+// WebGPU on SwiftShader, for the load on the GPU path.
+args.push("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan");
+
+/**
+ * Serves the model, opens the page and hands it to `work`.
+ *
+ * @template T
+ * @param {string} model path of the file
+ * @param {(page: import("@playwright/test").Page, url: string) => Promise<T>} work the model's address comes second
+ * @returns {Promise<{ result: T, browser: string }>}
+ */
+export async function inBrowser(model, work) {
+  const packageFolder = fromRoot("web", "dist");
+  if (!existsSync(fromRoot("web", "dist", "index.js"))) {
+    throw new StepError("the package is not built", "run: npm run build:web");
+  }
+  const routes = [
+    { prefix: "/page/", folder: fromRoot("bench", "page") },
+    { prefix: "/package/", folder: packageFolder },
+    { prefix: "/wllama/", folder: fromRoot("node_modules", "@wllama", "wllama") },
+    { prefix: `/${basename(model)}`, file: model },
+  ];
+  const port = Number(process.env.CHORD_TEST_PORT ?? 5195);
+  const server = await listen(staticServer(routes), port);
+  const executablePath = findChromium() ?? undefined;
+  const browser = await chromium.launch({ args, ...(executablePath ? { executablePath } : {}) });
+  try {
+    const page = await browser.newPage();
+    page.on("pageerror", (error) => console.error(`page: ${error.message}`));
+    await page.goto(`http://localhost:${port}/page/index.html`);
+    await page.waitForFunction(() => document.title === "ready");
+    if (!(await page.evaluate(() => crossOriginIsolated))) throw new Error("the page is not cross-origin isolated");
+    return { result: await work(page, `/${basename(model)}`), browser: `Chromium ${browser.version()}` };
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}

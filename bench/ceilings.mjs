@@ -1,0 +1,74 @@
+// @ts-check
+// What a machine can do at most: bytes streamed from memory and products of 8-bit numbers, with so many threads, in a
+// tab and natively. The shares in docs/bench are shares of these.
+
+import { line } from "../scripts/steps/console.mjs";
+import { hostCargo } from "../scripts/steps/rust.mjs";
+import { run } from "../scripts/steps/shell.mjs";
+import { inBrowser } from "./browser.mjs";
+import { ceilingModules, MACS_PER_ROUND, STREAM_BYTES } from "./ceilings/modules.mjs";
+import { figure, table } from "./statistics.mjs";
+
+/**
+ * @import { Page } from "@playwright/test"
+ * @import { Options } from "./options.mjs"
+ * @typedef {{ where: string, threads: number, streamGBs: number, dotGMACs: number }} Row
+ */
+
+/** About half a second of products. */
+const ROUNDS = 100_000_000;
+
+/** @param {Options} options */
+export async function measureCeilings(options) {
+  const { result, browser } = await inBrowser(options.model, async (page) => {
+    /** @type {Row[]} */
+    const rows = [];
+    for (const threads of options.threads) rows.push(await inTab(page, threads));
+    return rows;
+  });
+  const rows = [...result, ...(await native(options.threads))];
+  line(`\n${browser}, and natively`);
+  const cells = rows.map(({ where, threads, streamGBs, dotGMACs }) => [
+    where,
+    String(threads),
+    figure(streamGBs),
+    figure(dotGMACs),
+  ]);
+  line(table(["", "threads", "stream GB/s", "8-bit products, GMAC/s"], cells));
+  return { browser, rows };
+}
+
+/**
+ * @param {Page} page
+ * @param {number} threads
+ * @returns {Promise<Row>}
+ */
+async function inTab(page, threads) {
+  const modules = ceilingModules();
+  const stream = { module: modules.stream, call: "read", argument: STREAM_BYTES, setUp: "fill" };
+  const dot = { module: modules.dot, call: "dot", argument: ROUNDS };
+  const time = (/** @type {any} */ work) =>
+    page.evaluate(([work, threads]) => bench.ceilings.time(work, threads), /** @type {const} */ ([work, threads]));
+  const [streamMs, dotMs] = [await time(stream), await time(dot)];
+  return {
+    where: "wasm",
+    threads,
+    streamGBs: (STREAM_BYTES * threads) / 1e6 / streamMs,
+    dotGMACs: (MACS_PER_ROUND * ROUNDS * threads) / 1e6 / dotMs,
+  };
+}
+
+/**
+ * @param {number[]} threads
+ * @returns {Promise<Row[]>}
+ */
+async function native(threads) {
+  const { cargo, env } = await hostCargo();
+  const args = ["run", "--release", "-q", "-p", "chord-cpu", "--example", "ceilings", "--", ...threads.map(String)];
+  const { output } = await run(cargo, args, { log: "cargo-ceilings", env });
+  return output
+    .trim()
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line));
+}

@@ -1,0 +1,62 @@
+// @ts-check
+// Two small WebAssembly modules that do one thing each as fast as a tab can: read memory, and multiply. What a kernel
+// reaches is a share of these. Written as text here, and assembled by binaryen.
+
+import binaryen from "binaryen";
+
+/** More than any cache holds, in each worker's own memory. */
+export const STREAM_BYTES = 192 << 20;
+/** Multiplications and additions in one call of `dot`, for each `rounds`. */
+export const MACS_PER_ROUND = 16 * 12;
+
+const indices = (/** @type {number} */ count) => Array.from({ length: count }, (_, index) => index);
+
+/** `read(bytes)`: every byte of the memory once, in eight independent sums. */
+function streamText() {
+  const loads = indices(8).map(
+    (i) => `(local.set $s${i} (v128.xor (local.get $s${i}) (v128.load offset=${16 * i} (local.get $at))))`,
+  );
+  const folded = indices(8).reduce((sum, i) => `(v128.xor ${sum} (local.get $s${i}))`, "(v128.const i32x4 0 0 0 0)");
+  return `(module
+    (memory ${STREAM_BYTES >> 16})
+    (func (export "read") (param $bytes i32) (result i32) (local $at i32)
+      ${indices(8).map((i) => `(local $s${i} v128)`)}
+      (loop $next
+        ${loads.join("\n")}
+        (local.set $at (i32.add (local.get $at) (i32.const 128)))
+        (br_if $next (i32.lt_u (local.get $at) (local.get $bytes))))
+      (i32x4.extract_lane 0 ${folded}))
+    (func (export "fill") (memory.fill (i32.const 0) (i32.const 1) (i32.const ${STREAM_BYTES}))))`.replaceAll(",", " ");
+}
+
+/** `dot(rounds)`: twelve independent sums of 8-bit products, all operands in registers. */
+function dotText() {
+  const dots = indices(12).map(
+    (i) => `(local.set $s${i} (i32x4.relaxed_dot_i8x16_i7x16_add_s (local.get $a) (local.get $b) (local.get $s${i})))`,
+  );
+  const folded = indices(12).reduce((sum, i) => `(v128.xor ${sum} (local.get $s${i}))`, "(local.get $a)");
+  return `(module
+    (func (export "dot") (param $rounds i32) (result i32) (local $a v128) (local $b v128)
+      ${indices(12).map((i) => `(local $s${i} v128)`)}
+      (local.set $a (i8x16.splat (local.get $rounds)))
+      (local.set $b (i8x16.splat (i32.and (local.get $rounds) (i32.const 127))))
+      (loop $next
+        ${dots.join("\n")}
+        (br_if $next (local.tee $rounds (i32.sub (local.get $rounds) (i32.const 1)))))
+      (i32x4.extract_lane 0 ${folded})))`.replaceAll(",", " ");
+}
+
+/** @param {string} text */
+function assemble(text) {
+  const module = binaryen.parseText(text);
+  module.setFeatures(binaryen.Features.All);
+  if (!module.validate()) throw new Error("the ceilings' module is not valid");
+  const binary = module.emitBinary();
+  module.dispose();
+  return Buffer.from(binary).toString("base64");
+}
+
+/** Both modules, as base64, ready for a page. */
+export function ceilingModules() {
+  return { stream: assemble(streamText()), dot: assemble(dotText()) };
+}

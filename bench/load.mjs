@@ -1,0 +1,136 @@
+// @ts-check
+// From the call to a loaded model and on to its first token, the file being in each side's own cache.
+
+import { basename } from "node:path";
+import { line } from "../scripts/steps/console.mjs";
+import { inBrowser } from "./browser.mjs";
+import { promptOf, promptText } from "./prompts.mjs";
+import { figure, median, table } from "./statistics.mjs";
+
+/**
+ * @import { Page } from "@playwright/test"
+ * @import { Options } from "./options.mjs"
+ * @import { LoadReport, SideName } from "./page/side.js"
+ *
+ * @typedef {{ name: string, side: SideName, threads: number, backend?: "cpu" | "webgpu" }} Case
+ * @typedef {{ load: LoadReport, firstMs: number }} Sample `firstMs` is NaN where no token was asked for
+ */
+
+/** Tokens of the prompt: a short question with a system prompt in most templates. */
+const PROMPT = 171;
+
+/** @param {Options} options */
+export async function measureLoad(options) {
+  const cases = casesOf(options);
+  const { result, browser } = await inBrowser(options.model, async (page, url) => {
+    const ids = await fillCaches(page, url, cases);
+    /** @type {Map<Case, Sample[]>} */
+    const samples = new Map(cases.map((each) => [each, []]));
+    for (let n = 0; n < options.repeat; n++) {
+      for (const each of n % 2 ? [...cases].reverse() : cases) {
+        samples.get(each)?.push(await once(page, url, each, promptOf(ids, PROMPT, n)));
+      }
+    }
+    return samples;
+  });
+  const rows = [...result].map(([each, samples]) => ({
+    ...each,
+    loadMs: median(samples.map(({ load }) => load.totalMs)),
+    loads: samples.map(({ load }) => load.totalMs),
+    firstMs: median(samples.map(({ firstMs }) => firstMs)),
+    togetherMs: median(samples.map(({ load, firstMs }) => load.totalMs + firstMs)),
+    parts: partsOf(samples.map(({ load }) => load)),
+    facts: samples[0]?.load.facts,
+  }));
+  line(`\n${basename(options.model)}, ${browser}, from the cache, medians of ${options.repeat}, milliseconds`);
+  const head = ["", "load", "first token of 171", "together", "parts of the load"];
+  const cells = rows.map((row) => {
+    const parts = Object.entries(row.parts).map(([stage, ms]) => `${stage} ${figure(ms)}`);
+    return [row.name, figure(row.loadMs), figure(row.firstMs), figure(row.togetherMs), parts.join(", ")];
+  });
+  line(table(head, cells));
+  for (const { name, facts } of rows) line(`${name}: ${facts}`);
+  return { model: basename(options.model), browser, prompt: PROMPT, repeat: options.repeat, rows };
+}
+
+/**
+ * @param {Options} options
+ * @returns {Case[]}
+ */
+function casesOf({ threads, only }) {
+  const count = Math.max(...threads);
+  /** @type {Case[]} */
+  const ours = [
+    ...threads.map(
+      (threads) =>
+        /** @type {Case} */ ({ name: `ours, cpu, ${threads} threads`, side: "chord", threads, backend: "cpu" }),
+    ),
+    { name: "ours, webgpu (SwiftShader)", side: "chord", threads: count, backend: "webgpu" },
+  ];
+  /** @type {Case[]} */
+  const theirs = threads.map((threads) => ({ name: `wllama, ${threads} threads`, side: "wllama", threads }));
+  return [...(only === "wllama" ? [] : ours), ...(only === "ours" ? [] : theirs)];
+}
+
+/**
+ * Each side loads once from the network and keeps the file; gives the token ids of the prompts' text.
+ *
+ * @param {Page} page
+ * @param {string} url
+ * @param {Case[]} cases
+ */
+async function fillCaches(page, url, cases) {
+  const sides = new Set(cases.map(({ side }) => side));
+  const request = { url, threads: 1, nCtx: 256, cached: true };
+  if (sides.has("wllama")) {
+    await page.evaluate((request) => bench.wllama.load(request), request);
+    await page.evaluate(() => bench.wllama.unload());
+  }
+  await page.evaluate((request) => bench.chord.load(request), request);
+  const ids = await page.evaluate((text) => bench.chord.tokenize(text), promptText());
+  await page.evaluate(() => bench.chord.unload());
+  return ids;
+}
+
+/**
+ * @param {Page} page
+ * @param {string} url
+ * @param {Case} each
+ * @param {number[]} ids
+ * @returns {Promise<Sample>}
+ */
+async function once(page, url, { side, threads, backend }, ids) {
+  const request = { url, threads, nCtx: 256, cached: true, ...(backend ? { backend } : {}) };
+  const load = await page.evaluate(
+    ([side, request]) => bench[side].load(request),
+    /** @type {const} */ ([side, request]),
+  );
+  let firstMs = NaN;
+  // A GPU computed on the CPU would need minutes for the prompt; what is measured there is the load.
+  if (backend !== "webgpu") {
+    const given = /** @type {const} */ ([side, ids]);
+    const sample = await page.evaluate(([side, ids]) => bench[side].run([...ids], 1), given);
+    if (sample.promptTokens !== ids.length) throw new Error(`${side} counted ${sample.promptTokens} tokens`);
+    firstMs = sample.firstMs;
+  }
+  await page.evaluate((side) => bench[side].unload(), side);
+  return { load, firstMs };
+}
+
+/**
+ * Median milliseconds from each stage's first report to the next stage's; what comes before the first is the start of
+ * the worker and its module.
+ *
+ * @param {LoadReport[]} reports
+ */
+function partsOf(reports) {
+  /** @type {Record<string, number[]>} */
+  const parts = {};
+  for (const { events, totalMs } of reports) {
+    const firsts = events.filter(({ stage }, n) => events.findIndex((event) => event.stage === stage) === n);
+    const marks = [{ stage: "start", ms: 0 }, ...firsts];
+    if (firsts.length === 0) continue;
+    marks.forEach(({ stage, ms }, n) => (parts[stage] ??= []).push((marks[n + 1]?.ms ?? totalMs) - ms));
+  }
+  return Object.fromEntries(Object.entries(parts).map(([stage, times]) => [stage, median(times)]));
+}

@@ -1,0 +1,91 @@
+// @ts-check
+// The command line of `npm run bench`.
+
+import { existsSync } from "node:fs";
+import { isAbsolute, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { StepError } from "../scripts/steps/console.mjs";
+import { smollm2 } from "../scripts/steps/models.mjs";
+import { modelsFolder } from "../scripts/steps/paths.mjs";
+
+export const usage = `npm run bench -- [what] [options]
+
+what   (none)        prefill and decode in Chromium, beside wllama
+       --load        load from each side's own cache, and the first token
+       --native      chord bench beside llama.cpp (Python package llama-cpp-python)
+       --ceilings    what this machine can stream and multiply at most, in Chromium and natively
+
+--model FILE         a GGUF file; a bare name is looked up in models/   (${smollm2.file})
+--threads 1,2        thread counts
+--prompts 16,128,512 prompt lengths in tokens
+--tokens 64          tokens to decode after the first
+--repeat 5           repetitions, of which the median counts
+--only ours|wllama|llama.cpp  leave the other side out
+--python FILE        the Python that has llama-cpp-python                (CHORD_PYTHON, or python3)
+--json FILE          write the JSON there instead of printing it`;
+
+/**
+ * @typedef {ReturnType<typeof readOptions>} Options
+ */
+
+/** Checks what was typed. */
+export function readOptions() {
+  const { values } = parse();
+  const only = values.only ?? null;
+  if (only !== null && !["ours", "wllama", "llama.cpp"].includes(only)) {
+    throw new StepError(`--only ${only}`, "choose ours, wllama or llama.cpp");
+  }
+  return {
+    help: values.help === true,
+    what: values.native ? "native" : values.load ? "load" : values.ceilings ? "ceilings" : "speed",
+    model: findModel(values.model),
+    threads: numbers("--threads", values.threads),
+    prompts: numbers("--prompts", values.prompts),
+    tokens: numbers("--tokens", values.tokens)[0] ?? 64,
+    repeat: numbers("--repeat", values.repeat)[0] ?? 5,
+    only,
+    python: values.python ?? process.env.CHORD_PYTHON ?? "python3",
+    json: values.json ?? null,
+  };
+}
+
+function parse() {
+  try {
+    return parseArgs({
+      options: {
+        help: { type: "boolean", short: "h" },
+        load: { type: "boolean" },
+        native: { type: "boolean" },
+        ceilings: { type: "boolean" },
+        model: { type: "string", default: smollm2.file },
+        threads: { type: "string", default: "1,2" },
+        prompts: { type: "string", default: "16,128,512" },
+        tokens: { type: "string", default: "64" },
+        repeat: { type: "string", default: "5" },
+        only: { type: "string" },
+        python: { type: "string" },
+        json: { type: "string" },
+      },
+    });
+  } catch (error) {
+    throw new StepError(error instanceof Error ? error.message : String(error), `the options are:\n${usage}`);
+  }
+}
+
+/** @param {string} name */
+function findModel(name) {
+  const found = [resolve(name), join(modelsFolder, name)].find((path) => existsSync(path));
+  if (found) return found;
+  const where = isAbsolute(name) ? "" : ` in ${modelsFolder}`;
+  throw new StepError(`no ${name}${where}`, "run npm start once to fetch the default model, or bench/models/*.py");
+}
+
+/**
+ * @param {string} option
+ * @param {string} list
+ */
+function numbers(option, list) {
+  const values = list.split(",").map(Number);
+  if (values.every((value) => Number.isInteger(value) && value > 0)) return values;
+  throw new StepError(`${option} ${list}`, "give whole numbers, separated by commas");
+}

@@ -1,0 +1,25 @@
+// @ts-check
+// Runs one exported function when told so. Answers null when it is done, or the words of an error.
+
+/** @type {() => void} */
+let run;
+
+addEventListener("message", async ({ data }) => {
+  try {
+    if (data === "go") run();
+    else await prepare(data);
+    postMessage(null);
+  } catch (error) {
+    postMessage(String(error));
+  }
+});
+
+/** @param {import("./ceilings.js").Work} work */
+async function prepare({ module, call, argument, setUp }) {
+  const bytes = Uint8Array.from(atob(module), (character) => character.charCodeAt(0));
+  const { instance } = await WebAssembly.instantiate(bytes);
+  const exports = /** @type {Record<string, (argument?: number) => void>} */ (instance.exports);
+  if (setUp) exports[setUp]?.();
+  run = () => exports[call]?.(argument);
+  run();
+}

@@ -1,0 +1,46 @@
+/** What the two engines have in common here: the scripts in the page give it, the scripts in Node read it. */
+
+import type * as ceilings from "./ceilings.js";
+import type * as chord from "./chord.js";
+import type * as wllama from "./wllama.js";
+
+declare global {
+  var bench: { chord: typeof chord; wllama: typeof wllama; ceilings: typeof ceilings };
+}
+
+export type SideName = "chord" | "wllama";
+
+export interface LoadRequest {
+  url: string;
+  threads: number;
+  nCtx: number;
+  /** Ours only. */
+  backend?: "cpu" | "webgpu";
+  /** Keep the file in the side's own cache, or take it from there. Without it nothing is stored. */
+  cached?: boolean;
+}
+
+/** Times are milliseconds after the call. */
+export interface LoadReport {
+  totalMs: number;
+  /** Reports on the way, as far as the engine makes any. */
+  events: { ms: number; stage: string; loaded: number }[];
+  /** What the engine says of itself: threads, features, adapter. */
+  facts: string;
+}
+
+/** One greedy run from an empty KV cache. */
+export interface Sample {
+  /** As the engine counted them. */
+  promptTokens: number;
+  /** Tokens of the prompt that were not computed; anything but 0 spoils the sample. */
+  cachedTokens: number;
+  tokens: number;
+  /** From the call to the first token. */
+  firstMs: number;
+  /** From the call to the end. */
+  totalMs: number;
+  /** Tokens per second by the engine's own clock, to compare. */
+  own: { prefill: number; decode: number };
+  text: string;
+}

@@ -1,0 +1,23 @@
+// @ts-check
+// npm run bench: this engine beside others, in one run, on this machine. README.md tells what is measured and how.
+
+import { writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
+import { line, main } from "../scripts/steps/console.mjs";
+import { measureCeilings } from "./ceilings.mjs";
+import { measureLoad } from "./load.mjs";
+import { measureNative } from "./native.mjs";
+import { readOptions, usage } from "./options.mjs";
+import { measureSpeed } from "./speed.mjs";
+
+const benchmarks = { speed: measureSpeed, load: measureLoad, native: measureNative, ceilings: measureCeilings };
+
+await main(async () => {
+  const options = readOptions();
+  if (options.help) return line(usage);
+  const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`;
+  const measured = await benchmarks[/** @type {keyof typeof benchmarks} */ (options.what)](options);
+  const json = JSON.stringify({ what: options.what, machine, date: new Date().toISOString(), ...measured });
+  if (options.json) writeFileSync(options.json, `${json}\n`);
+  else line(json);
+});

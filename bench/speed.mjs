@@ -1,0 +1,182 @@
+// @ts-check
+// Prefill and decode of both engines in one page: the same token ids, the sides taking turns, medians.
+
+import { basename } from "node:path";
+import { line } from "../scripts/steps/console.mjs";
+import { inBrowser } from "./browser.mjs";
+import { promptOf, promptText } from "./prompts.mjs";
+import { figure, median, table } from "./statistics.mjs";
+
+/**
+ * @import { Page } from "@playwright/test"
+ * @import { Options } from "./options.mjs"
+ * @import { Sample, SideName } from "./page/side.js"
+ *
+ * @typedef {object} Rates tokens per second; `own` is by the engine's own clock
+ * @property {number} prefill
+ * @property {number} decode
+ * @property {{ prefill: number, decode: number }} own
+ * @property {number[]} prefills
+ * @property {number[]} decodes
+ *
+ * @typedef {{ threads: number, prompt: number, chord?: Rates, wllama?: Rates, sameText: boolean | null }} Row
+ */
+
+/** @param {Options} options */
+export async function measureSpeed(options) {
+  const { result, browser } = await inBrowser(options.model, async (page, url) => {
+    /** @type {Row[]} */
+    const rows = [];
+    /** @type {Record<string, string>} */
+    const facts = {};
+    for (const threads of options.threads) rows.push(...(await withThreads(page, url, threads, options, facts)));
+    return { rows, facts };
+  });
+  const { rows, facts } = result;
+  line(`\n${basename(options.model)}, ${browser}, medians of ${options.repeat}, tokens per second`);
+  for (const [side, fact] of Object.entries(facts)) line(`${side}: ${fact}`);
+  line(toTable(rows, options.tokens));
+  const { model, tokens, repeat } = options;
+  return { model: basename(model), browser, facts, tokens, repeat, rows };
+}
+
+/**
+ * @param {Page} page
+ * @param {string} url
+ * @param {number} threads
+ * @param {Options} options
+ * @param {Record<string, string>} facts
+ */
+async function withThreads(page, url, threads, options, facts) {
+  const sides = sidesOf(options.only);
+  const nCtx = Math.max(...options.prompts) + options.tokens + 8;
+  for (const side of sides) {
+    const request = { url, threads, nCtx };
+    const report = await page.evaluate(
+      ([side, request]) => bench[side].load(request),
+      /** @type {const} */ ([side, request]),
+    );
+    facts[side] = report.facts;
+  }
+  const ids = await tokensOf(page, url, sides);
+  // One short run each: code is compiled, pages are touched.
+  for (const side of sides) await run(page, side, promptOf(ids, 16, 99), 4);
+
+  /** @type {Row[]} */
+  const rows = [];
+  for (const prompt of options.prompts) {
+    /** @type {Record<SideName, Sample[]>} */
+    const samples = { chord: [], wllama: [] };
+    for (let n = 0; n < options.repeat; n++) {
+      for (const side of n % 2 ? [...sides].reverse() : sides) {
+        samples[side].push(await run(page, side, promptOf(ids, prompt, n), options.tokens + 1));
+      }
+    }
+    const [ours, theirs] = [samples.chord, samples.wllama].map((each) => (each.length ? rates(each) : undefined));
+    const sameText =
+      ours && theirs ? samples.chord.every(({ text }, n) => alike(text, samples.wllama[n]?.text ?? "")) : null;
+    rows.push({ threads, prompt, ...(ours && { chord: ours }), ...(theirs && { wllama: theirs }), sameText });
+    line(`${threads} threads, prompt ${prompt}: ours ${shown(ours)}, wllama ${shown(theirs)}`);
+  }
+  for (const side of sides) await page.evaluate((side) => bench[side].unload(), side);
+  return rows;
+}
+
+/**
+ * @param {string | null} only
+ * @returns {SideName[]}
+ */
+function sidesOf(only) {
+  return only === "ours" ? ["chord"] : only === "wllama" ? ["wllama"] : ["chord", "wllama"];
+}
+
+/**
+ * Token ids of the text, by our tokenizer; where our side is left out it is loaded for this alone.
+ *
+ * @param {Page} page
+ * @param {string} url
+ * @param {SideName[]} sides
+ */
+async function tokensOf(page, url, sides) {
+  const text = promptText();
+  if (sides.includes("chord")) return page.evaluate((text) => bench.chord.tokenize(text), text);
+  return page.evaluate(async ([url, text]) => {
+    await bench.chord.load({ url, threads: 1, nCtx: 16 });
+    const ids = await bench.chord.tokenize(text);
+    await bench.chord.unload();
+    return ids;
+  }, /** @type {const} */ ([url, text]));
+}
+
+/**
+ * One run, checked: a sample that reused a prompt, lost tokens or ended early measures something else.
+ *
+ * @param {Page} page
+ * @param {SideName} side
+ * @param {number[]} ids
+ * @param {number} maxTokens
+ */
+async function run(page, side, ids, maxTokens) {
+  const given = /** @type {const} */ ([side, ids, maxTokens]);
+  const sample = await page.evaluate(([side, ids, maxTokens]) => bench[side].run([...ids], maxTokens), given);
+  if (sample.promptTokens !== ids.length) {
+    throw new Error(`${side} counted ${sample.promptTokens} tokens of a prompt of ${ids.length}`);
+  }
+  // The reference always computes a prompt's last tokens; a shared first token is nothing either.
+  if (sample.cachedTokens > 2) throw new Error(`${side} reused ${sample.cachedTokens} tokens of the prompt`);
+  if (sample.tokens < maxTokens / 2) throw new Error(`${side} ended after ${sample.tokens} tokens`);
+  return sample;
+}
+
+/** @param {Sample[]} samples */
+function rates(samples) {
+  const prefills = samples.map(({ promptTokens, firstMs }) => (promptTokens * 1000) / firstMs);
+  const decodes = samples.map(({ tokens, firstMs, totalMs }) => ((tokens - 1) * 1000) / (totalMs - firstMs));
+  const own = {
+    prefill: median(samples.map((sample) => sample.own.prefill)),
+    decode: median(samples.map((sample) => sample.own.decode)),
+  };
+  return { prefill: median(prefills), decode: median(decodes), own, prefills, decodes };
+}
+
+/**
+ * Two engines with 8-bit activations part ways sooner or later; the beginning tells that both read the same prompt.
+ *
+ * @param {string} a
+ * @param {string} b
+ */
+function alike(a, b) {
+  return a.slice(0, 8) === b.slice(0, 8);
+}
+
+/** @param {Rates | undefined} rates */
+function shown(rates) {
+  return rates ? `${figure(rates.prefill)} prefill, ${figure(rates.decode)} decode` : "left out";
+}
+
+/**
+ * @param {Row[]} rows
+ * @param {number} tokens
+ */
+function toTable(rows, tokens) {
+  const head = [
+    "threads",
+    "prompt",
+    "prefill ours",
+    "wllama",
+    "ratio",
+    `decode ${tokens} ours`,
+    "wllama",
+    "ratio",
+    "text",
+  ];
+  const cells = rows.map(({ threads, prompt, chord, wllama, sameText }) => {
+    const pair = (/** @type {"prefill" | "decode"} */ kind) => {
+      const [ours, theirs] = [chord?.[kind] ?? NaN, wllama?.[kind] ?? NaN];
+      return [figure(ours), figure(theirs), `${figure(ours / theirs)} ×`];
+    };
+    const text = sameText === null ? "–" : sameText ? "begins alike" : "differs";
+    return [String(threads), String(prompt), ...pair("prefill"), ...pair("decode"), text];
+  });
+  return table(head, cells);
+}
