@@ -32,14 +32,14 @@ test("a second load takes no byte of the model from the network", async ({ page,
   expect(first.backwards).toBe(false);
   expect(first.last).toBe(1);
   expect(first.stages).toContain("download");
-  expect(first.store).toMatchObject({ kind: "indexeddb", complete: true, networkBytes: bytes });
+  expect(first.store).toMatchObject({ kind: "opfs", complete: true, networkBytes: bytes });
   const afterFirst = await bytesSent(request, path);
   expect(afterFirst - before).toBeGreaterThanOrEqual(bytes);
 
   await openSdk(page);
   const second = await load();
   expect(second.stages).not.toContain("download");
-  expect(second.store).toMatchObject({ kind: "indexeddb", complete: true, networkBytes: 0 });
+  expect(second.store).toMatchObject({ kind: "opfs", complete: true, networkBytes: 0 });
   expect(await bytesSent(request, path)).toBe(afterFirst);
 
   const cached = await page.evaluate(async (path) => {

@@ -1,6 +1,7 @@
 import { baseUrl, resolveSource, storeKey } from "./source/resolve.js";
 import type { HuggingFaceSource } from "./source/source.js";
-import { IndexedDbStore } from "./store/indexeddb.js";
+import { whileUnused } from "./store/locks.js";
+import { ModelStore } from "./store/model-store.js";
 import { isComplete, storedBytes } from "./store/store.js";
 
 /** A model in the browser's storage. */
@@ -48,7 +49,8 @@ export const cache = {
 
   /** Deletes a model, or what is there of it. False when nothing was. */
   async delete(source: StoredSource): Promise<boolean> {
-    return withStore((store) => store.delete(keyOf(source)));
+    const key = keyOf(source);
+    return whileUnused(key, () => withStore((store) => store.delete(key)));
   },
 
   async usage(): Promise<CacheUsage> {
@@ -66,8 +68,8 @@ function keyOf(source: StoredSource): string {
   return descriptor.kind === "url" ? storeKey(descriptor.url) : "";
 }
 
-async function withStore<T>(work: (store: IndexedDbStore) => Promise<T>): Promise<T> {
-  const store = await IndexedDbStore.open();
+async function withStore<T>(work: (store: ModelStore) => Promise<T>): Promise<T> {
+  const store = await ModelStore.open();
   try {
     return await work(store);
   } finally {

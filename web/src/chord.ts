@@ -80,7 +80,7 @@ export class Chord {
     // Both beside this module; bundlers know this form and copy the files.
     const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), base).href;
     const wasmUrl = new URL(options.wasmUrl ?? new URL("./chord.wasm", import.meta.url), base).href;
-    if (descriptor.kind === "url" && checked.store === "indexeddb") askToPersist();
+    if (descriptor.kind === "url" && checked.store !== "none" && checked.store !== "memory") askToPersist();
 
     const client = new EngineClient(workerUrl, descriptor, checked.store);
     const abort = () => client.end(abortError(signal));

@@ -2,6 +2,7 @@ import { ChordError, fromErrorRecord } from "./errors.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse, IoControl, WorkerStart } from "./protocol.js";
 import { withResolvers } from "./queue.js";
 import type { SourceDescriptor } from "./source/source.js";
+import type { StoreChoice } from "./store/store.js";
 import { startWorker, workerError } from "./worker-handle.js";
 
 /** A call that has not been answered. */
@@ -26,7 +27,7 @@ export class EngineClient {
   private dead: Error | undefined;
   private closing: Error | undefined;
 
-  constructor(workerUrl: string, source: SourceDescriptor, store: "indexeddb" | "none") {
+  constructor(workerUrl: string, source: SourceDescriptor, store: StoreChoice) {
     this.engine = startWorker(workerUrl, "chord-engine");
     try {
       this.io = startWorker(workerUrl, "chord-io");

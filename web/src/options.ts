@@ -2,6 +2,7 @@ import type { LoadOptions as EngineLoadOptions } from "./engine-types.js";
 import { ChordError } from "./errors.js";
 import type { LoadControl } from "./load-control.js";
 import type { LoadProgress } from "./progress.js";
+import type { StoreChoice } from "./store/store.js";
 
 /** Options of `Chord.load`. */
 export interface ChordLoadOptions {
@@ -24,8 +25,12 @@ export interface ChordLoadOptions {
   control?: LoadControl;
   /** At most ten calls a second. */
   onProgress?: (progress: LoadProgress) => void;
-  /** Keep the model for the next visit (`indexeddb`, the default) or not. A `File` is always used in place. */
-  store?: "indexeddb" | "none";
+  /**
+   * Where the model is kept for the next visit: `auto` (the default) takes the faster of `opfs` and `indexeddb` that this
+   * browser has. `memory` keeps it while it is loaded, `none` not at all. A model that is stored is found wherever it
+   * lies; a `File` is always used in place.
+   */
+  store?: StoreChoice;
   /** Where `chord-worker.js` is, if not beside this module. */
   workerUrl?: string | URL;
   /** Where `chord.wasm` is, if not beside this module. */
@@ -35,8 +40,10 @@ export interface ChordLoadOptions {
 /** Options that were checked, with defaults. */
 export interface CheckedOptions {
   engine: EngineLoadOptions;
-  store: "indexeddb" | "none";
+  store: StoreChoice;
 }
+
+const STORE_CHOICES: readonly StoreChoice[] = ["auto", "opfs", "indexeddb", "memory", "none"];
 
 /** Checks what types cannot, and what plain JavaScript may get wrong. */
 export function checkOptions(options: ChordLoadOptions): CheckedOptions {
@@ -56,7 +63,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   }
   if (selfTest !== undefined) engine.self_test = selfTest;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
-  return { engine, store: oneOf("store", options.store, ["indexeddb", "none"]) ?? "indexeddb" };
+  return { engine, store: oneOf("store", options.store, STORE_CHOICES) ?? "auto" };
 }
 
 function oneOf<T extends string>(field: string, value: T | undefined, allowed: readonly T[]): T | undefined {

@@ -16,20 +16,22 @@ import type {
 import type { ErrorRecord } from "./errors.js";
 import type { LoadProgress } from "./progress.js";
 import type { SourceDescriptor } from "./source/source.js";
+import type { StoreChoice, StoreKind } from "./store/store.js";
 
 /** First message to a worker: which part it plays. */
 export type WorkerStart =
   | { role: "engine"; io: MessagePort }
-  | { role: "io"; engine: MessagePort; source: SourceDescriptor; store: "indexeddb" | "none" };
+  | { role: "io"; engine: MessagePort; source: SourceDescriptor; store: StoreChoice };
 
 /** What became of the model in the browser's storage. */
 export interface StoreReport {
-  kind: "indexeddb" | "none" | "file";
+  /** Where the model lies; where it is not complete, where it would. `file`: used in place. */
+  kind: StoreKind | "none" | "file";
   /** True when every byte is stored, so that the next load needs no network. */
   complete: boolean;
   /** Bytes that came over the network in this load. */
   networkBytes: number;
-  /** Why the model is not kept, where it is not. */
+  /** Why the model is not kept, or not where it was wanted. */
   why?: string;
 }
 

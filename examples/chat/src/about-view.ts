@@ -53,8 +53,11 @@ function deviceOf(info: ChordInfo): string {
 
 function showFacts(info: ChordInfo): void {
   const { model, memory, store } = info;
+  const kept = store.complete ? "Kept in this browser" : "Partly kept in this browser";
   const stored = {
-    indexeddb: store.complete ? "Kept in this browser" : "Partly kept in this browser",
+    opfs: kept,
+    indexeddb: kept,
+    memory: "Kept in memory",
     none: "Not kept",
     file: "Read from your file",
   }[store.kind];

@@ -5,17 +5,17 @@ import { ChordError } from "../errors.js";
 import { HttpSource } from "../source/http.js";
 import { ModelServer, randomBytes } from "../testing/model-server.js";
 import { type Arrived, CachedFile, type CachedFileOptions } from "./cached-file.js";
-import { IndexedDbStore } from "./indexeddb.js";
+import { ModelStore } from "./model-store.js";
 
 const chunkBytes = 4_000;
 const bytes = randomBytes(30_500);
 let server: ModelServer;
-let store: IndexedDbStore;
+let store: ModelStore;
 
 beforeEach(async () => {
   globalThis.indexedDB = new IDBFactory();
   server = await ModelServer.start(bytes);
-  store = await IndexedDbStore.open();
+  store = await ModelStore.open();
 });
 afterEach(() => server.stop());
 
@@ -127,15 +127,18 @@ describe("a second load", () => {
   });
 
   test.each([
-    ["altered", () => store.putChunk(server.url, 3, randomBytes(chunkBytes, 9), "0".repeat(64))],
+    [
+      "altered",
+      async () => store.putChunk((await store.manifest(server.url))!, 3, randomBytes(chunkBytes, 9), "0".repeat(64)),
+    ],
     [
       "altered under its hash",
       async () => {
-        const hash = (await store.manifest(server.url))!.hashes[3]!;
-        await store.putChunk(server.url, 3, randomBytes(chunkBytes, 9), hash);
+        const manifest = (await store.manifest(server.url))!;
+        await store.putChunk(manifest, 3, randomBytes(chunkBytes, 9), manifest.hashes[3]!);
       },
     ],
-    ["short", () => store.putChunk(server.url, 3, randomBytes(10), "0".repeat(64))],
+    ["short", async () => store.putChunk((await store.manifest(server.url))!, 3, randomBytes(10), "0".repeat(64))],
   ])("fetches a chunk that is %s again, and only that one", async (_how, damage) => {
     await loadOnce();
     await damage();
@@ -210,13 +213,12 @@ describe("storage that does not want", () => {
 
   test("full in the middle: the model loads, and the part that was stored is given back", async () => {
     const put = store.putChunk.bind(store);
-    store.putChunk = (key, index, chunk, hash) =>
-      index === 4 ? Promise.reject(new ChordError("storage-quota", "full")) : put(key, index, chunk, hash);
+    store.putChunk = (manifest, index, chunk, hash) =>
+      index === 4 ? Promise.reject(new ChordError("storage-quota", "full")) : put(manifest, index, chunk, hash);
     const file = await open();
     expect(await readAll(file)).toEqual(bytes);
     expect(await file.finish()).toMatchObject({ complete: false, why: "full" });
     expect(await store.manifest(server.url)).toBeUndefined();
-    expect(await store.chunk(server.url, 0)).toBeUndefined();
   });
 
   test("another tab is storing the model: this one only reads", async () => {

@@ -2,7 +2,8 @@ import type { Gate } from "../download/gate.js";
 import { ChordError, type ErrorRecord, toErrorRecord } from "../errors.js";
 import type { StoreReport } from "../protocol.js";
 import type { ModelFile, RemoteBody, RemoteSource } from "../source/source.js";
-import { CHUNK_BYTES, chunkCount, chunkRange, type ChunkStore, isComplete, type Manifest, sha256 } from "./store.js";
+import type { ModelStore } from "./model-store.js";
+import { chunkRange, isComplete, type Manifest, newManifest, sha256 } from "./store.js";
 
 /** Chunks held in memory: the one being read, its neighbour at a window's edge, and the one read ahead. */
 const CHUNKS_IN_MEMORY = 3;
@@ -19,7 +20,7 @@ export interface Arrived {
 /** What a {@link CachedFile} works with. */
 export interface CachedFileOptions {
   /** Without a store nothing is kept. */
-  store?: ChunkStore | undefined;
+  store?: ModelStore | undefined;
   chunkBytes?: number;
   /** While it is shut nothing is downloaded. */
   gate?: Gate;
@@ -38,7 +39,7 @@ export interface CachedFileOptions {
 export class CachedFile implements ModelFile {
   readonly size: number;
   private readonly chunkBytes: number;
-  private readonly store: ChunkStore | undefined;
+  private readonly store: ModelStore | undefined;
   /** Chunks in memory or on their way, oldest first. */
   private readonly chunks = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
   /** Downloads run one after the other, on one connection where they are neighbours. */
@@ -79,21 +80,18 @@ export class CachedFile implements ModelFile {
       if (wanted > 0 && isRangeRefused(error)) return source.open(0);
       throw error;
     });
-    if (stored && stored.size === body.size && sameFile(stored.validator, body.validator)) {
+    if (stored && stored.size === body.size && sameFile(validatorOf(stored), body.validator)) {
       return new CachedFile(source, stored, body, options);
     }
     if (body.position !== 0) {
       body.cancel();
       body = await source.open(0);
     }
-    const manifest: Manifest = {
-      key,
-      size: body.size,
-      chunkBytes: options.chunkBytes ?? CHUNK_BYTES,
-      validator: body.validator,
-      hashes: new Array<null>(chunkCount(body.size, options.chunkBytes ?? CHUNK_BYTES)).fill(null),
-      createdAt: Date.now(),
-    };
+    const { chunkBytes } = options;
+    const manifest = newManifest({
+      ...{ key, size: body.size, ...validators(body.validator) },
+      ...(chunkBytes === undefined ? {} : { chunkBytes }),
+    });
     const file = new CachedFile(source, manifest, body, options);
     await file.beginStoring();
     return file;
@@ -140,7 +138,7 @@ export class CachedFile implements ModelFile {
     this.release = undefined;
     const complete = this.store !== undefined && this.notKept === undefined && isComplete(this.manifest);
     const report: StoreReport = {
-      kind: this.store ? "indexeddb" : "none",
+      kind: this.store ? (complete ? this.manifest.store : this.store.kind) : "none",
       complete,
       networkBytes: this.networkBytes,
     };
@@ -194,16 +192,13 @@ export class CachedFile implements ModelFile {
     if (!this.store || !hash) return undefined;
     const { length } = this.range(index);
     try {
-      const blob = await this.store.chunk(this.manifest.key, index);
-      if (blob?.size === length) {
-        const bytes = new Uint8Array(await blob.arrayBuffer());
-        if ((await sha256(bytes)) === hash) {
-          this.count(index, length);
-          return bytes;
-        }
+      const bytes = await this.store.chunk(this.manifest, index);
+      if (bytes && (await sha256(bytes)) === hash) {
+        this.count(index, length);
+        return bytes;
       }
     } catch {
-      // The browser may have lost a Blob's file while it kept the record: the same as a missing chunk.
+      // What cannot be read is fetched again.
     }
     this.manifest.hashes[index] = null;
     this.missing.add(index);
@@ -232,7 +227,7 @@ export class CachedFile implements ModelFile {
     current?.cancel();
     this.body = undefined;
     const body = await this.source.open(start);
-    if (body.size !== this.size || !sameFile(this.manifest.validator, body.validator)) {
+    if (body.size !== this.size || !sameFile(validatorOf(this.manifest), body.validator)) {
       body.cancel();
       await this.store?.delete(this.manifest.key).catch(() => undefined);
       throw new ChordError("source-changed", "The file changed on the server while it was being read. Load again.", {
@@ -277,9 +272,7 @@ export class CachedFile implements ModelFile {
     await this.writes;
     if (this.notKept || !(await this.writable())) return;
     this.writes = (async () => {
-      const hash = await sha256(bytes);
-      await store.putChunk(this.manifest.key, index, bytes, hash);
-      this.manifest.hashes[index] = hash;
+      await store.putChunk(this.manifest, index, bytes, await sha256(bytes));
     })().catch((error: unknown) => this.stopStoring(error));
   }
 
@@ -296,7 +289,7 @@ export class CachedFile implements ModelFile {
           { needed: manifest.size, free },
         );
       }
-      await store.begin({ ...manifest, hashes: [...manifest.hashes] });
+      await store.begin(manifest);
     } catch (error) {
       this.notKept = toErrorRecord(error);
     }
@@ -338,6 +331,15 @@ export class CachedFile implements ModelFile {
 
 function isRangeRefused(error: unknown): boolean {
   return error instanceof ChordError && error.code === "http-status" && error.details["status"] === 416;
+}
+
+function validators(validator: string | null): { etag: string | null; lastModified: string | null } {
+  const isEtag = validator !== null && /^(W\/)?"/.test(validator);
+  return { etag: isEtag ? validator : null, lastModified: isEtag ? null : validator };
+}
+
+function validatorOf({ etag, lastModified }: Manifest): string | null {
+  return etag ?? lastModified;
 }
 
 /** Two validators may belong to one file: they are equal, or one of them is hidden by another origin. */

@@ -1,86 +1,64 @@
-import { openDB, type DBSchema, type IDBPDatabase } from "idb";
-import { ChordError } from "../errors.js";
-import type { ChunkStore, Manifest } from "./store.js";
+import { type Database, STRICT } from "./database.js";
+import { guarded } from "./failure.js";
+import { chunkRange, type ChunkStore, type ModelBytes } from "./store.js";
 
-const DATABASE = "wasm-chord";
-const VERSION = 1;
-/** A commit means that the bytes are on the disk. */
-const STRICT = { durability: "strict" } as const;
-
-interface Schema extends DBSchema {
-  manifests: { key: string; value: Manifest };
-  /** Key `[model, index]`. A Blob is kept as a file of its own and read back at the disk's speed. */
-  chunks: { key: [string, number]; value: Blob };
-}
+const READ = "could not be read";
+const WRITE = "could not be written";
 
 /** Chunks as Blobs in IndexedDB. */
 export class IndexedDbStore implements ChunkStore {
-  private constructor(private readonly db: IDBPDatabase<Schema>) {}
+  readonly kind = "indexeddb";
 
-  static async open(name = DATABASE): Promise<IndexedDbStore> {
-    try {
-      const db = await openDB<Schema>(name, VERSION, {
-        upgrade(db) {
-          db.createObjectStore("manifests", { keyPath: "key" });
-          db.createObjectStore("chunks");
-        },
-        // A tab of a later version wants to upgrade: let it.
-        blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
-      });
-      return new IndexedDbStore(db);
-    } catch (cause) {
-      throw storageError("could not be opened", cause);
+  constructor(private readonly db: Database) {}
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    return guarded(WRITE, async () => {
+      const tx = this.db.transaction("chunks", "readwrite", STRICT);
+      await Promise.all([tx.store.put(new Blob([bytes]), [model.id, index]), tx.done]);
+    });
+  }
+
+  async chunk(model: ModelBytes, index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const blob = await this.blob(model, index);
+    return blob && this.bytes(blob);
+  }
+
+  async read(model: ModelBytes, offset: number, target: Uint8Array): Promise<boolean> {
+    let filled = 0;
+    while (filled < target.length) {
+      const at = offset + filled;
+      const index = Math.floor(at / model.chunkBytes);
+      const blob = await this.blob(model, index);
+      const start = at - index * model.chunkBytes;
+      const piece = blob?.slice(start, start + target.length - filled);
+      const bytes = piece && (await this.bytes(piece));
+      if (!bytes || bytes.length === 0) return false;
+      target.set(bytes, filled);
+      filled += bytes.length;
     }
+    return true;
   }
 
-  async manifest(key: string): Promise<Manifest | undefined> {
-    return this.guard("could not be read", () => this.db.get("manifests", key));
+  async present(model: ModelBytes): Promise<Set<number>> {
+    const keys = await guarded(READ, () => this.db.getAllKeys("chunks", chunksOf(model.id)));
+    return new Set(keys.map(([, index]) => index));
   }
 
-  async begin(manifest: Manifest): Promise<void> {
-    await this.guard("could not be written", async () => {
-      const tx = this.db.transaction(["manifests", "chunks"], "readwrite", STRICT);
-      await Promise.all([
-        tx.objectStore("chunks").delete(chunksOf(manifest.key)),
-        tx.objectStore("manifests").put(manifest),
-        tx.done,
-      ]);
+  delete(id: string): Promise<void> {
+    return guarded(WRITE, async () => {
+      const tx = this.db.transaction("chunks", "readwrite", STRICT);
+      await Promise.all([tx.store.delete(chunksOf(id)), tx.done]);
     });
   }
 
-  async putChunk(key: string, index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
-    await this.guard("could not be written", async () => {
-      const data = this.db.transaction("chunks", "readwrite", STRICT);
-      await Promise.all([data.store.put(new Blob([bytes]), [key, index]), data.done]);
-      // Only now: a page killed in between has a chunk that no record speaks of, and fetches it again.
-      const record = this.db.transaction("manifests", "readwrite", STRICT);
-      const manifest = await record.store.get(key);
-      if (manifest && index < manifest.hashes.length) {
-        manifest.hashes[index] = hash;
-        await record.store.put(manifest);
-      }
-      await record.done;
-    });
-  }
-
-  async chunk(key: string, index: number): Promise<Blob | undefined> {
-    return this.guard("could not be read", () => this.db.get("chunks", [key, index]));
-  }
-
-  async list(): Promise<Manifest[]> {
-    return this.guard("could not be read", () => this.db.getAll("manifests"));
-  }
-
-  async delete(key: string): Promise<boolean> {
-    return this.guard("could not be written", async () => {
-      const tx = this.db.transaction(["manifests", "chunks"], "readwrite", STRICT);
-      const [found] = await Promise.all([
-        tx.objectStore("manifests").count(key),
-        tx.objectStore("manifests").delete(key),
-        tx.objectStore("chunks").delete(chunksOf(key)),
-        tx.done,
-      ]);
-      return found > 0;
+  ids(): Promise<string[]> {
+    return guarded(READ, async () => {
+      const keys = await this.db.getAllKeys("chunks");
+      return [...new Set(keys.map(([id]) => id))];
     });
   }
 
@@ -88,22 +66,21 @@ export class IndexedDbStore implements ChunkStore {
     this.db.close();
   }
 
-  private async guard<T>(what: string, work: () => Promise<T>): Promise<T> {
+  private async blob(model: ModelBytes, index: number): Promise<Blob | undefined> {
+    const blob = await guarded(READ, () => this.db.get("chunks", [model.id, index]));
+    return blob?.size === chunkRange(model.size, model.chunkBytes, index).length ? blob : undefined;
+  }
+
+  /** The browser may have lost a Blob's file while it kept the record: the same as a missing chunk. */
+  private async bytes(blob: Blob): Promise<Uint8Array<ArrayBuffer> | undefined> {
     try {
-      return await work();
-    } catch (cause) {
-      throw storageError(what, cause);
+      return new Uint8Array(await blob.arrayBuffer());
+    } catch {
+      return undefined;
     }
   }
 }
 
-function chunksOf(key: string): IDBKeyRange {
-  return IDBKeyRange.bound([key, 0], [key, Number.MAX_SAFE_INTEGER]);
-}
-
-function storageError(what: string, cause: unknown): ChordError {
-  const full = cause instanceof Error && cause.name === "QuotaExceededError";
-  return full
-    ? new ChordError("storage-quota", "The browser's storage is full", {}, { cause })
-    : new ChordError("storage-failed", `The browser's storage ${what} (${String(cause)})`, {}, { cause });
+function chunksOf(id: string): IDBKeyRange {
+  return IDBKeyRange.bound([id, 0], [id, Number.MAX_SAFE_INTEGER]);
 }

@@ -1,35 +1,124 @@
-/** Where models are kept between visits. */
+/**
+ * Where models are kept between visits: chunks of bytes in one of several places ({@link ChunkStore}), and for each model
+ * a record of what is there ({@link Manifest}), always in IndexedDB. `ModelStore` is both together.
+ */
 
 /** Bytes of one stored chunk (the last one of a model may be shorter). */
 export const CHUNK_BYTES = 16 * 1024 * 1024;
 
+/** Where chunks can lie. `memory` lasts as long as the worker that holds it. */
+export type StoreKind = "indexeddb" | "opfs" | "memory";
+
+/** What a caller asks for: `auto` takes the fastest place that this browser has, `none` keeps nothing. */
+export type StoreChoice = "auto" | StoreKind | "none";
+
 /** What is stored of one model. */
 export interface Manifest {
-  /** Address of the model without its fragment. */
+  /** Layout of this record. */
+  version: 2;
+  /** Address of the model without its fragment, or the name it was imported under. */
   key: string;
+  /** For people: the file's name, unless the model was given another. */
+  name: string;
+  /** Names the model's bytes in the chunk store; another one each time that the model is begun afresh. */
+  id: string;
+  /** Where the chunks lie. */
+  store: StoreKind;
   /** Bytes of the whole file. */
   size: number;
   /** Bytes of a chunk. */
   chunkBytes: number;
-  /** ETag or Last-Modified of the file these chunks belong to, where it was readable. */
-  validator: string | null;
+  /** Validators of the file these chunks belong to, where the page may read them. */
+  etag: string | null;
+  lastModified: string | null;
   /** SHA-256 of each stored chunk in hexadecimal; `null` where the chunk is not there yet. */
   hashes: (string | null)[];
+  /** SHA-256 of the whole file in hexadecimal, where it is known: announced by its host, or computed of all bytes. */
+  fileHash: string | null;
+  /** Bytes of the GGUF header (metadata and tensor directory) if it is stored apart, else 0. */
+  headerBytes: number;
   /** Milliseconds since 1970. */
   createdAt: number;
+  lastUsed: number;
 }
 
-/** Keeps chunks of bytes and a manifest for each model. */
+/** What a new model's manifest is made of: {@link newManifest} adds the rest. */
+export type NewModel = Pick<Manifest, "key" | "size"> &
+  Partial<Pick<Manifest, "name" | "chunkBytes" | "etag" | "lastModified" | "fileHash">>;
+
+/** What may change in a manifest besides its chunks. */
+export type ManifestChanges = Partial<Pick<Manifest, "name" | "etag" | "lastModified" | "fileHash" | "lastUsed">>;
+
+/** What a chunk store needs to know of a model. */
+export type ModelBytes = Pick<Manifest, "id" | "size" | "chunkBytes">;
+
+/**
+ * Keeps chunks and knows nothing of manifests. Errors are `storage-failed` and `storage-quota`.
+ */
 export interface ChunkStore {
-  manifest(key: string): Promise<Manifest | undefined>;
-  /** Starts a model afresh: what was there under its key is dropped. */
-  begin(manifest: Manifest): Promise<void>;
-  /** Stores a chunk and then, when its bytes are safe, its hash. */
-  putChunk(key: string, index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void>;
-  chunk(key: string, index: number): Promise<Blob | undefined>;
+  readonly kind: StoreKind;
+  /** Makes sure that chunks of this model can be written, or rejects: nothing of it is there yet. */
+  prepare(model: ModelBytes): Promise<void>;
+  /** Stores a chunk. When this resolves the bytes are on the disk; when it rejects nothing of them is left. */
+  write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /**
+   * A whole chunk, or `undefined` when it is missing or not of its length. It is read into `into` (whose length must be
+   * the chunk's) where the store can do so without a copy, and comes in a buffer of its own elsewhere. Whether the bytes
+   * are those that were written is for the caller to check, by their hash.
+   */
+  chunk(model: ModelBytes, index: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /**
+   * Fills `target` with the bytes from `offset` of the file on, which may lie in several chunks. False when not all of
+   * them are there.
+   */
+  read(model: ModelBytes, offset: number, target: Uint8Array): Promise<boolean>;
+  /** Indices of the chunks that are there in their length. Costs no reading of bytes. */
+  present(model: ModelBytes): Promise<Set<number>>;
+  /** Deletes every chunk of a model. */
+  delete(id: string): Promise<void>;
+  /** Every model of which there are chunks. */
+  ids(): Promise<string[]>;
+  /** Lets go of files and connections. */
+  close(): void;
+}
+
+/** Keeps manifests, and the headers that they speak of. */
+export interface ManifestStore {
+  get(key: string): Promise<Manifest | undefined>;
   list(): Promise<Manifest[]>;
-  /** True when there was something to delete. */
-  delete(key: string): Promise<boolean>;
+  /** Writes a model's manifest in place of an older one, whose header is dropped. */
+  put(manifest: Manifest): Promise<void>;
+  /** Records a chunk's hash (`null`: it is not there). False when this `id` is no longer the model of `key`. */
+  record(key: string, id: string, index: number, hash: string | null): Promise<boolean>;
+  /** Changes a manifest. False when there is none. */
+  update(key: string, changes: ManifestChanges): Promise<boolean>;
+  header(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Stores the header apart from the chunks. False when there is no such model. */
+  putHeader(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<boolean>;
+  /** The manifest that was there. */
+  delete(key: string): Promise<Manifest | undefined>;
+  close(): void;
+}
+
+/** The manifest of a model of which nothing is stored yet. */
+export function newManifest(model: NewModel): Manifest {
+  const { key, size, chunkBytes = CHUNK_BYTES, name = nameOf(key) } = model;
+  const { etag = null, lastModified = null, fileHash = null } = model;
+  const hashes = new Array<null>(chunkCount(size, chunkBytes)).fill(null);
+  const now = Date.now();
+  return {
+    ...{ version: 2, key, name, id: crypto.randomUUID(), store: "memory", size, chunkBytes },
+    ...{ etag, lastModified, hashes, fileHash, headerBytes: 0, createdAt: now, lastUsed: now },
+  };
+}
+
+/** The last part of an address's path, as people read it. */
+export function nameOf(key: string): string {
+  try {
+    return decodeURIComponent(new URL(key).pathname.replace(/^.*\//, "")) || key;
+  } catch {
+    return key;
+  }
 }
 
 /** Number of chunks of a file. */

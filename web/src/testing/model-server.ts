@@ -3,6 +3,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
+export { randomBytes } from "./random-bytes.js";
+
 /** How the server treats the next requests. */
 export interface Behaviour {
   /** Answers 200 with the whole file whatever is asked for. */
@@ -85,15 +87,4 @@ export class ModelServer {
       setTimeout(() => response.destroy(), 250);
     }
   }
-}
-
-/** `length` bytes without a pattern that chunks could share. */
-export function randomBytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  let state = seed;
-  for (let i = 0; i < length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    bytes[i] = state >>> 24;
-  }
-  return bytes;
 }

@@ -8,8 +8,10 @@ import { HttpSource } from "../source/http.js";
 import { storeKey } from "../source/resolve.js";
 import type { ModelFile, SourceDescriptor } from "../source/source.js";
 import { type Arrived, CachedFile } from "../store/cached-file.js";
-import { IndexedDbStore } from "../store/indexeddb.js";
-import type { ChunkStore } from "../store/store.js";
+import { holdInUse } from "../store/locks.js";
+import { ModelStore } from "../store/model-store.js";
+import { storageRoom } from "../store/quota.js";
+import type { StoreChoice } from "../store/store.js";
 import { workerScope } from "./scope.js";
 
 /** Reports of bytes that arrived are at least this far apart. */
@@ -19,7 +21,7 @@ const ARRIVED_INTERVAL_MS = 50;
 export function runIo(
   engine: MessagePort,
   source: SourceDescriptor,
-  storeKind: "indexeddb" | "none",
+  storeChoice: StoreChoice,
 ): (paused: boolean) => void {
   const gate = new Gate();
   let file: ModelFile | undefined;
@@ -28,7 +30,7 @@ export function runIo(
   async function answer(request: IoRequest): Promise<void> {
     switch (request.type) {
       case "open": {
-        file = await open(source, storeKind, gate, arrivedReporter(post));
+        file = await open(source, storeChoice, gate, arrivedReporter(post));
         const fromCache = file instanceof CachedFile ? file.fromCache : true;
         post({ type: "opened", id: request.id, size: BigInt(file.size), fromCache });
         return;
@@ -66,29 +68,26 @@ export function runIo(
 
 async function open(
   source: SourceDescriptor,
-  storeKind: "indexeddb" | "none",
+  storeChoice: StoreChoice,
   gate: Gate,
   onArrived: (arrived: Arrived) => void,
 ): Promise<ModelFile> {
   if (source.kind === "blob") return new BlobFile(source.blob);
   // A blob: URL names the bytes of this visit only.
-  const keep = storeKind === "indexeddb" && !source.url.startsWith("blob:");
-  const store = keep ? await openStore() : undefined;
-  return CachedFile.open(storeKey(source.url), new HttpSource(source.url), {
-    store,
-    gate,
-    onArrived,
-    lock: lockModel,
-    freeBytes,
-  });
+  const store = source.url.startsWith("blob:") ? undefined : await openStore(storeChoice);
+  const key = storeKey(source.url);
+  // Held until this worker ends: nobody deletes the model meanwhile.
+  if (store) await holdInUse(key);
+  return CachedFile.open(key, new HttpSource(source.url), { store, gate, onArrived, lock: lockModel, freeBytes });
 }
 
 /** A browser that keeps nothing (private windows, blocked storage) still loads models. */
-async function openStore(): Promise<ChunkStore | undefined> {
+async function openStore(choice: StoreChoice): Promise<ModelStore | undefined> {
+  if (choice === "none") return undefined;
   // Without a secure context there are no hashes to check stored bytes by.
   if (!globalThis.isSecureContext || typeof indexedDB === "undefined") return undefined;
   try {
-    return await IndexedDbStore.open();
+    return await ModelStore.open(choice);
   } catch {
     return undefined;
   }
@@ -109,8 +108,7 @@ async function lockModel(key: string): Promise<(() => void) | undefined> {
 }
 
 async function freeBytes(): Promise<number | undefined> {
-  const { quota, usage } = await navigator.storage.estimate();
-  return quota === undefined || usage === undefined ? undefined : quota - usage;
+  return (await storageRoom()).free ?? undefined;
 }
 
 function arrivedReporter(post: (message: IoResponse) => void): (arrived: Arrived) => void {

@@ -1,0 +1,189 @@
+import { ChordError } from "../errors.js";
+import { type Database, openDatabase } from "./database.js";
+import { IndexedDbStore } from "./indexeddb.js";
+import { IndexedDbManifests } from "./manifests.js";
+import { MemoryManifests, MemoryStore } from "./memory.js";
+import { OpfsStore } from "./opfs.js";
+import { quotaError, storageRoom } from "./quota.js";
+import type { ChunkStore, Manifest, ManifestChanges, ManifestStore, StoreChoice, StoreKind } from "./store.js";
+
+/**
+ * Stored models: manifests and, behind them, the chunks wherever they lie. A model that is stored is found whatever kind
+ * of store was asked for; the choice says where new ones go.
+ */
+export class ModelStore {
+  private constructor(
+    private readonly manifests: ManifestStore,
+    private readonly stores: ReadonlyMap<StoreKind, ChunkStore>,
+    private preferred: StoreKind,
+    private reason: string | undefined,
+  ) {}
+
+  /** Opens the stores of this browser. `auto`: OPFS where files can be written synchronously, else IndexedDB. */
+  static async open(choice: Exclude<StoreChoice, "none"> = "auto", database?: string): Promise<ModelStore> {
+    if (choice === "memory") {
+      return new ModelStore(new MemoryManifests(), new Map([["memory", new MemoryStore()]]), "memory", undefined);
+    }
+    const db: Database = await openDatabase(database);
+    const stores = new Map<StoreKind, ChunkStore>([["indexeddb", new IndexedDbStore(db)]]);
+    let reason = OpfsStore.unwritable();
+    try {
+      stores.set("opfs", await OpfsStore.open(database));
+    } catch (error) {
+      reason ??= (error as Error).message;
+    }
+    const manifests = new IndexedDbManifests(db);
+    if (choice === "indexeddb") return new ModelStore(manifests, stores, "indexeddb", undefined);
+    return new ModelStore(manifests, stores, reason === undefined ? "opfs" : "indexeddb", reason);
+  }
+
+  /** Where new models go. */
+  get kind(): StoreKind {
+    return this.preferred;
+  }
+
+  /** Why not OPFS, where it was wanted. */
+  get why(): string | undefined {
+    return this.reason;
+  }
+
+  /** What is stored of a model. Chunks that are recorded but no longer there, or too short, are reported as missing. */
+  async manifest(key: string): Promise<Manifest | undefined> {
+    const manifest = await this.manifests.get(key);
+    return manifest && this.reconciled(manifest);
+  }
+
+  /** Every model, as {@link manifest} has it. */
+  async list(): Promise<Manifest[]> {
+    return Promise.all((await this.manifests.list()).map((manifest) => this.reconciled(manifest)));
+  }
+
+  /**
+   * Starts a model afresh: what was there under its key is dropped. `manifest.store` becomes the place of its chunks.
+   */
+  async begin(manifest: Manifest): Promise<void> {
+    const old = await this.manifests.get(manifest.key);
+    manifest.store = await this.prepare(manifest);
+    await this.manifests.put(manifest);
+    if (old) await this.dropChunks(old);
+  }
+
+  /**
+   * Stores a chunk and then, when its bytes are on the disk, its hash, here and in `manifest`. A page killed in between
+   * has bytes that no record speaks of, and fetches them again. Rejects with `storage-quota` (`details.needed`,
+   * `details.free`) when the storage is full; what was recorded before stays.
+   */
+  async putChunk(manifest: Manifest, index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
+    const store = this.storeOf(manifest);
+    if (!store) throw new ChordError("storage-failed", `There is no ${manifest.store} here to store chunks in`);
+    try {
+      await store.write(manifest, index, bytes);
+    } catch (error) {
+      if (!(error instanceof ChordError) || error.code !== "storage-quota") throw error;
+      const { free } = await storageRoom();
+      throw quotaError(bytes.length, free, error);
+    }
+    if (!(await this.manifests.record(manifest.key, manifest.id, index, hash))) {
+      await this.dropChunks(manifest);
+      throw new ChordError("storage-failed", "The model was deleted from the browser's storage while it was stored");
+    }
+    manifest.hashes[index] = hash;
+  }
+
+  /**
+   * A chunk's bytes, or `undefined` when they are not there. Read into `into` (of the chunk's length) without a copy
+   * where the store can; always use what is returned. The caller checks them against the manifest's hash before use.
+   */
+  async chunk(
+    manifest: Manifest,
+    index: number,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    return this.storeOf(manifest)?.chunk(manifest, index, into);
+  }
+
+  /** Fills `target` from `offset` of the file on. False when bytes are missing. For chunks that were checked before. */
+  async read(manifest: Manifest, offset: number, target: Uint8Array): Promise<boolean> {
+    return (await this.storeOf(manifest)?.read(manifest, offset, target)) ?? false;
+  }
+
+  /** Takes a chunk out of the record: it turned out to be missing or altered. */
+  async forgetChunk(manifest: Manifest, index: number): Promise<void> {
+    manifest.hashes[index] = null;
+    await this.manifests.record(manifest.key, manifest.id, index, null);
+  }
+
+  /** Changes what is known of a model, such as when it was last used. */
+  async update(manifest: Manifest, changes: ManifestChanges): Promise<void> {
+    Object.assign(manifest, changes);
+    await this.manifests.update(manifest.key, changes);
+  }
+
+  /** The GGUF header, where it was stored apart: inspecting the model then needs neither network nor chunks. */
+  header(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    return this.manifests.header(key);
+  }
+
+  async putHeader(manifest: Manifest, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (await this.manifests.putHeader(manifest.key, bytes)) manifest.headerBytes = bytes.length;
+  }
+
+  /** Deletes a model. True when there was something to delete. */
+  async delete(key: string): Promise<boolean> {
+    const manifest = await this.manifests.get(key);
+    if (!manifest) return false;
+    // Bytes first: if that is refused nothing has changed, and a record without bytes is read as a model without chunks.
+    await this.storeOf(manifest)?.delete(manifest.id);
+    await this.manifests.delete(key);
+    return true;
+  }
+
+  /** Deletes bytes that no manifest speaks of, as a page leaves that was closed in the middle of a deletion. */
+  async sweep(): Promise<void> {
+    const found: { store: ChunkStore; id: string }[] = [];
+    for (const store of this.stores.values()) {
+      for (const id of await store.ids()) found.push({ store, id });
+    }
+    // Read after the bytes: whoever begins a model writes its manifest before its first chunk.
+    const known = new Set((await this.manifests.list()).map(({ id }) => id));
+    for (const { store, id } of found) {
+      // A file that is open belongs to a model that is being begun.
+      if (!known.has(id)) await store.delete(id).catch(() => undefined);
+    }
+  }
+
+  close(): void {
+    for (const store of this.stores.values()) store.close();
+    this.manifests.close();
+  }
+
+  private storeOf(manifest: Manifest): ChunkStore | undefined {
+    return this.stores.get(manifest.store);
+  }
+
+  private async reconciled(manifest: Manifest): Promise<Manifest> {
+    const present = (await this.storeOf(manifest)?.present(manifest)) ?? new Set();
+    manifest.hashes = manifest.hashes.map((hash, index) => (present.has(index) ? hash : null));
+    return manifest;
+  }
+
+  /** Where OPFS fails after all (private windows, a full disk, a locked file), IndexedDB takes its place. */
+  private async prepare(manifest: Manifest): Promise<StoreKind> {
+    if (this.preferred === "opfs") {
+      try {
+        await this.stores.get("opfs")?.prepare(manifest);
+      } catch (error) {
+        this.preferred = "indexeddb";
+        this.reason = (error as Error).message;
+      }
+    }
+    return this.preferred;
+  }
+
+  private async dropChunks(manifest: Manifest): Promise<void> {
+    // What cannot be deleted now (another tab still reads it) is swept later.
+    await this.storeOf(manifest)
+      ?.delete(manifest.id)
+      .catch(() => undefined);
+  }
+}

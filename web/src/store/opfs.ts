@@ -1,0 +1,187 @@
+import { ChordError } from "../errors.js";
+import { guarded } from "./failure.js";
+import { chunkRange, type ChunkStore, type ModelBytes } from "./store.js";
+
+const FOLDER = "wasm-chord";
+const READ = "could not be read";
+const WRITE = "could not be written";
+
+/** `FileSystemSyncAccessHandle`, which TypeScript knows in projects of workers only. */
+interface SyncAccessHandle {
+  read(target: ArrayBufferView, options: { at: number }): number;
+  write(bytes: ArrayBufferView, options: { at: number }): number;
+  truncate(size: number): void;
+  flush(): void;
+  getSize(): number;
+  close(): void;
+}
+
+type SyncFileHandle = FileSystemFileHandle & {
+  createSyncAccessHandle?(options?: { mode: "readwrite-unsafe" }): Promise<SyncAccessHandle>;
+};
+
+/**
+ * Chunks in the origin private file system: one file for each model, a chunk is a range of it. Writing needs a worker,
+ * because only workers have synchronous access to files. Reading and deleting work everywhere.
+ */
+export class OpfsStore implements ChunkStore {
+  readonly kind = "opfs";
+  /** Files open for synchronous access; `undefined` where that was refused. */
+  private readonly files = new Map<string, Promise<SyncAccessHandle | undefined>>();
+
+  private constructor(private readonly folder: FileSystemDirectoryHandle) {}
+
+  static open(folder = FOLDER): Promise<OpfsStore> {
+    return guarded("has no private file system", async () => {
+      const root = await navigator.storage.getDirectory();
+      return new OpfsStore(await root.getDirectoryHandle(folder, { create: true }));
+    });
+  }
+
+  /** Why chunks cannot be written from here, if so. */
+  static unwritable(): string | undefined {
+    if (typeof globalThis.navigator?.storage?.getDirectory !== "function") return "this browser has no private file system";
+    const prototype = globalThis.FileSystemFileHandle?.prototype as SyncFileHandle | undefined;
+    if (prototype?.createSyncAccessHandle === undefined) return "there is no synchronous access to files here";
+    return undefined;
+  }
+
+  prepare(model: ModelBytes): Promise<void> {
+    return guarded(WRITE, async () => {
+      await this.writable(model.id);
+    });
+  }
+
+  write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    return guarded(WRITE, async () => {
+      const handle = await this.writable(model.id);
+      const { start } = chunkRange(model.size, model.chunkBytes, index);
+      const before = handle.getSize();
+      try {
+        const written = handle.write(bytes, { at: start });
+        if (written !== bytes.length)
+          throw new DOMException(`wrote ${written} of ${bytes.length}`, "QuotaExceededError");
+        handle.flush();
+      } catch (error) {
+        // A file that grew for a chunk that is not there would only take the space.
+        handle.truncate(before);
+        throw error;
+      }
+    });
+  }
+
+  async chunk(
+    model: ModelBytes,
+    index: number,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const { start, length } = chunkRange(model.size, model.chunkBytes, index);
+    const target = into ?? new Uint8Array(length);
+    return (await this.read(model, start, target)) ? target : undefined;
+  }
+
+  read(model: ModelBytes, offset: number, target: Uint8Array): Promise<boolean> {
+    return guarded(READ, async () => {
+      const handle = await this.handle(model.id);
+      if (handle) {
+        let filled = 0;
+        while (filled < target.length) {
+          const count = handle.read(target.subarray(filled), { at: offset + filled });
+          if (count === 0) return false;
+          filled += count;
+        }
+        return true;
+      }
+      const file = await this.file(model.id);
+      if (!file || file.size < offset + target.length) return false;
+      target.set(new Uint8Array(await file.slice(offset, offset + target.length).arrayBuffer()));
+      return true;
+    });
+  }
+
+  present(model: ModelBytes): Promise<Set<number>> {
+    return guarded(READ, async () => {
+      const handle = await this.files.get(model.id);
+      const size = handle ? handle.getSize() : ((await this.file(model.id))?.size ?? 0);
+      const there = new Set<number>();
+      for (let index = 0; ; index++) {
+        const { start, length } = chunkRange(model.size, model.chunkBytes, index);
+        if (length <= 0 || start + length > size) return there;
+        there.add(index);
+      }
+    });
+  }
+
+  delete(id: string): Promise<void> {
+    return guarded(WRITE, async () => {
+      (await this.files.get(id))?.close();
+      this.files.delete(id);
+      try {
+        await this.folder.removeEntry(id);
+      } catch (error) {
+        if (named(error, "NotFoundError")) return;
+        if (!named(error, "NoModificationAllowedError")) throw error;
+        throw new ChordError("model-in-use", "The model's file is open in another tab. Close that, then delete it.");
+      }
+    });
+  }
+
+  ids(): Promise<string[]> {
+    return guarded(READ, async () => {
+      const ids: string[] = [];
+      for await (const id of this.folder.keys()) ids.push(id);
+      return ids;
+    });
+  }
+
+  close(): void {
+    for (const opening of this.files.values()) void opening.then((handle) => handle?.close());
+    this.files.clear();
+  }
+
+  private async writable(id: string): Promise<SyncAccessHandle> {
+    const open = await this.files.get(id);
+    if (open) return open;
+    const file = await this.folder.getFileHandle(id, { create: true });
+    const opening = access(file);
+    const handle = await opening;
+    this.files.set(id, opening);
+    return handle;
+  }
+
+  /** Opens a file for reading, if it is there and may be opened. */
+  private handle(id: string): Promise<SyncAccessHandle | undefined> {
+    let opening = this.files.get(id);
+    if (!opening) {
+      opening = this.folder
+        .getFileHandle(id)
+        .then(access)
+        .catch(() => undefined);
+      this.files.set(id, opening);
+    }
+    return opening;
+  }
+
+  /** The file as it is now: what has been read of it fails once it changes, so it is never kept. */
+  private async file(id: string): Promise<File | undefined> {
+    try {
+      return await (await this.folder.getFileHandle(id)).getFile();
+    } catch (error) {
+      if (named(error, "NotFoundError")) return undefined;
+      throw error;
+    }
+  }
+}
+
+/**
+ * Shared where the browser can (Chromium): other tabs read a model while one writes it, each chunk only once it has been
+ * recorded. Elsewhere the mode is ignored, the file is this tab's alone, and others read it as a `File`.
+ */
+function access(file: SyncFileHandle): Promise<SyncAccessHandle> {
+  if (!file.createSyncAccessHandle) throw new ChordError("storage-failed", "There is no synchronous access to files");
+  return file.createSyncAccessHandle({ mode: "readwrite-unsafe" });
+}
+
+function named(error: unknown, name: string): boolean {
+  return error instanceof Error && error.name === name;
+}
