@@ -15,7 +15,7 @@ let store: ModelStore;
 beforeEach(async () => {
   globalThis.indexedDB = new IDBFactory();
   server = await ModelServer.start(bytes);
-  store = await ModelStore.open();
+  store = await ModelStore.open("indexeddb");
 });
 afterEach(() => server.stop());
 

@@ -136,13 +136,15 @@ export class CachedFile implements ModelFile {
     await this.writes;
     this.release?.();
     this.release = undefined;
-    const complete = this.store !== undefined && this.notKept === undefined && isComplete(this.manifest);
+    const lasting = this.store !== undefined && this.store.kind !== "memory";
+    const complete = lasting && this.notKept === undefined && isComplete(this.manifest);
     const report: StoreReport = {
       kind: this.store ? (complete ? this.manifest.store : this.store.kind) : "none",
       complete,
       networkBytes: this.networkBytes,
     };
-    if (this.notKept) report.why = this.notKept.message;
+    const why = this.notKept?.message ?? this.store?.why;
+    if (why !== undefined) report.why = why;
     return report;
   }
 

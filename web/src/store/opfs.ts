@@ -40,7 +40,8 @@ export class OpfsStore implements ChunkStore {
 
   /** Why chunks cannot be written from here, if so. */
   static unwritable(): string | undefined {
-    if (typeof globalThis.navigator?.storage?.getDirectory !== "function") return "this browser has no private file system";
+    if (typeof globalThis.navigator?.storage?.getDirectory !== "function")
+      return "this browser has no private file system";
     const prototype = globalThis.FileSystemFileHandle?.prototype as SyncFileHandle | undefined;
     if (prototype?.createSyncAccessHandle === undefined) return "there is no synchronous access to files here";
     return undefined;
