@@ -23,7 +23,7 @@ export class Tally {
         }
         this.passed += result.passed;
         if (result.failed > 0) throw new TestFailure(result);
-        const left = result.ignored ? `, ${result.ignored} left to the full tier` : "";
+        const left = result.ignored ? `, ${result.ignored} left out (the log says why)` : "";
         return `${result.passed} passed${left}${result.note ? `; ${result.note}` : ""}`;
       });
       return true;
