@@ -1,71 +1,208 @@
+import { exportModel } from "./cache/export.js";
+import { importModel, type ImportSource } from "./cache/import.js";
+import { ChordError, throwIfAborted } from "./errors.js";
 import { baseUrl, resolveSource, storeKey } from "./source/resolve.js";
 import type { HuggingFaceSource } from "./source/source.js";
 import { whileUnused } from "./store/locks.js";
 import { ModelStore } from "./store/model-store.js";
-import { isComplete, storedBytes } from "./store/store.js";
+import { storageRoom } from "./store/quota.js";
+import { isComplete, type Manifest, storedBytes, type StoreKind } from "./store/store.js";
+import { startWorker, workerError } from "./worker-handle.js";
 
 /** A model in the browser's storage. */
 export interface CachedModel {
-  url: string;
+  /** The file's name, or the one it was imported under. `Chord.load(name)` loads it. */
+  name: string;
+  /** Where it came from; `null` when it was imported. */
+  url: string | null;
   /** Bytes of the file. */
   size: number;
   /** Bytes of it that are stored. */
   stored: number;
   /** It loads without a network. */
   complete: boolean;
+  /** Where its bytes lie. */
+  store: StoreKind;
+  /** SHA-256 of the whole file in hexadecimal, where it is known. */
+  sha256: string | null;
   createdAt: Date;
+  lastUsed: Date;
 }
 
-/** How full the storage is, in bytes. */
+/** How full the storage is, in bytes; `null` where the browser does not tell. */
 export interface CacheUsage {
   /** Of all models. */
   models: number;
-  /** Of this origin, everything included; `null` where the browser does not tell. */
+  /** Of this origin, everything included. */
   used: number | null;
   quota: number | null;
+  free: number | null;
+  /** The browser will not delete what is stored by itself. */
+  persisted: boolean;
 }
 
-type StoredSource = string | URL | HuggingFaceSource;
+/** How to import a model. */
+export interface ImportOptions {
+  /** Bytes of the whole file. Needed for a stream. */
+  size?: number;
+  /** Where to keep it. Default `auto`. */
+  store?: "auto" | "opfs" | "indexeddb";
+  /** Stops; what was stored of the model is deleted. */
+  signal?: AbortSignal;
+  onProgress?: (progress: { loaded: number; total: number }) => void;
+  /** Where `chord-worker.js` is, if not beside this module. */
+  workerUrl?: string | URL;
+}
+
+/** A model as it was loaded: its address, its repository and file, or the name of a stored one. */
+export type StoredSource = string | URL | HuggingFaceSource;
+
+/** Imported models have no address. */
+const IMPORTED = "imported:";
 
 /** The models kept in the browser. */
 export const cache = {
-  /** Every model, also those that are there in part. */
+  /** Every model, also those that are there in part; the one used last comes first. */
   async list(): Promise<CachedModel[]> {
     const manifests = await withStore((store) => store.list());
-    return manifests.map((manifest) => ({
-      url: manifest.key,
-      size: manifest.size,
-      stored: storedBytes(manifest),
-      complete: isComplete(manifest),
-      createdAt: new Date(manifest.createdAt),
-    }));
+    return manifests.sort((a, b) => b.lastUsed - a.lastUsed).map(cachedModel);
   },
 
   /** The whole model is there. */
   async has(source: StoredSource): Promise<boolean> {
-    const manifest = await withStore((store) => store.manifest(keyOf(source)));
+    const manifest = await withStore(async (store) => find(store, source));
     return manifest !== undefined && isComplete(manifest);
   },
 
-  /** Deletes a model, or what is there of it. False when nothing was. */
+  /** Deletes a model, or what is there of it. False when nothing was; `model-in-use` while a tab loads or uses it. */
   async delete(source: StoredSource): Promise<boolean> {
-    const key = keyOf(source);
-    return whileUnused(key, () => withStore((store) => store.delete(key)));
+    return withStore(async (store) => {
+      const manifest = await find(store, source);
+      return manifest !== undefined && whileUnused(manifest.key, () => store.delete(manifest.key));
+    });
   },
 
   async usage(): Promise<CacheUsage> {
-    const [manifests, estimate] = await Promise.all([
+    const [manifests, room, persisted] = await Promise.all([
       withStore((store) => store.list()),
-      navigator.storage?.estimate?.() ?? Promise.resolve<StorageEstimate>({}),
+      storageRoom(),
+      navigator.storage?.persisted?.() ?? Promise.resolve(false),
     ]);
     const models = manifests.reduce((bytes, manifest) => bytes + storedBytes(manifest), 0);
-    return { models, used: estimate.usage ?? null, quota: estimate.quota ?? null };
+    return { models, ...room, persisted };
+  },
+
+  /** Asks the browser not to delete what is stored by itself. True when it agrees; some ask the visitor. */
+  async persist(): Promise<boolean> {
+    return (await navigator.storage?.persist?.().catch(() => false)) ?? false;
+  },
+
+  /**
+   * Makes room for `bytes`: deletes models, those that were not used for longest first, until so many are free. Models in
+   * use stay. Where the browser does not tell what is free, so many are deleted. Answers with what was deleted.
+   */
+  async evict({ bytes }: { bytes: number }): Promise<CachedModel[]> {
+    if (!(bytes > 0)) throw invalid("bytes", `bytes must be a number above 0, not ${bytes}`);
+    return withStore(async (store) => {
+      const { free } = await storageRoom();
+      let needed = bytes - (free ?? 0);
+      const deleted: CachedModel[] = [];
+      for (const manifest of (await store.list()).sort((a, b) => a.lastUsed - b.lastUsed)) {
+        if (needed <= 0) break;
+        try {
+          await whileUnused(manifest.key, () => store.delete(manifest.key));
+        } catch (error) {
+          if (error instanceof ChordError && error.code === "model-in-use") continue;
+          throw error;
+        }
+        needed -= storedBytes(manifest);
+        deleted.push(cachedModel(manifest));
+      }
+      return deleted;
+    });
+  },
+
+  /**
+   * The GGUF file of a stored model, checked while it is read. `new Response(stream).blob()` makes it a Blob,
+   * `stream.pipeTo(await handle.createWritable())` a file.
+   */
+  async export(source: StoredSource): Promise<ReadableStream<Uint8Array>> {
+    const store = await ModelStore.open();
+    try {
+      const manifest = await find(store, source);
+      if (!manifest) throw new ChordError("not-stored", `There is no stored model ${String(source)}`, {});
+      return await exportModel(store, manifest);
+    } catch (error) {
+      store.close();
+      throw error;
+    }
+  },
+
+  /**
+   * Stores a GGUF file under a name, by which `Chord.load` takes it. What was stored under that name before is replaced.
+   * A stream needs `size`.
+   */
+  async import(source: ImportSource, name: string, options: ImportOptions = {}): Promise<CachedModel> {
+    const { store = "auto", signal, onProgress } = options;
+    throwIfAborted(signal);
+    const size = source instanceof Blob ? source.size : options.size;
+    if (typeof name !== "string" || name.trim() === "" || /^[a-z][a-z0-9+.-]*:/i.test(name)) {
+      throw invalid("name", `A stored model has a name that is not an address, such as "my-model", not "${name}"`);
+    }
+    if (size === undefined || !Number.isSafeInteger(size) || size < 1) {
+      throw invalid("size", `The file must have a size of at least 1 byte, known beforehand, not ${size}`);
+    }
+    const model = { key: IMPORTED + name, name, size };
+    await whileUnused(model.key, () => {
+      const worker = importWorker(options.workerUrl);
+      const imported = importModel(source, { model, store, signal, onProgress }, worker.port);
+      return Promise.race([imported, worker.failed]).finally(worker.end);
+    });
+    const manifest = await withStore((each) => each.manifest(model.key));
+    if (!manifest) throw new ChordError("storage-failed", `The browser deleted ${name} while it was imported`);
+    return cachedModel(manifest);
   },
 };
 
-function keyOf(source: StoredSource): string {
+function cachedModel(manifest: Manifest): CachedModel {
+  const { key, name, size, store, fileHash } = manifest;
+  return {
+    name,
+    url: key.startsWith(IMPORTED) ? null : key,
+    size,
+    stored: storedBytes(manifest),
+    complete: isComplete(manifest),
+    store,
+    sha256: fileHash,
+    createdAt: new Date(manifest.createdAt),
+    lastUsed: new Date(manifest.lastUsed),
+  };
+}
+
+/** A stored model by its address or by its name. */
+async function find(store: ModelStore, source: StoredSource): Promise<Manifest | undefined> {
   const descriptor = resolveSource(source, baseUrl());
-  return descriptor.kind === "url" ? storeKey(descriptor.url) : "";
+  const byKey = descriptor.kind === "url" ? await store.manifest(storeKey(descriptor.url)) : undefined;
+  if (byKey || typeof source !== "string") return byKey;
+  return (await store.manifest(IMPORTED + source)) ?? (await store.list()).find(({ name }) => name === source);
+}
+
+function importWorker(url: string | URL | undefined) {
+  const workerUrl = new URL(url ?? new URL("./chord-worker.js", import.meta.url), baseUrl()).href;
+  const worker = startWorker(workerUrl, "chord-import");
+  const { port1, port2 } = new MessageChannel();
+  const failed = new Promise<never>((_, reject) => {
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(workerError(event, workerUrl));
+    };
+  });
+  worker.postMessage({ role: "import", page: port2 }, [port2]);
+  return { port: port1, failed, end: () => worker.terminate() };
+}
+
+function invalid(field: string, message: string): ChordError {
+  return new ChordError("invalid-argument", message, { field });
 }
 
 async function withStore<T>(work: (store: ModelStore) => Promise<T>): Promise<T> {

@@ -17,6 +17,8 @@ export const SDK_ERROR_CODES = {
   "file-unreadable": "The browser can no longer read the file: it was moved, changed or deleted. Choose it again.",
   "storage-failed": "The browser's storage failed.",
   "storage-quota": "The browser's storage is full; `details` has the bytes needed and free.",
+  "not-stored": "There is no such stored model, or not all of it is stored.",
+  "stored-damaged": "A stored chunk is missing or altered. Load the model, which repairs it, or delete it.",
   "model-in-use": "A tab loads or uses the stored model, so it cannot be deleted. Unload it there first.",
   "worker-failed": "A worker could not be started, or ended by itself. Check `workerUrl` and the page's CSP.",
   "wasm-failed": "The WebAssembly module could not be fetched or compiled. Check `wasmUrl` and the page's CSP.",

@@ -2,7 +2,8 @@
 
 export { Chord } from "./chord.js";
 export type { CallOptions, ChatCreate, CompletionCreate, TokenizeOptions } from "./chord.js";
-export type { CachedModel, CacheUsage } from "./cache.js";
+export type { CachedModel, CacheUsage, ImportOptions, StoredSource } from "./cache.js";
+export type { ImportSource } from "./cache/import.js";
 export type { Capabilities } from "./capabilities.js";
 export { ChordError, SDK_ERROR_CODES } from "./errors.js";
 export type { ChordErrorCode, SdkErrorCode } from "./errors.js";
@@ -27,4 +28,5 @@ export { LOAD_STAGES } from "./progress.js";
 export type { LoadProgress, LoadStage } from "./progress.js";
 export type { StoreReport } from "./protocol.js";
 export type { HuggingFaceSource, ModelSource } from "./source/source.js";
+export type { StoreChoice, StoreKind } from "./store/store.js";
 export type { ChordStream } from "./stream.js";

@@ -16,12 +16,25 @@ import type {
 import type { ErrorRecord } from "./errors.js";
 import type { LoadProgress } from "./progress.js";
 import type { SourceDescriptor } from "./source/source.js";
-import type { StoreChoice, StoreKind } from "./store/store.js";
+import type { NewModel, StoreChoice, StoreKind } from "./store/store.js";
 
 /** First message to a worker: which part it plays. */
 export type WorkerStart =
   | { role: "engine"; io: MessagePort }
+  | { role: "import"; page: MessagePort }
   | { role: "io"; engine: MessagePort; source: SourceDescriptor; store: StoreChoice };
+
+/** Page → import worker: chunks come in order, and `end` without `keep` deletes what has come. */
+export type ImportRequest =
+  | { type: "begin"; id: number; model: NewModel; store: Exclude<StoreChoice, "none" | "memory"> }
+  | { type: "chunk"; id: number; index: number; bytes: Uint8Array<ArrayBuffer> }
+  | { type: "end"; id: number; keep: boolean };
+
+/** Import worker → page. */
+export interface ImportResponse {
+  id: number;
+  error?: ErrorRecord;
+}
 
 /** What became of the model in the browser's storage. */
 export interface StoreReport {

@@ -2,6 +2,7 @@
 
 import type { IoControl, WorkerStart } from "../protocol.js";
 import { runEngine } from "./engine.js";
+import { runImport } from "./import.js";
 import { runIo } from "./io.js";
 import { workerScope } from "./scope.js";
 
@@ -9,6 +10,7 @@ workerScope.addEventListener(
   "message",
   ({ data }: MessageEvent<WorkerStart>) => {
     if (data.role === "engine") return runEngine(data.io);
+    if (data.role === "import") return runImport(data.page);
     const setPaused = runIo(data.engine, data.source, data.store);
     workerScope.addEventListener("message", ({ data }: MessageEvent<IoControl>) => setPaused(data.paused));
   },

@@ -1,0 +1,143 @@
+/** Both stores in a real browser: the contract, what is found after an accident, and full disks. */
+
+import { expect, test } from "@playwright/test";
+import { StorePage } from "../support/stores.ts";
+
+const MIB = 1024 * 1024;
+
+for (const kind of ["opfs", "indexeddb"] as const) {
+  test.describe(kind, () => {
+    test("keeps the contract of a chunk store", async ({ page }) => {
+      const stores = await StorePage.open(page);
+      const { cases, failed } = await stores.call("contract", { kind });
+      expect(failed).toEqual([]);
+      expect(cases).toBeGreaterThan(8);
+    });
+
+    test("killed at any moment, nothing recorded is wrong or lost", async ({ page }) => {
+      const stores = await StorePage.open(page);
+      const chunks = 400;
+      await stores.call("open", { choice: kind });
+      await stores.call("begin", { key: "m", size: chunks * 65_536 - 100, chunkBytes: 65_536 });
+      let before = 0;
+      let kills = 0;
+      while (kills < 15 && before < chunks) {
+        await stores.killWhile("fill", { key: "m", count: chunks }, 10 + ((kills * 37) % 60));
+        kills += 1;
+        await stores.call("open", { choice: kind });
+        const { good, bad, store } = await stores.call("check", { key: "m" });
+        expect(store).toBe(kind);
+        expect(bad).toEqual([]);
+        expect(good.length).toBeGreaterThanOrEqual(before);
+        before = good.length;
+      }
+      // The kills did hit a store at work.
+      expect(kills).toBeGreaterThan(3);
+      expect(before).toBeGreaterThan(0);
+      await stores.call("fill", { key: "m", count: chunks });
+      expect((await stores.call("check", { key: "m" })).good.length).toBe(chunks);
+    });
+
+    test("bytes without a record are not used", async ({ page }) => {
+      const stores = await StorePage.open(page);
+      await stores.call("open", { choice: kind });
+      await stores.call("begin", { key: "m", size: 10_000, chunkBytes: 4_000 });
+      await stores.call("fill", { key: "m", count: 1 });
+      await stores.call("close");
+      await stores.call("open", { choice: kind });
+      await stores.call("writeUnrecorded", { key: "m", index: 1 });
+      expect((await stores.call("check", { key: "m" })).good).toEqual([0]);
+    });
+
+    const accidents = [
+      // Altered bytes are still there in their length: the hash tells.
+      { how: "flip", good: [1, 2], bad: [0] },
+      { how: "shorten", good: [0, 1], bad: [] },
+      { how: "remove", good: kind === "opfs" ? [] : [0, 1], bad: [] },
+    ] as const;
+    for (const { how, good, bad } of accidents) {
+      test(`bytes that suffered "${how}" are found, and can be stored again`, async ({ page }) => {
+        const stores = await StorePage.open(page);
+        await stores.call("open", { choice: kind });
+        await stores.call("begin", { key: "m", size: 10_000, chunkBytes: 4_000 });
+        await stores.call("fill", { key: "m", count: 3 });
+        await stores.call("damage", { key: "m", how });
+        await stores.restart();
+        await stores.call("open", { choice: kind });
+        expect(await stores.call("check", { key: "m" })).toMatchObject({ good, bad });
+        if (how === "flip") return;
+        await stores.call("fill", { key: "m", count: 3 });
+        expect((await stores.call("check", { key: "m" })).good).toEqual([0, 1, 2]);
+      });
+    }
+
+    test("a full disk is an error with both numbers, and leaves what was recorded and no more", async ({ page }) => {
+      const stores = await StorePage.open(page);
+      const session = await page.context().newCDPSession(page);
+      const origin = new URL(page.url()).origin;
+      await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 6 * MIB });
+      await stores.call("open", { choice: kind });
+      await stores.call("begin", { key: "m", size: 16 * MIB, chunkBytes: 2 * MIB });
+      const error = await stores.failure("fill", { key: "m", count: 8 });
+      expect(error.code).toBe("storage-quota");
+      const { needed, free } = error.details as { needed: number; free: number };
+      expect(needed).toBe(2 * MIB);
+      expect(free).toBeLessThan(2 * MIB);
+
+      await stores.restart();
+      await stores.call("open", { choice: kind });
+      const { good, bad } = await stores.call("check", { key: "m" });
+      expect(bad).toEqual([]);
+      expect(good.length).toBeGreaterThan(0);
+      if (kind === "opfs") expect(await stores.call("onDisk")).toEqual({ files: 1, bytes: good.length * 2 * MIB });
+
+      // With more room it goes on there.
+      await session.send("Storage.overrideQuotaForOrigin", { origin });
+      await stores.call("fill", { key: "m", count: 8 });
+      expect((await stores.call("check", { key: "m" })).good.length).toBe(8);
+      expect(await stores.call("delete", { key: "m" })).toBe(true);
+      if (kind === "opfs") expect(await stores.call("onDisk")).toEqual({ files: 0, bytes: 0 });
+    });
+  });
+}
+
+test("auto takes OPFS", async ({ page }) => {
+  const stores = await StorePage.open(page);
+  expect(await stores.call("open", { choice: "auto" })).toEqual({ kind: "opfs", why: undefined });
+});
+
+for (const how of ["absent", "NoModificationAllowedError"] as const) {
+  test(`where synchronous access is "${how}", IndexedDB takes its place and OPFS is still read`, async ({ page }) => {
+    const stores = await StorePage.open(page);
+    await stores.call("open", { choice: "auto" });
+    await stores.call("begin", { key: "old", size: 10_000, chunkBytes: 4_000 });
+    await stores.call("fill", { key: "old", count: 3 });
+    await stores.restart();
+
+    await stores.call("breakFiles", { how });
+    await stores.call("open", { choice: "auto" });
+    const begun = await stores.call("begin", { key: "new", size: 10_000, chunkBytes: 4_000 });
+    expect(begun.store).toBe("indexeddb");
+    expect(begun.why).toBeTruthy();
+    await stores.call("fill", { key: "new", count: 3 });
+    expect(await stores.call("check", { key: "new" })).toEqual({ good: [0, 1, 2], bad: [], store: "indexeddb" });
+    expect(await stores.call("check", { key: "old" })).toEqual({ good: [0, 1, 2], bad: [], store: "opfs" });
+    // The file that could not be opened is not left behind.
+    await stores.call("sweep");
+    expect(await stores.call("onDisk")).toEqual({ files: 1, bytes: 10_000 });
+  });
+}
+
+test("a model whose file another tab has open is not deleted, and loses nothing", async ({ page, context }) => {
+  const [first, second] = [await StorePage.open(page), await StorePage.open(await context.newPage())];
+  await first.call("open", { choice: "opfs" });
+  await first.call("begin", { key: "m", size: 10_000, chunkBytes: 4_000 });
+  await first.call("fill", { key: "m", count: 3 });
+  await second.call("open", { choice: "opfs" });
+  expect((await second.failure("delete", { key: "m" })).code).toBe("model-in-use");
+  expect((await second.call("check", { key: "m" })).good).toEqual([0, 1, 2]);
+  await second.call("close");
+  await second.call("open", { choice: "opfs" });
+  await first.call("close");
+  expect(await second.call("delete", { key: "m" })).toBe(true);
+});
