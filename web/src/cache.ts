@@ -1,7 +1,7 @@
 import { exportModel } from "./cache/export.js";
 import { importModel, type ImportSource } from "./cache/import.js";
 import { ChordError, throwIfAborted } from "./errors.js";
-import { baseUrl, resolveSource, storeKey } from "./source/resolve.js";
+import { baseUrl, resolveSource, sourceKey } from "./source/resolve.js";
 import type { HuggingFaceSource } from "./source/source.js";
 import { whileUnused } from "./store/locks.js";
 import { ModelStore } from "./store/model-store.js";
@@ -181,10 +181,9 @@ function cachedModel(manifest: Manifest): CachedModel {
 
 /** A stored model by its address or by its name. */
 async function find(store: ModelStore, source: StoredSource): Promise<Manifest | undefined> {
-  const descriptor = resolveSource(source, baseUrl());
-  const byKey = descriptor.kind === "url" ? await store.manifest(storeKey(descriptor.url)) : undefined;
-  if (byKey || typeof source !== "string") return byKey;
-  return (await store.manifest(IMPORTED + source)) ?? (await store.list()).find(({ name }) => name === source);
+  const stored = await store.list();
+  const key = sourceKey(resolveSource(source, baseUrl()), stored);
+  return stored.find((manifest) => manifest.key === key);
 }
 
 function importWorker(url: string | URL | undefined) {

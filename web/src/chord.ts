@@ -70,7 +70,7 @@ export class Chord {
     private readonly modelName: string,
   ) {}
 
-  /** Loads a model: a URL, a `File` or `Blob`, or `{ repo, file }` on Hugging Face. */
+  /** Loads a model: a URL, a `File`, `Blob` or file handle, or `{ repo, file }` or `{ repo, quant }` on Hugging Face. */
   static async load(source: ModelSource, options: ChordLoadOptions = {}): Promise<Chord> {
     const { signal, onProgress, control } = options;
     throwIfAborted(signal);
@@ -80,9 +80,10 @@ export class Chord {
     // Both beside this module; bundlers know this form and copy the files.
     const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), base).href;
     const wasmUrl = new URL(options.wasmUrl ?? new URL("./chord.wasm", import.meta.url), base).href;
-    if (descriptor.kind === "url" && checked.store !== "none" && checked.store !== "memory") askToPersist();
+    const remote = descriptor.kind === "url" || descriptor.kind === "hub";
+    if (remote && checked.store !== "none" && checked.store !== "memory") askToPersist();
 
-    const client = new EngineClient(workerUrl, descriptor, checked.store);
+    const client = new EngineClient(workerUrl, descriptor, checked.store, checked.download);
     const abort = () => client.end(abortError(signal));
     signal?.addEventListener("abort", abort, { once: true });
     if (control?.paused) client.setPaused(true);

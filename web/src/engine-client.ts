@@ -1,3 +1,4 @@
+import type { DownloadSettings } from "./download/settings.js";
 import { ChordError, fromErrorRecord } from "./errors.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse, IoControl, WorkerStart } from "./protocol.js";
 import { withResolvers } from "./queue.js";
@@ -27,7 +28,7 @@ export class EngineClient {
   private dead: Error | undefined;
   private closing: Error | undefined;
 
-  constructor(workerUrl: string, source: SourceDescriptor, store: StoreChoice) {
+  constructor(workerUrl: string, source: SourceDescriptor, store: StoreChoice, download: DownloadSettings = {}) {
     this.engine = startWorker(workerUrl, "chord-engine");
     try {
       this.io = startWorker(workerUrl, "chord-io");
@@ -37,7 +38,7 @@ export class EngineClient {
     }
     const { port1, port2 } = new MessageChannel();
     this.start(this.engine, { role: "engine", io: port1 }, port1, workerUrl);
-    this.start(this.io, { role: "io", engine: port2, source, store }, port2, workerUrl);
+    this.start(this.io, { role: "io", engine: port2, source, store, download }, port2, workerUrl);
     this.engine.onmessage = ({ data }: MessageEvent<EngineResponse>) => this.receive(data);
   }
 

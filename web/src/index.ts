@@ -6,6 +6,7 @@ export type { CachedModel, CacheUsage, ImportOptions, StoredSource } from "./cac
 export type { ImportSource } from "./cache/import.js";
 export type { Capabilities } from "./capabilities.js";
 export { ChordError, SDK_ERROR_CODES } from "./errors.js";
+export type { DownloadSettings } from "./download/settings.js";
 export type { ChordErrorCode, SdkErrorCode } from "./errors.js";
 export type { ChordInfo } from "./info.js";
 export { LoadControl } from "./load-control.js";
@@ -27,6 +28,6 @@ export type { ChordLoadOptions } from "./options.js";
 export { LOAD_STAGES } from "./progress.js";
 export type { LoadProgress, LoadStage } from "./progress.js";
 export type { StoreReport } from "./protocol.js";
-export type { HuggingFaceSource, ModelSource } from "./source/source.js";
+export type { HuggingFaceSource, ModelSource, UrlSource } from "./source/source.js";
 export type { StoreChoice, StoreKind } from "./store/store.js";
 export type { ChordStream } from "./stream.js";

@@ -1,5 +1,6 @@
 import type { LoadOptions as EngineLoadOptions } from "./engine-types.js";
 import { ChordError } from "./errors.js";
+import { checkDownload, type DownloadSettings } from "./download/settings.js";
 import type { LoadControl } from "./load-control.js";
 import type { LoadProgress } from "./progress.js";
 import type { StoreChoice } from "./store/store.js";
@@ -21,6 +22,8 @@ export interface ChordLoadOptions {
   selfTest?: boolean;
   /** Aborts the load: everything of it is stopped and freed. What has been stored of the file stays. */
   signal?: AbortSignal;
+  /** How the model is downloaded. */
+  download?: DownloadSettings;
   /** Pauses the download and lets it go on. */
   control?: LoadControl;
   /** At most ten calls a second. */
@@ -41,6 +44,7 @@ export interface ChordLoadOptions {
 export interface CheckedOptions {
   engine: EngineLoadOptions;
   store: StoreChoice;
+  download: DownloadSettings;
 }
 
 const STORE_CHOICES: readonly StoreChoice[] = ["auto", "opfs", "indexeddb", "memory", "none"];
@@ -63,7 +67,8 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   }
   if (selfTest !== undefined) engine.self_test = selfTest;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
-  return { engine, store: oneOf("store", options.store, STORE_CHOICES) ?? "auto" };
+  const store = oneOf("store", options.store, STORE_CHOICES) ?? "auto";
+  return { engine, store, download: checkDownload(options.download) };
 }
 
 function oneOf<T extends string>(field: string, value: T | undefined, allowed: readonly T[]): T | undefined {

@@ -13,6 +13,7 @@ import type {
   Message,
   TokenizeOptions,
 } from "./engine-types.js";
+import type { DownloadSettings } from "./download/settings.js";
 import type { ErrorRecord } from "./errors.js";
 import type { LoadProgress } from "./progress.js";
 import type { SourceDescriptor } from "./source/source.js";
@@ -22,7 +23,16 @@ import type { NewModel, StoreChoice, StoreKind } from "./store/store.js";
 export type WorkerStart =
   | { role: "engine"; io: MessagePort }
   | { role: "import"; page: MessagePort }
-  | { role: "io"; engine: MessagePort; source: SourceDescriptor; store: StoreChoice };
+  | ({ role: "io"; engine: MessagePort } & IoStart);
+
+/** What the I/O worker is to open. */
+export interface IoStart {
+  source: SourceDescriptor;
+  store: StoreChoice;
+  download?: DownloadSettings;
+  /** The model is only looked at: nothing is stored, and little more is fetched than is read. */
+  inspect?: boolean;
+}
 
 /** Page → import worker: chunks come in order, and `end` without `keep` deletes what has come. */
 export type ImportRequest =
@@ -80,12 +90,13 @@ export type EngineResponse =
   | { type: "fatal"; error: ErrorRecord };
 
 /**
- * Engine worker → I/O worker. `buffer` is one of an earlier answer, handed back to be filled again. `finish` fetches what
- * nobody read and says what became of the file; reads go on to be answered until `close`, which ends the worker.
+ * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back and is not answered. `finish` fetches what
+ * nobody read and says what became of the file; chunks go on to be answered until `close`, which ends the worker.
  */
 export type IoRequest =
   | { type: "open"; id: number }
-  | { type: "read"; id: number; offset: bigint; length: number; buffer?: ArrayBuffer }
+  | { type: "chunk"; id: number; index: number }
+  | { type: "recycle"; buffer: ArrayBuffer }
   | { type: "finish"; id: number }
   | { type: "close"; id: number };
 
@@ -96,8 +107,8 @@ export interface IoControl {
 
 /** I/O worker → engine worker. */
 export type IoResponse =
-  | { type: "opened"; id: number; size: bigint; fromCache: boolean }
-  | { type: "bytes"; id: number; buffer: ArrayBuffer; length: number }
+  | { type: "opened"; id: number; size: bigint; chunkBytes: number; fromCache: boolean }
+  | { type: "chunk"; id: number; bytes: Uint8Array<ArrayBuffer> }
   | { type: "finished"; id: number; report: StoreReport }
   | { type: "closed"; id: number }
   | { type: "failed"; id: number; error: ErrorRecord }

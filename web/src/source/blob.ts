@@ -1,29 +1,61 @@
+import { free } from "../download/buffers.js";
 import { ChordError } from "../errors.js";
+import type { StoreReport } from "../protocol.js";
+import { CHUNK_BYTES, chunkRange } from "../store/store.js";
 import type { ModelFile } from "./source.js";
 
-/** A file the visitor chose, read in place: only the wanted slice is ever in memory. */
+/** A file the visitor chose, read in place: only the wanted chunks are ever in memory. */
 export class BlobFile implements ModelFile {
   readonly size: number;
+  readonly fromCache = true;
 
-  constructor(private readonly blob: Blob) {
+  constructor(
+    private readonly blob: Blob,
+    readonly chunkBytes = CHUNK_BYTES,
+  ) {
     this.size = blob.size;
   }
 
-  async readInto(offset: number, target: Uint8Array): Promise<void> {
+  /** The file behind a handle that the visitor gave the page before. */
+  static async ofHandle(handle: FileSystemFileHandle, chunkBytes?: number): Promise<BlobFile> {
+    try {
+      return new BlobFile(await handle.getFile(), chunkBytes);
+    } catch (cause) {
+      throw unreadable(handle.name, {}, cause);
+    }
+  }
+
+  async chunk(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { start, length } = chunkRange(this.size, this.chunkBytes, index);
     let bytes: ArrayBuffer;
     try {
-      bytes = await this.blob.slice(offset, offset + target.length).arrayBuffer();
+      bytes = await this.blob.slice(start, start + length).arrayBuffer();
     } catch (cause) {
-      const name = this.blob instanceof File ? this.blob.name : "The file";
-      throw new ChordError("file-unreadable", `${name} can no longer be read. Choose it again.`, { offset }, { cause });
+      throw unreadable(this.blob instanceof File ? this.blob.name : "The file", { offset: start }, cause);
     }
-    if (bytes.byteLength !== target.length) {
+    if (bytes.byteLength !== length) {
       throw new ChordError(
         "file-unreadable",
-        `The file ends at byte ${offset + bytes.byteLength}, ${offset + target.length} were expected. Choose it again.`,
-        { offset, expected: target.length, found: bytes.byteLength },
+        `The file ends at byte ${start + bytes.byteLength}, ${start + length} were expected. Choose it again.`,
+        { offset: start, expected: length, found: bytes.byteLength },
       );
     }
-    target.set(new Uint8Array(bytes));
+    return new Uint8Array(bytes);
   }
+
+  recycle(buffer: ArrayBuffer): void {
+    // A Blob brings a buffer of its own each time.
+    free(buffer);
+  }
+
+  finish(): Promise<StoreReport> {
+    return Promise.resolve({ kind: "file", complete: true, networkBytes: 0 });
+  }
+
+  close(): void {}
+}
+
+function unreadable(name: string, details: Record<string, unknown>, cause: unknown): ChordError {
+  const message = `${name} cannot be read (${String(cause)}). Choose it again.`;
+  return new ChordError("file-unreadable", message, { name, ...details }, { cause });
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ModelServer, randomBytes } from "../testing/model-server.js";
 import { HttpSource } from "./http.js";
+import type { RemoteBody } from "./source.js";
 
 const bytes = randomBytes(10_000);
 let server: ModelServer;
@@ -10,58 +11,77 @@ beforeEach(async () => {
 });
 afterEach(() => server.stop());
 
+const END = bytes.length;
+
+async function fill(body: RemoteBody, target: Uint8Array): Promise<void> {
+  for (let filled = 0; filled < target.length;) filled += await body.read(target.subarray(filled));
+}
+
 async function readAll(source: HttpSource, start: number): Promise<Uint8Array> {
-  const body = await source.open(start);
-  const target = new Uint8Array(body.size - body.position);
-  await body.fill(target);
+  const body = await source.open(start, END);
+  const target = new Uint8Array(body.end - body.position);
+  await fill(body, target);
   return target;
 }
 
 describe("a server with ranges", () => {
-  test("starts at the byte that was asked for and knows the size of the whole file", async () => {
-    const body = await new HttpSource(server.url).open(2_500);
-    expect(body).toMatchObject({ size: 10_000, ranged: true, position: 2_500, validator: '"1"' });
+  test("answers with the bytes that were asked for and knows the size of the whole file", async () => {
+    const body = await new HttpSource(server.url).open(2_500, 5_500);
+    expect(body).toMatchObject({ size: 10_000, ranged: true, position: 2_500, end: 5_500, etag: '"1"' });
     const target = new Uint8Array(3_000);
-    let counted = 0;
-    await body.fill(target, (count) => (counted += count));
+    await fill(body, target);
     expect(target).toEqual(bytes.subarray(2_500, 5_500));
-    expect(counted).toBe(3_000);
     expect(body.position).toBe(5_500);
-    body.cancel();
-    expect(server.ranges).toEqual(["bytes=2500-"]);
+    expect(server.ranges).toEqual(["bytes=2500-5499"]);
   });
 
   test("reads on in pieces that do not fall together with those of the network", async () => {
-    const body = await new HttpSource(server.url).open(0);
+    const body = await new HttpSource(server.url).open(0, END);
     const read: number[] = [];
     while (body.position < body.size) {
       const target = new Uint8Array(Math.min(777, body.size - body.position));
-      await body.fill(target);
+      await fill(body, target);
       read.push(...target);
     }
     expect(Uint8Array.from(read)).toEqual(bytes);
   });
 
-  test("without a readable Content-Range the size follows from the length of the open-ended range", async () => {
+  test("without a readable Content-Range the size follows from the length of an open-ended range", async () => {
     server.behaviour = { without: ["content-range"] };
-    const body = await new HttpSource(server.url).open(4_000);
-    expect(body.size).toBe(10_000);
-    body.cancel();
+    const source = new HttpSource(server.url);
+    expect(await source.open(4_000, 5_000)).toMatchObject({ size: 10_000, position: 4_000, end: 10_000 });
+    expect(server.ranges).toEqual(["bytes=4000-4999", "bytes=4000-"]);
+    expect(await source.open(6_000, 7_000)).toMatchObject({ size: 10_000, position: 6_000 });
   });
 
-  test("another range than asked for is refused with both", async () => {
-    server.behaviour = { headers: { "content-range": "bytes 0-9999/10000", "content-length": "10000" } };
-    await expect(new HttpSource(server.url).open(4_000)).rejects.toMatchObject({
+  test("that answers with another range is read without ranges, and refused if that does not help", async () => {
+    server.behaviour = { times: 1, shiftRange: 16 };
+    const source = new HttpSource(server.url);
+    expect(await source.open(4_000, 5_000)).toMatchObject({ size: 10_000, ranged: false, position: 0 });
+    expect(server.ranges).toEqual(["bytes=4000-4999", undefined]);
+    const stubborn = () =>
+      Promise.resolve(new Response(bytes, { status: 206, headers: { "content-range": "bytes 7-9999/10000" } }));
+    await expect(new HttpSource(server.url, { fetch: stubborn }).open(4_000, 5_000)).rejects.toMatchObject({
       code: "bad-response",
-      details: { wanted: 4_000, contentRange: "bytes 0-9999/10000" },
+      details: { wanted: 4_000, contentRange: "bytes 7-9999/10000" },
     });
+  });
+
+  test("that refuses a range inside of the file is read without ranges", async () => {
+    server.behaviour = { times: 1, status: 416, headers: { "content-range": "bytes */10000" } };
+    expect(await new HttpSource(server.url).open(4_000, 5_000)).toMatchObject({ ranged: false, position: 0 });
+  });
+
+  test("that compresses what it sends is read all the same", async () => {
+    server.behaviour = { gzip: true };
+    expect(await readAll(new HttpSource(server.url), 100)).toEqual(bytes.subarray(100));
   });
 });
 
 describe("a server without ranges", () => {
   test("is read from the start", async () => {
     server.behaviour = { noRanges: true };
-    const body = await new HttpSource(server.url).open(4_000);
+    const body = await new HttpSource(server.url).open(4_000, END);
     expect(body).toMatchObject({ size: 10_000, ranged: false, position: 0 });
     body.cancel();
     expect(await readAll(new HttpSource(server.url), 0)).toEqual(bytes);
@@ -69,19 +89,26 @@ describe("a server without ranges", () => {
 
   test("that does not tell the length is refused", async () => {
     server.behaviour = { noRanges: true, without: ["content-length"] };
-    await expect(new HttpSource(server.url).open(0)).rejects.toMatchObject({ code: "size-unknown" });
+    await expect(new HttpSource(server.url).open(0, END)).rejects.toMatchObject({ code: "size-unknown" });
   });
 
-  test("that compresses does not tell the length", async () => {
+  test("that compresses does not tell the length, which may be known otherwise", async () => {
+    server.behaviour = { noRanges: true, gzip: true };
+    expect(await readAll(new HttpSource(server.url, { size: 10_000 }), 0)).toEqual(bytes);
     server.behaviour = { noRanges: true, headers: { "content-encoding": "br" } };
-    await expect(new HttpSource(server.url).open(0)).rejects.toMatchObject({ code: "size-unknown" });
+    await expect(new HttpSource(server.url).open(0, END)).rejects.toMatchObject({ code: "size-unknown" });
   });
 });
 
 describe("failures", () => {
+  test("says how long a busy server asks to wait", async () => {
+    server.behaviour = { status: 429, headers: { "retry-after": "7" } };
+    await expect(new HttpSource(server.url).open(0, END)).rejects.toMatchObject({ details: { retryAfterMs: 7_000 } });
+  });
+
   test.each([404, 401, 416, 500])("status %i", async (status) => {
     server.behaviour = { status };
-    await expect(new HttpSource(server.url).open(0)).rejects.toMatchObject({
+    await expect(new HttpSource(server.url).open(0, END)).rejects.toMatchObject({
       name: "ChordError",
       code: "http-status",
       details: { status, url: server.url },
@@ -110,7 +137,7 @@ describe("failures", () => {
 
   test("no server", async () => {
     await server.stop();
-    await expect(new HttpSource(server.url).open(0)).rejects.toMatchObject({ code: "network-failed" });
+    await expect(new HttpSource(server.url).open(0, END)).rejects.toMatchObject({ code: "network-failed" });
   });
 
   test("an abort while waiting and while reading", async () => {
@@ -119,7 +146,7 @@ describe("failures", () => {
     const reading = readAll(new HttpSource(server.url, { signal: abort.signal }), 0);
     setTimeout(() => abort.abort(), 50);
     await expect(reading).rejects.toMatchObject({ name: "AbortError" });
-    await expect(new HttpSource(server.url, { signal: abort.signal }).open(0)).rejects.toMatchObject({
+    await expect(new HttpSource(server.url, { signal: abort.signal }).open(0, END)).rejects.toMatchObject({
       name: "AbortError",
     });
   });

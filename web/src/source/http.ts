@@ -1,26 +1,39 @@
 import { abortError, ChordError, throwIfAborted } from "../errors.js";
-import type { RemoteBody, RemoteSource } from "./source.js";
+import type { RemoteBody, RemoteSource, Validators } from "./source.js";
 
 /** A connection on which no byte comes for this long is given up. */
-const STALL_MS = 30_000;
+export const STALL_MS = 30_000;
 
 /** What an {@link HttpSource} may be told. */
 export interface HttpOptions {
   signal?: AbortSignal;
   /** Milliseconds without a byte after which a connection is given up. */
-  stallMs?: number;
+  stallMs?: number | undefined;
+  /** Access token of the host. */
+  token?: string | undefined;
+  /** Bytes of the file, where they are known beforehand: a server then need not tell. */
+  size?: number | undefined;
   /** For tests. */
   fetch?: typeof fetch;
 }
 
+/** What is to be said of a server that does not tell a file's length. */
+const COMPRESSED = "Serve the file with a Content-Length and without Content-Encoding.";
+
 /**
- * A file on a web server, read by open-ended range requests: one request carries the whole download, and a jump starts
- * another. A server that knows no ranges is read from the start.
+ * A file on a web server, read by range requests. A server that knows no ranges, or answers them wrongly, is read from
+ * the start.
  */
 export class HttpSource implements RemoteSource {
   private readonly signal: AbortSignal | undefined;
   private readonly stallMs: number;
   private readonly fetch: typeof fetch;
+  private readonly token: string | undefined;
+  private knownSize: number | undefined;
+  /** Ranges are asked for to the file's end: another origin hides Content-Range, and only so the length can be known. */
+  private openEnded = false;
+  /** Ranges are not asked for any more. */
+  private broken = false;
 
   constructor(
     readonly url: string,
@@ -28,17 +41,34 @@ export class HttpSource implements RemoteSource {
   ) {
     this.signal = options.signal;
     this.stallMs = options.stallMs ?? STALL_MS;
+    this.token = options.token;
+    this.knownSize = options.size;
     this.fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
   }
 
-  async open(start: number): Promise<RemoteBody> {
+  async open(start: number, end: number): Promise<RemoteBody> {
+    for (;;) {
+      const body = await this.attempt(start, end);
+      if (body) {
+        this.knownSize = body.size;
+        return body;
+      }
+    }
+  }
+
+  /** One request. `undefined`: the next one is to ask differently. */
+  private async attempt(start: number, end: number): Promise<HttpBody | undefined> {
     throwIfAborted(this.signal);
     const connection = new AbortController();
     const drop = () => connection.abort();
     this.signal?.addEventListener("abort", drop, { once: true });
     try {
-      const response = await stallGuard(this.request(start, connection.signal), this.stallMs, () => this.stalled());
-      return this.body(response, start, connection);
+      const response = await stallGuard(this.request(start, end, connection.signal), this.stallMs, () =>
+        this.stalled(),
+      );
+      const body = this.body(response, start, end, connection);
+      if (!body) connection.abort();
+      return body;
     } catch (error) {
       connection.abort();
       if (this.signal?.aborted) throw abortError(this.signal);
@@ -47,61 +77,95 @@ export class HttpSource implements RemoteSource {
     }
   }
 
-  private request(start: number, signal: AbortSignal): Promise<Response> {
+  private request(start: number, end: number, signal: AbortSignal): Promise<Response> {
+    const headers: Record<string, string> = {};
+    if (!this.broken) headers["Range"] = this.openEnded ? `bytes=${start}-` : `bytes=${start}-${end - 1}`;
+    if (this.token !== undefined) headers["Authorization"] = `Bearer ${this.token}`;
     // The store is the cache: a second copy in the browser's HTTP cache would only take space from it.
-    return this.fetch(this.url, { headers: { Range: `bytes=${start}-` }, cache: "no-store", signal });
+    return this.fetch(this.url, { headers, cache: "no-store", signal });
   }
 
-  private body(response: Response, wanted: number, connection: AbortController): RemoteBody {
+  private body(response: Response, start: number, end: number, connection: AbortController): HttpBody | undefined {
     const { status } = response;
-    if (status !== 200 && status !== 206) {
-      throw this.error("http-status", `${this.url} answered ${status} ${response.statusText}`.trimEnd(), { status });
+    if (status === 416 && start < (rangeLength(response) ?? this.knownSize ?? 0) && !this.broken) {
+      this.broken = true;
+      return undefined;
     }
+    if (status !== 200 && status !== 206) throw this.refused(response);
     if (response.body === null) throw this.error("bad-response", `${this.url} answered without a body`);
-    const ranged = status === 206;
-    const size = ranged ? this.rangeSize(response, wanted) : contentLength(response);
-    if (size === undefined) {
-      throw this.error("size-unknown", `${this.url} does not say its length (no Content-Length, no Content-Range)`);
-    }
-    const validator = response.headers.get("etag") ?? response.headers.get("last-modified");
-    const reader = response.body.getReader();
-    return new HttpBody(this, reader, connection, ranged ? wanted : 0, size, ranged, validator);
+    const range = status === 206 ? this.range(response, start, end) : this.whole(response);
+    if (!range) return undefined;
+    const validators = { etag: response.headers.get("etag"), lastModified: response.headers.get("last-modified") };
+    return new HttpBody(this, response.body.getReader(), connection, range, status === 206, validators);
   }
 
-  /** Length of the whole file after a 206. Other origins may hide Content-Range; an open-ended range ends with the file. */
-  private rangeSize(response: Response, wanted: number): number | undefined {
+  /** What a 200 holds. */
+  private whole(response: Response): Range {
+    const size = contentLength(response) ?? this.knownSize;
+    if (size === undefined) {
+      const compressed = response.headers.get("content-encoding");
+      const why = compressed === null ? "there is no Content-Length" : `it is sent with Content-Encoding ${compressed}`;
+      throw this.error("size-unknown", `The length of ${this.url} is not known: ${why}. ${COMPRESSED}`);
+    }
+    return { start: 0, end: size, size };
+  }
+
+  /** What a 206 holds, if it is what was asked for. Other origins may hide Content-Range. */
+  private range(response: Response, start: number, end: number): Range | undefined {
     const length = contentLength(response);
     const header = response.headers.get("content-range");
-    if (header === null) return length === undefined ? undefined : wanted + length;
+    if (header === null) {
+      if (this.knownSize !== undefined && length === Math.min(end, this.knownSize) - start) {
+        return { start, end: start + length, size: this.knownSize };
+      }
+      if (this.openEnded && length !== undefined) return { start, end: start + length, size: start + length };
+      if (this.openEnded) return this.distrust(response, start);
+      this.openEnded = true;
+      return undefined;
+    }
     const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(header.trim());
-    const first = Number(match?.[1]);
-    const last = Number(match?.[2]);
-    const size = match?.[3] === "*" ? last + 1 : Number(match?.[3]);
-    const fits = first === wanted && last + 1 === size && (length === undefined || length === size - first);
-    if (!match || !fits) {
-      throw this.error("bad-response", `${this.url}: asked for bytes ${wanted} to the end, got "${header}"`, {
+    const [first, last] = [Number(match?.[1]), Number(match?.[2])];
+    const size = match?.[3] === "*" ? this.knownSize : Number(match?.[3]);
+    if (match && size === undefined && !this.openEnded) {
+      this.openEnded = true;
+      return undefined;
+    }
+    const range: Range = { start, end: last + 1, size: size ?? last + 1 };
+    const fits = match && first === start && last >= first && range.end <= range.size;
+    return fits ? range : this.distrust(response, start);
+  }
+
+  /** A range that was not asked for: what the server does without ranges is tried next. */
+  private distrust(response: Response, wanted: number): undefined {
+    if (this.broken) {
+      const contentRange = response.headers.get("content-range");
+      throw this.error("bad-response", `${this.url}: asked for the whole file, got the range "${contentRange}"`, {
         wanted,
-        contentRange: header,
-        contentLength: length,
+        contentRange,
       });
     }
-    return size;
+    this.broken = true;
+    return undefined;
+  }
+
+  private refused(response: Response): ChordError {
+    const { status, statusText } = response;
+    const details: Record<string, unknown> = { status };
+    const seconds = retryAfter(response.headers.get("retry-after"));
+    if (seconds !== undefined) details["retryAfterMs"] = seconds * 1000;
+    return this.error("http-status", `${this.url} answered ${status} ${statusText}`.trimEnd(), details);
   }
 
   /** One read of a body, with the errors of this source. */
-  async read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {
+  async next(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {
     try {
       const { done, value } = await stallGuard(reader.read(), this.stallMs, () => this.stalled());
       return done ? undefined : value;
     } catch (error) {
       if (this.signal?.aborted) throw abortError(this.signal);
       if (error instanceof ChordError) throw error;
-      throw this.error(
-        "short-body",
-        `The connection to ${this.url} broke (${String(error)}). Load again to go on.`,
-        {},
-        error,
-      );
+      const message = `The connection to ${this.url} broke (${String(error)}). Load again to go on.`;
+      throw this.error("short-body", message, {}, error);
     }
   }
 
@@ -117,7 +181,18 @@ export class HttpSource implements RemoteSource {
   }
 }
 
+interface Range {
+  start: number;
+  end: number;
+  size: number;
+}
+
 class HttpBody implements RemoteBody {
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+  readonly size: number;
+  readonly end: number;
+  position: number;
   /** A piece of which a part has been used. */
   private rest: Uint8Array = new Uint8Array(0);
 
@@ -125,45 +200,41 @@ class HttpBody implements RemoteBody {
     private readonly source: HttpSource,
     private readonly reader: ReadableStreamDefaultReader<Uint8Array>,
     private readonly connection: AbortController,
-    public position: number,
-    readonly size: number,
+    { start, end, size }: Range,
     readonly ranged: boolean,
-    readonly validator: string | null,
-  ) {}
-
-  async fill(target: Uint8Array, onBytes?: (count: number) => void): Promise<void> {
-    let filled = 0;
-    while (filled < target.length) {
-      if (this.rest.length === 0) {
-        const piece = await this.source.read(this.reader);
-        if (piece === undefined) {
-          throw this.source.error(
-            "short-body",
-            `${this.source.url} ended at byte ${this.position}, ${this.size} were announced. Load again to go on.`,
-            { expected: this.size, found: this.position },
-          );
-        }
-        this.rest = piece;
-        continue;
-      }
-      const piece = this.rest.subarray(0, target.length - filled);
-      target.set(piece, filled);
-      this.rest = this.rest.subarray(piece.length);
-      filled += piece.length;
-      this.position += piece.length;
-      onBytes?.(piece.length);
-    }
-    if (this.position === this.size) await this.expectEnd();
+    { etag, lastModified }: Validators,
+  ) {
+    [this.etag, this.lastModified] = [etag, lastModified];
+    [this.position, this.end, this.size] = [start, end, size];
   }
 
-  /** A body that goes on after its announced end is another file than announced. */
+  async read(target: Uint8Array): Promise<number> {
+    while (this.rest.length === 0) {
+      const piece = await this.source.next(this.reader);
+      if (piece === undefined) {
+        throw this.source.error(
+          "short-body",
+          `${this.source.url} ended at byte ${this.position}, ${this.end} were announced. Load again to go on.`,
+          { expected: this.end, found: this.position },
+        );
+      }
+      this.rest = piece;
+    }
+    const piece = this.rest.subarray(0, Math.min(target.length, this.end - this.position));
+    target.set(piece);
+    this.rest = this.rest.subarray(piece.length);
+    this.position += piece.length;
+    if (this.position === this.end) await this.expectEnd();
+    return piece.length;
+  }
+
+  /** A body that goes on after its announced end is another file than announced: a compressed one, most likely. */
   private async expectEnd(): Promise<void> {
-    const more = this.rest.length > 0 ? this.rest : await this.source.read(this.reader);
+    const more = this.rest.length > 0 ? this.rest : await this.source.next(this.reader);
     this.cancel();
     if (more !== undefined && more.length > 0) {
-      throw this.source.error("bad-response", `${this.source.url} is longer than the ${this.size} bytes announced`, {
-        expected: this.size,
-      });
+      const message = `${this.source.url} goes on after the ${this.end} bytes that were announced. ${COMPRESSED}`;
+      throw this.source.error("bad-response", message, { expected: this.end });
     }
   }
 
@@ -172,12 +243,26 @@ class HttpBody implements RemoteBody {
   }
 }
 
+/** Length of the whole file as the answer to an unsatisfiable range tells it. */
+function rangeLength(response: Response): number | undefined {
+  const match = /^bytes \*\/(\d+)$/.exec(response.headers.get("content-range")?.trim() ?? "");
+  return match ? Number(match[1]) : undefined;
+}
+
 function contentLength(response: Response): number | undefined {
   // Of a compressed body the header gives the compressed length.
   const encoding = response.headers.get("content-encoding");
   if (encoding !== null && encoding !== "identity") return undefined;
   const header = response.headers.get("content-length");
   return header !== null && /^\d+$/.test(header) ? Number(header) : undefined;
+}
+
+/** Seconds that a server asks to wait: a number, or a date. */
+function retryAfter(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  if (/^\d+$/.test(header.trim())) return Number(header);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000);
 }
 
 async function stallGuard<T>(work: Promise<T>, ms: number, error: () => Error): Promise<T> {

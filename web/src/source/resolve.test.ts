@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { resolveSource, storeKey } from "./resolve.js";
+import { resolveSource, sourceKey, storeKey } from "./resolve.js";
 
 const base = "https://example.org/app/page.html";
 
@@ -9,13 +9,29 @@ describe("sources", () => {
     ["models/x.gguf", "https://example.org/app/models/x.gguf"],
     ["/models/x.gguf#part", "https://example.org/models/x.gguf"],
     [new URL("http://localhost:1/x.gguf?v=2"), "http://localhost:1/x.gguf?v=2"],
-    [{ repo: "owner/name-GGUF", file: "a.gguf" }, "https://huggingface.co/owner/name-GGUF/resolve/main/a.gguf"],
-    [
-      { repo: "owner/name", file: "sub/a b.gguf", revision: "refs/pr/1" },
-      "https://huggingface.co/owner/name/resolve/refs%2Fpr%2F1/sub/a%20b.gguf",
-    ],
+    [{ url: "models/x.gguf" }, "https://example.org/app/models/x.gguf"],
   ])("%s", (source, url) => {
-    expect(resolveSource(source, base)).toEqual({ kind: "url", url });
+    expect(resolveSource(source, base)).toMatchObject({ kind: "url", url });
+  });
+
+  test("a file of a repository is looked up by the I/O worker", () => {
+    const source = { repo: "owner/name", file: "sub/a b.gguf", revision: "refs/pr/1" };
+    const hub = resolveSource(source, base);
+    expect(hub).toEqual({ kind: "hub", endpoint: "https://huggingface.co", ...source });
+    expect(sourceKey(hub, [])).toBe("https://huggingface.co/owner/name/resolve/refs%2Fpr%2F1/sub/a%20b.gguf");
+  });
+
+  test("a hash is read in either case", () => {
+    const sha256 = "AB".repeat(32);
+    expect(resolveSource({ url: "/x.gguf", sha256 }, base)).toMatchObject({ sha256: sha256.toLowerCase() });
+  });
+
+  test("a name is that of a stored model, unless there is one at that address", () => {
+    const named = resolveSource("my model", base);
+    expect(sourceKey(named, [])).toBe("https://example.org/app/my%20model");
+    expect(sourceKey(named, [{ key: "https://host/m.gguf", name: "my model" }])).toBe("https://host/m.gguf");
+    const there = { key: "https://example.org/app/my%20model", name: "x" };
+    expect(sourceKey(named, [{ key: "my model", name: "my model" }, there])).toBe(there.key);
   });
 
   test("a file is taken as it is", () => {
@@ -30,6 +46,11 @@ describe("sources", () => {
     [{ repo: "../../x", file: "a.gguf" }, "source.repo"],
     [{ repo: "owner/name", file: "../a.gguf" }, "source.file"],
     [{ repo: "owner/name", file: "" }, "source.file"],
+    [{ repo: "../..", file: "a.gguf" }, "source.repo"],
+    [{ repo: "owner/name" }, "source.file"],
+    [{ repo: "owner/name", quant: "../x" }, "source.quant"],
+    [{ repo: "owner/name", file: "a.gguf", revision: "" }, "source.revision"],
+    [{ url: "/x.gguf", sha256: "12" }, "source.sha256"],
     [new File([], "empty.gguf"), "source"],
     [42, "source"],
     [null, "source"],

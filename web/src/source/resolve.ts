@@ -1,5 +1,9 @@
 import { ChordError } from "../errors.js";
-import type { HuggingFaceSource, ModelSource, SourceDescriptor } from "./source.js";
+import { hubUrl, isSha256, storedHubKey } from "./hugging-face.js";
+import type { HubDescriptor, HuggingFaceSource, ModelSource, SourceDescriptor } from "./source.js";
+
+/** Where repositories are. */
+const HUB = "https://huggingface.co";
 
 /** A source as a caller names it → as the I/O worker takes it. `base` resolves relative URLs. */
 export function resolveSource(source: ModelSource, base: string): SourceDescriptor {
@@ -7,14 +11,23 @@ export function resolveSource(source: ModelSource, base: string): SourceDescript
     if (source.size === 0) throw new ChordError("invalid-argument", "The file is empty", { field: "source" });
     return { kind: "blob", blob: source };
   }
-  if (typeof source === "string" || source instanceof URL) return { kind: "url", url: absolute(source, base) };
-  if (typeof source === "object" && source !== null && "repo" in source) {
-    return { kind: "url", url: huggingFaceUrl(source) };
+  if (isFileHandle(source)) return { kind: "handle", handle: source };
+  if (typeof source === "string") return { kind: "url", url: absolute(source, base), name: source };
+  if (source instanceof URL) return { kind: "url", url: absolute(source, base) };
+  if (typeof source === "object" && source !== null) {
+    if ("repo" in source) return hub(source);
+    if ("url" in source) {
+      const { url, sha256 } = source;
+      if (sha256 !== undefined && !isSha256(String(sha256).toLowerCase())) {
+        throw refused("source.sha256", `A SHA-256 has 64 hexadecimal digits, not "${sha256}"`);
+      }
+      const hash = sha256 === undefined ? {} : { sha256: sha256.toLowerCase() };
+      return { kind: "url", url: absolute(url, base), ...hash };
+    }
   }
-  throw new ChordError(
-    "invalid-argument",
-    "A model is given as a URL, a File or Blob, or { repo, file } of a Hugging Face repository",
-    { field: "source" },
+  throw refused(
+    "source",
+    "A model is given as a URL, a File, Blob or file handle, { url, sha256 }, or { repo, file } or { repo, quant } of a Hugging Face repository",
   );
 }
 
@@ -28,6 +41,27 @@ export function storeKey(url: string): string {
   const key = new URL(url);
   key.hash = "";
   return key.href;
+}
+
+/**
+ * The key under which a source is stored, or would be; `keys` are those of all stored models with their names. `undefined`
+ * for files in place, and where only the hub can tell which file is meant.
+ */
+export function sourceKey(source: SourceDescriptor, stored: { key: string; name: string }[]): string | undefined {
+  switch (source.kind) {
+    case "url": {
+      const key = storeKey(source.url);
+      if (source.name === undefined || stored.some((model) => model.key === key)) return key;
+      return stored.find(({ key, name }) => key === source.name || name === source.name)?.key ?? key;
+    }
+    case "hub": {
+      const keys = stored.map(({ key }) => key);
+      const asked = source.file === undefined ? undefined : hubUrl(source, source.revision, source.file);
+      return storedHubKey(source, keys) ?? asked;
+    }
+    default:
+      return undefined;
+  }
 }
 
 function absolute(source: string | URL, base: string): string {
@@ -51,15 +85,36 @@ function absolute(source: string | URL, base: string): string {
   return storeKey(url.href);
 }
 
-function huggingFaceUrl({ repo, file, revision = "main" }: HuggingFaceSource): string {
-  const fail = (field: string, message: string) => new ChordError("invalid-argument", message, { field });
-  if (typeof repo !== "string" || !/^[\w.-]+\/[\w.-]+$/.test(repo)) {
-    throw fail("source.repo", `A repository is named owner/name, not "${repo}"`);
+function hub(source: HuggingFaceSource): HubDescriptor {
+  const { repo, file, quant, revision = "main", token, endpoint = HUB } = source;
+  if (typeof repo !== "string" || !/^[\w.-]+\/[\w.-]+$/.test(repo) || /(^|\/)\.\.?(\/|$)/.test(repo)) {
+    throw refused("source.repo", `A repository is named owner/name, not "${repo}"`);
   }
-  if (typeof file !== "string" || file === "" || file.split("/").some((part) => part === ".." || part === "")) {
-    throw fail("source.file", `Not a path of a file in a repository: "${file}"`);
+  if (file === undefined && quant === undefined) {
+    throw refused("source.file", `Which file of ${repo}? Name it by file, or by quant, such as "Q4_K_M".`);
   }
-  if (typeof revision !== "string" || revision === "") throw fail("source.revision", "The revision is empty");
-  const path = file.split("/").map(encodeURIComponent).join("/");
-  return `https://huggingface.co/${repo}/resolve/${encodeURIComponent(revision)}/${path}`;
+  if (file !== undefined && (typeof file !== "string" || file.split("/").some((part) => /^\.{0,2}$/.test(part)))) {
+    throw refused("source.file", `Not a path of a file in a repository: "${file}"`);
+  }
+  if (quant !== undefined && (typeof quant !== "string" || !/^[\w.-]+$/.test(quant))) {
+    throw refused("source.quant", `Not a quantization: "${quant}"; it is named as in "Q4_K_M"`);
+  }
+  if (typeof revision !== "string" || revision === "") throw refused("source.revision", "The revision is empty");
+  if (token !== undefined && typeof token !== "string") throw refused("source.token", "A token is a string");
+  const host = absolute(endpoint, HUB).replace(/\/+$/, "");
+  return {
+    ...{ kind: "hub", endpoint: host, repo, revision },
+    ...(file === undefined ? { quant } : { file }),
+    ...(token === undefined ? {} : { token }),
+  } as HubDescriptor;
+}
+
+/** By its shape: not every browser has the class. */
+function isFileHandle(source: unknown): source is FileSystemFileHandle {
+  const { kind, getFile } = (source ?? {}) as Partial<FileSystemFileHandle>;
+  return kind === "file" && typeof getFile === "function";
+}
+
+function refused(field: string, message: string): ChordError {
+  return new ChordError("invalid-argument", message, { field });
 }

@@ -1,47 +1,107 @@
 /** Where a model's bytes come from. */
 
-/** A model as a caller names it. */
-export type ModelSource = string | URL | Blob | HuggingFaceSource;
+import type { StoreReport } from "../protocol.js";
 
-/** A file of a Hugging Face repository. */
+/** A model as a caller names it. A string is an address, or the name of a stored model. */
+export type ModelSource = string | URL | Blob | FileSystemFileHandle | UrlSource | HuggingFaceSource;
+
+/** A file on a web server. */
+export interface UrlSource {
+  url: string | URL;
+  /** SHA-256 of the whole file in hexadecimal: a download that has another is refused. */
+  sha256?: string;
+}
+
+/** A file of a Hugging Face repository, or of a host with the same addresses. */
 export interface HuggingFaceSource {
   /** `owner/name`. */
   repo: string;
-  /** Path of the file in the repository. */
-  file: string;
-  /** Branch, tag or commit; `main` where left out. */
+  /** Path of the file in the repository; of a split model, that of its first part. */
+  file?: string;
+  /** In place of `file`: the quantization, such as `Q4_K_M`; the file is looked up in the repository. */
+  quant?: string;
+  /** Branch, tag or commit; `main` where left out. A load reads one commit from its beginning to its end. */
   revision?: string;
+  /** Access token, for repositories that ask for one. It is never stored. */
+  token?: string;
+  /** Where the hub is; `https://huggingface.co` where left out. */
+  endpoint?: string;
 }
 
 /** A model as the I/O worker takes it. */
-export type SourceDescriptor = { kind: "url"; url: string } | { kind: "blob"; blob: Blob };
+export type SourceDescriptor =
+  | { kind: "url"; url: string; sha256?: string; name?: string }
+  | HubDescriptor
+  | { kind: "blob"; blob: Blob }
+  | { kind: "handle"; handle: FileSystemFileHandle };
 
-/** Random access to one model's bytes. Reads do not overlap in time. */
+/** A checked {@link HuggingFaceSource}. */
+export interface HubDescriptor {
+  kind: "hub";
+  /** Without a slash at its end. */
+  endpoint: string;
+  repo: string;
+  revision: string;
+  file?: string;
+  quant?: string;
+  token?: string;
+}
+
+/** One model's bytes, in chunks of one size (the last one may be shorter). */
 export interface ModelFile {
   /** Bytes of the whole file. */
   readonly size: number;
-  /** Fills `target` with the bytes from `offset` on. */
-  readInto(offset: number, target: Uint8Array): Promise<void>;
+  readonly chunkBytes: number;
+  /** No byte had to come over the network so far. */
+  readonly fromCache: boolean;
+  /** A whole chunk. Its buffer is the caller's, who may give it back by {@link recycle}. */
+  chunk(index: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Takes back the buffer of a chunk. */
+  recycle(buffer: ArrayBuffer): void;
+  /** Fetches what nobody read, waits for the store and says what became of the file, which can still be read. */
+  finish(): Promise<StoreReport>;
+  /** Frees everything. */
+  close(): void;
+}
+
+/** By what a server tells one state of a file from another, as far as the page may read it. */
+export interface Validators {
+  etag: string | null;
+  lastModified: string | null;
 }
 
 /** A remote file that can be read from a given byte on. */
 export interface RemoteSource {
-  /** Starts a body at byte `start`, or at 0 where the server knows no ranges. */
-  open(start: number): Promise<RemoteBody>;
+  /** For messages. */
+  readonly url: string;
+  /** Starts a body at byte `start`, or at 0 where the server knows no ranges; it may go on beyond `end`. */
+  open(start: number, end: number): Promise<RemoteBody>;
 }
 
-/** The bytes of a remote file from `position` to its end, in order. */
-export interface RemoteBody {
+/** The bytes of a remote file from `position` to `end`, in order. */
+export interface RemoteBody extends Validators {
   /** Bytes of the whole file. */
   readonly size: number;
   /** The server honours ranges, so that another body can start anywhere. */
   readonly ranged: boolean;
-  /** ETag or Last-Modified, where the page may see them: another value means another file. */
-  readonly validator: string | null;
-  /** The next byte that {@link fill} brings. */
+  /** The next byte that {@link read} brings. */
   readonly position: number;
-  /** Fills `target` with the next bytes; `onBytes` hears of each piece as it comes. */
-  fill(target: Uint8Array, onBytes?: (count: number) => void): Promise<void>;
+  /** The body ends before this byte. */
+  readonly end: number;
+  /** Fills the beginning of `target` with the next bytes, at least one, and says how many. */
+  read(target: Uint8Array): Promise<number>;
   /** Drops the connection. */
   cancel(): void;
+}
+
+/** Two validators may belong to one file: one of them is equal on both sides, or none can be compared. */
+export function sameFile(a: Validators, b: Validators): boolean {
+  if (a.etag !== null && b.etag !== null) return opaque(a.etag) === opaque(b.etag);
+  if (a.lastModified !== null && b.lastModified !== null) return a.lastModified === b.lastModified;
+  return true;
+}
+
+/** Compression on the way makes a validator a weak one; the bytes are the same. */
+function opaque(etag: string): string {
+  return etag.replace(/^W\//, "");
 }

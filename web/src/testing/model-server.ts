@@ -2,41 +2,72 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-
-export { randomBytes } from "./random-bytes.js";
+import { gzipSync } from "node:zlib";
 
 /** How the server treats the next requests. */
 export interface Behaviour {
+  /** So many requests only; the next ones are treated well. */
+  times?: number;
   /** Answers 200 with the whole file whatever is asked for. */
   noRanges?: boolean;
   /** Answers with this status. */
   status?: number;
   /** Ends the connection after this many bytes of a body. */
   cutAfter?: number;
+  /** Ends the connection at this byte of the file. */
+  cutAt?: number;
   /** Sends nothing more after this many bytes of a body. */
   stallAfter?: number;
+  /** Sends the range that lies so many bytes further on. */
+  shiftRange?: number;
+  /** Compresses the body: `Content-Length` is that of the compressed bytes, `Content-Range` that of the others. */
+  gzip?: boolean;
+  /** Leads here instead of answering. */
+  redirect?: string;
   /** Leaves these headers out. */
   without?: string[];
   /** Sends these headers instead. */
   headers?: Record<string, string>;
+  /** Waits so long after each piece of a body. */
+  pauseMs?: number;
 }
 
-/** Serves one file at every path. */
+/** One request that was answered. */
+export interface Served {
+  path: string;
+  range: string | undefined;
+  /** Bytes of the file that were handed to the connection. */
+  start: number;
+  end: number;
+}
+
+/** Bytes of a body that are written at once. */
+const PIECE = 16_384;
+
+/** Serves one file at every path, unless {@link ModelServer.routes} has another answer for it. */
 export class ModelServer {
   behaviour: Behaviour = {};
   etag = '"1"';
-  /** The Range headers of all requests, in order. */
-  readonly ranges: (string | undefined)[] = [];
+  /** Other origins may read the answers. */
+  cors = true;
+  /** Headers that other origins may read besides those that every origin may. */
+  exposed = "ETag, Content-Range, X-Repo-Commit, X-Linked-Etag";
+  /** Further answers by path. */
+  readonly routes = new Map<string, (request: IncomingMessage, response: ServerResponse) => void>();
+  /** All requests, in order. */
+  readonly served: Served[] = [];
   /** Bytes of bodies sent. */
   sent = 0;
 
+  readonly origin: string;
   readonly url: string;
 
   private constructor(
     private readonly server: Server,
     public bytes: Uint8Array,
   ) {
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/model.gguf`;
+    this.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    this.url = `${this.origin}/model.gguf`;
     server.on("request", (request, response) => void this.answer(request, response));
   }
 
@@ -46,45 +77,95 @@ export class ModelServer {
     return new ModelServer(server, bytes);
   }
 
+  /** The Range headers of all requests for the file, in order. */
+  get ranges(): (string | undefined)[] {
+    return this.served.map(({ range }) => range);
+  }
+
   async stop(): Promise<void> {
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
   }
 
+  private takeBehaviour(): Behaviour {
+    const { behaviour } = this;
+    if (behaviour.times === undefined) return behaviour;
+    this.behaviour = behaviour.times > 1 ? { ...behaviour, times: behaviour.times - 1 } : {};
+    return behaviour;
+  }
+
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { behaviour, bytes } = this;
-    this.ranges.push(request.headers.range);
-    if (behaviour.status) {
-      response.writeHead(behaviour.status).end("no");
-      return;
+    const { bytes } = this;
+    if (this.cors) {
+      response.setHeader("access-control-allow-origin", "*");
+      response.setHeader("access-control-allow-headers", "authorization, range");
+      response.setHeader("access-control-expose-headers", this.exposed);
     }
-    const match = behaviour.noRanges ? null : /^bytes=(\d+)-$/.exec(request.headers.range ?? "");
-    const start = match ? Number(match[1]) : 0;
+    if (request.method === "OPTIONS") return void response.writeHead(204).end();
+    const path = decodeURIComponent(new URL(request.url ?? "/", this.origin).pathname);
+    const route = this.routes.get(path);
+    if (route) return route(request, response);
+
+    const behaviour = this.takeBehaviour();
+    const served: Served = { path, range: request.headers.range, start: 0, end: 0 };
+    this.served.push(served);
+    if (behaviour.redirect) return void response.writeHead(302, { location: behaviour.redirect }).end();
+    if (behaviour.status) return void response.writeHead(behaviour.status, behaviour.headers).end("no");
+    const match = behaviour.noRanges ? null : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
+    const start = match ? Number(match[1]) + (behaviour.shiftRange ?? 0) : 0;
+    const end = Math.min(bytes.length, match?.[2] ? Number(match[2]) + 1 : bytes.length);
     if (start >= bytes.length) {
-      response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end();
-      return;
+      return void response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end();
     }
+    const body = behaviour.gzip ? gzipSync(bytes.subarray(start, end)) : bytes.subarray(start, end);
     const headers: Record<string, string> = {
       etag: this.etag,
-      "content-length": String(bytes.length - start),
-      ...(match ? { "content-range": `bytes ${start}-${bytes.length - 1}/${bytes.length}` } : {}),
+      "content-length": String(body.length),
+      ...(match ? { "content-range": `bytes ${start}-${end - 1}/${bytes.length}` } : {}),
+      ...(behaviour.gzip ? { "content-encoding": "gzip" } : {}),
       ...behaviour.headers,
     };
     for (const name of behaviour.without ?? []) delete headers[name];
     response.writeHead(match ? 206 : 200, headers);
-    const limit = behaviour.cutAfter ?? behaviour.stallAfter ?? Infinity;
-    const end = Math.min(bytes.length, start + limit);
-    for (let at = start; at < end && !response.destroyed; at += 1000) {
-      const piece = bytes.subarray(at, Math.min(end, at + 1000));
-      this.sent += piece.length;
-      await new Promise((resolve) => response.write(piece, resolve));
-    }
-    if (behaviour.stallAfter !== undefined) return;
-    if (behaviour.cutAfter === undefined) {
-      response.end();
-    } else {
-      // What was sent should have been read by then: a broken connection takes unread bytes with it.
-      setTimeout(() => response.destroy(), 250);
-    }
+    if (request.method === "HEAD") return void response.end();
+    await this.send(response, body, start, behaviour, served);
   }
+
+  private async send(
+    response: ServerResponse,
+    body: Uint8Array,
+    start: number,
+    behaviour: Behaviour,
+    served: Served,
+  ): Promise<void> {
+    const cutAt = behaviour.cutAt === undefined ? Infinity : Math.max(0, behaviour.cutAt - start);
+    const limit = Math.min(behaviour.cutAfter ?? Infinity, behaviour.stallAfter ?? Infinity, cutAt);
+    const end = Math.min(body.length, limit);
+    [served.start, served.end] = [start, start];
+    for (let at = 0; at < end && !response.destroyed; at += PIECE) {
+      const piece = body.subarray(at, Math.min(end, at + PIECE));
+      this.sent += piece.length;
+      served.end += piece.length;
+      await new Promise((resolve) => response.write(piece, resolve));
+      if (behaviour.pauseMs) await new Promise((resolve) => setTimeout(resolve, behaviour.pauseMs));
+    }
+    if (behaviour.stallAfter !== undefined && limit < body.length) return;
+    // What was sent should have been read by then: a broken connection takes unread bytes with it.
+    if (limit < body.length) setTimeout(() => response.destroy(), CUT_MS);
+    else response.end();
+  }
+}
+
+/** A connection is cut so long after its last bytes. */
+const CUT_MS = 30;
+
+/** `length` bytes without a pattern that chunks could share. */
+export function randomBytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  let state = seed;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
 }

@@ -1,22 +1,35 @@
-import { fromErrorRecord } from "../errors.js";
+import { free } from "../download/buffers.js";
+import { ChordError, fromErrorRecord } from "../errors.js";
 import type { IoRequest, IoResponse, StoreReport } from "../protocol.js";
 import { withResolvers } from "../queue.js";
 
 type Answer = Exclude<IoResponse, { type: "arrived" } | { type: "failed" }>;
 type Arrived = Extract<IoResponse, { type: "arrived" }>;
+type Asked = Exclude<IoRequest, { type: "recycle" }>;
 /** A request without its number. */
 type Unnumbered<R> = R extends unknown ? Omit<R, "id"> : never;
 
-/** The engine worker's end of the conversation with the I/O worker. One read at a time. */
+/** Chunks that are asked for before they are needed: read, checked and handed over while the engine is at work. */
+const CHUNKS_AHEAD = 2;
+
+/**
+ * The engine worker's end of the conversation with the I/O worker. Whole chunks come over, without a copy; reads are
+ * served from them. One read at a time.
+ */
 export class IoClient {
   private readonly pending = new Map<number, { resolve: (answer: Answer) => void; reject: (error: unknown) => void }>();
   private nextId = 1;
-  /** The buffer of the last read, to be filled again. */
-  private buffer: ArrayBuffer | undefined;
+  private size = 0;
+  private chunkBytes = 1;
+  /** Chunks that are here or on their way. */
+  private readonly chunks = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
+  /** What a read across chunks is put together in. */
+  private joined: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
   constructor(
     private readonly port: MessagePort,
     onArrived: (arrived: Arrived) => void,
+    private readonly chunksAhead = CHUNKS_AHEAD,
   ) {
     port.onmessage = ({ data }: MessageEvent<IoResponse>) => {
       if (data.type === "arrived") return onArrived(data);
@@ -28,40 +41,100 @@ export class IoClient {
   }
 
   async open(): Promise<{ size: bigint; fromCache: boolean }> {
-    return this.ask<"opened">({ type: "open" });
+    const opened = await this.ask<"opened">({ type: "open" });
+    this.size = Number(opened.size);
+    this.chunkBytes = opened.chunkBytes;
+    return opened;
   }
 
-  /** Bytes of the file, valid until the next read: the buffer goes back and forth between the two workers. */
+  /** Bytes of the file, valid until the next read. */
   async read(offset: bigint, length: number): Promise<Uint8Array> {
-    const { buffer } = this;
-    this.buffer = undefined;
-    const answer = buffer
-      ? await this.ask<"bytes">({ type: "read", offset, length, buffer }, [buffer])
-      : await this.ask<"bytes">({ type: "read", offset, length });
-    this.buffer = answer.buffer;
-    return new Uint8Array(answer.buffer, 0, answer.length);
+    const start = Number(offset);
+    if (start + length > this.size) {
+      throw new ChordError("internal", `read of ${length} bytes at ${start} of a file of ${this.size}`);
+    }
+    const first = Math.floor(start / this.chunkBytes);
+    const last = Math.floor((start + Math.max(length, 1) - 1) / this.chunkBytes);
+    if (first === last) {
+      const chunk = await this.chunk(first);
+      const from = start - first * this.chunkBytes;
+      return chunk.subarray(from, from + length);
+    }
+    if (this.joined.length < length) this.joined = new Uint8Array(length);
+    for (let index = first, filled = 0; index <= last; index++) {
+      const chunk = await this.chunk(index);
+      const from = Math.max(0, start - index * this.chunkBytes);
+      const piece = chunk.subarray(from, from + length - filled);
+      this.joined.set(piece, filled);
+      filled += piece.length;
+    }
+    return this.joined.subarray(0, length);
   }
 
   /** Waits until everything is stored, and says what became of the file. It can still be read. */
   async finish(): Promise<StoreReport> {
-    return (await this.ask<"finished">({ type: "finish" })).report;
+    this.keepOnly(0, -1);
+    const { report } = await this.ask<"finished">({ type: "finish" });
+    return report;
   }
 
   /** Ends the I/O worker. Nothing can be read any more. */
   async close(): Promise<void> {
-    this.buffer = undefined;
+    this.chunks.clear();
+    this.joined = new Uint8Array(0);
     await this.ask<"closed">({ type: "close" });
     this.port.close();
   }
 
-  private ask<T extends Answer["type"]>(
-    request: Unnumbered<IoRequest>,
-    transfer: Transferable[] = [],
-  ): Promise<Extract<Answer, { type: T }>> {
+  /** A chunk; those behind it are asked for as well, and what lies elsewhere goes back. */
+  private async chunk(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    const count = Math.ceil(this.size / this.chunkBytes);
+    const last = Math.min(count - 1, index + this.chunksAhead);
+    this.keepOnly(index, last);
+    const chunk = this.request(index);
+    for (let ahead = index + 1; ahead <= last; ahead++) this.request(ahead);
+    return chunk;
+  }
+
+  private request(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    let chunk = this.chunks.get(index);
+    if (!chunk) {
+      chunk = this.ask<"chunk">({ type: "chunk", index }).then(({ bytes }) => bytes);
+      this.chunks.set(index, chunk);
+      const asked = chunk;
+      // A failure is told to the read that needs the chunk; a later read asks again.
+      chunk.catch(() => {
+        if (this.chunks.get(index) === asked) this.chunks.delete(index);
+      });
+    }
+    return chunk;
+  }
+
+  private keepOnly(first: number, last: number): void {
+    for (const [index, chunk] of this.chunks) {
+      if (index >= first && index <= last) continue;
+      this.chunks.delete(index);
+      void chunk.then(
+        ({ buffer }) => this.recycle(buffer),
+        () => undefined,
+      );
+    }
+  }
+
+  private recycle(buffer: ArrayBuffer): void {
+    const request: IoRequest = { type: "recycle", buffer };
+    try {
+      this.port.postMessage(request, [buffer]);
+    } catch {
+      free(buffer);
+    }
+  }
+
+  private ask<T extends Answer["type"]>(request: Unnumbered<Asked>): Promise<Extract<Answer, { type: T }>> {
     const id = this.nextId++;
     const { promise, resolve, reject } = withResolvers<Answer>();
     this.pending.set(id, { resolve, reject });
-    this.port.postMessage({ ...request, id }, transfer);
+    this.port.postMessage({ ...request, id });
     return promise as Promise<Extract<Answer, { type: T }>>;
   }
 }

@@ -11,7 +11,7 @@ workerScope.addEventListener(
   ({ data }: MessageEvent<WorkerStart>) => {
     if (data.role === "engine") return runEngine(data.io);
     if (data.role === "import") return runImport(data.page);
-    const setPaused = runIo(data.engine, data.source, data.store);
+    const setPaused = runIo(data.engine, data);
     workerScope.addEventListener("message", ({ data }: MessageEvent<IoControl>) => setPaused(data.paused));
   },
   { once: true },

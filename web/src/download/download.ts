@@ -1,0 +1,359 @@
+import { ChordError } from "../errors.js";
+import { withResolvers } from "../queue.js";
+import { type RemoteBody, type RemoteSource, sameFile, type Validators } from "../source/source.js";
+import { chunkRange } from "../store/store.js";
+import type { BufferPool } from "./buffers.js";
+import type { Gate } from "./gate.js";
+import { RETRY, retryDelay, type RetryPolicy } from "./retry.js";
+
+/** Connections at once to a server that honours ranges. */
+export const CONNECTIONS = 3;
+
+/** The file that is downloaded. */
+export interface RemoteFile extends Validators {
+  size: number;
+  chunkBytes: number;
+}
+
+/** What a {@link Download} works with. */
+export interface DownloadOptions {
+  /** Chunks that are not there yet. They are taken out as they are delivered. */
+  missing: Set<number>;
+  /** Fetch every missing chunk, and not only those that are wanted. */
+  all: boolean;
+  /** While it is shut nothing is fetched. */
+  gate: Gate;
+  /** Chunks are filled in these. */
+  buffers: BufferPool;
+  connections?: number;
+  retry?: RetryPolicy;
+  /** Hears of each piece: `filled` bytes of the chunk are there, `count` of them are new from the network. */
+  onBytes?: (index: number, filled: number, count: number) => void;
+  /** Takes a whole chunk before anybody else has it. Its bytes may be used until the promise is settled. */
+  deliver: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
+}
+
+/** A chunk that somebody waits for. */
+type Waiter = ReturnType<typeof withResolvers<Uint8Array<ArrayBuffer>>>;
+
+/**
+ * Fetches chunks of a remote file: those that are wanted first, in the order in which they were asked for, then the
+ * others in the order of the file. Each connection fetches one chunk at a time and takes up a broken one where it
+ * broke. A server without ranges is read on one connection from its start.
+ */
+export class Download {
+  private readonly wanted = new Map<number, Waiter>();
+  /** Chunks that a connection is at, or that are being delivered. */
+  private readonly claimed = new Set<number>();
+  private readonly bodies = new Set<RemoteBody>();
+  private readonly buffers: BufferPool;
+  private readonly retry: RetryPolicy;
+  private readonly ended: (() => void)[] = [];
+  private readonly ignoreGate: () => void;
+  private running = 0;
+  private limit: number;
+  /** Where the next chunk that nobody asked for is looked for. */
+  private cursor = 0;
+  /** The host has sent bytes. */
+  private answered = false;
+  /** A body that can be read on where the last chunk ended. */
+  private rest: RemoteBody | undefined;
+  /** The one connection to a server without ranges is in use. */
+  private streaming = false;
+  private failure: unknown;
+  private stopped = false;
+  all: boolean;
+
+  /** `first`: a body that was opened to learn of the file. */
+  constructor(
+    private readonly source: RemoteSource,
+    private readonly file: RemoteFile,
+    private readonly options: DownloadOptions,
+    first?: RemoteBody,
+  ) {
+    this.all = options.all;
+    this.retry = options.retry ?? RETRY;
+    this.limit = options.connections ?? CONNECTIONS;
+    this.buffers = options.buffers;
+    this.rest = first;
+    if (first) {
+      this.bodies.add(first);
+      this.answered = true;
+      if (!first.ranged) this.limit = 1;
+    }
+    this.ignoreGate = options.gate.subscribe(() => this.gateChanged());
+    this.pump();
+  }
+
+  /** A chunk, however long it takes. Its buffer is the caller's. */
+  want(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    let waiter = this.wanted.get(index);
+    if (this.stopped) return Promise.reject(new ChordError("internal", `chunk ${index} is wanted of a closed file`));
+    if (!waiter) {
+      waiter = withResolvers<Uint8Array<ArrayBuffer>>();
+      this.wanted.set(index, waiter);
+      this.options.missing.add(index);
+      this.failure = undefined;
+      this.pump();
+    }
+    return waiter.promise;
+  }
+
+  /** Resolves when nothing is missing, rejects when the download gave up. */
+  async whole(): Promise<void> {
+    while (this.options.missing.size > 0 || this.running > 0) {
+      if (this.failure !== undefined) throw this.failure;
+      if (this.stopped) return;
+      this.pump();
+      await new Promise<void>((wake) => this.ended.push(wake));
+    }
+  }
+
+  /** Closes every connection. Chunks that were not delivered reject with `reason`. */
+  stop(reason: unknown): void {
+    this.stopped = true;
+    this.ignoreGate();
+    for (const body of this.bodies) body.cancel();
+    this.bodies.clear();
+    this.fail(reason);
+  }
+
+  private pump(): void {
+    while (!this.stopped && !this.options.gate.shut && this.failure === undefined && this.running < this.limit) {
+      const index = this.next();
+      if (index === undefined) return;
+      this.claimed.add(index);
+      this.running++;
+      void this.run(index);
+    }
+  }
+
+  /** The chunk that is needed most. */
+  private next(): number | undefined {
+    const { missing } = this.options;
+    for (const index of this.wanted.keys()) {
+      if (this.claimed.has(index)) continue;
+      this.cursor = index + 1;
+      return index;
+    }
+    if (!this.all) return undefined;
+    // A stream goes on where it is.
+    if (this.rest && !this.rest.ranged) this.cursor = Math.floor(this.rest.position / this.file.chunkBytes);
+    const free = [...missing].filter((index) => !this.claimed.has(index)).sort((a, b) => a - b);
+    const index = free.find((index) => index >= this.cursor) ?? free[0];
+    if (index !== undefined) this.cursor = index + 1;
+    return index;
+  }
+
+  /** One connection: fetches a chunk, and those behind it that come by themselves. */
+  private async run(first: number): Promise<void> {
+    let index: number | undefined = first;
+    try {
+      while (index !== undefined) index = await this.fetchChunk(index);
+    } catch (error) {
+      if (!(error instanceof NotNeeded)) this.fail(error);
+    } finally {
+      if (index !== undefined) this.claimed.delete(index);
+      this.running--;
+      this.pump();
+      this.wake();
+    }
+  }
+
+  /** Fetches a chunk and hands it on; the next chunk, if this connection is to go on with it. */
+  private async fetchChunk(index: number): Promise<number | undefined> {
+    const { start, length } = chunkRange(this.file.size, this.file.chunkBytes, index);
+    const bytes = await this.buffers.take(length);
+    let body: RemoteBody | undefined;
+    try {
+      body = await this.fill(bytes, index, start);
+    } catch (error) {
+      this.buffers.give(bytes.buffer);
+      throw error;
+    }
+    const delivered = this.deliver(index, bytes);
+    if (!body.ranged) this.streaming = false;
+    if (body.position >= body.end) {
+      this.drop(body);
+      return undefined;
+    }
+    if (this.rest) this.drop(this.rest);
+    this.rest = body;
+    // What comes next by itself needs no other request.
+    const after = index + 1;
+    const wanted = this.wanted.has(after) || (this.all && this.options.missing.has(after));
+    if (!wanted || this.claimed.has(after) || this.options.gate.shut) {
+      if (body.ranged) this.drop(body);
+      return undefined;
+    }
+    this.claimed.add(after);
+    this.cursor = after + 1;
+    void delivered;
+    return after;
+  }
+
+  /** Fills `bytes`, on as many connections as it takes one after the other; the last one, to be read on. */
+  private async fill(bytes: Uint8Array<ArrayBuffer>, index: number, start: number): Promise<RemoteBody> {
+    const { gate } = this.options;
+    let filled = 0;
+    let failures = 0;
+    let body = this.takeRest(start);
+    for (;;) {
+      try {
+        await gate.opened();
+        body ??= await this.open(start + filled, start + bytes.length);
+        if (body.position < start + filled) {
+          await this.skipTo(body, start);
+          filled = 0;
+        }
+        while (filled < bytes.length) {
+          await gate.opened();
+          if (this.stopped) throw new NotNeeded();
+          const count = await body.read(bytes.subarray(filled));
+          this.answered = true;
+          filled += count;
+          failures = 0;
+          this.options.onBytes?.(index, filled, count);
+          // A server may send less than was asked for.
+          if (body.position >= body.end && filled < bytes.length) {
+            this.drop(body);
+            body = await this.open(start + filled, start + bytes.length);
+          }
+        }
+        return body;
+      } catch (error) {
+        if (body) {
+          this.drop(body);
+          if (!body.ranged) this.streaming = false;
+          body = undefined;
+        }
+        if (this.stopped) throw new NotNeeded();
+        if (gate.shut) continue;
+        const delay = retryDelay(error, ++failures, this.answered, this.retry, Math.random());
+        if (delay === undefined) throw error;
+        await new Promise((later) => setTimeout(later, delay));
+      }
+    }
+  }
+
+  /** The rest of an earlier body, if the chunk can be reached in it without another request. */
+  private takeRest(start: number): RemoteBody | undefined {
+    const body = this.rest;
+    if (!body) return undefined;
+    const usable = body.ranged ? body.position === start : body.position <= start && !this.streaming;
+    if (!usable) {
+      // A stream that is past the chunk has to begin again, and there is room for one only.
+      if (!body.ranged || this.limit === 1) this.drop(body);
+      return undefined;
+    }
+    this.rest = undefined;
+    if (!body.ranged) this.streaming = true;
+    return body;
+  }
+
+  private async open(start: number, end: number): Promise<RemoteBody> {
+    if (this.stopped) throw new NotNeeded();
+    const body = await this.source.open(start, end);
+    this.bodies.add(body);
+    if (this.stopped) {
+      this.drop(body);
+      throw new NotNeeded();
+    }
+    if (body.size !== this.file.size || !sameFile(this.file, body)) {
+      this.drop(body);
+      throw new ChordError("source-changed", "The file changed on the server while it was being read. Load again.", {
+        url: this.source.url,
+        expected: this.file.size,
+        found: body.size,
+      });
+    }
+    if (!body.ranged) {
+      this.limit = 1;
+      if (this.streaming) {
+        // Another connection has found out first, and reads everything.
+        this.drop(body);
+        throw new NotNeeded();
+      }
+      this.streaming = true;
+    }
+    return body;
+  }
+
+  /** Reads a stream up to byte `start`: missing chunks on the way are delivered, others are passed over. */
+  private async skipTo(body: RemoteBody, start: number): Promise<void> {
+    while (body.position < start) {
+      const index = Math.floor(body.position / this.file.chunkBytes);
+      const range = chunkRange(this.file.size, this.file.chunkBytes, index);
+      const useful = (this.all || this.wanted.has(index)) && this.options.missing.has(index);
+      const keep = useful && !this.claimed.has(index) && body.position === range.start;
+      const bytes = await this.buffers.take(range.length);
+      let filled = body.position - range.start;
+      if (keep) this.claimed.add(index);
+      try {
+        while (filled < range.length) {
+          await this.options.gate.opened();
+          const count = await body.read(bytes.subarray(filled));
+          filled += count;
+          this.answered = true;
+          if (keep) this.options.onBytes?.(index, filled, count);
+        }
+      } catch (error) {
+        if (keep) this.claimed.delete(index);
+        this.buffers.give(bytes.buffer);
+        throw error;
+      }
+      if (keep) void this.deliver(index, bytes);
+      else this.buffers.give(bytes.buffer);
+    }
+  }
+
+  private async deliver(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    try {
+      await this.options.deliver(index, bytes);
+      this.options.missing.delete(index);
+      const waiter = this.wanted.get(index);
+      this.wanted.delete(index);
+      if (waiter) {
+        this.buffers.lend();
+        waiter.resolve(bytes);
+      } else {
+        this.buffers.give(bytes.buffer);
+      }
+    } catch (error) {
+      this.buffers.give(bytes.buffer);
+      this.fail(error);
+    } finally {
+      this.claimed.delete(index);
+      this.pump();
+      this.wake();
+    }
+  }
+
+  private gateChanged(): void {
+    if (!this.options.gate.shut) return this.pump();
+    // A stream is held back instead: it would have to begin again.
+    for (const body of this.bodies) if (body.ranged) body.cancel();
+    if (this.rest?.ranged) this.drop(this.rest);
+  }
+
+  private drop(body: RemoteBody): void {
+    body.cancel();
+    this.bodies.delete(body);
+    if (this.rest === body) this.rest = undefined;
+  }
+
+  private fail(error: unknown): void {
+    this.failure = error;
+    const waiters = [...this.wanted.values()];
+    this.wanted.clear();
+    for (const waiter of waiters) waiter.reject(error);
+    this.wake();
+  }
+
+  private wake(): void {
+    for (const wake of this.ended.splice(0)) wake();
+  }
+}
+
+/** A connection ends because there is nothing for it to do. */
+class NotNeeded extends Error {}

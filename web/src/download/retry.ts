@@ -1,0 +1,71 @@
+/** Which failures of a download pass by themselves, and when it is tried again. */
+
+import { ChordError } from "../errors.js";
+import type { Gate } from "./gate.js";
+import type { DownloadSettings } from "./settings.js";
+
+/** How often, and how long apart. */
+export interface RetryPolicy {
+  /** Attempts in a row of which none brought a byte, after which the error is given. */
+  attempts: number;
+  /** The same for a host that has never answered: it is more likely wrong than busy. */
+  firstAttempts: number;
+  /** Milliseconds before the second attempt; each further pause is twice as long. */
+  baseMs: number;
+  /** No pause is longer, and a server that asks for more is not waited for. */
+  maxMs: number;
+}
+
+export const RETRY: RetryPolicy = { attempts: 7, firstAttempts: 3, baseMs: 500, maxMs: 60_000 };
+
+/** The policy with a caller's wishes. */
+export function retryPolicy({ attempts = RETRY.attempts, retryMs = RETRY.baseMs }: DownloadSettings): RetryPolicy {
+  return { ...RETRY, attempts, firstAttempts: Math.min(attempts, RETRY.firstAttempts), baseMs: retryMs };
+}
+
+/** Timeouts, too many requests, and a server or its proxy that is out of order. */
+const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/**
+ * Milliseconds to wait before the next attempt, or `undefined` when there is to be none. `failures` counts this one;
+ * `answered`: the host has given bytes before. `random` is below 1: clients that failed together do not return together.
+ */
+export function retryDelay(
+  error: unknown,
+  failures: number,
+  answered: boolean,
+  policy: RetryPolicy,
+  random: number,
+): number | undefined {
+  if (!(error instanceof ChordError) || failures >= (answered ? policy.attempts : policy.firstAttempts)) {
+    return undefined;
+  }
+  const growing = Math.min(policy.maxMs, policy.baseMs * 2 ** (failures - 1)) * (0.75 + random / 2);
+  switch (error.code) {
+    case "network-failed":
+    case "network-stalled":
+    case "short-body":
+      return growing;
+    case "http-status": {
+      if (!PASSING.has(error.details["status"] as number)) return undefined;
+      const asked = (error.details["retryAfterMs"] as number | undefined) ?? 0;
+      return asked > policy.maxMs ? undefined : Math.max(asked, growing);
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Runs `work`, which talks to a host for the first time, until it succeeds or there is no use in trying again. */
+export async function retrying<T>(work: () => Promise<T>, gate: Gate, policy: RetryPolicy): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    await gate.opened();
+    try {
+      return await work();
+    } catch (error) {
+      const delay = retryDelay(error, failures, false, policy, Math.random());
+      if (delay === undefined) throw error;
+      await new Promise((later) => setTimeout(later, delay));
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/** From a source, as a caller named it, to a file whose chunks can be read. */
+
+import { type Arrived, CachedFile } from "../download/cached-file.js";
+import type { Gate } from "../download/gate.js";
+import { retryPolicy, type RetryPolicy, retrying } from "../download/retry.js";
+import type { IoStart } from "../protocol.js";
+import { BlobFile } from "../source/blob.js";
+import { findHubFile } from "../source/hugging-face.js";
+import { HttpSource } from "../source/http.js";
+import { sourceKey, storeKey } from "../source/resolve.js";
+import type { ModelFile, SourceDescriptor } from "../source/source.js";
+import { holdInUse } from "../store/locks.js";
+import { ModelStore } from "../store/model-store.js";
+import { checkRoom } from "../store/quota.js";
+import { isComplete, type StoreChoice } from "../store/store.js";
+
+/** Of a model that is only looked at, this much is fetched at a time. */
+const GLANCE_BYTES = 1024 * 1024;
+
+/** A remote file, found. */
+interface Remote {
+  url: string;
+  key: string;
+  size?: number;
+  sha256?: string;
+}
+
+/** Opens a model. */
+export async function openModel(
+  { source, store: choice, download = {}, inspect = false }: IoStart,
+  gate: Gate,
+  onArrived: (arrived: Arrived) => void,
+): Promise<ModelFile> {
+  const chunkBytes = inspect ? GLANCE_BYTES : download.chunkBytes;
+  if (source.kind === "blob") return new BlobFile(source.blob, chunkBytes);
+  if (source.kind === "handle") return BlobFile.ofHandle(source.handle, chunkBytes);
+
+  // A blob: URL names the bytes of this visit only.
+  const ofThisVisit = source.kind === "url" && source.url.startsWith("blob:");
+  const store = ofThisVisit ? undefined : await openStore(choice);
+  const retry = retryPolicy(download);
+  const { url, key, size, sha256 } = await find(source, store, gate, retry);
+  // Held until this worker ends: nobody deletes the model meanwhile.
+  if (store && !inspect) await holdInUse(key);
+  const token = source.kind === "hub" ? source.token : undefined;
+  return CachedFile.open(key, new HttpSource(url, { token, size, stallMs: download.stallMs }), {
+    ...{ store, gate, retry, chunkBytes, sha256, checkRoom, onArrived },
+    ...{ readOnly: inspect, connections: inspect ? 1 : download.connections },
+  });
+}
+
+/** Where the model is. What is stored completely is found without a network. */
+async function find(
+  source: SourceDescriptor & { kind: "url" | "hub" },
+  store: ModelStore | undefined,
+  gate: Gate,
+  retry: RetryPolicy,
+): Promise<Remote> {
+  const stored = (await store?.list()) ?? [];
+  const key = sourceKey(source, stored);
+  if (source.kind === "url") {
+    const remote: Remote = { url: source.url, key: key ?? storeKey(source.url) };
+    return source.sha256 === undefined ? remote : { ...remote, sha256: source.sha256 };
+  }
+  const there = stored.find((manifest) => manifest.key === key);
+  if (there && key !== undefined && isComplete(there)) return { url: key, key };
+  return retrying<Remote>(() => findHubFile(source), gate, retry);
+}
+
+/** A browser that keeps nothing (private windows, blocked storage) still loads models. */
+async function openStore(choice: StoreChoice): Promise<ModelStore | undefined> {
+  if (choice === "none") return undefined;
+  // Without a secure context there are no hashes to check stored bytes by.
+  if (!globalThis.isSecureContext || typeof indexedDB === "undefined") return undefined;
+  try {
+    return await ModelStore.open(choice);
+  } catch {
+    return undefined;
+  }
+}
