@@ -4,13 +4,13 @@
 import { basename } from "node:path";
 import { line } from "../scripts/steps/console.mjs";
 import { inBrowser } from "./browser.mjs";
-import { promptOf, promptText } from "./prompts.mjs";
+import { makePrompts } from "./prompts.mjs";
 import { figure, median, table } from "./statistics.mjs";
 
 /**
  * @import { Page } from "@playwright/test"
  * @import { Options } from "./options.mjs"
- * @import { LoadReport, SideName } from "./page/side.js"
+ * @import { LoadReport, Prompt, SideName } from "./page/side.js"
  *
  * @typedef {{ name: string, side: SideName, threads: number, backend?: "cpu" | "webgpu" }} Case
  * @typedef {{ load: LoadReport, firstMs: number }} Sample `firstMs` is NaN where no token was asked for
@@ -23,12 +23,13 @@ const PROMPT = 171;
 export async function measureLoad(options) {
   const cases = casesOf(options);
   const { result, browser } = await inBrowser(options.model, async (page, url) => {
-    const ids = await fillCaches(page, url, cases);
+    const prompts = (await makePrompts(page, url, [PROMPT], options.repeat)).get(PROMPT) ?? [];
+    await fillCaches(page, url, cases);
     /** @type {Map<Case, Sample[]>} */
     const samples = new Map(cases.map((each) => [each, []]));
-    for (let n = 0; n < options.repeat; n++) {
+    for (const [n, prompt] of prompts.entries()) {
       for (const each of n % 2 ? [...cases].reverse() : cases) {
-        samples.get(each)?.push(await once(page, url, each, promptOf(ids, PROMPT, n)));
+        samples.get(each)?.push(await once(page, url, each, prompt));
       }
     }
     return samples;
@@ -73,33 +74,28 @@ function casesOf({ threads, only }) {
 }
 
 /**
- * Each side loads once from the network and keeps the file; gives the token ids of the prompts' text.
+ * Each side loads once from the network and keeps the file.
  *
  * @param {Page} page
  * @param {string} url
  * @param {Case[]} cases
  */
 async function fillCaches(page, url, cases) {
-  const sides = new Set(cases.map(({ side }) => side));
   const request = { url, threads: 1, nCtx: 256, cached: true };
-  if (sides.has("wllama")) {
-    await page.evaluate((request) => bench.wllama.load(request), request);
-    await page.evaluate(() => bench.wllama.unload());
+  for (const side of new Set(cases.map(({ side }) => side))) {
+    await page.evaluate(([side, request]) => bench[side].load(request), /** @type {const} */ ([side, request]));
+    await page.evaluate((side) => bench[side].unload(), side);
   }
-  await page.evaluate((request) => bench.chord.load(request), request);
-  const ids = await page.evaluate((text) => bench.chord.tokenize(text), promptText());
-  await page.evaluate(() => bench.chord.unload());
-  return ids;
 }
 
 /**
  * @param {Page} page
  * @param {string} url
  * @param {Case} each
- * @param {number[]} ids
+ * @param {Prompt} prompt
  * @returns {Promise<Sample>}
  */
-async function once(page, url, { side, threads, backend }, ids) {
+async function once(page, url, { side, threads, backend }, prompt) {
   const request = { url, threads, nCtx: 256, cached: true, ...(backend ? { backend } : {}) };
   const load = await page.evaluate(
     ([side, request]) => bench[side].load(request),
@@ -108,9 +104,9 @@ async function once(page, url, { side, threads, backend }, ids) {
   let firstMs = NaN;
   // A GPU computed on the CPU would need minutes for the prompt; what is measured there is the load.
   if (backend !== "webgpu") {
-    const given = /** @type {const} */ ([side, ids]);
-    const sample = await page.evaluate(([side, ids]) => bench[side].run([...ids], 1), given);
-    if (sample.promptTokens !== ids.length) throw new Error(`${side} counted ${sample.promptTokens} tokens`);
+    const given = /** @type {const} */ ([side, prompt]);
+    const sample = await page.evaluate(([side, prompt]) => bench[side].run(prompt, 1), given);
+    if (sample.promptTokens !== PROMPT) throw new Error(`${side} counted ${sample.promptTokens} tokens`);
     firstMs = sample.firstMs;
   }
   await page.evaluate((side) => bench[side].unload(), side);

@@ -1,23 +1,41 @@
 // @ts-check
-// Prompts of an exact length, all different from the first token on, so that no side can reuse what it has computed.
+// Prompts of an exact length in tokens, all different from the first token on, so that no side can reuse what it has
+// computed. wllama takes text only; ours gets the token ids of that text.
 
 import { readFileSync } from "node:fs";
 import { fromRoot } from "../scripts/steps/paths.mjs";
 
-/** English prose that is in the repository anyway; what it says does not change the speed. */
-export function promptText() {
-  return ["docs/architecture.md", "README.md"].map((path) => readFileSync(fromRoot(path), "utf8")).join("\n");
-}
+/**
+ * @import { Page } from "@playwright/test"
+ * @import { Prompt } from "./page/side.js"
+ */
 
 /**
- * The nth prompt of `length` tokens, from the token ids of the text.
+ * `count` prompts for each length.
  *
- * @param {number[]} ids
- * @param {number} length
- * @param {number} n
+ * @param {Page} page
+ * @param {string} url the model, whose tokenizer counts
+ * @param {number[]} lengths
+ * @param {number} count
+ * @returns {Promise<Map<number, Prompt[]>>}
  */
-export function promptOf(ids, length, n) {
-  // A prime step, so that two prompts start alike only by chance; a common first token or two are nothing.
-  const start = (n * 17) % ids.length;
-  return Array.from({ length }, (_, i) => /** @type {number} */ (ids[(start + i) % ids.length]));
+export async function makePrompts(page, url, lengths, count) {
+  await page.evaluate((url) => bench.chord.load({ url, threads: 1, nCtx: 16 }), url);
+  const prompts = new Map();
+  for (const length of lengths) {
+    const given = /** @type {const} */ ([words(), length, count]);
+    prompts.set(
+      length,
+      await page.evaluate(([words, length, count]) => bench.chord.prompts([...words], length, count), given),
+    );
+  }
+  await page.evaluate(() => bench.chord.unload());
+  return prompts;
+}
+
+/** English that is in the repository anyway; what it says does not change the speed. */
+function words() {
+  const texts = ["docs/architecture.md", "README.md"].map((path) => readFileSync(fromRoot(path), "utf8"));
+  // Letters and full stops alone: nothing that a tokenizer could read as a control token.
+  return texts.join(" ").match(/[A-Za-z.]+/g) ?? [];
 }

@@ -4,13 +4,13 @@
 import { basename } from "node:path";
 import { line } from "../scripts/steps/console.mjs";
 import { inBrowser } from "./browser.mjs";
-import { promptOf, promptText } from "./prompts.mjs";
+import { makePrompts } from "./prompts.mjs";
 import { figure, median, table } from "./statistics.mjs";
 
 /**
  * @import { Page } from "@playwright/test"
  * @import { Options } from "./options.mjs"
- * @import { Sample, SideName } from "./page/side.js"
+ * @import { Prompt, Sample, SideName } from "./page/side.js"
  *
  * @typedef {object} Rates tokens per second; `own` is by the engine's own clock
  * @property {number} prefill
@@ -22,6 +22,9 @@ import { figure, median, table } from "./statistics.mjs";
  * @typedef {{ threads: number, prompt: number, chord?: Rates, wllama?: Rates, sameText: boolean | null }} Row
  */
 
+/** Tokens of the prompt of a first run that does not count. */
+const WARM_UP = 16;
+
 /** @param {Options} options */
 export async function measureSpeed(options) {
   const { result, browser } = await inBrowser(options.model, async (page, url) => {
@@ -29,7 +32,11 @@ export async function measureSpeed(options) {
     const rows = [];
     /** @type {Record<string, string>} */
     const facts = {};
-    for (const threads of options.threads) rows.push(...(await withThreads(page, url, threads, options, facts)));
+    const lengths = [...new Set([WARM_UP, ...options.prompts])];
+    const prompts = await makePrompts(page, url, lengths, options.repeat);
+    for (const threads of options.threads) {
+      rows.push(...(await withThreads(page, url, threads, options, prompts, facts)));
+    }
     return { rows, facts };
   });
   const { rows, facts } = result;
@@ -45,9 +52,10 @@ export async function measureSpeed(options) {
  * @param {string} url
  * @param {number} threads
  * @param {Options} options
+ * @param {Map<number, Prompt[]>} prompts
  * @param {Record<string, string>} facts
  */
-async function withThreads(page, url, threads, options, facts) {
+async function withThreads(page, url, threads, options, prompts, facts) {
   const sides = sidesOf(options.only);
   const nCtx = Math.max(...options.prompts) + options.tokens + 8;
   for (const side of sides) {
@@ -58,18 +66,17 @@ async function withThreads(page, url, threads, options, facts) {
     );
     facts[side] = report.facts;
   }
-  const ids = await tokensOf(page, url, sides);
   // One short run each: code is compiled, pages are touched.
-  for (const side of sides) await run(page, side, promptOf(ids, 16, 99), 4);
+  for (const side of sides) await run(page, side, /** @type {Prompt} */ (prompts.get(WARM_UP)?.[0]), 4);
 
   /** @type {Row[]} */
   const rows = [];
   for (const prompt of options.prompts) {
     /** @type {Record<SideName, Sample[]>} */
     const samples = { chord: [], wllama: [] };
-    for (let n = 0; n < options.repeat; n++) {
+    for (const [n, each] of (prompts.get(prompt) ?? []).entries()) {
       for (const side of n % 2 ? [...sides].reverse() : sides) {
-        samples[side].push(await run(page, side, promptOf(ids, prompt, n), options.tokens + 1));
+        samples[side].push(await run(page, side, each, options.tokens + 1));
       }
     }
     const [ours, theirs] = [samples.chord, samples.wllama].map((each) => (each.length ? rates(each) : undefined));
@@ -91,36 +98,18 @@ function sidesOf(only) {
 }
 
 /**
- * Token ids of the text, by our tokenizer; where our side is left out it is loaded for this alone.
- *
- * @param {Page} page
- * @param {string} url
- * @param {SideName[]} sides
- */
-async function tokensOf(page, url, sides) {
-  const text = promptText();
-  if (sides.includes("chord")) return page.evaluate((text) => bench.chord.tokenize(text), text);
-  return page.evaluate(async ([url, text]) => {
-    await bench.chord.load({ url, threads: 1, nCtx: 16 });
-    const ids = await bench.chord.tokenize(text);
-    await bench.chord.unload();
-    return ids;
-  }, /** @type {const} */ ([url, text]));
-}
-
-/**
  * One run, checked: a sample that reused a prompt, lost tokens or ended early measures something else.
  *
  * @param {Page} page
  * @param {SideName} side
- * @param {number[]} ids
+ * @param {Prompt} prompt
  * @param {number} maxTokens
  */
-async function run(page, side, ids, maxTokens) {
-  const given = /** @type {const} */ ([side, ids, maxTokens]);
-  const sample = await page.evaluate(([side, ids, maxTokens]) => bench[side].run([...ids], maxTokens), given);
-  if (sample.promptTokens !== ids.length) {
-    throw new Error(`${side} counted ${sample.promptTokens} tokens of a prompt of ${ids.length}`);
+async function run(page, side, prompt, maxTokens) {
+  const given = /** @type {const} */ ([side, prompt, maxTokens]);
+  const sample = await page.evaluate(([side, prompt, maxTokens]) => bench[side].run(prompt, maxTokens), given);
+  if (sample.promptTokens !== prompt.ids.length) {
+    throw new Error(`${side} counted ${sample.promptTokens} tokens of a prompt of ${prompt.ids.length}`);
   }
   // The reference always computes a prompt's last tokens; a shared first token is nothing either.
   if (sample.cachedTokens > 2) throw new Error(`${side} reused ${sample.cachedTokens} tokens of the prompt`);

@@ -32,7 +32,8 @@ def byte_letters():
 
 
 def write_tokenizer(writer):
-    """256 bytes, the pairs, and an end token; gives the size of the vocabulary."""
+    """256 bytes, the pairs, and an end token. Gives the size of the vocabulary, and the ids that are never to be chosen:
+    the end, and bytes that are no letter alone and would keep a stream of text waiting for the next."""
     pairs = PAIRS.split()
     tokens = byte_letters() + pairs + ["<|end|>"]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - 1) + [gguf.TokenType.CONTROL]
@@ -44,7 +45,7 @@ def write_tokenizer(writer):
     writer.add_bos_token_id(len(tokens) - 1)
     writer.add_eos_token_id(len(tokens) - 1)
     writer.add_add_bos_token(False)
-    return len(tokens)
+    return len(tokens), [*range(128, 256), len(tokens) - 1]
 
 
 def write_header(writer):
@@ -61,11 +62,12 @@ def write_header(writer):
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
 
 
-def write_weights(writer, n_vocab):
+def write_weights(writer, n_vocab, never):
     random = np.random.default_rng(SEED)
 
-    def matrix(name, rows, columns):
+    def matrix(name, rows, columns, zero_rows=()):
         values = random.standard_normal((rows, columns), dtype=np.float32) / np.sqrt(np.float32(columns))
+        values[list(zero_rows)] = 0.0
         writer.add_tensor(name, values.astype(np.float16))
 
     def ones(name):
@@ -83,7 +85,8 @@ def write_weights(writer, n_vocab):
         matrix(f"blk.{layer}.ffn_up.weight", N_FF, N_EMBD)
         matrix(f"blk.{layer}.ffn_down.weight", N_EMBD, N_FF)
     ones("output_norm.weight")
-    matrix("output.weight", n_vocab, N_EMBD)
+    # Of hundreds of random logits the largest is above zero.
+    matrix("output.weight", n_vocab, N_EMBD, never)
 
 
 def main():
@@ -94,7 +97,7 @@ def main():
         wide = pathlib.Path(folder) / "f16.gguf"
         writer = gguf.GGUFWriter(wide, "llama")
         write_header(writer)
-        write_weights(writer, write_tokenizer(writer))
+        write_weights(writer, *write_tokenizer(writer))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

@@ -3,7 +3,7 @@
 
 import { Chord } from "@querent-ai/wasm-chord";
 
-/** @import { LoadReport, LoadRequest, Sample } from "./side.js" */
+/** @import { LoadReport, LoadRequest, Prompt, Sample } from "./side.js" */
 
 /** @type {Chord | undefined} */
 let chord;
@@ -30,17 +30,65 @@ export async function load({ url, threads, nCtx, backend = "cpu", cached = false
   return { totalMs, events, facts: [adapter.name, ...features, why].filter(Boolean).join("; ") };
 }
 
-/** @param {string} text */
-export function tokenize(text) {
-  return loaded().tokenize(text);
+/**
+ * Texts of exactly `length` tokens, each of other words.
+ *
+ * @param {string[]} words
+ * @param {number} length
+ * @param {number} count
+ * @returns {Promise<Prompt[]>}
+ */
+export async function prompts(words, length, count) {
+  const made = [];
+  for (let n = 0; n < count; n++) {
+    const from = (n * 37) % words.length;
+    made.push(await promptOf([...words.slice(from), ...words.slice(0, from)], length));
+  }
+  return made;
+}
+
+/** Short ends, of which one makes a text longer by one token in any vocabulary. */
+const ENDS = [" a", ".", "a", "x", "\n"];
+
+/**
+ * @param {string[]} words
+ * @param {number} length
+ * @returns {Promise<Prompt>}
+ */
+async function promptOf(words, length) {
+  const idsOf = (/** @type {string} */ text) => loaded().tokenize(text);
+  let [fitting, tooMany] = [0, length + 1];
+  while (tooMany - fitting > 1) {
+    const middle = (fitting + tooMany) >> 1;
+    const ids = await idsOf(taken(words, middle));
+    if (ids.length <= length) fitting = middle;
+    else tooMany = middle;
+  }
+  let text = taken(words, fitting);
+  let ids = await idsOf(text);
+  while (ids.length < length) {
+    const longer = await Promise.all(ENDS.map(async (end) => ({ text: text + end, ids: await idsOf(text + end) })));
+    const next = longer.find((each) => each.ids.length === ids.length + 1);
+    if (!next) throw new Error(`no text of ${length} tokens was found`);
+    ({ text, ids } = next);
+  }
+  return { text, ids };
 }
 
 /**
- * @param {number[]} ids
+ * @param {string[]} words
+ * @param {number} count
+ */
+function taken(words, count) {
+  return Array.from({ length: count }, (_, n) => words[n % words.length]).join(" ");
+}
+
+/**
+ * @param {Prompt} prompt
  * @param {number} maxTokens
  * @returns {Promise<Sample>}
  */
-export async function run(ids, maxTokens) {
+export async function run({ ids }, maxTokens) {
   const began = performance.now();
   const stream = await loaded().completions.create({
     prompt: ids,

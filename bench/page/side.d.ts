@@ -20,6 +20,12 @@ export interface LoadRequest {
   cached?: boolean;
 }
 
+/** The same prompt for either side; without a begin token, or with the one that the model asks for in `ids`. */
+export interface Prompt {
+  text: string;
+  ids: number[];
+}
+
 /** Times are milliseconds after the call. */
 export interface LoadReport {
   totalMs: number;

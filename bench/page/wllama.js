@@ -6,7 +6,7 @@ import { LoggerWithoutDebug, Wllama } from "@wllama/wllama";
 
 /**
  * @import { RawCompletionChunk } from "@wllama/wllama"
- * @import { LoadReport, LoadRequest, Sample } from "./side.js"
+ * @import { LoadReport, LoadRequest, Prompt, Sample } from "./side.js"
  */
 
 /** @type {Wllama | undefined} */
@@ -34,19 +34,19 @@ export async function load({ url, threads, nCtx, cached = false }) {
 }
 
 /**
- * @param {number[]} ids
+ * @param {Prompt} prompt
  * @param {number} maxTokens
  * @returns {Promise<Sample>}
  */
-export async function run(ids, maxTokens) {
+export async function run({ text: prompt }, maxTokens) {
   if (!wllama) throw new Error("wllama is not loaded");
   /** @type {number | undefined} */
   let firstMs;
   let text = "";
   /** @type {RawCompletionChunk | undefined} */
   let last;
-  // llama.cpp's server takes token ids and these two fields; wllama passes on what its types do not name.
-  const request = { prompt: /** @type {any} */ (ids), cache_prompt: false, ignore_eos: true };
+  // Fields of llama.cpp's server; wllama passes on what its types do not name.
+  const request = { prompt, cache_prompt: false, ignore_eos: true };
   const began = performance.now();
   await wllama.createCompletion({
     ...request,
