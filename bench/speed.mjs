@@ -33,7 +33,7 @@ export async function measureSpeed(options) {
     /** @type {Record<string, string>} */
     const facts = {};
     const lengths = [...new Set([WARM_UP, ...options.prompts])];
-    const prompts = await makePrompts(page, url, lengths, options.repeat);
+    const prompts = await makePrompts(page, url, lengths, options.repeat + 1);
     for (const threads of options.threads) {
       rows.push(...(await withThreads(page, url, threads, options, prompts, facts)));
     }
@@ -66,15 +66,15 @@ async function withThreads(page, url, threads, options, prompts, facts) {
     );
     facts[side] = report.facts;
   }
-  // One short run each: code is compiled, pages are touched.
-  for (const side of sides) await run(page, side, /** @type {Prompt} */ (prompts.get(WARM_UP)?.[0]), 4);
+  // One short run each, of a prompt that does not come again: code is compiled, pages are touched.
+  for (const side of sides) await run(page, side, /** @type {Prompt} */ (prompts.get(WARM_UP)?.[options.repeat]), 4);
 
   /** @type {Row[]} */
   const rows = [];
   for (const prompt of options.prompts) {
     /** @type {Record<SideName, Sample[]>} */
     const samples = { chord: [], wllama: [] };
-    for (const [n, each] of (prompts.get(prompt) ?? []).entries()) {
+    for (const [n, each] of (prompts.get(prompt) ?? []).slice(0, options.repeat).entries()) {
       for (const side of n % 2 ? [...sides].reverse() : sides) {
         samples[side].push(await run(page, side, each, options.tokens + 1));
       }
