@@ -1,40 +1,67 @@
-/** Progress of a load: stage, bytes, speed, time left, cancel. */
+/** Progress of a load: stage, bytes, speed, time left, pause and cancel. */
 
-import type { LoadProgress } from "@querent-ai/wasm-chord";
+import { LoadControl, type LoadProgress } from "@querent-ai/wasm-chord";
 import { announce, byId } from "./dom.js";
 import { formatBytes, formatDuration } from "./format.js";
 
-const stages: Record<LoadProgress["stage"], string> = {
+const stages = {
   header: "Reading the header",
   download: "Downloading",
   upload: "Loading",
   compile: "Preparing the device",
   ready: "Ready",
-};
+} satisfies Record<LoadProgress["stage"], string>;
+
+/** The load that is shown. */
+let control: LoadControl | null = null;
+let stage: LoadProgress["stage"] = "header";
 
 export function initLoadView(onCancel: () => void): void {
   byId("load-cancel", HTMLButtonElement).addEventListener("click", onCancel);
+  byId("load-pause", HTMLButtonElement).addEventListener("click", () => {
+    if (control?.paused) control.resume();
+    else control?.pause();
+    showPaused();
+  });
 }
 
-export function startLoadView(title: string): void {
+/** Shows a load that begins; its download is paused and resumed by what this returns. */
+export function startLoadView(title: string): LoadControl {
   byId("load-name", HTMLParagraphElement).textContent = title;
-  showStage("Starting");
   for (const id of ["load-bytes", "load-speed", "load-eta", "load-from"]) byId(id, HTMLElement).textContent = "–";
   byId("load-share", HTMLOutputElement).value = "";
   byId("load-bar", HTMLProgressElement).value = 0;
+  control = new LoadControl();
+  stage = "header";
+  showPaused();
+  return control;
 }
 
 export function showLoadProgress(progress: LoadProgress): void {
-  showStage(stages[progress.stage]);
+  stage = progress.stage;
   byId("load-bar", HTMLProgressElement).value = progress.progress;
   byId("load-share", HTMLOutputElement).value = `${Math.floor(progress.progress * 100)} %`;
   const bytes = `${formatBytes(progress.loaded)} of ${formatBytes(progress.total)}`;
   byId("load-bytes", HTMLElement).textContent = progress.total > 0 ? bytes : "–";
-  byId("load-speed", HTMLElement).textContent =
-    progress.bytesPerSecond > 0 ? `${formatBytes(progress.bytesPerSecond)}/s` : "–";
-  byId("load-eta", HTMLElement).textContent = progress.etaMs === null ? "–" : formatDuration(progress.etaMs / 1000);
+  const moving = progress.bytesPerSecond > 0 && !control?.paused;
+  byId("load-speed", HTMLElement).textContent = moving ? `${formatBytes(progress.bytesPerSecond)}/s` : "–";
+  byId("load-eta", HTMLElement).textContent =
+    moving && progress.etaMs !== null ? formatDuration(progress.etaMs / 1000) : "–";
   byId("load-from", HTMLElement).textContent =
     progress.stage === "header" ? "–" : progress.fromCache ? "this browser" : "the network";
+  showPaused();
+}
+
+/** Only a download can be paused; what is stored already is not waited for. */
+function showPaused(): void {
+  const paused = control?.paused ?? false;
+  const button = byId("load-pause", HTMLButtonElement);
+  button.textContent = paused ? "Resume" : "Pause";
+  const useful = paused || stage === "download";
+  if (!useful && document.activeElement === button) byId("load-cancel", HTMLButtonElement).focus();
+  button.hidden = !useful;
+  showStage(paused ? "Paused" : stages[stage]);
+  if (paused) for (const id of ["load-speed", "load-eta"]) byId(id, HTMLElement).textContent = "–";
 }
 
 function showStage(text: string): void {

@@ -15,6 +15,7 @@ import { initPicker, refreshPicker, showPickerProblem, type ChosenModel } from "
 import { isCancelled } from "./problem.js";
 import { Session } from "./session.js";
 import { initSettings, settings } from "./settings.js";
+import { initStorageView } from "./storage-view.js";
 import { initTheme } from "./theme.js";
 
 type Phase = "choose" | "loading" | "chat";
@@ -30,6 +31,7 @@ initAboutView(
   () => void changeModel(),
 );
 initLoadView(() => loadAbort?.abort());
+initStorageView(() => void refreshPicker());
 void initPicker((model) => void load(model));
 void showCapability();
 void loadFonts();
@@ -46,7 +48,7 @@ async function load(model: ChosenModel): Promise<void> {
   if (loadAbort || session) return;
   const { backend, contextLength } = settings();
   loadAbort = new AbortController();
-  startLoadView(model.title);
+  const control = startLoadView(model.title);
   setPhase("loading");
   byId("load-cancel", HTMLButtonElement).focus();
   try {
@@ -54,6 +56,7 @@ async function load(model: ChosenModel): Promise<void> {
       backend,
       ...(contextLength === null ? {} : { contextLength }),
       signal: loadAbort.signal,
+      control,
       onProgress: showLoadProgress,
     });
     const info = await chord.info();

@@ -1,6 +1,6 @@
 /** Choosing a model: from the host's list, a Hugging Face repository, an address, or a file. */
 
-import { Chord, type ModelSource } from "@querent-ai/wasm-chord";
+import { type CachedModel, Chord, type ModelSource } from "@querent-ai/wasm-chord";
 import { byId, create } from "./dom.js";
 import { formatBytes } from "./format.js";
 import { clearProblem, showProblem } from "./problem.js";
@@ -74,35 +74,38 @@ async function fetchList(): Promise<ListedModel[]> {
 /** The host's models, those that this browser keeps marked, and then what else it keeps. */
 export async function refreshPicker(): Promise<void> {
   const stored = await Chord.cache.list().catch(() => []);
-  const complete = stored.filter((model) => model.complete);
-  const others = complete
-    .filter(({ url }) => !listed.some((model) => isAt(model, url)))
-    .map(({ url, size }) => ({ title: titleOf(decodeURIComponent(new URL(url).pathname)), bytes: size, source: url }));
+  const others = stored
+    .filter((kept) => kept.complete && !listed.some((model) => isAt(model, kept)))
+    .map(({ url, name, size }) => ({ title: titleOf(name), bytes: size, source: url ?? name }));
   offered = [...listed, ...others];
   const rows = offered.map((model, index) =>
     listRow(
       model,
       index,
-      complete.some(({ url }) => isAt(model, url)),
+      stored.find((kept) => isAt(model, kept)),
     ),
   );
   byId("listed", HTMLDivElement).replaceChildren(...rows);
 }
 
-function listRow(model: ListedModel, index: number, stored: boolean): HTMLLabelElement {
+function listRow(model: ListedModel, index: number, kept: CachedModel | undefined): HTMLLabelElement {
   const input = create("input", "covering");
   Object.assign(input, { type: "radio", name: "listed", value: String(index), checked: index === 0 });
   const facts = [model.bytes === undefined ? "" : formatBytes(model.bytes), model.detail ?? ""].filter(Boolean);
   const detail = create("span", "hint number", facts.join(", "));
-  if (stored) detail.append(facts.length ? ", " : "", create("span", "stored", "kept in this browser"));
+  if (kept) detail.append(facts.length ? ", " : "", create("span", "stored", keptText(kept)));
   const row = create(
     "label",
     "choice",
     input,
     create("span", "choice-text", create("span", "choice-title", model.title), detail),
   );
-  if (stored) row.append(removeButton(model));
+  if (kept) row.append(removeButton(model));
   return row;
+}
+
+function keptText({ complete, stored }: CachedModel): string {
+  return complete ? "kept in this browser" : `${formatBytes(stored)} kept in this browser`;
 }
 
 function removeButton(model: ListedModel): HTMLButtonElement {
@@ -116,14 +119,15 @@ function removeButton(model: ListedModel): HTMLButtonElement {
   return button;
 }
 
-/** True when `url` is the address of this model. */
-function isAt({ source }: ListedModel, url: string): boolean {
+/** True when what is kept is this model. */
+function isAt({ source }: ListedModel, { url, name }: CachedModel): boolean {
+  if (url === null) return source === name;
   if (typeof source === "string") return new URL(source, document.baseURI).href === url;
   return url.includes(`/${source.repo}/resolve/${source.revision ?? "main"}/`) && url.endsWith(`/${source.file}`);
 }
 
 function sourceOf({ source }: ListedModel): Exclude<ModelSource, Blob> {
-  return typeof source === "string" ? new URL(source, document.baseURI) : source;
+  return source;
 }
 
 function kindOf(form: HTMLFormElement): Kind {

@@ -60,12 +60,14 @@ export class ModelStore {
 
   /**
    * Starts a model afresh: what was there under its key is dropped. `manifest.store` becomes the place of its chunks.
+   * Rejects with `storage-quota` (`details.needed`, `details.free`) when the whole model would not fit.
    */
   async begin(manifest: Manifest): Promise<void> {
     const old = await this.manifests.get(manifest.key);
+    if (old) await this.dropChunks(old);
+    await this.checkRoom(manifest.size);
     manifest.store = await this.prepare(manifest);
     await this.manifests.put(manifest);
-    if (old) await this.dropChunks(old);
   }
 
   /**
@@ -80,8 +82,7 @@ export class ModelStore {
       await store.write(manifest, index, bytes);
     } catch (error) {
       if (!(error instanceof ChordError) || error.code !== "storage-quota") throw error;
-      const { free } = await storageRoom();
-      throw quotaError(bytes.length, free, error);
+      throw quotaError(bytes.length, await this.room(bytes.length), error);
     }
     if (!(await this.manifests.record(manifest.key, manifest.id, index, hash))) {
       await this.dropChunks(manifest);
@@ -145,10 +146,10 @@ export class ModelStore {
       for (const id of await store.ids()) found.push({ store, id });
     }
     // Read after the bytes: whoever begins a model writes its manifest before its first chunk.
-    const known = new Set((await this.manifests.list()).map(({ id }) => id));
+    const known = new Set((await this.manifests.list()).map(({ store, id }) => `${store} ${id}`));
     for (const { store, id } of found) {
       // A file that is open belongs to a model that is being begun.
-      if (!known.has(id)) await store.delete(id).catch(() => undefined);
+      if (!known.has(`${store.kind} ${id}`)) await store.delete(id).catch(() => undefined);
     }
   }
 
@@ -167,7 +168,26 @@ export class ModelStore {
     return manifest;
   }
 
-  /** Where OPFS fails after all (private windows, a full disk, a locked file), IndexedDB takes its place. */
+  private async checkRoom(needed: number): Promise<void> {
+    const free = await this.room(needed);
+    if (free !== null && free < needed) throw quotaError(needed, free);
+  }
+
+  /** How many of `needed` bytes could be stored; `null` where nobody can tell. */
+  private async room(needed: number): Promise<number | null> {
+    if (this.preferred === "memory") return null;
+    const opfs = this.stores.get("opfs");
+    if (opfs instanceof OpfsStore && OpfsStore.unwritable() === undefined) {
+      try {
+        return await opfs.room(needed);
+      } catch {
+        // Files cannot be written after all.
+      }
+    }
+    return (await storageRoom()).free;
+  }
+
+  /** Where OPFS fails after all (private windows, a locked file), IndexedDB takes its place. */
   private async prepare(manifest: Manifest): Promise<StoreKind> {
     if (this.preferred === "opfs") {
       try {

@@ -49,7 +49,29 @@ export class OpfsStore implements ChunkStore {
 
   prepare(model: ModelBytes): Promise<void> {
     return guarded(WRITE, async () => {
-      await this.writable(model.id);
+      try {
+        await this.writable(model.id);
+      } catch (error) {
+        await this.folder.removeEntry(model.id).catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * How many of `needed` bytes could be stored, found by growing a file and without writing any. `estimate()` cannot tell:
+   * Chromium answers with 10 GiB above what is used, whatever there is.
+   */
+  room(needed: number): Promise<number> {
+    const name = `room-${crypto.randomUUID()}`;
+    return guarded(WRITE, async () => {
+      const handle = await this.writable(name);
+      try {
+        return growable(handle, needed);
+      } finally {
+        handle.truncate(0);
+        await this.delete(name);
+      }
     });
   }
 
@@ -88,7 +110,8 @@ export class OpfsStore implements ChunkStore {
         let filled = 0;
         while (filled < target.length) {
           const count = handle.read(target.subarray(filled), { at: offset + filled });
-          if (count === 0) return false;
+          // An end of the file, or an error that Chromium tells as a number no length can be.
+          if (count === 0 || count > target.length - filled) return false;
           filled += count;
         }
         return true;
@@ -172,6 +195,27 @@ export class OpfsStore implements ChunkStore {
       throw error;
     }
   }
+}
+
+/** Growing stops to be exact below this. */
+const ROOM_STEP_BYTES = 64 * 1024;
+
+/** How far an empty file can grow, up to `needed`. Where there is no room Chromium leaves it as it is, others throw. */
+function growable(handle: SyncAccessHandle, needed: number): number {
+  const grow = (size: number) => {
+    try {
+      handle.truncate(size);
+    } catch {
+      return false;
+    }
+    return handle.getSize() === size;
+  };
+  if (grow(needed)) return needed;
+  let size = 0;
+  for (let step = Math.floor(needed / 2); step >= ROOM_STEP_BYTES; step = Math.floor(step / 2)) {
+    if (grow(size + step)) size += step;
+  }
+  return size;
 }
 
 /**

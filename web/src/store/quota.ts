@@ -18,7 +18,7 @@ export async function storageRoom(): Promise<StorageRoom> {
   }
 }
 
-/** Rejects with `storage-quota` when `needed` bytes would not fit any more. */
+/** Rejects with `storage-quota` when `needed` bytes would not fit any more, as far as the browser tells. */
 export async function checkRoom(needed: number): Promise<void> {
   const { free } = await storageRoom();
   if (free !== null && free < needed) throw quotaError(needed, free);

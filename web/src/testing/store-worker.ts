@@ -19,6 +19,10 @@ let store: ModelStore;
 const expected = (manifest: Manifest, index: number) =>
   randomBytes(chunkRange(manifest.size, manifest.chunkBytes, index).length, index + 1);
 
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
+
 async function known(key: string): Promise<Manifest> {
   const manifest = await store.manifest(key);
   if (!manifest) throw new Error(`no manifest of ${key}`);
@@ -80,18 +84,30 @@ const commands = {
     below.close();
   },
 
-  /** Which recorded chunks are what their hash says, and which are not. */
+  /** Which recorded chunks are what their hash says, which are altered, and which cannot be read in their length. */
   async check({ key }: { key: string }) {
     const manifest = await known(key);
     const good: number[] = [];
     const bad: number[] = [];
+    const missing: number[] = [];
     for (const [index, hash] of manifest.hashes.entries()) {
       if (hash === null) continue;
       const bytes = await store.chunk(manifest, index);
-      const same = bytes !== undefined && (await sha256(bytes)) === hash;
-      (same && hash === (await sha256(expected(manifest, index))) ? good : bad).push(index);
+      if (bytes === undefined) missing.push(index);
+      else (same(bytes, expected(manifest, index)) && (await sha256(bytes)) === hash ? good : bad).push(index);
     }
-    return { good, bad, store: manifest.store };
+    return { good, bad, missing, store: manifest.store };
+  },
+
+  /** Takes altered and missing chunks out of the record, as a load does. */
+  async forget({ key, index }: { key: string; index: number }) {
+    await store.forgetChunk(await known(key), index);
+  },
+
+  async room({ needed }: { needed: number }) {
+    const start = performance.now();
+    const free = await (await OpfsStore.open(PLACE)).room(needed);
+    return { free, ms: performance.now() - start };
   },
 
   async delete({ key }: { key: string }) {

@@ -3,7 +3,6 @@
 import { ChordError, toErrorRecord } from "../errors.js";
 import type { ImportRequest, ImportResponse } from "../protocol.js";
 import { ModelStore } from "../store/model-store.js";
-import { checkRoom } from "../store/quota.js";
 import { type Manifest, newManifest, sha256 } from "../store/store.js";
 
 /** Answers the page until that ends this worker. */
@@ -14,7 +13,6 @@ export function runImport(page: MessagePort): void {
   async function answer(request: ImportRequest): Promise<void> {
     switch (request.type) {
       case "begin": {
-        await checkRoom(request.model.size);
         store = await ModelStore.open(request.store);
         manifest = newManifest(request.model);
         return store.begin(manifest);

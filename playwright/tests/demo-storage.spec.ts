@@ -1,0 +1,57 @@
+/** The demo's sheet of stored models, and a load that is paused. */
+
+import { expect, type Page, test } from "@playwright/test";
+import { bytesSent } from "../support/page.ts";
+
+const slowPath = "/slow/SmolLM2-135M-Instruct.Q4_1.gguf";
+
+async function openStorage(page: Page) {
+  await page.getByRole("button", { name: "Storage" }).click();
+  return page.getByRole("dialog", { name: "Storage" });
+}
+
+test("a load is paused, goes on, and what it left is listed and deleted", async ({ page, request }) => {
+  await page.goto("/");
+  await page.getByRole("radio", { name: "The same, from a slow host" }).check();
+  await page.getByRole("button", { name: "Load model" }).click();
+  await expect(page.locator("#load-speed")).toContainText("MB/s");
+  await expect(page.locator("#load-eta")).toContainText("s");
+  await expect(page.locator("#load-from")).toHaveText("the network");
+
+  // From the keyboard, as everything else.
+  await page.getByRole("button", { name: "Pause" }).focus();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("#load-stage")).toHaveText("Paused");
+  await expect(page.locator("#load-eta")).toHaveText("–");
+  // What was on its way comes in; then nothing more.
+  await page.waitForTimeout(700);
+  const sent = await bytesSent(request, slowPath);
+  const shown = await page.locator("#load-bytes").textContent();
+  await page.waitForTimeout(700);
+  expect(await bytesSent(request, slowPath)).toBe(sent);
+  expect(await page.locator("#load-bytes").textContent()).toBe(shown);
+  await expect(page.getByRole("button", { name: "Resume" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("#load-stage")).toHaveText("Downloading");
+  await expect.poll(() => bytesSent(request, slowPath)).toBeGreaterThan(sent);
+  // One chunk at least is to be there.
+  await expect(page.locator("#load-bytes")).toHaveText(/^([4-9]\d) MB of 98 MB$/);
+  await page.getByRole("button", { name: "Cancel" }).click();
+
+  const dialog = await openStorage(page);
+  const models = dialog.getByRole("list", { name: "Stored models" }).getByRole("listitem");
+  await expect(models).toHaveCount(1);
+  await expect(models.first()).toContainText("SmolLM2-135M-Instruct.Q4_1.gguf");
+  await expect(models.first()).toContainText(/\d\d MB of 98 MB; the next load fetches the rest/);
+  await expect(dialog.locator("#storage-usage")).toContainText(/^1 model, \d\d MB, .* free\.$/);
+  await expect(dialog.locator("#storage-persisted")).not.toBeEmpty();
+
+  await models.getByRole("button", { name: /^Delete/ }).click();
+  await expect(models).toHaveCount(1);
+  await models.getByRole("button", { name: /^Really delete/ }).click();
+  await expect(models).toHaveCount(0);
+  await expect(dialog.locator("#storage-usage")).toContainText("No model is stored");
+  expect(await page.evaluate(async () => (await navigator.storage.estimate()).usage ?? 0)).toBeLessThan(1e6);
+  await page.keyboard.press("Escape");
+  await expect(page.locator("#listed")).not.toContainText("kept in this browser");
+});
