@@ -111,3 +111,39 @@ test("a file from the disk is used in place", async ({ page }) => {
   });
   expect(store).toMatchObject({ kind: "file", networkBytes: 0 });
 });
+
+test("a file is imported under a name, loaded by it, exported as it was, and not deleted while in use", async ({
+  page,
+}) => {
+  await openSdk(page);
+  const seen = await page.evaluate(async () => {
+    const { cache, load } = sdk.Chord;
+    const sha256 = async (bytes: Blob) =>
+      String(new Uint8Array(await crypto.subtle.digest("SHA-256", await bytes.arrayBuffer())));
+    const codeOf = (failing: Promise<unknown>) =>
+      failing.then(
+        () => "none",
+        (error: InstanceType<typeof sdk.ChordError>) => error.code,
+      );
+    const file = await (await fetch("/golden/tiny/llama.Q4_0.gguf")).blob();
+    const imported = await cache.import(file, "my-model");
+    const chord = await load("my-model", { backend: "cpu" });
+    const { store } = await chord.info();
+    const deletedInUse = await codeOf(cache.delete("my-model"));
+    await chord.unload();
+    const exported = await new Response(await cache.export("my-model")).blob();
+    const same = (await sha256(exported)) === (await sha256(file));
+    const deleted = await cache.delete("my-model");
+    const after = await codeOf(load("my-model", { backend: "cpu" }));
+    return { imported, store, deletedInUse, same, deleted, after, left: await cache.list() };
+  });
+  expect(seen.imported).toMatchObject({ name: "my-model", url: null, complete: true, store: "opfs" });
+  expect(seen.store).toEqual({ kind: "opfs", complete: true, networkBytes: 0 });
+  expect(seen).toMatchObject({
+    deletedInUse: "model-in-use",
+    same: true,
+    deleted: true,
+    after: "http-status",
+    left: [],
+  });
+});

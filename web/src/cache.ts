@@ -1,6 +1,7 @@
 import { exportModel } from "./cache/export.js";
 import { importModel, type ImportSource } from "./cache/import.js";
 import { ChordError, throwIfAborted } from "./errors.js";
+import { importedKey, isImported } from "./source/imported.js";
 import { baseUrl, resolveSource, sourceKey } from "./source/resolve.js";
 import type { HuggingFaceSource } from "./source/source.js";
 import { whileUnused } from "./store/locks.js";
@@ -56,9 +57,6 @@ export interface ImportOptions {
 
 /** A model as it was loaded: its address, its repository and file, or the name of a stored one. */
 export type StoredSource = string | URL | HuggingFaceSource;
-
-/** Imported models have no address. */
-const IMPORTED = "imported:";
 
 /** The models kept in the browser. */
 export const cache = {
@@ -152,7 +150,7 @@ export const cache = {
     if (size === undefined || !Number.isSafeInteger(size) || size < 1) {
       throw invalid("size", `The file must have a size of at least 1 byte, known beforehand, not ${size}`);
     }
-    const model = { key: IMPORTED + name, name, size };
+    const model = { key: importedKey(name), name, size };
     await whileUnused(model.key, () => {
       const worker = importWorker(options.workerUrl);
       const imported = importModel(source, { model, store, signal, onProgress }, worker.port);
@@ -168,7 +166,7 @@ function cachedModel(manifest: Manifest): CachedModel {
   const { key, name, size, store, fileHash } = manifest;
   return {
     name,
-    url: key.startsWith(IMPORTED) ? null : key,
+    url: isImported(key) ? null : key,
     size,
     stored: storedBytes(manifest),
     complete: isComplete(manifest),
@@ -179,7 +177,7 @@ function cachedModel(manifest: Manifest): CachedModel {
   };
 }
 
-/** A stored model by its address or by its name. */
+/** A stored model by its address, its repository or its name. */
 async function find(store: ModelStore, source: StoredSource): Promise<Manifest | undefined> {
   const stored = await store.list();
   const key = sourceKey(resolveSource(source, baseUrl()), stored);

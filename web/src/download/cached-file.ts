@@ -33,8 +33,6 @@ export interface CachedFileOptions {
   connections?: number | undefined;
   retry?: RetryPolicy | undefined;
   onArrived?: ((arrived: Arrived) => void) | undefined;
-  /** Rejects when so many bytes more would not fit into the browser's storage. */
-  checkRoom?: ((bytes: number) => Promise<void>) | undefined;
   /** Made of `sha256` when the file is opened. */
   wholeHash?: WholeHash | undefined;
   /** For tests; the browser's own where left out. */
@@ -216,6 +214,8 @@ export class CachedFile implements ModelFile {
       this.notKept = toErrorRecord(error);
     }
     const complete = this.keeping && this.notKept === undefined && isComplete(this.manifest);
+    // Not waited for: it says only how old the model is, should somebody want its room.
+    if (this.keeping) this.store?.update(this.manifest, { lastUsed: Date.now() }).catch(() => undefined);
     await this.checkWhole();
     this.finished = true;
     this.download?.stop(new ChordError("internal", "the download has finished"));
@@ -392,7 +392,6 @@ export class CachedFile implements ModelFile {
     const { store, manifest, keeping } = this;
     if (store && keeping) {
       try {
-        await this.options.checkRoom?.(manifest.size);
         await store.begin(manifest);
       } catch (error) {
         this.notKept = toErrorRecord(error);

@@ -12,8 +12,6 @@ export const STRICT = { durability: "strict" } as const;
 /** What lies where. */
 export interface Schema extends DBSchema {
   manifests: { key: string; value: Manifest };
-  /** By the manifest's key. Apart from the manifests, because a header can have megabytes. */
-  headers: { key: string; value: Uint8Array<ArrayBuffer> };
   /** Key `[id, index]`. A Blob is kept as a file of its own and read back at the disk's speed. */
   chunks: { key: [string, number]; value: Blob };
 }
@@ -26,7 +24,6 @@ export function openDatabase(name = DATABASE): Promise<Database> {
   return guarded("could not be opened", () =>
     openDB<Schema>(name, VERSION, {
       async upgrade(db, oldVersion, _newVersion, tx) {
-        db.createObjectStore("headers");
         if (oldVersion === 1) return upgradeManifests(tx);
         db.createObjectStore("manifests", { keyPath: "key" });
         db.createObjectStore("chunks");
@@ -65,7 +62,6 @@ async function upgradeManifests(tx: IDBPTransaction<Schema, StoreNames<Schema>[]
       lastModified: isEtag ? null : validator,
       hashes,
       fileHash: null,
-      headerBytes: 0,
       createdAt,
       lastUsed: createdAt,
     });

@@ -19,9 +19,8 @@ export class IndexedDbManifests implements ManifestStore {
 
   put(manifest: Manifest): Promise<void> {
     return guarded(WRITE, async () => {
-      const tx = this.db.transaction(["manifests", "headers"], "readwrite", STRICT);
-      const changes = [tx.objectStore("manifests").put(manifest), tx.objectStore("headers").delete(manifest.key)];
-      await Promise.all([...changes, tx.done]);
+      const tx = this.db.transaction("manifests", "readwrite", STRICT);
+      await Promise.all([tx.store.put(manifest), tx.done]);
     });
   }
 
@@ -40,32 +39,10 @@ export class IndexedDbManifests implements ManifestStore {
     });
   }
 
-  header(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    return guarded(READ, () => this.db.get("headers", key));
-  }
-
-  putHeader(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  delete(key: string): Promise<void> {
     return guarded(WRITE, async () => {
-      const tx = this.db.transaction(["manifests", "headers"], "readwrite", STRICT);
-      const manifest = await tx.objectStore("manifests").get(key);
-      if (manifest) {
-        manifest.headerBytes = bytes.length;
-        // A copy without what else the buffer holds.
-        await tx.objectStore("headers").put(bytes.slice(), key);
-        await tx.objectStore("manifests").put(manifest);
-      }
-      await tx.done;
-      return manifest !== undefined;
-    });
-  }
-
-  delete(key: string): Promise<Manifest | undefined> {
-    return guarded(WRITE, async () => {
-      const tx = this.db.transaction(["manifests", "headers"], "readwrite", STRICT);
-      const manifest = await tx.objectStore("manifests").get(key);
-      const changes = [tx.objectStore("manifests").delete(key), tx.objectStore("headers").delete(key)];
-      await Promise.all([...changes, tx.done]);
-      return manifest;
+      const tx = this.db.transaction("manifests", "readwrite", STRICT);
+      await Promise.all([tx.store.delete(key), tx.done]);
     });
   }
 

@@ -74,7 +74,6 @@ export class MemoryStore implements ChunkStore {
 /** Manifests of what lies in memory. */
 export class MemoryManifests implements ManifestStore {
   private readonly manifests = new Map<string, Manifest>();
-  private readonly headers = new Map<string, Uint8Array<ArrayBuffer>>();
 
   get(key: string): Promise<Manifest | undefined> {
     return Promise.resolve(structuredClone(this.manifests.get(key)));
@@ -86,7 +85,6 @@ export class MemoryManifests implements ManifestStore {
 
   put(manifest: Manifest): Promise<void> {
     this.manifests.set(manifest.key, structuredClone(manifest));
-    this.headers.delete(manifest.key);
     return Promise.resolve();
   }
 
@@ -103,28 +101,12 @@ export class MemoryManifests implements ManifestStore {
     return Promise.resolve(manifest !== undefined);
   }
 
-  header(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    return Promise.resolve(this.headers.get(key)?.slice());
-  }
-
-  putHeader(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
-    const manifest = this.manifests.get(key);
-    if (manifest) {
-      manifest.headerBytes = bytes.length;
-      this.headers.set(key, bytes.slice());
-    }
-    return Promise.resolve(manifest !== undefined);
-  }
-
-  delete(key: string): Promise<Manifest | undefined> {
-    const manifest = this.manifests.get(key);
+  delete(key: string): Promise<void> {
     this.manifests.delete(key);
-    this.headers.delete(key);
-    return Promise.resolve(manifest);
+    return Promise.resolve();
   }
 
   close(): void {
     this.manifests.clear();
-    this.headers.clear();
   }
 }

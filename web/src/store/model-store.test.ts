@@ -36,7 +36,7 @@ describe("a manifest", () => {
     expect(manifest.hashes).toEqual([null, null, hash]);
     const stored = (await store.manifest(manifest.key))!;
     expect(stored.hashes).toEqual([null, null, hash]);
-    expect(stored).toMatchObject({ name: "m.gguf", store: "indexeddb", version: 2, headerBytes: 0 });
+    expect(stored).toMatchObject({ name: "m.gguf", store: "indexeddb", version: 2 });
     expect(storedBytes(stored)).toBe(5);
     expect(isComplete(stored)).toBe(false);
   });
@@ -46,18 +46,6 @@ describe("a manifest", () => {
     const second = await ModelStore.open();
     await Promise.all([put(manifest, 0), second.putChunk((await second.manifest("a"))!, 1, randomBytes(10), "hash")]);
     expect((await store.manifest("a"))!.hashes.map((hash) => hash !== null)).toEqual([true, true, false]);
-  });
-
-  test("keeps its header apart, and a model begun again has none", async () => {
-    const manifest = await begun("a");
-    const buffer = randomBytes(100);
-    await store.putHeader(manifest, buffer.subarray(10, 40));
-    expect((await store.manifest("a"))!.headerBytes).toBe(30);
-    const header = (await store.header("a"))!;
-    expect(header).toEqual(buffer.slice(10, 40));
-    expect(header.buffer.byteLength).toBe(30);
-    await store.begin(fresh("a"));
-    expect(await store.header("a")).toBeUndefined();
   });
 
   test("can be changed, and a later visit finds the change", async () => {
@@ -83,11 +71,9 @@ describe("a model", () => {
   test("deleted leaves nothing, and deleting says whether there was something", async () => {
     const manifest = await begun("a");
     await put(manifest, 0);
-    await store.putHeader(manifest, randomBytes(10));
     expect(await store.delete("a")).toBe(true);
     expect(await store.delete("a")).toBe(false);
     expect(await store.chunk(manifest, 0)).toBeUndefined();
-    expect(await store.header("a")).toBeUndefined();
     expect(await store.list()).toEqual([]);
   });
 

@@ -120,15 +120,6 @@ export class ModelStore {
     await this.manifests.update(manifest.key, changes);
   }
 
-  /** The GGUF header, where it was stored apart: inspecting the model then needs neither network nor chunks. */
-  header(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    return this.manifests.header(key);
-  }
-
-  async putHeader(manifest: Manifest, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (await this.manifests.putHeader(manifest.key, bytes)) manifest.headerBytes = bytes.length;
-  }
-
   /** Deletes a model. True when there was something to delete. */
   async delete(key: string): Promise<boolean> {
     const manifest = await this.manifests.get(key);

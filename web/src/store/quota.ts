@@ -18,12 +18,6 @@ export async function storageRoom(): Promise<StorageRoom> {
   }
 }
 
-/** Rejects with `storage-quota` when `needed` bytes would not fit any more, as far as the browser tells. */
-export async function checkRoom(needed: number): Promise<void> {
-  const { free } = await storageRoom();
-  if (free !== null && free < needed) throw quotaError(needed, free);
-}
-
 /** The browser's storage is full. `free` as far as the browser tells. */
 export function quotaError(needed: number, free: number | null, cause?: unknown): ChordError {
   const found = free === null ? "and the browser has no more" : `and ${free} are free`;

@@ -35,8 +35,6 @@ export interface Manifest {
   hashes: (string | null)[];
   /** SHA-256 of the whole file in hexadecimal, where it is known: announced by its host, or computed of all bytes. */
   fileHash: string | null;
-  /** Bytes of the GGUF header (metadata and tensor directory) if it is stored apart, else 0. */
-  headerBytes: number;
   /** Milliseconds since 1970. */
   createdAt: number;
   lastUsed: number;
@@ -82,21 +80,17 @@ export interface ChunkStore {
   close(): void;
 }
 
-/** Keeps manifests, and the headers that they speak of. */
+/** Keeps manifests. */
 export interface ManifestStore {
   get(key: string): Promise<Manifest | undefined>;
   list(): Promise<Manifest[]>;
-  /** Writes a model's manifest in place of an older one, whose header is dropped. */
+  /** Writes a model's manifest in place of an older one. */
   put(manifest: Manifest): Promise<void>;
   /** Records a chunk's hash (`null`: it is not there). False when this `id` is no longer the model of `key`. */
   record(key: string, id: string, index: number, hash: string | null): Promise<boolean>;
   /** Changes a manifest. False when there is none. */
   update(key: string, changes: ManifestChanges): Promise<boolean>;
-  header(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Stores the header apart from the chunks. False when there is no such model. */
-  putHeader(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<boolean>;
-  /** The manifest that was there. */
-  delete(key: string): Promise<Manifest | undefined>;
+  delete(key: string): Promise<void>;
   close(): void;
 }
 
@@ -108,7 +102,7 @@ export function newManifest(model: NewModel): Manifest {
   const now = Date.now();
   return {
     ...{ version: 2, key, name, id: crypto.randomUUID(), store: "memory", size, chunkBytes },
-    ...{ etag, lastModified, hashes, fileHash, headerBytes: 0, createdAt: now, lastUsed: now },
+    ...{ etag, lastModified, hashes, fileHash, createdAt: now, lastUsed: now },
   };
 }
 

@@ -7,11 +7,11 @@ import type { IoStart } from "../protocol.js";
 import { BlobFile } from "../source/blob.js";
 import { findHubFile } from "../source/hugging-face.js";
 import { HttpSource } from "../source/http.js";
+import { ImportedSource, isImported } from "../source/imported.js";
 import { sourceKey, storeKey } from "../source/resolve.js";
 import type { ModelFile, SourceDescriptor } from "../source/source.js";
 import { holdInUse } from "../store/locks.js";
 import { ModelStore } from "../store/model-store.js";
-import { checkRoom } from "../store/quota.js";
 import { isComplete, type StoreChoice } from "../store/store.js";
 
 /** Of a model that is only looked at, this much is fetched at a time. */
@@ -43,8 +43,11 @@ export async function openModel(
   // Held until this worker ends: nobody deletes the model meanwhile.
   if (store && !inspect) await holdInUse(key);
   const token = source.kind === "hub" ? source.token : undefined;
-  return CachedFile.open(key, new HttpSource(url, { token, size, stallMs: download.stallMs }), {
-    ...{ store, gate, retry, chunkBytes, sha256, checkRoom, onArrived },
+  const remote = isImported(key)
+    ? new ImportedSource(key)
+    : new HttpSource(url, { token, size, stallMs: download.stallMs });
+  return CachedFile.open(key, remote, {
+    ...{ store, gate, retry, chunkBytes, sha256, onArrived },
     ...{ readOnly: inspect, connections: inspect ? 1 : download.connections },
   });
 }
