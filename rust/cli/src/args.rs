@@ -57,6 +57,24 @@ pub(crate) struct DeviceArgs {
     /// Positions of the context; the trained length, at most 4096, without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) ctx: Option<u32>,
+    /// Most bytes to hold on the GPU, K, M and G being powers of 1024: layers beyond that are paged from the file.
+    #[arg(long, alias = "gpu-mem", value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) max_gpu_bytes: Option<u64>,
+}
+
+/// `1500000`, `900M`, `1.5G`.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let unit = match text.chars().last().map(|c| c.to_ascii_uppercase()) {
+        Some('K') => 1u64 << 10,
+        Some('M') => 1 << 20,
+        Some('G') => 1 << 30,
+        _ => 1,
+    };
+    let number = if unit == 1 { text } else { &text[..text.len() - 1] };
+    match number.parse::<f64>() {
+        Ok(n) if n.is_finite() && n >= 0.0 => Ok((n * unit as f64) as u64),
+        _ => Err(format!("{text:?} is no number of bytes: expected one like 900M or 1.5G")),
+    }
 }
 
 impl DeviceArgs {
@@ -69,6 +87,7 @@ impl DeviceArgs {
                 KvName::F16 => KvCache::F16,
             },
             n_ctx: self.ctx,
+            max_gpu_bytes: self.max_gpu_bytes,
             ..LoadOptions::default()
         }
     }

@@ -160,7 +160,7 @@ impl Executor for CpuExecutor {
             features.push("simd128".to_owned());
         }
         let name = format!("{}, one thread", std::env::consts::ARCH);
-        DeviceInfo { backend: "cpu", name, is_software: false, features, memory }
+        DeviceInfo { backend: "cpu", name, is_software: false, features, memory, pages: Default::default() }
     }
 
     fn counters(&self) -> Counters {

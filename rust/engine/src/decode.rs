@@ -9,8 +9,6 @@ use crate::{CancelFlag, EngineError, PromptProgress, Sampler};
 
 /// Greedy choices under way beyond the last id that has arrived.
 pub const LOOK_AHEAD: u32 = 4;
-/// Prompt chunks under way at a time.
-const CHUNKS_AHEAD: usize = 2;
 
 /// A generation under way.
 pub(crate) struct Run<'a> {
@@ -36,10 +34,15 @@ impl Run<'_> {
         }
         // The prefill's own choice counts as enqueued.
         let (mut enqueued, mut received) = (1, 0);
+        let (look_ahead, _) = self.runner.most_ahead();
         while received < limit {
-            let more = LOOK_AHEAD.saturating_sub(enqueued - received).min(limit - enqueued);
+            let more = look_ahead.saturating_sub(enqueued - received).min(limit - enqueued);
             if more > 0 {
                 self.runner.enqueue_decode(self.sequence, more)?;
+                if !self.runner.feed(self.cancel).await? {
+                    self.report.end = RunEnd::Cancelled;
+                    break;
+                }
                 enqueued += more;
             }
             let id = self.next_id().await?;
@@ -90,6 +93,10 @@ impl Run<'_> {
                 break;
             }
             self.runner.enqueue(self.sequence, history.len() - 1, &[id], &[0], Want::Logits)?;
+            if !self.runner.feed(self.cancel).await? {
+                self.report.end = RunEnd::Cancelled;
+                break;
+            }
             steps += 1;
         }
         self.settle(steps)
@@ -102,6 +109,7 @@ impl Run<'_> {
     /// the device, keeps the progress true and lets a cancellation through, for the price of one output row per chunk.
     async fn prefill(&mut self, last: Want, pause: &mut impl AsyncFnMut()) -> Result<bool, EngineError> {
         let chunk = self.runner.program().max_batch as usize;
+        let (_, most_ahead) = self.runner.most_ahead();
         let (mut first, mut done) = (self.report.reused as usize, self.report.reused as usize);
         let mut under_way = VecDeque::new();
         while first < self.prompt.len() {
@@ -114,11 +122,15 @@ impl Run<'_> {
             let is_last = end == self.prompt.len();
             let want = if is_last { last } else { Want::Ids };
             self.runner.enqueue(self.sequence, first, ids, &[ids.len() as u32 - 1], want)?;
+            if !self.runner.feed(self.cancel).await? {
+                self.abandon_prefill(done)?;
+                return Ok(false);
+            }
             first = end;
             if !is_last {
                 under_way.push_back(end);
             }
-            while under_way.len() >= CHUNKS_AHEAD || (is_last && !under_way.is_empty()) {
+            while under_way.len() >= most_ahead || (is_last && !under_way.is_empty()) {
                 self.next_id().await?;
                 done = under_way.pop_front().unwrap_or(done);
                 self.report_progress(done);
@@ -154,6 +166,7 @@ impl Run<'_> {
     fn take_token(&mut self, id: u32) -> Result<Flow, EngineError> {
         if self.report.tokens.is_empty() {
             self.report.first_token_ms = Some(self.runner.now());
+            self.report.prefill_stall_ms = self.runner.page_cost().stall_ms;
             self.report_progress(self.prompt.len());
         }
         self.report.tokens.push(id);

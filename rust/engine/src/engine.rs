@@ -20,12 +20,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Reads the header, builds the tokenizer, chooses a backend and brings the weights to their place.
+    /// Reads the header, builds the tokenizer, chooses a backend and brings the weights to their place. The reader is
+    /// kept as long as the engine where layers are paged ([`LoadOptions::max_gpu_bytes`]).
     ///
     /// # Errors
     /// Those of the file, of the source, of the backend that was asked for, and [`EngineError::Cancelled`].
     pub async fn load(
-        mut reader: impl ReadAt,
+        mut reader: impl ReadAt + 'static,
         options: &LoadOptions,
         clock: Clock,
         progress: &mut dyn FnMut(LoadProgress),
@@ -37,7 +38,7 @@ impl Engine {
 
     /// [`load`](Self::load) for a header that has been read already.
     pub async fn load_with_header(
-        mut reader: impl ReadAt,
+        reader: impl ReadAt + 'static,
         header: Header,
         options: &LoadOptions,
         clock: Clock,
@@ -48,7 +49,7 @@ impl Engine {
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
         let template = ChatTemplate::from_metadata(&header.metadata);
         let model = ModelInfo::from_header(&header);
-        let (runner, why) = load_runner(&mut reader, header, options, clock, progress, cancel).await?;
+        let (runner, why) = load_runner(reader, header, options, clock, progress, cancel).await?;
         Ok(Engine { runner, tokenizer, template, model, why, seeds_made: 0 })
     }
 

@@ -126,5 +126,10 @@ fn timings(report: &RunReport, prompt_tokens: usize, called_ms: f64) -> Timings 
         decode_ms,
         decode_tokens_per_s: rate(report.tokens.len().saturating_sub(1), decode_ms),
         total_ms: report.ended_ms - called_ms,
+        prefill_stall_ms: report.prefill_stall_ms,
+        stall_ms_per_token: match report.tokens.len().saturating_sub(1) {
+            0 => 0.0,
+            n => report.decode_stall_ms / n as f64,
+        },
     }
 }

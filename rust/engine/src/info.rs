@@ -1,7 +1,7 @@
 //! What is loaded and what runs it.
 
 use chord_gguf::Header;
-use chord_program::{Counters, KvType, MemoryUse};
+use chord_program::{Counters, KvType, MemoryUse, SegmentKind};
 use serde::Serialize;
 
 use crate::KvCache;
@@ -102,6 +102,23 @@ impl From<Counters> for CounterInfo {
     }
 }
 
+/// Layers that are read from the file again and again, because the device does not hold all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PagingInfo {
+    /// Layers held on the device.
+    pub resident_layers: u32,
+    /// Layers that are not.
+    pub paged_layers: u32,
+    /// Bytes read for every token decoded, and for every chunk of a prompt.
+    pub bytes_per_token: u64,
+    /// Bytes of each of the two slots that paged layers take turns in.
+    pub slot_bytes: u64,
+    /// Bytes read since the load.
+    pub bytes_read: u64,
+    /// Milliseconds since the load in which the device had nothing to do because a layer was not there.
+    pub stall_ms: f64,
+}
+
 /// Everything there is to know about a loaded engine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EngineInfo {
@@ -117,6 +134,8 @@ pub struct EngineInfo {
     pub features: Vec<String>,
     /// Bytes held.
     pub memory: MemoryInfo,
+    /// What is not held.
+    pub paging: PagingInfo,
     /// Counts so far.
     pub counters: CounterInfo,
     /// Positions of the context.
@@ -138,6 +157,8 @@ pub struct EngineInfo {
 impl EngineInfo {
     pub(crate) fn new(runner: &Runner, model: &ModelInfo, why: &[String], has_chat_template: bool) -> Self {
         let (device, program) = (runner.executor().device(), runner.program());
+        let (pages, cost) = (device.pages, runner.page_cost());
+        let n_layers = program.segments.iter().filter(|s| matches!(s.kind, SegmentKind::Layer(_))).count();
         EngineInfo {
             backend: device.backend.to_owned(),
             why: why.to_vec(),
@@ -145,6 +166,14 @@ impl EngineInfo {
             is_software: device.is_software,
             features: device.features,
             memory: device.memory.into(),
+            paging: PagingInfo {
+                resident_layers: (n_layers - pages.segments.len()) as u32,
+                paged_layers: pages.segments.len() as u32,
+                bytes_per_token: pages.bytes_per_pass,
+                slot_bytes: pages.slot_bytes,
+                bytes_read: cost.bytes_read,
+                stall_ms: cost.stall_ms,
+            },
             counters: runner.executor().counters().into(),
             n_ctx: program.n_ctx,
             n_vocab: program.n_vocab,

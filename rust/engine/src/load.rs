@@ -7,19 +7,20 @@ use chord_gguf::{Header, dequantize};
 use chord_model::BuildOptions;
 use chord_program::{Executor, Program};
 
+use crate::paging::Pager;
 use crate::runner::{Clock, Runner};
 use crate::weights::{self, Placed};
 use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, ReadAt};
 
 /// Prompt chunks on a GPU: enough rows for tiled kernels, few enough for one submit to stay short.
-const GPU_BATCH: u32 = 256;
+pub(crate) const GPU_BATCH: u32 = 256;
 /// Prompt chunks on the CPU: weights are unpacked once for this many tokens, and a stop waits for no more than these.
-const CPU_BATCH: u32 = 32;
+pub(crate) const CPU_BATCH: u32 = 32;
 
 /// Loads a model without its text side, and tells why it runs where it runs: each step of the ladder with its reason.
-/// The header is freed as soon as it has been lowered.
+/// The header is freed as soon as it has been lowered. The reader is kept where layers are paged, and else dropped.
 pub async fn load_runner(
-    reader: &mut impl ReadAt,
+    mut reader: impl ReadAt + 'static,
     header: Header,
     options: &LoadOptions,
     clock: Clock,
@@ -29,7 +30,7 @@ pub async fn load_runner(
     if options.window_bytes == 0 {
         return Err(EngineError::BadRequest("window_bytes is 0, expected 1 or more".into()));
     }
-    let factors = read_rope_factors(reader, &header).await?;
+    let factors = read_rope_factors(&mut reader, &header).await?;
     let lower = |max_batch: u32| lower(&header, options, max_batch, factors.as_deref());
     let gpu_program = if options.backend == Backend::Cpu { None } else { Some(lower(GPU_BATCH)?) };
     let cpu_program = if options.backend == Backend::Gpu { None } else { Some(lower(CPU_BATCH)?) };
@@ -59,7 +60,11 @@ pub async fn load_runner(
     }
     let executor = executor.ok_or_else(|| EngineError::Internal("no rung of the ladder was tried".into()))?;
     (load.progress)(LoadProgress { stage: LoadStage::Ready, loaded: 1, total: 1 });
-    Ok((Runner::new(executor, clock), why))
+    let pages = executor.device().pages;
+    let Load { reader, placed, options, .. } = load;
+    let is_paged = !pages.segments.is_empty();
+    let pager = is_paged.then(|| Pager::new(reader, executor.program(), &pages, &placed, options.window_bytes));
+    Ok((Runner::with_pager(executor, pager, clock), why))
 }
 
 /// Errors of a device are; those of the file, the source or the caller are not.
@@ -77,7 +82,7 @@ pub async fn lower_header(
     lower(header, options, CPU_BATCH, factors.as_deref())
 }
 
-fn lower(
+pub(crate) fn lower(
     header: &Header,
     options: &LoadOptions,
     max_batch: u32,
@@ -110,7 +115,7 @@ async fn read_rope_factors(reader: &mut impl ReadAt, header: &Header) -> Result<
 
 /// What every rung of the ladder needs.
 struct Load<'a, R> {
-    reader: &'a mut R,
+    reader: R,
     placed: Vec<Placed>,
     options: &'a LoadOptions,
     progress: &'a mut dyn FnMut(LoadProgress),
@@ -120,7 +125,10 @@ struct Load<'a, R> {
 impl<R: ReadAt> Load<'_, R> {
     async fn fill(&mut self, executor: &mut dyn Executor) -> Result<(), EngineError> {
         let window = self.options.window_bytes;
-        weights::stream(self.reader, &self.placed, window, executor, self.progress, self.cancel).await
+        let (own, pages) = (executor.program().layer_weights(), executor.device().pages);
+        let is_paged = |id| pages.segments.iter().any(|segment| own[*segment].contains(&id));
+        let held: Vec<Placed> = self.placed.iter().filter(|placed| !is_paged(placed.id)).copied().collect();
+        weights::stream(&mut self.reader, &held, window, executor, self.progress, self.cancel).await
     }
 
     fn prepare(&mut self) -> Result<(), EngineError> {
@@ -166,9 +174,16 @@ impl<R: ReadAt> Load<'_, R> {
             web_subgroups: options.web_subgroups,
         };
         let gpu = chord_gpu::Gpu::request(request).await.map_err(|error| no_gpu(error.to_string()))?;
-        let plan = chord_gpu::PlanOptions { fusion: options.fusion, ..Default::default() };
+        let plan =
+            chord_gpu::PlanOptions { fusion: options.fusion, max_bytes: options.max_gpu_bytes, ..Default::default() };
         if options.self_test {
-            crate::selftest::compare_with_cpu(&gpu, &program, plan.clone()).await.map_err(no_gpu)?;
+            crate::selftest::compare_with_cpu(
+                &gpu,
+                &program,
+                chord_gpu::PlanOptions { max_bytes: None, ..plan.clone() },
+            )
+            .await
+            .map_err(no_gpu)?;
         }
         let mut executor = chord_gpu::GpuExecutor::new(&gpu, program, plan).await?;
         self.fill(&mut executor).await?;
@@ -177,6 +192,12 @@ impl<R: ReadAt> Load<'_, R> {
             Backend::Gpu => format!("the GPU was asked for{tested}"),
             _ => format!("the GPU is real{tested}"),
         });
+        let pages = executor.device().pages;
+        if !pages.segments.is_empty() {
+            let paged = pages.segments.len();
+            let max = options.max_gpu_bytes.unwrap_or_default();
+            why.push(format!("{paged} layers are paged, for all of them do not fit {max} bytes"));
+        }
         Ok(Box::new(executor))
     }
 }

@@ -59,6 +59,10 @@ pub struct LoadOptions {
     pub adapter: Option<String>,
     /// GPU features not to use: `subgroups`, `shader-f16`.
     pub disable_features: Vec<String>,
+    /// Most bytes to hold on the GPU. Where the model needs more, as many layers as fit stay there beside the embedding
+    /// and the output, and the others are read from the file again for every token and every chunk of a prompt. A limit
+    /// too small even for that is as a GPU without memory: `auto` takes the CPU. Without one, everything is held.
+    pub max_gpu_bytes: Option<u64>,
     /// Lowers the largest binding of the GPU, so that large matrices are split.
     pub max_binding_bytes: Option<u64>,
     /// In a browser: the page makes `subgroups` available although wgpu does not ask for it.
@@ -81,6 +85,7 @@ impl Default for LoadOptions {
             window_bytes: 16 << 20,
             adapter: None,
             disable_features: Vec::new(),
+            max_gpu_bytes: None,
             max_binding_bytes: None,
             web_subgroups: false,
             fusion: true,

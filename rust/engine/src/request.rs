@@ -81,6 +81,10 @@ pub struct Timings {
     pub decode_tokens_per_s: f64,
     /// The whole call.
     pub total_ms: f64,
+    /// Of `prefill_ms`, the time in which the device waited for layers that are paged.
+    pub prefill_stall_ms: f64,
+    /// The same of `decode_ms`, for each token after the first.
+    pub stall_ms_per_token: f64,
 }
 
 /// How a generation ended. Its text went out through the events.

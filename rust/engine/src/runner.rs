@@ -5,7 +5,8 @@ use std::future::poll_fn;
 
 use chord_program::{Batch, ExecError, Executor, Program, Want};
 
-use crate::decode::Run;
+use crate::decode::{LOOK_AHEAD, Run};
+use crate::paging::{PageCost, Pager};
 use crate::{CancelFlag, EngineError, PromptProgress, Sampler, Sampling};
 
 /// Milliseconds since any fixed moment. The engine has no clock of its own: in the browser there is no `Instant`.
@@ -81,7 +82,14 @@ pub struct RunReport {
     pub first_token_ms: Option<f64>,
     /// When the last token was there.
     pub ended_ms: f64,
+    /// Milliseconds in which a device that pages waited for layers, up to the first token.
+    pub prefill_stall_ms: f64,
+    /// And after it.
+    pub decode_stall_ms: f64,
 }
+
+/// Prompt chunks under way at a time.
+const CHUNKS_AHEAD: usize = 2;
 
 /// An executor and what its caches hold.
 pub struct Runner {
@@ -89,14 +97,50 @@ pub struct Runner {
     sequences: Vec<Sequence>,
     /// Batches whose logits were asked for and have not been polled.
     logits_under_way: usize,
+    /// Brings what the executor does not hold.
+    pager: Option<Pager>,
     clock: Clock,
 }
 
 impl Runner {
     /// Runs on an executor whose weights are there.
     pub fn new(executor: Box<dyn Executor>, clock: Clock) -> Self {
+        Runner::with_pager(executor, None, clock)
+    }
+
+    /// Runs on an executor that pages, with a pager for it.
+    pub(crate) fn with_pager(executor: Box<dyn Executor>, pager: Option<Pager>, clock: Clock) -> Self {
         let sequences = vec![Sequence::default(); executor.program().n_seq_max as usize];
-        Runner { executor, sequences, logits_under_way: 0, clock }
+        Runner { executor, sequences, logits_under_way: 0, pager, clock }
+    }
+
+    /// What paging has cost since the load.
+    pub(crate) fn page_cost(&self) -> PageCost {
+        self.pager.as_ref().map(Pager::cost).unwrap_or_default()
+    }
+
+    /// Greedy choices that may be under way beyond the last id that has arrived, and prompt chunks at a time. Where
+    /// layers are paged, one more token is all layers read once more: nothing runs ahead then.
+    pub(crate) fn most_ahead(&self) -> (u32, usize) {
+        if self.pager.is_some() { (1, 1) } else { (LOOK_AHEAD, CHUNKS_AHEAD) }
+    }
+
+    /// Brings the layers that what is enqueued waits for. False if cancelled: what waited is dropped, and its sequences
+    /// end where it began.
+    pub(crate) async fn feed(&mut self, cancel: &CancelFlag) -> Result<bool, EngineError> {
+        let (Some(pager), Some(executor)) = (&mut self.pager, self.executor.paged()) else { return Ok(true) };
+        let is_fed = pager.feed(executor, self.clock, cancel).await?;
+        if !is_fed {
+            self.abandon();
+        }
+        Ok(is_fed)
+    }
+
+    /// Drops what waits for layers.
+    fn abandon(&mut self) {
+        if let Some(executor) = self.executor.paged() {
+            self.logits_under_way -= executor.abandon().min(self.logits_under_way);
+        }
     }
 
     /// The program being run.
@@ -175,6 +219,7 @@ impl Runner {
         self.check_prompt(request.prompt)?;
         let sampler = Sampler::new(request.sampling, request.seed)?;
         self.recover().await?;
+        let stalled_ms = self.page_cost().stall_ms;
         let reused = self.keep_common_prefix(request.sequence, request.prompt)?;
         self.sequence(request.sequence)?.unsettled = true;
         let mut run = Run {
@@ -191,6 +236,8 @@ impl Runner {
                 started_ms,
                 first_token_ms: None,
                 ended_ms: started_ms,
+                prefill_stall_ms: 0.0,
+                decode_stall_ms: 0.0,
             },
         };
         // The last token chosen needs no position of its own.
@@ -203,6 +250,9 @@ impl Runner {
         }
         let mut report = run.report;
         report.ended_ms = self.now();
+        let stall_ms = self.page_cost().stall_ms - stalled_ms;
+        report.prefill_stall_ms = report.first_token_ms.map_or(stall_ms, |_| report.prefill_stall_ms - stalled_ms);
+        report.decode_stall_ms = stall_ms - report.prefill_stall_ms;
         Ok(report)
     }
 
@@ -229,6 +279,9 @@ impl Runner {
             let ids = &tokens[first..tokens.len().min(first + chunk)];
             let out_rows: Vec<u32> = (0..ids.len() as u32).collect();
             self.enqueue(0, first, ids, &out_rows, Want::Logits)?;
+            if !self.feed(cancel).await? {
+                return Err(EngineError::Cancelled);
+            }
             self.next_logits(&mut rows).await?;
             on_rows(first, &rows)?;
             pause().await;
@@ -239,6 +292,7 @@ impl Runner {
 
     /// Clears up after work that failed or was dropped half-way: its results are thrown away, its sequences emptied.
     async fn recover(&mut self) -> Result<(), EngineError> {
+        self.abandon();
         let mut thrown_away = Vec::new();
         while self.logits_under_way > 0 {
             self.next_logits(&mut thrown_away).await?;

@@ -11,7 +11,7 @@ const LARGEST_GAP: u64 = 4096;
 /// Where in the file a weight lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
-    id: WeightId,
+    pub(crate) id: WeightId,
     offset: u64,
     n_bytes: u64,
     row_bytes: u64,
@@ -34,31 +34,45 @@ pub(crate) fn place(program: &Program, header: &Header) -> Result<Vec<Placed>, E
 
 /// Whole rows of one weight inside a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Part {
-    id: WeightId,
+pub(crate) struct Part {
+    pub(crate) id: WeightId,
     /// From the start of the weight.
-    offset: u64,
+    pub(crate) offset: u64,
     /// From the start of the window.
     start: u64,
-    n_bytes: u64,
+    pub(crate) n_bytes: u64,
+}
+
+impl Part {
+    /// Its bytes in those of the window.
+    pub(crate) fn of<'a>(&self, window: &'a [u8]) -> &'a [u8] {
+        &window[self.start as usize..(self.start + self.n_bytes) as usize]
+    }
 }
 
 /// One read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Window {
+pub(crate) struct Window {
     /// In the file.
-    offset: u64,
-    n_bytes: u64,
-    parts: Vec<Part>,
+    pub(crate) offset: u64,
+    pub(crate) n_bytes: u64,
+    pub(crate) parts: Vec<Part>,
 }
 
 /// Cuts the weights into reads of at most `size` bytes (more where one row is longer), each of whole rows.
-struct Windows<'a> {
+pub(crate) struct Windows<'a> {
     placed: &'a [Placed],
     size: u64,
     index: usize,
     /// Bytes of `placed[index]` that have been handed out.
     done: u64,
+}
+
+impl<'a> Windows<'a> {
+    /// The reads of `placed`, which are in the order of the file.
+    pub(crate) fn new(placed: &'a [Placed], size: u64) -> Self {
+        Windows { placed, size, index: 0, done: 0 }
+    }
 }
 
 impl Iterator for Windows<'_> {
@@ -102,14 +116,14 @@ pub(crate) async fn stream(
     let mut loaded = 0;
     let mut bytes: Vec<u8> = Vec::new();
     progress(LoadProgress { stage: LoadStage::Weights, loaded, total });
-    for window in (Windows { placed, size: window_bytes, index: 0, done: 0 }) {
+    for window in Windows::new(placed, window_bytes) {
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
         bytes.resize(window.n_bytes as usize, 0);
         reader.read_at(window.offset, &mut bytes).await?;
         for part in &window.parts {
-            sink.write(part.id, part.offset, &bytes[part.start as usize..(part.start + part.n_bytes) as usize])?;
+            sink.write(part.id, part.offset, part.of(&bytes))?;
             loaded += part.n_bytes;
         }
         progress(LoadProgress { stage: LoadStage::Weights, loaded, total });
@@ -126,7 +140,7 @@ mod tests {
     }
 
     fn cut(placed: &[Placed], size: u64) -> Vec<Window> {
-        Windows { placed, size, index: 0, done: 0 }.collect()
+        Windows::new(placed, size).collect()
     }
 
     #[test]

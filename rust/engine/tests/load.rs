@@ -9,7 +9,11 @@ use chord_testkit::find_model;
 use common::{TestFile, clock, cpu};
 use pollster::block_on;
 
-fn outcome(reader: impl ReadAt, options: &LoadOptions, stop_at: Option<LoadStage>) -> Result<Engine, EngineError> {
+fn outcome(
+    reader: impl ReadAt + 'static,
+    options: &LoadOptions,
+    stop_at: Option<LoadStage>,
+) -> Result<Engine, EngineError> {
     let cancel = CancelFlag::new();
     let mut progress = |p: LoadProgress| {
         if Some(p.stage) == stop_at && p.loaded > 0 {
@@ -65,8 +69,8 @@ fn a_failing_source_keeps_its_code() {
 #[test]
 fn a_file_cut_anywhere_in_its_header_is_refused_and_never_a_panic() {
     let Some(path) = find_model("llama.Q4_0.gguf") else { return };
-    let bytes = std::fs::read(path).unwrap();
-    let header = block_on(read_header(&mut bytes.as_slice(), &mut |_| (), &CancelFlag::new())).unwrap();
+    let mut bytes: &'static [u8] = std::fs::read(path).unwrap().leak();
+    let header = block_on(read_header(&mut bytes, &mut |_| (), &CancelFlag::new())).unwrap();
     for cut in (0..header.data_offset as usize).step_by(37).chain([bytes.len() - 1]) {
         let error = outcome(&bytes[..cut], &cpu(), None).err().unwrap();
         assert!(matches!(error, EngineError::Gguf(_)), "cut at {cut}: {error}");

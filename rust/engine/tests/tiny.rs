@@ -23,7 +23,7 @@ fn logits_are_the_references_however_the_prompt_is_cut() {
             let header = block_on(read_header(&mut file, &mut |_| (), &cancel)).unwrap();
             let options = LoadOptions { max_batch: Some(chunk), max_outputs: chunk, ..cpu() };
             let mut ignore = |_| ();
-            let loading = load_runner(&mut file, header, &options, clock, &mut ignore, &cancel);
+            let loading = load_runner(file, header, &options, clock, &mut ignore, &cancel);
             let (mut runner, _) = block_on(loading).unwrap();
             let mut comparison = LogitsComparison::new(&golden);
             let mut on_rows = |first: usize, rows: &[f32]| {

@@ -1,24 +1,27 @@
 //! The executor: host state, uploads, submits and results of one program on one device.
 
+mod memory;
+mod paging;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chord_program::{
-    Batch, BatchShape, Counters, DeviceInfo, ExecError, Executor, OutputName, Program, SegmentKind, TraceVisitor, Want,
-    Weight, WeightId, WeightSink,
+    Batch, BatchShape, BufferId, Counters, DeviceInfo, ExecError, Executor, OutputName, Paged, Program, SegmentKind,
+    TraceVisitor, Want, WeightId, WeightSink,
 };
 
 use crate::kernel::Dispatch;
 use crate::ops::argmax::NOT_A_NUMBER;
-use crate::ops::kv::KvCache;
 use crate::plan::{Device, Outline, Plan, PlanSettings, Step};
 use crate::readback::{Readback, StagingPool};
-use crate::resources::{MemoryKind, PipelineKey, Resources, Tally};
+use crate::resources::{Allocation, PipelineKey, Resources, Tally};
 use crate::sequence::Sequences;
 use crate::shader::ShaderSet;
-use crate::weights::DeviceWeight;
 use crate::{Gpu, trace};
+use memory::{all_weights, make_device, make_weights};
+use paging::{Pages, Work};
 
 /// Decode steps in flight before the host must fetch an id.
 const MAX_AHEAD: usize = 8;
@@ -39,6 +42,8 @@ pub struct PlanOptions {
     pub attention_splits: Option<u32>,
     /// Multiplications after which a prompt's work goes into another submit; what a slow GPU does in time if not given.
     pub work_per_submit: Option<u64>,
+    /// Most bytes to hold on the device: where all weights do not fit, layers are paged.
+    pub max_bytes: Option<u64>,
     /// Shader files, broken on purpose in tests.
     pub shaders: ShaderSet,
     /// Tests let the n-th allocation fail.
@@ -51,6 +56,7 @@ impl Default for PlanOptions {
             fusion: true,
             attention_splits: None,
             work_per_submit: None,
+            max_bytes: None,
             shaders: ShaderSet::default(),
             fail_allocation: None,
         }
@@ -65,6 +71,8 @@ pub struct GpuExecutor {
     options: PlanOptions,
     device: Device,
     plan: Plan,
+    /// What the executor does not hold, where it does not hold everything.
+    pages: Option<Pages>,
     is_finished: bool,
     sequences: Sequences,
     /// Sequence and position for which the batch on the device is the next decode step.
@@ -83,7 +91,8 @@ impl GpuExecutor {
     /// that they are ready by the time the weights have come.
     ///
     /// # Errors
-    /// [`ExecError::Unsupported`] for ops or types without a kernel, [`ExecError::OutOfMemory`], [`ExecError::Device`].
+    /// [`ExecError::Unsupported`] for ops or types without a kernel, [`ExecError::OutOfMemory`], also where even paging
+    /// every layer takes more than the options allow, [`ExecError::Device`].
     pub async fn new(gpu: &Gpu, program: Arc<Program>, options: PlanOptions) -> Result<Self, ExecError> {
         gpu.fault.check()?;
         let mut resources = Resources::new(gpu, options.shaders.clone());
@@ -93,7 +102,13 @@ impl GpuExecutor {
         let settings =
             PlanSettings { fusion: options.fusion, attention_splits: options.attention_splits, traced: false };
         let outline = Outline::new(&program, gpu, settings);
-        let device = make_device(&program, resources, &outline.stacks(&program))?;
+        let stacks = outline.stacks(&program);
+        let pages = Pages::choose(&program, gpu, settings, &outline, options.max_bytes)?;
+        let weights = match &pages {
+            Some(pages) => pages.make_weights(&program, &resources, &stacks)?,
+            None => make_weights(&program, &resources, &all_weights(&program), &stacks)?,
+        };
+        let device = make_device(&program, resources, weights)?;
         let plan = Plan::new(&program, &device, settings, outline)?;
         let mut staging = StagingPool::default();
         if plan.argmax.is_some() {
@@ -109,6 +124,7 @@ impl GpuExecutor {
             options,
             device,
             plan,
+            pages,
             is_finished: false,
             sequences,
             primed: None,
@@ -139,45 +155,47 @@ impl GpuExecutor {
     }
 
     /// Puts a batch on the device; it takes the place of any decode step prepared there.
-    fn write_batch(&mut self, batch: &Batch<'_>) {
+    fn write_batch(&mut self, words: &[u32]) {
         self.primed = None;
-        let (max_batch, max_outputs) = (self.program.max_batch as usize, self.program.max_outputs as usize);
-        let mut words = vec![0u32; 4 + 3 * max_batch + max_outputs];
-        let header = [batch.ids.len(), batch.out_rows.len(), max_batch, max_outputs];
-        words[..4].copy_from_slice(&header.map(|n| n as u32));
-        let mut at = 4;
-        for (values, room) in
-            [(batch.ids, max_batch), (batch.pos, max_batch), (batch.seq, max_batch), (batch.out_rows, max_outputs)]
-        {
-            words[at..at + values.len()].copy_from_slice(values);
-            at += room;
+        self.gpu.queue.write_buffer(&self.device.batch, 0, bytemuck::cast_slice(words));
+    }
+
+    fn check_resident(&self, what: &str) -> Result<(), ExecError> {
+        match self.pages {
+            None => Ok(()),
+            Some(_) => Err(ExecError::Unsupported {
+                backend: "gpu",
+                what: format!("{what} of a model whose layers are paged: allow it more memory"),
+            }),
         }
-        self.gpu.queue.write_buffer(&self.device.batch, 0, bytemuck::cast_slice(&words));
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {
         self.gpu.device.create_command_encoder(&Default::default())
     }
 
-    /// Adds segments to `encoder`, in as few submits as their work allows; the last one also gets the greedy choice, if
-    /// wanted, and is returned open.
+    /// Adds segments, each with the slot of its weights if they are paged, to `encoder`, in as few submits as their work
+    /// allows; the last one also gets the greedy choice, if wanted, and is returned open.
     fn encode_segments(
         &self,
         mut encoder: wgpu::CommandEncoder,
-        segments: &[usize],
+        segments: &[(usize, usize)],
         shape: BatchShape,
         argmax: Option<&[Dispatch]>,
     ) -> wgpu::CommandEncoder {
-        let steps: Vec<&Step> =
-            segments.iter().flat_map(|segment| &self.plan.steps[self.plan.segments[*segment].clone()]).collect();
+        let steps_of = |segment: usize| &self.plan.steps[self.plan.segments[segment].clone()];
+        let steps: Vec<(&Step, usize)> = segments
+            .iter()
+            .flat_map(|&(segment, slot)| steps_of(segment).iter().map(move |step| (step, slot)))
+            .collect();
         let mut rest = &steps[..];
         loop {
             let mut work = 0;
             let mut dispatches = 0;
             {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
-                while let Some((step, after)) = rest.split_first() {
-                    dispatches += Plan::encode(std::slice::from_ref(*step), &mut pass, shape);
+                while let Some((&(step, slot), after)) = rest.split_first() {
+                    dispatches += step.encode(&mut pass, shape, slot);
                     work += step.work * shape.n_tokens as u64;
                     rest = after;
                     if work >= self.options.work_per_submit.unwrap_or(WORK_PER_SUBMIT) {
@@ -203,23 +221,54 @@ impl GpuExecutor {
         self.gpu.queue.submit([encoder.finish()])
     }
 
-    /// Submits one greedy step.
-    fn submit_decode(&mut self, seq: u32, pos: u32) -> Result<(), ExecError> {
-        let Some(argmax) = &self.plan.argmax else { return Err(ExecError::NoOutput(OutputName::Logits)) };
-        let shape = BatchShape { n_tokens: 1, n_outputs: 1 };
+    /// All segments, their weights where they are if nothing is paged.
+    fn all_segments(&self) -> Vec<(usize, usize)> {
+        (0..self.plan.segments.len()).map(|segment| (segment, 0)).collect()
+    }
+
+    /// Puts what `work` computes on the device, and records what must happen before it.
+    fn begin(&mut self, work: &Work) -> wgpu::CommandEncoder {
         let mut encoder = self.encoder();
-        if self.primed != Some((seq, pos)) {
-            let max_batch = self.program.max_batch;
-            let mut words = vec![0u32; 4 + 3 * max_batch as usize + 1];
-            words[..4].copy_from_slice(&[1, 1, max_batch, self.program.max_outputs]);
-            words[4 + max_batch as usize] = pos;
-            words[4 + 2 * max_batch as usize] = seq;
-            self.gpu.queue.write_buffer(&self.device.batch, 0, bytemuck::cast_slice(&words));
-            encoder.copy_buffer_to_buffer(&self.device.next, u64::from(seq) * 4, &self.device.batch, BATCH_IDS, 4);
+        match work {
+            Work::Prefill(prefill) => self.write_batch(&prefill.words),
+            &Work::Decode { seq, pos } if self.primed != Some((seq, pos)) => {
+                let max_batch = self.program.max_batch;
+                let mut words = vec![0u32; 4 + 3 * max_batch as usize + 1];
+                words[..4].copy_from_slice(&[1, 1, max_batch, self.program.max_outputs]);
+                words[4 + max_batch as usize] = pos;
+                words[4 + 2 * max_batch as usize] = seq;
+                self.write_batch(&words);
+                encoder.copy_buffer_to_buffer(&self.device.next, u64::from(seq) * 4, &self.device.batch, BATCH_IDS, 4);
+            }
+            Work::Decode { .. } => {}
         }
+        encoder
+    }
+
+    /// Submits the last segments of `work`, with its greedy choice, and sends its result on its way.
+    fn end(
+        &mut self,
+        encoder: wgpu::CommandEncoder,
+        segments: &[(usize, usize)],
+        work: Work,
+    ) -> Result<wgpu::SubmissionIndex, ExecError> {
+        match work {
+            Work::Prefill(prefill) => self.end_prefill(encoder, segments, prefill),
+            Work::Decode { seq, pos } => self.end_decode(encoder, segments, seq, pos),
+        }
+    }
+
+    fn end_decode(
+        &mut self,
+        encoder: wgpu::CommandEncoder,
+        segments: &[(usize, usize)],
+        seq: u32,
+        pos: u32,
+    ) -> Result<wgpu::SubmissionIndex, ExecError> {
+        let Some(argmax) = &self.plan.argmax else { return Err(ExecError::NoOutput(OutputName::Logits)) };
         let staging = self.staging.take(&self.device.resources, 4)?;
-        let segments: Vec<usize> = (0..self.plan.segments.len()).collect();
-        let mut encoder = self.encode_segments(encoder, &segments, shape, Some(argmax));
+        let shape = BatchShape { n_tokens: 1, n_outputs: 1 };
+        let mut encoder = self.encode_segments(encoder, segments, shape, Some(argmax));
         encoder.copy_buffer_to_buffer(&self.device.ids, 0, &staging, 0, 4);
         let submission = self.submit(encoder);
         let tally = &self.device.resources.tally;
@@ -227,9 +276,43 @@ impl GpuExecutor {
         if std::mem::take(&mut self.has_awaited) && self.ids.is_empty() {
             Tally::add(&tally.readbacks_before_submit, 1);
         }
-        self.ids.push_back(Readback::start(staging, 4, submission));
+        self.ids.push_back(Readback::start(staging, 4, submission.clone()));
         self.primed = Some((seq, pos + 1));
-        Ok(())
+        Ok(submission)
+    }
+
+    fn end_prefill(
+        &mut self,
+        encoder: wgpu::CommandEncoder,
+        segments: &[(usize, usize)],
+        prefill: Prefill,
+    ) -> Result<wgpu::SubmissionIndex, ExecError> {
+        let Prefill { shape, result, .. } = prefill;
+        let argmax = self.plan.argmax.as_ref().filter(|_| matches!(result, Some(PrefillResult { next: Some(_), .. })));
+        let mut encoder = self.encode_segments(encoder, segments, shape, argmax.map(<[Dispatch; 2]>::as_slice));
+        let Some(PrefillResult { staging, bytes, logits, next }) = result else {
+            return Ok(self.submit(encoder));
+        };
+        self.has_awaited = false;
+        if next.is_some() {
+            encoder.copy_buffer_to_buffer(&self.device.ids, 0, &staging, 0, bytes);
+            let submission = self.submit(encoder);
+            self.ids.push_back(Readback::start(staging, bytes, submission.clone()));
+            self.primed = next;
+            return Ok(submission);
+        }
+        let (offset, _) = self.plan.layout.range(logits).ok_or(ExecError::NoOutput(OutputName::Logits))?;
+        encoder.copy_buffer_to_buffer(&self.plan.arena, offset, &staging, 0, bytes);
+        let submission = self.submit(encoder);
+        self.logits.push_back(Readback::start(staging, bytes, submission.clone()));
+        Ok(submission)
+    }
+
+    /// Submits one greedy step.
+    fn submit_decode(&mut self, seq: u32, pos: u32) -> Result<(), ExecError> {
+        let work = Work::Decode { seq, pos };
+        let encoder = self.begin(&work);
+        self.end(encoder, &self.all_segments(), work).map(|_| ())
     }
 
     /// Submits queued steps while fewer than [`MAX_AHEAD`] are in flight, or all of them.
@@ -248,61 +331,55 @@ impl GpuExecutor {
     }
 }
 
-fn make_device(program: &Program, resources: Resources, stacks: &[Vec<WeightId>]) -> Result<Device, ExecError> {
-    let gpu = resources.gpu.clone();
-    let weights = make_weights(program, &resources, stacks)?;
-    let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    let mut tables = Vec::with_capacity(program.tables.len());
-    for table in &program.tables {
-        let bytes = u64::from(program.n_ctx) * u64::from(table.cols()) * 4;
-        if bytes > gpu.max_binding_bytes() {
-            let what = format!("a table of {} positions: use a smaller context", program.n_ctx);
-            return Err(ExecError::OutOfMemory { backend: "gpu", needed: bytes, what });
-        }
-        let buffer = resources.buffer("table", bytes, storage, MemoryKind::Weights)?;
-        gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&table.rows(program.n_ctx)));
-        tables.push(buffer);
+/// The words of a batch as they lie on the device: see `include/batch.wgsl`.
+fn batch_words(program: &Program, batch: &Batch<'_>) -> Vec<u32> {
+    let (max_batch, max_outputs) = (program.max_batch as usize, program.max_outputs as usize);
+    let mut words = vec![0u32; 4 + 3 * max_batch + max_outputs];
+    let header = [batch.ids.len(), batch.out_rows.len(), max_batch, max_outputs];
+    words[..4].copy_from_slice(&header.map(|n| n as u32));
+    let mut at = 4;
+    for (values, room) in
+        [(batch.ids, max_batch), (batch.pos, max_batch), (batch.seq, max_batch), (batch.out_rows, max_outputs)]
+    {
+        words[at..at + values.len()].copy_from_slice(values);
+        at += room;
     }
-    let caches = program
-        .slots
-        .iter()
-        .map(|slot| KvCache::new(&resources, slot, program.kv_type, program.n_seq_max))
-        .collect::<Result<Vec<_>, _>>()?;
-    let batch_words = 4 + 3 * u64::from(program.max_batch) + u64::from(program.max_outputs);
-    let batch = resources.buffer("batch", 4 * batch_words, storage, MemoryKind::Scratch)?;
-    let copied = storage | wgpu::BufferUsages::COPY_SRC;
-    let ids = resources.buffer("chosen ids", 4 * u64::from(program.max_outputs), copied, MemoryKind::Scratch)?;
-    let next = resources.buffer("next ids", 4 * u64::from(program.n_seq_max), copied, MemoryKind::Scratch)?;
-    Ok(Device { resources, weights, tables, caches, batch, ids, next })
+    words
 }
 
-/// Room for every weight, those of a stack together.
-fn make_weights(
-    program: &Program,
-    resources: &Resources,
-    stacks: &[Vec<WeightId>],
-) -> Result<Vec<DeviceWeight>, ExecError> {
-    let mut stacked: Vec<Option<DeviceWeight>> = program.weights.iter().map(|_| None).collect();
-    for stack in stacks {
-        let weights: Vec<&Weight> = stack.iter().map(|id| program.weight(*id)).collect();
-        for (id, weight) in stack.iter().zip(DeviceWeight::stacked(resources, &weights)?) {
-            stacked[id.0 as usize] = Some(weight);
-        }
-    }
-    let all = stacked.into_iter().zip(&program.weights);
-    all.map(|(stacked, weight)| stacked.map_or_else(|| DeviceWeight::new(resources, weight), Ok)).collect()
+/// A batch that was checked.
+#[derive(Debug)]
+struct Prefill {
+    words: Vec<u32>,
+    shape: BatchShape,
+    /// What is brought back, if anything is.
+    result: Option<PrefillResult>,
+}
+
+#[derive(Debug)]
+struct PrefillResult {
+    staging: Allocation,
+    bytes: u64,
+    logits: BufferId,
+    /// Ids are wanted, and the last one is this sequence's next input at this position.
+    next: Option<(u32, u32)>,
 }
 
 impl WeightSink for GpuExecutor {
     fn write(&mut self, id: WeightId, offset: u64, bytes: &[u8]) -> Result<(), ExecError> {
         self.gpu.fault.check()?;
-        self.device.weights[id.0 as usize].write(&self.gpu, offset, bytes)
+        match &mut self.pages {
+            Some(pages) if pages.segment_of(id).is_some() => {
+                pages.write(&self.gpu, &mut self.device.weights, id, offset, bytes)
+            }
+            _ => self.device.weights[id.0 as usize][0].write(&self.gpu, offset, bytes),
+        }
     }
 
     fn finish(&mut self) -> Result<(), ExecError> {
         self.gpu.fault.check()?;
-        let missing = self.device.weights.iter().zip(&self.program.weights).find(|(w, _)| !w.is_complete());
-        if let Some((_, weight)) = missing {
+        let mut held = self.device.weights.iter().zip(&self.program.weights).filter(|(places, _)| places.len() == 1);
+        if let Some((_, weight)) = held.find(|(places, _)| !places[0].is_complete()) {
             let what = format!("{} bytes expected, not all of them came", weight.n_bytes());
             return Err(ExecError::BadWeight { name: weight.name.clone(), what });
         }
@@ -325,7 +402,12 @@ impl Executor for GpuExecutor {
             is_software: self.gpu.is_software(),
             features: self.gpu.features.names(),
             memory: self.device.resources.tally.memory(),
+            pages: self.pages.as_ref().map(|pages| pages.plan().clone()).unwrap_or_default(),
         }
+    }
+
+    fn paged(&mut self) -> Option<&mut dyn Paged> {
+        if self.pages.is_some() { Some(self) } else { None }
     }
 
     fn counters(&self) -> Counters {
@@ -348,36 +430,29 @@ impl Executor for GpuExecutor {
             (Want::Logits, Some(_)) => Some(4 * shape.n_outputs as u64 * u64::from(self.program.n_vocab)),
             _ => None,
         };
-        let staging = match bytes {
-            Some(bytes) => Some((self.staging.take(&self.device.resources, bytes)?, bytes)),
+        let result = match bytes.zip(logits) {
+            Some((bytes, logits)) => {
+                let last = batch.out_rows[shape.n_outputs - 1] as usize;
+                let next = (want == Want::Ids).then(|| (batch.seq[last], batch.pos[last] + 1));
+                let staging = self.staging.take(&self.device.resources, bytes)?;
+                Some(PrefillResult { staging, bytes, logits, next })
+            }
             None => None,
         };
+        let before = self.sequences.clone();
         if let Err(error) = self.sequences.append(&self.program, batch, want == Want::Ids) {
-            staging.into_iter().for_each(|(buffer, _)| self.staging.give(buffer));
+            result.into_iter().for_each(|result| self.staging.give(result.staging));
             return Err(error);
         }
-        self.write_batch(batch);
-        let argmax = self.plan.argmax.as_ref().filter(|_| want == Want::Ids && logits.is_some());
         let segments = self.segments(logits.is_some());
-        let mut encoder = self.encode_segments(self.encoder(), &segments, shape, argmax.map(<[Dispatch; 2]>::as_slice));
-        let Some(((staging, bytes), logits)) = staging.zip(logits) else {
-            self.submit(encoder);
+        let work = Work::Prefill(Prefill { words: batch_words(&self.program, batch), shape, result });
+        if let Some(pages) = &mut self.pages {
+            pages.enqueue(work, segments, shape, before);
             return Ok(());
-        };
-        self.has_awaited = false;
-        if want == Want::Ids {
-            encoder.copy_buffer_to_buffer(&self.device.ids, 0, &staging, 0, bytes);
-            let submission = self.submit(encoder);
-            self.ids.push_back(Readback::start(staging, bytes, submission));
-            let last = batch.out_rows[shape.n_outputs - 1] as usize;
-            self.primed = Some((batch.seq[last], batch.pos[last] + 1));
-        } else {
-            let (offset, _) = self.plan.layout.range(logits).ok_or(ExecError::NoOutput(OutputName::Logits))?;
-            encoder.copy_buffer_to_buffer(&self.plan.arena, offset, &staging, 0, bytes);
-            let submission = self.submit(encoder);
-            self.logits.push_back(Readback::start(staging, bytes, submission));
         }
-        Ok(())
+        let encoder = self.begin(&work);
+        let segments: Vec<(usize, usize)> = segments.into_iter().map(|segment| (segment, 0)).collect();
+        self.end(encoder, &segments, work).map(|_| ())
     }
 
     fn enqueue_decode(&mut self, seq: u32, n: u32) -> Result<(), ExecError> {
@@ -386,8 +461,16 @@ impl Executor for GpuExecutor {
             return Err(ExecError::NoOutput(OutputName::Logits));
         }
         for _ in 0..n {
+            let before = self.sequences.clone();
             let pos = self.sequences.step(&self.program, seq)?;
-            self.queued.push_back((seq, pos));
+            match &mut self.pages {
+                Some(pages) => {
+                    let segments = (0..self.plan.segments.len()).collect();
+                    let shape = BatchShape { n_tokens: 1, n_outputs: 1 };
+                    pages.enqueue(Work::Decode { seq, pos }, segments, shape, before);
+                }
+                None => self.queued.push_back((seq, pos)),
+            }
         }
         self.pump(false)
     }
@@ -448,6 +531,9 @@ impl Executor for GpuExecutor {
 
     fn truncate(&mut self, seq: u32, n_past: u32) -> Result<(), ExecError> {
         self.gpu.fault.check()?;
+        if self.pages.is_some() {
+            self.abandon();
+        }
         self.sequences.truncate(&self.program, seq, n_past)?;
         // Steps that have claimed a position that stays must still fill it, though nobody will see their ids.
         self.queued.retain(|&(s, pos)| s != seq || pos < n_past);
@@ -458,6 +544,7 @@ impl Executor for GpuExecutor {
 
     fn run_segment(&mut self, segment: usize, batch: &Batch<'_>) -> Result<(), ExecError> {
         self.check_ready()?;
+        self.check_resident("a single segment")?;
         batch.check(&self.program)?;
         if segment >= self.plan.segments.len() {
             let n = self.plan.segments.len();
@@ -467,18 +554,19 @@ impl Executor for GpuExecutor {
             self.sequences.append(&self.program, batch, false)?;
         }
         self.pump(true)?;
-        self.write_batch(batch);
-        let encoder = self.encode_segments(self.encoder(), &[segment], batch.shape(), None);
+        self.write_batch(&batch_words(&self.program, batch));
+        let encoder = self.encode_segments(self.encoder(), &[(segment, 0)], batch.shape(), None);
         self.submit(encoder);
         Ok(())
     }
 
     fn trace(&mut self, batch: &Batch<'_>, visit: &mut TraceVisitor<'_>) -> Result<(), ExecError> {
         self.check_ready()?;
+        self.check_resident("a trace")?;
         batch.check(&self.program)?;
         self.sequences.append(&self.program, batch, false)?;
         self.pump(true)?;
-        self.write_batch(batch);
+        self.write_batch(&batch_words(&self.program, batch));
         let settings = PlanSettings { fusion: false, attention_splits: self.options.attention_splits, traced: true };
         let outline = Outline::new(&self.program, &self.gpu, settings);
         let plan = Plan::new(&self.program, &self.device, settings, outline)?;

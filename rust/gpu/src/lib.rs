@@ -19,4 +19,5 @@ pub mod weights;
 pub use device::{Features, Gpu, GpuOptions};
 pub use executor::{GpuExecutor, PlanOptions};
 pub use kernel::{Access, Activation, Binding, Dispatch, Grid, KernelSource, Kernels};
+pub use plan::missing_kernel;
 pub use resources::{Allocation, MemoryKind, MemoryWatch, PipelineKey, Resources};

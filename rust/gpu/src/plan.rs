@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use chord_program::{
-    BatchShape, BufferId, ExecError, MemoryPlan, OpKind, OutputName, Program, Reuse, SlotId, TableId, Weight, WeightId,
-    WeightRef,
+    BatchShape, BufferId, ExecError, MemoryPlan, OpKind, OutputName, PAGE_SLOTS, Program, Reuse, SlotId, TableId,
+    Weight, WeightId, WeightRef,
 };
 
 use crate::Gpu;
@@ -23,7 +23,7 @@ use crate::ops::norm::{layer_norm, rms_norm};
 use crate::ops::rope::{Rope, rope};
 use crate::ops::rotate_store::{HeadNorms, RotateStore, rotate_store};
 use crate::resources::{Allocation, MemoryKind, Resources};
-use crate::weights::DeviceWeight;
+use crate::weights::{self, DeviceWeight};
 
 /// Offsets of bindings are multiples of this on every device.
 const ALIGNMENT: u64 = 256;
@@ -32,7 +32,8 @@ const ALIGNMENT: u64 = 256;
 #[derive(Debug)]
 pub(crate) struct Device {
     pub(crate) resources: Resources,
-    pub(crate) weights: Vec<DeviceWeight>,
+    /// Each weight's places: one, or one in each slot for a weight that is paged.
+    pub(crate) weights: Vec<Vec<DeviceWeight>>,
     pub(crate) tables: Vec<Allocation>,
     pub(crate) caches: Vec<KvCache>,
     /// See `include/batch.wgsl`.
@@ -57,7 +58,8 @@ pub(crate) struct PlanSettings {
 pub(crate) struct Step {
     /// The op at whose place in the program this runs.
     pub(crate) op: usize,
-    pub(crate) kernels: Kernels,
+    /// One choice, or for a step of a paged layer one for each slot.
+    kernels: Vec<Kernels>,
     /// Multiplications for each row of the batch, roughly.
     pub(crate) work: u64,
 }
@@ -164,21 +166,27 @@ impl Plan {
                 Some(device.resources.buffer("scratch", bytes, usage, MemoryKind::Scratch)?)
             }
         };
-        let compiler = Compiler {
+        let compiler = |slot| Compiler {
             program,
             device,
             settings,
             layout: &layout,
             arena: &arena,
             scratch: scratch.as_ref(),
+            slot,
             ctx: OpContext { resources: &device.resources, batch: Binding::whole(Access::Read, &device.batch) },
+        };
+        let is_paged = |op: &usize| {
+            let weights = program.ops[*op].kind.weights();
+            weights.into_iter().any(|w| device.weights[w.weight.0 as usize].len() > 1)
         };
         let mut steps = Vec::with_capacity(groups.len());
         for group in &groups {
-            let (kernels, work) = (compiler.group(group)?, work(program, group));
-            steps.push(Step { op: group.place(), kernels, work });
+            let slots = if group.ops().iter().any(is_paged) { PAGE_SLOTS } else { 1 };
+            let kernels = (0..slots).map(|slot| compiler(slot).group(group)).collect::<Result<_, _>>()?;
+            steps.push(Step { op: group.place(), kernels, work: work(program, group) });
         }
-        let argmax = compiler.argmax()?;
+        let argmax = compiler(0).argmax()?;
         let segments = program.segments.iter().map(|segment| {
             let first = steps.partition_point(|s| s.op < segment.ops.start);
             first..steps.partition_point(|s| s.op < segment.ops.end)
@@ -187,10 +195,17 @@ impl Plan {
         Ok(Plan { arena, layout, steps, segments, argmax, _scratch: scratch })
     }
 
-    /// Records the dispatches of `steps`; returns how many.
-    pub(crate) fn encode(steps: &[Step], pass: &mut wgpu::ComputePass<'_>, shape: BatchShape) -> u64 {
-        let dispatches = steps.iter().flat_map(|step| step.kernels.select(shape));
-        dispatches.map(|dispatch| u64::from(dispatch.encode(pass, shape))).sum()
+    /// Bytes of the activations and of the scratch that [`Plan::new`] allocates.
+    pub(crate) fn bytes(program: &Program, settings: PlanSettings, outline: &Outline) -> u64 {
+        outline.layout.total + scratch_bytes(program, settings.attention_splits)
+    }
+}
+
+impl Step {
+    /// Records the dispatches, with the weights in `slot` if they are paged; returns how many.
+    pub(crate) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, shape: BatchShape, slot: usize) -> u64 {
+        let Some(kernels) = self.kernels.get(slot).or(self.kernels.first()) else { return 0 };
+        kernels.select(shape).iter().map(|dispatch| u64::from(dispatch.encode(pass, shape))).sum()
     }
 }
 
@@ -226,6 +241,18 @@ fn work(program: &Program, group: &Fused) -> u64 {
     .sum()
 }
 
+/// Why no plan of `program` can be made on any device: an op or a type of weights without a kernel.
+pub fn missing_kernel(program: &Program) -> Option<String> {
+    let op = program.ops.iter().find_map(|op| match &op.kind {
+        OpKind::MatMulId { .. } | OpKind::Route { .. } | OpKind::CombineExperts { .. } => Some(op.kind.name()),
+        OpKind::Attention { sinks: Some(_), .. } => Some("attention with sinks"),
+        _ => None,
+    });
+    let weight = program.weights.iter().find(|w| weights::Layout::new(w.ty, w.cols).is_none());
+    let op = op.map(|op| format!("the gpu executor has no kernel for {op}"));
+    op.or_else(|| weight.map(|w| format!("the gpu executor has no kernel for {} of {} columns", w.ty, w.cols)))
+}
+
 /// Compiles ops one by one.
 struct Compiler<'a> {
     program: &'a Program,
@@ -234,6 +261,8 @@ struct Compiler<'a> {
     layout: &'a Layout,
     arena: &'a Allocation,
     scratch: Option<&'a Allocation>,
+    /// Where paged weights are looked for.
+    slot: usize,
     ctx: OpContext<'a>,
 }
 
@@ -263,7 +292,8 @@ impl Compiler<'_> {
     }
 
     fn weight(&self, weight: &WeightRef) -> &DeviceWeight {
-        &self.device.weights[weight.weight.0 as usize]
+        let places = &self.device.weights[weight.weight.0 as usize];
+        &places[self.slot.min(places.len() - 1)]
     }
 
     fn vector(&self, weight: &WeightRef) -> Result<Binding, ExecError> {

@@ -33,9 +33,18 @@ impl StagingPool {
 }
 
 #[derive(Debug, Default)]
-struct MapState {
+struct ArrivalState {
     result: Option<Result<(), String>>,
     waker: Option<Waker>,
+}
+
+/// Something that the device will tell of. Clones wait for the same; the one polled last is woken.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    // Only native builds wait for a submission; a browser calls back.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))]
+    submission: wgpu::SubmissionIndex,
+    state: Arc<Mutex<ArrivalState>>,
 }
 
 /// A result on its way.
@@ -43,37 +52,40 @@ struct MapState {
 pub(crate) struct Readback {
     staging: Allocation,
     bytes: u64,
-    // Only native builds wait for a submission; a browser calls back.
-    #[cfg_attr(target_arch = "wasm32", expect(dead_code))]
-    submission: wgpu::SubmissionIndex,
-    state: Arc<Mutex<MapState>>,
+    arrival: Arrival,
     /// Nobody wants it any more.
     pub(crate) dropped: bool,
 }
 
-impl Readback {
-    /// Asks for the first `bytes` of `staging`, which `submission` fills.
-    pub(crate) fn start(staging: Allocation, bytes: u64, submission: wgpu::SubmissionIndex) -> Self {
-        let state = Arc::new(Mutex::new(MapState::default()));
-        let shared = state.clone();
-        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
+impl Arrival {
+    /// The end of everything submitted so far, `submission` being the last of it.
+    pub(crate) fn of_work(gpu: &Gpu, submission: wgpu::SubmissionIndex) -> Self {
+        let arrival = Arrival { submission, state: Arc::default() };
+        let note = arrival.note();
+        gpu.queue.on_submitted_work_done(move || note(Ok(())));
+        arrival
+    }
+
+    /// What the device is to call.
+    fn note(&self) -> impl FnOnce(Result<(), String>) + use<> {
+        let shared = self.state.clone();
+        move |result| {
             let mut state = shared.lock().expect("no panic while locked");
-            state.result = Some(result.map_err(|e| e.to_string()));
+            state.result = Some(result);
             let waker = state.waker.take();
             drop(state);
             if let Some(waker) = waker {
                 waker.wake();
             }
-        });
-        Readback { staging, bytes, submission, state, dropped: false }
+        }
     }
 
-    /// True once the result is there, without waiting.
-    pub(crate) fn has_arrived(&self) -> bool {
+    /// True once the device has told, without waiting.
+    pub(crate) fn is_there(&self) -> bool {
         self.state.lock().expect("no panic while locked").result.is_some()
     }
 
-    /// Ready once the result is there. A native build waits for the device; a browser wakes the task.
+    /// Ready once the device has told. A native build waits for it; a browser wakes the task.
     pub(crate) fn poll(&self, cx: &mut Context<'_>, gpu: &Gpu) -> Poll<Result<(), ExecError>> {
         loop {
             {
@@ -104,6 +116,26 @@ impl Readback {
             Ok(_) | Err(wgpu::PollError::Timeout) => gpu.fault.check(),
             Err(error) => gpu.fault.check().and(Err(ExecError::Device(error.to_string()))),
         }
+    }
+}
+
+impl Readback {
+    /// Asks for the first `bytes` of `staging`, which `submission` fills.
+    pub(crate) fn start(staging: Allocation, bytes: u64, submission: wgpu::SubmissionIndex) -> Self {
+        let arrival = Arrival { submission, state: Arc::default() };
+        let note = arrival.note();
+        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| note(result.map_err(|e| e.to_string())));
+        Readback { staging, bytes, arrival, dropped: false }
+    }
+
+    /// True once the result is there, without waiting.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.arrival.is_there()
+    }
+
+    /// Ready once the result is there. A native build waits for the device; a browser wakes the task.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>, gpu: &Gpu) -> Poll<Result<(), ExecError>> {
+        self.arrival.poll(cx, gpu)
     }
 
     /// Copies the arrived bytes to `out` and returns the buffer to the pool.

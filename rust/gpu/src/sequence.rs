@@ -9,7 +9,7 @@ struct Sequence {
 }
 
 /// The sequences of one executor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sequences {
     sequences: Vec<Sequence>,
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(
         let mut encoder = device.resources.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            Plan::encode(std::slice::from_ref(step), &mut pass, shape);
+            step.encode(&mut pass, shape, 0);
         }
         device.resources.gpu.queue.submit([encoder.finish()]);
         for id in outputs {

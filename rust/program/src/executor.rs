@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::{Batch, BufferId, ExecError, Program, WeightId};
+use crate::{Batch, BufferId, ExecError, PagePlan, Paged, Program, WeightId};
 
 /// Takes weights to their final place.
 pub trait WeightSink {
@@ -75,6 +75,8 @@ pub struct DeviceInfo {
     pub features: Vec<String>,
     /// Bytes held.
     pub memory: MemoryUse,
+    /// What is not held but paged; without segments where everything is held.
+    pub pages: PagePlan,
 }
 
 /// Called after each op of a traced run with the op's index, the buffer it wrote and its f32 values.
@@ -89,6 +91,11 @@ pub trait Executor: WeightSink {
     fn device(&self) -> DeviceInfo;
     /// Counts so far.
     fn counters(&self) -> Counters;
+    /// How to bring the weights that are not held; none for an executor that holds all of them. One that pages takes
+    /// work as usual, but runs it only as its pages come.
+    fn paged(&mut self) -> Option<&mut dyn Paged> {
+        None
+    }
 
     /// Enqueues all segments for one batch. Positions of each sequence continue where it ends, or cut it first.
     fn enqueue_prefill(&mut self, batch: &Batch<'_>, want: Want) -> Result<(), ExecError>;

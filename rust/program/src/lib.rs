@@ -9,6 +9,7 @@ mod error;
 mod executor;
 mod memory;
 mod op;
+mod paging;
 mod program;
 mod table;
 mod text;
@@ -19,6 +20,7 @@ pub use error::{ExecError, ProgramError};
 pub use executor::{Counters, DeviceInfo, Executor, MemoryUse, TraceVisitor, Want, WeightSink};
 pub use memory::{MemoryPlan, Reuse};
 pub use op::{Activation, Gating, Mask, Op, OpKind, RopePairing};
+pub use paging::{PAGE_SLOTS, PagePlan, Paged};
 pub use program::{
     Buffer, BufferClass, BufferId, KvSlot, KvType, OutputName, Program, ProgramBuilder, Rows, Segment, SegmentKind,
     SlotId, TableId, Weight, WeightId, WeightRef,

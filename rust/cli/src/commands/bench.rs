@@ -101,7 +101,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
 
 async fn measure(
     args: &Args,
-    mut file: impl ReadAt,
+    file: impl ReadAt + 'static,
     header: Header,
     options: &LoadOptions,
     name: String,
@@ -111,7 +111,7 @@ async fn measure(
     let bar = LoadBar::new();
     let mut show = |progress: LoadProgress| bar.show(progress);
     let started = clock();
-    let (mut runner, why) = load_runner(&mut file, header, options, clock, &mut show, &cancel).await?;
+    let (mut runner, why) = load_runner(file, header, options, clock, &mut show, &cancel).await?;
     let load_ms = clock() - started;
     drop(bar);
 

@@ -92,9 +92,13 @@ pub(crate) async fn stream(
 /// The figures of one generation in one line.
 pub(crate) fn summary(engine: &Engine, result: &GenerateResult) -> String {
     let (info, usage, timings) = (engine.info(), result.usage, result.timings);
+    let paging = match info.paging.paged_layers {
+        0 => String::new(),
+        n => format!(", {n} layers paged, waiting for them {:.1} ms a token", timings.stall_ms_per_token),
+    };
     format!(
         "{} on {}: {} prompt tokens ({} cached) at {:.1} tok/s, {} tokens at {:.1} tok/s, first after {:.0} ms, \
-         ended by {:?}, seed {}",
+         ended by {:?}, seed {}{paging}",
         info.backend,
         info.device,
         usage.prompt_tokens,

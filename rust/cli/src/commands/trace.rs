@@ -155,10 +155,10 @@ fn json_row(row: &TraceRow) -> Row<'_> {
 
 /// Loads the executor only: no vocabulary is needed.
 async fn load(model: &ModelArgs, options: &LoadOptions) -> Result<Runner, CliError> {
-    let (mut file, header) = ModelFile::open_with_header(&model.model).await?;
+    let (file, header) = ModelFile::open_with_header(&model.model).await?;
     let bar = LoadBar::new();
     let mut show = |progress: LoadProgress| bar.show(progress);
-    let (runner, why) = load_runner(&mut file, header, options, clock, &mut show, &CancelFlag::new()).await?;
+    let (runner, why) = load_runner(file, header, options, clock, &mut show, &CancelFlag::new()).await?;
     drop(bar);
     eprintln!("{}: {}", runner.executor().device().backend, why.join("; "));
     Ok(runner)

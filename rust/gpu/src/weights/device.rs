@@ -12,6 +12,22 @@ use crate::{Access, Allocation, Binding, Gpu, MemoryKind, Resources};
 /// Bytes repacked between two uploads: bounds the staging memory, whatever the window.
 const STAGING_BYTES: u64 = 1 << 20;
 
+/// A range of a buffer that holds one plane of consecutive rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Plane {
+    pub(crate) buffer: Arc<Allocation>,
+    /// A multiple of 256.
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Plane {
+    fn binding(&self) -> Binding {
+        let bytes = self.bytes.next_multiple_of(4).max(4);
+        Binding { access: Access::Read, buffer: (**self.buffer).clone(), offset: self.offset, bytes }
+    }
+}
+
 /// Consecutive rows of a weight, small enough for one binding per plane.
 #[derive(Debug)]
 pub struct WeightPart {
@@ -19,8 +35,8 @@ pub struct WeightPart {
     pub rows: Range<u32>,
     /// Where its first row lies in the planes, which it may share with other weights.
     first: u32,
-    quants: Arc<Allocation>,
-    scales: Option<Arc<Allocation>>,
+    quants: Plane,
+    scales: Option<Plane>,
 }
 
 impl WeightPart {
@@ -33,7 +49,7 @@ impl WeightPart {
     /// kernels have the same bindings.
     pub fn bindings(&self) -> [Binding; 2] {
         let scales = self.scales.as_ref().unwrap_or(&self.quants);
-        [Binding::whole(Access::Read, &self.quants), Binding::whole(Access::Read, scales)]
+        [self.quants.binding(), scales.binding()]
     }
 }
 
@@ -55,36 +71,45 @@ impl DeviceWeight {
     /// # Errors
     /// [`ExecError::Unsupported`] for a type without kernels, [`ExecError::OutOfMemory`].
     pub fn new(resources: &Resources, weight: &Weight) -> Result<Self, ExecError> {
-        let layout = layout_of(weight)?;
-        let n_rows = rows_of(weight)?;
-        let part_rows = rows_per_part(&layout, resources.gpu.max_binding_bytes());
-        if part_rows == 0 {
-            return Err(too_large(weight, layout.row_bytes()));
-        }
-        let mut parts = Vec::new();
-        for rows in split_rows(n_rows, part_rows) {
-            let (quants, scales) = planes(resources, &weight.name, &layout, rows.end - rows.start)?;
-            parts.push(WeightPart { rows, first: 0, quants, scales });
-        }
-        Ok(DeviceWeight::empty(weight, layout, n_rows, parts))
+        let mut placed = DeviceWeight::stacked(resources, &[weight])?;
+        placed.pop().ok_or_else(|| ExecError::Device("a weight without a place".to_owned()))
     }
 
     /// Room for several weights, their rows one after the other in the same planes, so that one dispatch can take them
-    /// all. They must be [stackable](DeviceWeight::are_stackable).
+    /// all. They must be [stackable](DeviceWeight::are_stackable); a single weight always is, if need be in parts.
     ///
     /// # Errors
     /// As [`DeviceWeight::new`], and [`ExecError::Device`] for weights that are not stackable.
     pub fn stacked(resources: &Resources, weights: &[&Weight]) -> Result<Vec<Self>, ExecError> {
-        if !DeviceWeight::are_stackable(&resources.gpu, weights) {
-            return Err(ExecError::Device("weights that do not fit together were to be stacked".to_owned()));
-        }
-        let layout = layout_of(weights[0])?;
         let name = weights.iter().map(|w| w.name.as_str()).collect::<Vec<_>>().join("+");
-        let total = weights.iter().map(|w| w.rows * w.experts).sum();
-        let (quants, scales) = planes(resources, &name, &layout, total)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        DeviceWeight::place(&resources.gpu, weights, |bytes| {
+            let buffer = resources.buffer(&name, bytes, usage, MemoryKind::Weights)?;
+            Ok(Plane { buffer: Arc::new(buffer), offset: 0, bytes })
+        })
+    }
+
+    /// [`DeviceWeight::stacked`], asking for the planes in the order of [`plane_bytes`].
+    pub(crate) fn place(
+        gpu: &Gpu,
+        weights: &[&Weight],
+        mut plane: impl FnMut(u64) -> Result<Plane, ExecError>,
+    ) -> Result<Vec<Self>, ExecError> {
+        let (layout, ranges) = ranges(gpu, weights)?;
+        let mut parts = Vec::with_capacity(ranges.len());
+        for rows in ranges {
+            let n_rows = u64::from(rows.end - rows.start);
+            let quants = plane(n_rows * layout.quant_bytes)?;
+            let scales = (layout.scale_bytes > 0).then(|| plane(n_rows * layout.scale_bytes)).transpose()?;
+            parts.push(WeightPart { rows, first: 0, quants, scales });
+        }
+        if let [weight] = weights {
+            return Ok(vec![DeviceWeight::empty(weight, layout, rows_of(weight)?, parts)]);
+        }
         let mut first = 0;
         let members = weights.iter().map(|weight| {
             let n_rows = rows_of(weight)?;
+            let WeightPart { quants, scales, .. } = &parts[0];
             let part = WeightPart { rows: 0..n_rows, first, quants: quants.clone(), scales: scales.clone() };
             first += n_rows;
             Ok(DeviceWeight::empty(weight, layout, n_rows, vec![part]))
@@ -103,7 +128,10 @@ impl DeviceWeight {
     /// True if the rows of `next` lie directly behind this weight's.
     pub fn is_followed_by(&self, next: &DeviceWeight) -> bool {
         match (&self.parts[..], &next.parts[..]) {
-            ([a], [b]) => Arc::ptr_eq(&a.quants, &b.quants) && a.first + self.n_rows == b.first,
+            ([a], [b]) => {
+                let is_same = Arc::ptr_eq(&a.quants.buffer, &b.quants.buffer) && a.quants.offset == b.quants.offset;
+                is_same && a.first + self.n_rows == b.first
+            }
             _ => false,
         }
     }
@@ -143,7 +171,7 @@ impl DeviceWeight {
     pub fn vector(&self) -> Result<Binding, ExecError> {
         match &self.parts[..] {
             [part] if self.layout.ty == GgmlType::F32 && self.n_rows == 1 && part.first == 0 => {
-                Ok(Binding { bytes: u64::from(self.layout.cols) * 4, ..Binding::whole(Access::Read, &part.quants) })
+                Ok(Binding { bytes: u64::from(self.layout.cols) * 4, ..part.quants.binding() })
             }
             _ => Err(ExecError::Unsupported {
                 backend: "gpu",
@@ -155,6 +183,11 @@ impl DeviceWeight {
     /// True once every row has been written.
     pub fn is_complete(&self) -> bool {
         self.rows_written == self.n_rows
+    }
+
+    /// What was written is to be replaced, from the first row on.
+    pub(crate) fn restart(&mut self) {
+        self.rows_written = 0;
     }
 
     /// Whole rows of the file from byte `offset` of the tensor on: the next ones, in order.
@@ -192,18 +225,18 @@ impl DeviceWeight {
         let layout = &self.layout;
         let mut at = u64::from(part.place_of(first));
         if layout.is_verbatim() && layout.file_bytes.is_multiple_of(4) {
-            gpu.queue.write_buffer(&part.quants, at * layout.quant_bytes, rows);
+            write(gpu, &part.quants, at * layout.quant_bytes, rows);
             return;
         }
         let step = (STAGING_BYTES / layout.file_bytes).max(1);
         for piece in rows.chunks((step * layout.file_bytes) as usize) {
             staging.clear();
             repack::push_quants(layout, piece, staging);
-            gpu.queue.write_buffer(&part.quants, at * layout.quant_bytes, staging);
+            write(gpu, &part.quants, at * layout.quant_bytes, staging);
             if let Some(scales) = &part.scales {
                 staging.clear();
                 repack::push_scales(layout, piece, staging);
-                gpu.queue.write_buffer(scales, at * layout.scale_bytes, staging);
+                write(gpu, scales, at * layout.scale_bytes, staging);
             }
             at += piece.len() as u64 / layout.file_bytes;
         }
@@ -226,15 +259,35 @@ fn rows_of(weight: &Weight) -> Result<u32, ExecError> {
     weight.rows.checked_mul(weight.experts).ok_or_else(|| too_large(weight, weight.n_bytes()))
 }
 
-type Planes = (Arc<Allocation>, Option<Arc<Allocation>>);
+fn write(gpu: &Gpu, plane: &Plane, offset: u64, bytes: &[u8]) {
+    gpu.queue.write_buffer(&plane.buffer, plane.offset + offset, bytes);
+}
 
-fn planes(resources: &Resources, name: &str, layout: &Layout, n_rows: u32) -> Result<Planes, ExecError> {
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    let plane =
-        |row_bytes| resources.buffer(name, u64::from(n_rows) * row_bytes, usage, MemoryKind::Weights).map(Arc::new);
-    let quants = plane(layout.quant_bytes)?;
-    let scales = (layout.scale_bytes > 0).then(|| plane(layout.scale_bytes)).transpose()?;
-    Ok((quants, scales))
+/// How the rows of one weight are split over bindings, or that those of several lie in one.
+fn ranges(gpu: &Gpu, weights: &[&Weight]) -> Result<(Layout, Vec<Range<u32>>), ExecError> {
+    if let [weight] = weights {
+        let layout = layout_of(weight)?;
+        let part_rows = rows_per_part(&layout, gpu.max_binding_bytes());
+        if part_rows == 0 {
+            return Err(too_large(weight, layout.row_bytes()));
+        }
+        return Ok((layout, split_rows(rows_of(weight)?, part_rows).collect()));
+    }
+    if !DeviceWeight::are_stackable(gpu, weights) {
+        return Err(ExecError::Device("weights that do not fit together were to be stacked".to_owned()));
+    }
+    let total = weights.iter().map(|w| w.rows * w.experts).sum();
+    Ok((layout_of(weights[0])?, vec![0..total]))
+}
+
+/// Bytes of the planes that weights need which lie together, in the order in which [`DeviceWeight::place`] asks for them.
+pub(crate) fn plane_bytes(gpu: &Gpu, weights: &[&Weight]) -> Result<Vec<u64>, ExecError> {
+    let (layout, ranges) = ranges(gpu, weights)?;
+    let planes = ranges.into_iter().flat_map(|rows| {
+        let n_rows = u64::from(rows.end - rows.start);
+        [n_rows * layout.quant_bytes, n_rows * layout.scale_bytes]
+    });
+    Ok(planes.filter(|bytes| *bytes > 0).collect())
 }
 
 /// Rows whose planes each fit a binding.

@@ -6,6 +6,9 @@
 mod device;
 mod layout;
 mod repack;
+mod slot;
 
+pub(crate) use device::plane_bytes;
 pub use device::{DeviceWeight, WeightPart};
 pub use layout::Layout;
+pub(crate) use slot::{Groups, SlotLayout, groups};

@@ -8,6 +8,7 @@ mod goldens;
 mod models;
 mod mutations;
 mod ops;
+mod paging;
 mod real;
 mod setup;
 mod shaders;
