@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use chord_engine::{LoadOptions, MemoryInfo, ModelInfo, ReadAt, lower_header};
+use chord_engine::{
+    Backend, DeviceFacts, GpuFacts, LoadOptions, MemoryInfo, ModelInfo, ReadAt, Verdict, inspect_header, lower_header,
+};
 use chord_gguf::{Array, Header, TensorInfo, Value, dequantize};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::KvName;
+use crate::args::{KvName, parse_bytes};
 use crate::error::CliError;
 use crate::file::ModelFile;
 use crate::output;
@@ -40,10 +42,16 @@ pub(crate) struct Args {
     /// Storage type of the KV cache that memory is computed for.
     #[arg(long, value_enum, default_value = "f16")]
     kv: KvName,
+    /// Say whether a GPU with this many bytes can run the model, and how; K, M and G are powers of 1024.
+    #[arg(long, alias = "max-gpu-bytes", value_name = "BYTES", value_parser = parse_bytes)]
+    gpu_mem: Option<u64>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
 }
+
+/// Limits of ordinary desktop GPUs, for a verdict about one that is not here.
+const DESKTOP_GPU: GpuFacts = GpuFacts { max_buffer_bytes: 4 << 30, max_binding_bytes: 2 << 30, is_software: false };
 
 pub(crate) async fn run(args: Args) -> Result<(), CliError> {
     let (mut file, header) = ModelFile::open_with_header(&args.model).await?;
@@ -56,19 +64,29 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
         KvName::F16 => chord_engine::KvCache::F16,
     };
     let options = LoadOptions { n_ctx: args.ctx, kv, ..LoadOptions::default() };
-    let program = lower_header(&mut file, &header, &options).await;
     if args.program {
-        let text = program?.to_string();
+        let text = lower_header(&mut file, &header, &options).await?.to_string();
         return if args.json { output::json(&json!({ "program": text })) } else { output::piece(&text) };
     }
+    // Without a GPU to judge for, the figures are those of a CPU with all the memory in the world.
+    let backend = if args.gpu_mem.is_some() { Backend::Gpu } else { Backend::Cpu };
+    let options = LoadOptions { backend, max_gpu_bytes: args.gpu_mem, ..options };
+    let device = DeviceFacts { gpu: Some(DESKTOP_GPU), cpu_bytes: None };
+    let inspection = inspect_header(&header, &options, &device);
+    let cannot_run = match &inspection.verdict {
+        Verdict::Unsupported { code, why } => Some(format!("[{code}] {why}")),
+        _ => None,
+    };
     let report = Report {
         version: header.version,
         alignment: header.alignment,
         data_offset: header.data_offset,
-        model: ModelInfo::from_header(&header),
-        memory: program.as_ref().ok().map(|p| chord_model::memory(p).into()),
-        n_ctx: program.as_ref().ok().map(|p| p.n_ctx),
-        cannot_run: program.err().map(|error| format!("[{}] {error}", error.code())),
+        model: inspection.model,
+        memory: inspection.memory,
+        n_ctx: inspection.n_ctx,
+        has_chat_template: inspection.has_chat_template,
+        verdict: args.gpu_mem.map(|_| inspection.verdict),
+        cannot_run,
         metadata: header.metadata.iter().map(|(key, value)| (key.to_owned(), to_json(value))).collect(),
         tensors: if args.tensors { header.tensors.iter().map(Tensor::from).collect() } else { Vec::new() },
     };
@@ -84,7 +102,11 @@ struct Report {
     /// For one sequence of `n_ctx` positions; absent where the model cannot run.
     memory: Option<MemoryInfo>,
     n_ctx: Option<u32>,
+    has_chat_template: bool,
     cannot_run: Option<String>,
+    /// For the GPU that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
     metadata: serde_json::Map<String, serde_json::Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tensors: Vec<Tensor>,
@@ -122,16 +144,28 @@ impl Report {
             let count = header.tensors.iter().filter(|t| t.ty.name() == name).count();
             output::line(format_args!("  {name:<8} {count:>5} tensors {:>12}", output::bytes(*bytes)))?;
         }
-        match (&self.memory, &self.cannot_run) {
-            (Some(memory), _) => output::line(format_args!(
+        if let Some(memory) = &self.memory {
+            output::line(format_args!(
                 "memory for {} positions: weights {}, KV cache {}, scratch {}",
                 self.n_ctx.unwrap_or_default(),
                 output::bytes(memory.weights),
                 output::bytes(memory.kv),
                 output::bytes(memory.scratch),
-            ))?,
-            (None, Some(reason)) => output::line(format_args!("cannot be run: {reason}"))?,
-            (None, None) => (),
+            ))?;
+        }
+        let verdict = match (&self.cannot_run, &self.verdict) {
+            (Some(reason), _) => Some(format!("cannot be run: {reason}")),
+            (_, Some(Verdict::Fits)) => Some("fits".to_owned()),
+            (_, Some(Verdict::FitsWithContext { n_ctx })) => Some(format!("fits with context {n_ctx}")),
+            (_, Some(Verdict::Pages { resident_layers, paged_layers, bytes_per_token })) => Some(format!(
+                "pages: {paged_layers} of {} layers, {} for each token",
+                resident_layers + paged_layers,
+                output::bytes(*bytes_per_token)
+            )),
+            _ => None,
+        };
+        if let Some(verdict) = verdict {
+            output::line(verdict)?;
         }
         output::line("metadata:")?;
         for (key, value) in header.metadata.iter() {

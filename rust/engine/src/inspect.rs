@@ -1,0 +1,269 @@
+//! What a header tells before anything else of a file is read: facts, memory, and whether this device can run the model.
+
+use chord_gguf::Header;
+use chord_program::{PagePlan, Program, SegmentKind};
+use serde::{Deserialize, Serialize};
+
+use crate::load::{CPU_BATCH, GPU_BATCH, lower};
+use crate::{Backend, CancelFlag, EngineError, LoadOptions, MemoryInfo, ModelInfo, ReadAt, read_header};
+
+/// Contexts are offered in multiples of this, and none shorter.
+const CONTEXT_STEP: u32 = 256;
+
+/// What a device says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeviceFacts {
+    /// Its GPU, if it has one.
+    pub gpu: Option<GpuFacts>,
+    /// Most bytes that a model can have on the CPU; no limit that matters without it.
+    pub cpu_bytes: Option<u64>,
+}
+
+/// Limits of a GPU, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct GpuFacts {
+    /// Largest buffer.
+    pub max_buffer_bytes: u64,
+    /// Largest range of a buffer that a kernel can see.
+    pub max_binding_bytes: u64,
+    /// True for a GPU that is computed on the CPU.
+    pub is_software: bool,
+}
+
+impl GpuFacts {
+    /// What to expect of a GPU's memory where nobody says how much it has: WebGPU does not tell. A GPU with room for one
+    /// buffer of the largest size usually has room for a second; how much else runs on it, nobody knows.
+    pub fn likely_bytes(&self) -> u64 {
+        self.max_buffer_bytes.saturating_mul(2)
+    }
+}
+
+/// Whether a device can run a model, with the options asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As asked.
+    Fits,
+    /// With a shorter context.
+    FitsWithContext {
+        /// The longest that fits, in steps of 256.
+        n_ctx: u32,
+    },
+    /// With layers read from the file again for every token ([`LoadOptions::max_gpu_bytes`] must be given).
+    Pages {
+        /// Layers held.
+        resident_layers: u32,
+        /// Layers read again and again.
+        paged_layers: u32,
+        /// Bytes read for every token.
+        bytes_per_token: u64,
+    },
+    /// Not at all.
+    Unsupported {
+        /// The error's code.
+        code: String,
+        /// What is missing.
+        why: String,
+    },
+}
+
+/// What a file's header tells.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    /// What the file says about itself.
+    pub model: ModelInfo,
+    /// Bytes before the first tensor: all that was read.
+    pub header_bytes: u64,
+    /// True if messages can be given.
+    pub has_chat_template: bool,
+    /// Context that the figures are for; absent for a model that cannot be lowered.
+    pub n_ctx: Option<u32>,
+    /// Bytes needed for it with everything held; absent likewise.
+    pub memory: Option<MemoryInfo>,
+    /// What would run it.
+    pub backend: Option<Backend>,
+    /// Bytes it may take there, if there is a limit.
+    pub budget_bytes: Option<u64>,
+    /// True if nobody told the limit: see [`GpuFacts::likely_bytes`].
+    pub budget_is_guess: bool,
+    /// Whether the device can run it.
+    pub verdict: Verdict,
+}
+
+/// Reads a file's header, and nothing else of it, and judges the model by it.
+///
+/// # Errors
+/// Those of a file that is no GGUF, and of the source. A model that cannot be run is no error but a [`Verdict`].
+pub async fn inspect(
+    reader: &mut impl ReadAt,
+    options: &LoadOptions,
+    device: &DeviceFacts,
+    cancel: &CancelFlag,
+) -> Result<Inspection, EngineError> {
+    let header = read_header(reader, &mut |_| (), cancel).await?;
+    Ok(inspect_header(&header, options, device))
+}
+
+/// [`inspect`] for a header that has been read.
+pub fn inspect_header(header: &Header, options: &LoadOptions, device: &DeviceFacts) -> Inspection {
+    let judged = judge(header, options, device);
+    let template = header.metadata.get("tokenizer.chat_template").and_then(|value| value.as_str());
+    Inspection {
+        model: ModelInfo::from_header(header),
+        header_bytes: header.data_offset,
+        has_chat_template: template.is_some(),
+        n_ctx: judged.program.as_ref().map(|p| p.n_ctx),
+        memory: judged.program.as_ref().map(|p| chord_model::memory(p).into()),
+        backend: judged.backend,
+        budget_bytes: judged.budget_bytes,
+        budget_is_guess: judged.budget_is_guess,
+        verdict: judged.verdict,
+    }
+}
+
+struct Judged {
+    program: Option<Program>,
+    backend: Option<Backend>,
+    budget_bytes: Option<u64>,
+    budget_is_guess: bool,
+    verdict: Verdict,
+}
+
+/// The rungs of the ladder, as a load takes them: the GPU if it can hold or page the model, else the CPU.
+fn judge(header: &Header, options: &LoadOptions, device: &DeviceFacts) -> Judged {
+    let gpu = device.gpu.filter(|gpu| match options.backend {
+        Backend::Auto => !gpu.is_software,
+        Backend::Gpu => true,
+        Backend::Cpu => false,
+    });
+    let on_gpu = gpu.map(|gpu| {
+        let budget = options.max_gpu_bytes.unwrap_or_else(|| gpu.likely_bytes());
+        let judged = Rung { header, options, gpu: Some(gpu), budget: Some(budget) }.judge();
+        Judged { budget_is_guess: options.max_gpu_bytes.is_none(), ..judged }
+    });
+    let can_run = |judged: &Judged| !matches!(judged.verdict, Verdict::Unsupported { .. });
+    match on_gpu {
+        Some(judged) if options.backend == Backend::Gpu || can_run(&judged) => judged,
+        None if options.backend == Backend::Gpu => {
+            let why = "no GPU backend: the device offers no adapter".to_owned();
+            Judged { backend: None, verdict: Verdict::Unsupported { code: "no-backend".into(), why }, ..EMPTY }
+        }
+        _ => Rung { header, options, gpu: None, budget: device.cpu_bytes }.judge(),
+    }
+}
+
+const EMPTY: Judged =
+    Judged { program: None, backend: None, budget_bytes: None, budget_is_guess: false, verdict: Verdict::Fits };
+
+/// A GPU with its limits, or the CPU.
+struct Rung<'a> {
+    header: &'a Header,
+    options: &'a LoadOptions,
+    gpu: Option<GpuFacts>,
+    budget: Option<u64>,
+}
+
+impl Rung<'_> {
+    fn judge(&self) -> Judged {
+        let backend = Some(if self.gpu.is_some() { Backend::Gpu } else { Backend::Cpu });
+        let judged = Judged { backend, budget_bytes: self.budget, ..EMPTY };
+        let unsupported = |code: &str, why: String| Verdict::Unsupported { code: code.to_owned(), why };
+        let program = match self.lower(self.options.n_ctx) {
+            Ok(program) => program,
+            Err(error) => return Judged { verdict: unsupported(error.code(), error.to_string()), ..judged },
+        };
+        #[cfg(feature = "gpu")]
+        if let Some(why) = self.gpu.and_then(|_| chord_gpu::missing_kernel(&program)) {
+            return Judged { program: Some(program), verdict: unsupported("unsupported", why), ..judged };
+        }
+        let verdict = if self.fits(&program) {
+            Verdict::Fits
+        } else if let Some(n_ctx) = self.longest_context(program.n_ctx) {
+            Verdict::FitsWithContext { n_ctx }
+        } else if let Some(pages) = self.pages(&program) {
+            pages
+        } else {
+            let budget = self.budget.unwrap_or_default();
+            let needed = self.least(&program);
+            unsupported("out-of-memory", format!("{needed} bytes are needed at least, {budget} can be had"))
+        };
+        Judged { program: Some(program), verdict, ..judged }
+    }
+
+    /// Values of tensors change no size: ones stand for the factors that lowering asks for.
+    fn lower(&self, n_ctx: Option<u32>) -> Result<Program, EngineError> {
+        let factors = chord_model::needs(self.header).first().and_then(|name| self.header.tensor(name));
+        let factors = factors.map(|info| vec![1.0; info.n_elements().min(1 << 16) as usize]);
+        let options = LoadOptions { n_ctx, ..self.options.clone() };
+        let max_batch = if self.gpu.is_some() { GPU_BATCH } else { CPU_BATCH };
+        lower(self.header, &options, max_batch, factors.as_deref()).map(|program| (*program).clone())
+    }
+
+    fn fits(&self, program: &Program) -> bool {
+        self.budget.is_none_or(|budget| chord_model::memory(program).total() <= budget) && self.is_bindable(program)
+    }
+
+    /// Keys and values of a layer, and tables, must each be seen through one binding. Weights are split.
+    fn is_bindable(&self, program: &Program) -> bool {
+        let Some(gpu) = self.gpu else { return true };
+        let most = gpu.max_binding_bytes.min(gpu.max_buffer_bytes);
+        let positions = |capacity: u32| u64::from(capacity) * u64::from(program.n_seq_max);
+        let caches = program.slots.iter().map(|slot| {
+            let dim = u64::from(slot.k_dim.max(slot.v_dim));
+            positions(slot.capacity) * u64::from(slot.n_kv_heads) * dim * program.kv_type.bytes()
+        });
+        let tables = program.tables.iter().map(|table| 4 * u64::from(table.cols()) * u64::from(program.n_ctx));
+        caches.chain(tables).all(|bytes| bytes <= most)
+    }
+
+    /// The longest context below `n_ctx` with which everything is held.
+    fn longest_context(&self, n_ctx: u32) -> Option<u32> {
+        let fits = |steps: u32| self.lower(Some(steps * CONTEXT_STEP)).is_ok_and(|program| self.fits(&program));
+        let (mut good, mut bad) = (0, n_ctx.div_ceil(CONTEXT_STEP));
+        while bad - good > 1 {
+            let middle = (good + bad) / 2;
+            if fits(middle) {
+                good = middle;
+            } else {
+                bad = middle;
+            }
+        }
+        (good > 0).then_some(good * CONTEXT_STEP)
+    }
+
+    fn pages(&self, program: &Program) -> Option<Verdict> {
+        self.gpu?;
+        if !self.is_bindable(program) {
+            return None;
+        }
+        let (resident, layer) = (chord_model::memory(program).total(), layer_bytes(program));
+        let plan = PagePlan::choose(program, self.budget?, resident, |s| layer[s], |s| largest(&layer, s))?;
+        let n_layers = program.segments.iter().filter(|s| matches!(s.kind, SegmentKind::Layer(_))).count();
+        let n_paged = plan.segments.len();
+        Some(Verdict::Pages {
+            resident_layers: (n_layers - n_paged) as u32,
+            paged_layers: n_paged as u32,
+            bytes_per_token: plan.bytes_per_pass,
+        })
+    }
+
+    /// The fewest bytes that `program` could do with here.
+    fn least(&self, program: &Program) -> u64 {
+        let (resident, layer) = (chord_model::memory(program).total(), layer_bytes(program));
+        match self.gpu {
+            Some(_) => PagePlan::least(program, resident, |s| layer[s], |s| largest(&layer, s)),
+            None => resident,
+        }
+    }
+}
+
+/// Bytes of each segment's own weights, as the file stores them.
+fn layer_bytes(program: &Program) -> Vec<u64> {
+    let own = program.layer_weights();
+    own.iter().map(|own| own.iter().map(|id| program.weight(*id).n_bytes()).sum()).collect()
+}
+
+fn largest(layer: &[u64], segments: &[usize]) -> u64 {
+    segments.iter().map(|segment| layer[*segment]).max().unwrap_or(0)
+}
