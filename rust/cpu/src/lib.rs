@@ -8,8 +8,11 @@ mod frame;
 mod kv;
 mod machine;
 mod ops;
+pub mod packed;
 pub mod reference;
 mod schedule;
+mod simd;
 mod weights;
 
 pub use executor::CpuExecutor;
+pub use simd::InstructionSet;

@@ -1,0 +1,98 @@
+// Checks and times the products with packed matrices in a WebAssembly engine, on one thread.
+//
+//   node rust/cpu/examples/wasm_kernels.mjs [--chromium] [--check-only] [--baseline]
+//
+// Node runs it with relaxed SIMD switched on; `--chromium` takes the system's browser; `--baseline` builds without
+// relaxed SIMD. Rates are GMAC/s, medians of 7.
+
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const options = new Set(process.argv.slice(2));
+
+if (!options.has("--inner")) {
+  const features = options.has("--baseline") ? "+simd128" : "+simd128,+relaxed-simd";
+  const cargo = ["build", "--release", "-p", "chord-cpu", "--example", "wasm_kernels"];
+  const built = spawnSync("cargo", [...cargo, "--target", "wasm32-unknown-unknown"], {
+    cwd: root,
+    stdio: "inherit",
+    env: {
+      ...process.env,
+      RUSTFLAGS: `-C target-feature=${features}`,
+      CARGO_TARGET_DIR: `${root}/target/wasm-kernels`,
+    },
+  });
+  if (built.status !== 0) process.exit(built.status ?? 1);
+  const flags = options.has("--chromium") ? [] : ["--experimental-wasm-relaxed-simd"];
+  const inner = spawnSync(process.execPath, [...flags, fileURLToPath(import.meta.url), "--inner", ...options], {
+    stdio: "inherit",
+  });
+  process.exit(inner.status ?? 1);
+}
+
+const wasm = readFileSync(`${root}/target/wasm-kernels/wasm32-unknown-unknown/release/examples/wasm_kernels.wasm`);
+const plan = { checkOnly: options.has("--check-only") };
+
+const lines = options.has("--chromium") ? await inChromium() : await measure(wasm, plan);
+console.log(lines.join("\n"));
+
+async function inChromium() {
+  const { chromium } = await import("@playwright/test");
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+  try {
+    const page = await browser.newPage();
+    const source = `(${measure.toString()})(Uint8Array.from(atob("${wasm.toString("base64")}"), (c) => c.charCodeAt(0)), ${JSON.stringify(plan)})`;
+    return await page.evaluate(source);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Self-contained: it also runs in a page. */
+async function measure(bytes, { checkOnly }) {
+  const types = { Q4_0: 2, Q4_1: 3, Q5_0: 6, Q8_0: 8, Q2_K: 10, Q3_K: 11, Q4_K: 12, Q6_K: 14, F16: 1 };
+  const [rows, cols] = [1536, 1536];
+  const { instance } = await WebAssembly.instantiate(bytes, {});
+  const wasm = instance.exports;
+  const message = () =>
+    new TextDecoder().decode(new Uint8Array(wasm.memory.buffer, wasm.message_at(), wasm.message_length()));
+  const report = [];
+  wasm.start();
+  const sets = message().split(" ");
+  for (const [isa, name] of sets.entries()) {
+    try {
+      wasm.check(isa);
+    } catch (error) {
+      throw new Error(`${name}: ${message() || error}`);
+    }
+    report.push(`${name}: all checks pass`);
+    if (checkOnly || name === "scalar") continue;
+    for (const [type, id] of Object.entries(types)) {
+      const cells = [];
+      for (const [tokens, bits] of [
+        [1, 8],
+        [128, 8],
+        [1, 32],
+        [128, 32],
+      ]) {
+        if (bits === 8 && type === "F16") continue;
+        wasm.prepare(isa, id, rows, cols, tokens, bits);
+        let start = performance.now();
+        wasm.run(2);
+        const times = Math.max(1, Math.round(30 / (performance.now() - start)));
+        const taken = [];
+        for (let i = 0; i < 7; i++) {
+          start = performance.now();
+          wasm.run(times);
+          taken.push((performance.now() - start) / times);
+        }
+        taken.sort((a, b) => a - b);
+        cells.push(`${tokens} × ${bits} bit: ${((tokens * rows * cols) / taken[3] / 1e6).toFixed(1)}`);
+      }
+      report.push(`  ${type.padEnd(5)} ${cells.join(", ")}`);
+    }
+  }
+  return report;
+}

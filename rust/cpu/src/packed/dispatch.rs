@@ -1,0 +1,142 @@
+//! The kernels of each instruction set: the same source, compiled with other processor features.
+
+use chord_gguf::GgmlType;
+
+use super::activations::{Record, quantize_token};
+use super::exact::{self, Bf16, F16, F32, Quantized};
+use super::format::{Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
+use super::kernels::{self, Job, sign};
+use crate::simd::{InstructionSet, Isa};
+
+/// What is compiled for one instruction set.
+pub(crate) struct Kernels {
+    pub(crate) isa: InstructionSet,
+    /// Rows in a strip.
+    pub(crate) strip_rows: usize,
+    /// Tokens in a panel.
+    pub(crate) panel_tokens: usize,
+    /// See [`quantize_token`].
+    pub(crate) quantize: unsafe fn(*const f32, usize, *mut i8, *mut Record, usize),
+    /// Products with activations as they are; `None` for a type without.
+    pub(crate) exact: fn(GgmlType) -> Option<unsafe fn(&Job)>,
+    /// Products with eight-bit activations; `None` for a type without.
+    pub(crate) quantized: fn(GgmlType) -> Option<unsafe fn(&Job)>,
+    /// What the codes of signed weights are combined with when packed.
+    pub(crate) sign: u8,
+}
+
+macro_rules! instruction_set {
+    ($module:ident, $isa:ty, $set:ident, $vectors:literal, $tokens:literal, $(#[$feature:meta])*) => {
+        mod $module {
+            use super::*;
+
+            $(#[$feature])*
+            unsafe fn quantize(x: *const f32, cols: usize, codes: *mut i8, records: *mut Record, width: usize) {
+                // SAFETY: the caller's.
+                unsafe { quantize_token(x, cols, codes, records, width) }
+            }
+
+            $(#[$feature])*
+            unsafe fn product<F: Format>(job: &Job) {
+                // SAFETY: the caller's.
+                unsafe { kernels::product::<$isa, F, $vectors, $tokens>(job) }
+            }
+
+            $(#[$feature])*
+            unsafe fn exact_product<R: exact::Rows>(job: &Job) {
+                // SAFETY: the caller's.
+                unsafe { exact::product::<$isa, R, $vectors, $tokens>(job) }
+            }
+
+            fn quantized(ty: GgmlType) -> Option<unsafe fn(&Job)> {
+                Some(match ty {
+                    GgmlType::Q4_0 => product::<Q4_0>,
+                    GgmlType::Q4_1 => product::<Q4_1>,
+                    GgmlType::Q5_0 => product::<Q5_0>,
+                    GgmlType::Q5_1 => product::<Q5_1>,
+                    GgmlType::Q8_0 => product::<Q8_0>,
+                    GgmlType::Q2_K => product::<Q2_K>,
+                    GgmlType::Q3_K => product::<Q3_K>,
+                    GgmlType::Q4_K => product::<Q4_K>,
+                    GgmlType::Q5_K => product::<Q5_K>,
+                    GgmlType::Q6_K => product::<Q6_K>,
+                    _ => return None,
+                })
+            }
+
+            fn exact(ty: GgmlType) -> Option<unsafe fn(&Job)> {
+                Some(match ty {
+                    GgmlType::F32 => exact_product::<F32>,
+                    GgmlType::F16 => exact_product::<F16>,
+                    GgmlType::BF16 => exact_product::<Bf16>,
+                    GgmlType::Q4_0 => exact_product::<Quantized<Q4_0>>,
+                    GgmlType::Q4_1 => exact_product::<Quantized<Q4_1>>,
+                    GgmlType::Q5_0 => exact_product::<Quantized<Q5_0>>,
+                    GgmlType::Q5_1 => exact_product::<Quantized<Q5_1>>,
+                    GgmlType::Q8_0 => exact_product::<Quantized<Q8_0>>,
+                    GgmlType::Q2_K => exact_product::<Quantized<Q2_K>>,
+                    GgmlType::Q3_K => exact_product::<Quantized<Q3_K>>,
+                    GgmlType::Q4_K => exact_product::<Quantized<Q4_K>>,
+                    GgmlType::Q5_K => exact_product::<Quantized<Q5_K>>,
+                    GgmlType::Q6_K => exact_product::<Quantized<Q6_K>>,
+                    _ => return None,
+                })
+            }
+
+            pub(super) static KERNELS: Kernels = Kernels {
+                isa: InstructionSet::$set,
+                strip_rows: $vectors * <$isa as Isa>::LANES,
+                panel_tokens: $tokens,
+                quantize,
+                exact,
+                quantized,
+                sign: sign::<$isa, Q8_0>(),
+            };
+        }
+    };
+}
+
+// Vectors in a strip and tokens in a panel: as many sums as there are registers for, see docs/decisions.
+instruction_set!(scalar, crate::simd::scalar::Scalar, Scalar, 1, 4,);
+#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+instruction_set!(simd128, crate::simd::wasm::Simd128, Simd128, 2, 4,);
+#[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
+instruction_set!(relaxed_simd, crate::simd::wasm::RelaxedSimd, RelaxedSimd, 2, 4,);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(avx2, crate::simd::x86::Avx2, Avx2, 1, 4, #[target_feature(enable = "avx2,fma,f16c")]);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
+    avx512_vnni,
+    crate::simd::x86::Avx512Vnni,
+    Avx512Vnni,
+    1,
+    8,
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+);
+#[cfg(target_arch = "aarch64")]
+instruction_set!(neon, crate::simd::neon::Neon, Neon, 2, 4, #[target_feature(enable = "neon")]);
+#[cfg(target_arch = "aarch64")]
+instruction_set!(neon_dot, crate::simd::neon::NeonDot, NeonDot, 2, 4, #[target_feature(enable = "neon,dotprod")]);
+
+/// The kernels of an instruction set.
+///
+/// # Panics
+/// If it is not one of [`InstructionSet::available`].
+pub(crate) fn kernels(isa: InstructionSet) -> &'static Kernels {
+    assert!(InstructionSet::available().contains(&isa), "this machine has no {isa}");
+    match isa {
+        #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+        InstructionSet::Simd128 => &simd128::KERNELS,
+        #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
+        InstructionSet::RelaxedSimd => &relaxed_simd::KERNELS,
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 => &avx2::KERNELS,
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512Vnni => &avx512_vnni::KERNELS,
+        #[cfg(target_arch = "aarch64")]
+        InstructionSet::Neon => &neon::KERNELS,
+        #[cfg(target_arch = "aarch64")]
+        InstructionSet::NeonDot => &neon_dot::KERNELS,
+        _ => &scalar::KERNELS,
+    }
+}

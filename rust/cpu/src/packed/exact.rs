@@ -1,0 +1,181 @@
+//! Products of strips of rows with activations as they are: rows of any type become f32, a chunk at a time.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::activations::BLOCK;
+use super::codes::Codes;
+use super::format::Format;
+use super::kernels::{Chunk, Job, PANELS, sign, unpack};
+use super::scales::{CHUNK, Scales};
+use crate::simd::Isa;
+
+/// Columns that become f32 at a time.
+const COLS: usize = CHUNK * BLOCK;
+
+/// A chunk of a strip: for each column the vectors of its rows.
+type Columns<F, const S: usize> = [[F; S]; COLS];
+
+/// Rows that become f32.
+pub(crate) trait Rows: 'static {
+    /// Writes columns `first` to `first + n` of a strip. `first` is a multiple of [`COLS`].
+    ///
+    /// # Safety
+    /// The processor has `I`, and the job's pointers are good for its shape.
+    unsafe fn decode<I: Isa, const S: usize>(
+        job: &Job,
+        strip: usize,
+        first: usize,
+        n: usize,
+        to: &mut Columns<I::F, S>,
+    );
+}
+
+/// Rows of a quantized type.
+pub(crate) struct Quantized<F>(PhantomData<F>);
+
+impl<F: Format> Rows for Quantized<F> {
+    #[inline(always)]
+    unsafe fn decode<I: Isa, const S: usize>(
+        job: &Job,
+        strip: usize,
+        first: usize,
+        n: usize,
+        to: &mut Columns<I::F, S>,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut chunk = Chunk::<I, S>::new();
+            let n_blocks = n / BLOCK;
+            unpack::<I, F, S>(job, strip, first / BLOCK, n_blocks, &mut chunk);
+            // Codes that count as signed when they are multiplied are signed here too.
+            let signed = F::Codes::SIGNED && sign::<I, F>() == 0;
+            for b in 0..n_blocks {
+                for s in 0..8 {
+                    let g = s * F::Scales::GROUPS / 8;
+                    for v in 0..S {
+                        let codes = chunk.steps[b][s][v];
+                        let (scale, min) = (chunk.scale[b][g][v], chunk.min[b][g][v]);
+                        for i in 0..4 {
+                            let code = if signed {
+                                I::sar(I::shl(codes, 24 - 8 * i), 24)
+                            } else {
+                                I::and(I::shr(codes, 8 * i), I::splat(0xff))
+                            };
+                            to[b * BLOCK + s * 4 + i as usize][v] = I::mul_add(I::to_f32(code), scale, min);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of plain numbers.
+pub(crate) struct F32;
+/// The same.
+pub(crate) struct F16;
+/// The same.
+pub(crate) struct Bf16;
+
+macro_rules! plain {
+    ($name:ident, $bytes:literal, |$from:ident| $load:expr) => {
+        impl Rows for $name {
+            #[inline(always)]
+            unsafe fn decode<I: Isa, const S: usize>(
+                job: &Job,
+                strip: usize,
+                first: usize,
+                n: usize,
+                to: &mut Columns<I::F, S>,
+            ) {
+                // SAFETY: the caller's.
+                unsafe {
+                    let start = job.codes.add((strip * job.cols + first) * S * I::LANES * $bytes);
+                    for k in 0..n {
+                        for v in 0..S {
+                            let $from = start.add((k * S + v) * I::LANES * $bytes);
+                            to[k][v] = $load;
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+
+plain!(F32, 4, |from| I::load_f32(from.cast()));
+plain!(F16, 2, |from| I::load_f16(from));
+plain!(Bf16, 2, |from| I::as_f32(I::shl(I::load_u16(from), 16)));
+
+/// Runs a job.
+///
+/// # Safety
+/// The processor has `I`, and the job's pointers are good for its shape.
+#[inline(always)]
+pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(job: &Job) {
+    // SAFETY: the caller's.
+    unsafe {
+        let width = if job.n_tokens == 1 { 1 } else { T };
+        let n_panels = job.n_tokens.div_ceil(width);
+        let mut first = 0;
+        while first < n_panels {
+            let panels = first..(first + PANELS).min(n_panels);
+            for strip in job.strips.clone() {
+                if width == 1 {
+                    multiply::<I, R, S, 1>(job, strip, panels.clone());
+                } else {
+                    multiply::<I, R, S, T>(job, strip, panels.clone());
+                }
+            }
+            first = panels.end;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(job: &Job, strip: usize, panels: Range<usize>) {
+    // SAFETY: the caller's.
+    unsafe {
+        let zero = I::splat_f32(0.0);
+        let mut all_sums = [MaybeUninit::<[[I::F; S]; T]>::uninit(); PANELS];
+        for sums in &mut all_sums[..panels.len()] {
+            sums.write([[zero; S]; T]);
+        }
+        let mut columns = MaybeUninit::<Columns<I::F, S>>::uninit();
+        // SAFETY: vectors of any bits are vectors; only those that were written are read.
+        let columns = columns.assume_init_mut();
+        let mut first = 0;
+        while first < job.cols {
+            let n = COLS.min(job.cols - first);
+            R::decode::<I, S>(job, strip, first, n, columns);
+            for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
+                let acts = job.act_values.add((panel * job.cols + first) * T);
+                let sums = sums.assume_init_mut();
+                let mut kept = *sums;
+                for k in 0..n {
+                    let weights = *columns.get_unchecked(k);
+                    let mut t = 0;
+                    while t < T {
+                        let act = I::splat_f32(*acts.add(k * T + t));
+                        let mut v = 0;
+                        while v < S {
+                            kept[t][v] = I::mul_add(weights[v], act, kept[t][v]);
+                            v += 1;
+                        }
+                        t += 1;
+                    }
+                }
+                *sums = kept;
+            }
+            first += n;
+        }
+        for (sums, panel) in all_sums.iter().zip(panels) {
+            let sums = sums.assume_init_ref();
+            for (t, sums) in sums.iter().enumerate().take(job.n_tokens - panel * T) {
+                job.store::<I, S>(strip, panel * T + t, sums);
+            }
+        }
+    }
+}

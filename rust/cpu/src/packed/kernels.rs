@@ -1,0 +1,349 @@
+//! Products of strips of rows with eight-bit activations.
+//!
+//! A strip is `S` vectors of rows side by side. One token is multiplied as the codes are unpacked. For more tokens a
+//! chunk of 256 columns is unpacked once and then multiplied with panels of `T` tokens, whose sums stay in registers.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::activations::{BLOCK, Record};
+use super::codes::Codes;
+use super::format::Format;
+use super::scales::{CHUNK, Expanded, Scales};
+use crate::simd::{Dot, Isa};
+
+/// Panels whose sums are kept while a strip is multiplied: what is unpacked serves all of them.
+pub(crate) const PANELS: usize = 16;
+
+/// Everything that a product reads and writes.
+pub(crate) struct Job {
+    /// Codes of all strips, or their elements where the type is not quantized.
+    pub(crate) codes: *const u8,
+    /// Scales of all strips.
+    pub(crate) scales: *const u8,
+    pub(crate) cols: usize,
+    /// Rows wanted.
+    pub(crate) rows: Range<usize>,
+    /// Strips to multiply; each holds some of `rows`.
+    pub(crate) strips: Range<usize>,
+    pub(crate) n_tokens: usize,
+    pub(crate) act_codes: *const i8,
+    pub(crate) act_records: *const Record,
+    pub(crate) act_values: *const f32,
+    /// Element `[token, row − rows.start]` is at `token · stride + row − rows.start`.
+    pub(crate) out: *mut f32,
+    pub(crate) stride: usize,
+}
+
+impl Job {
+    /// Writes a strip's sums of one token, without those rows that are not wanted.
+    #[inline(always)]
+    pub(crate) unsafe fn store<I: Isa, const S: usize>(&self, strip: usize, token: usize, sums: &[I::F; S]) {
+        let first = strip * S * I::LANES;
+        // SAFETY: the output has room for all tokens and wanted rows.
+        unsafe {
+            let out = self.out.add(token * self.stride);
+            if first >= self.rows.start && first + S * I::LANES <= self.rows.end {
+                let out = out.add(first - self.rows.start);
+                let mut v = 0;
+                while v < S {
+                    I::store_f32(out.add(v * I::LANES), sums[v]);
+                    v += 1;
+                }
+            } else {
+                let mut rows = [0.0f32; 64];
+                let mut v = 0;
+                while v < S {
+                    I::store_f32(rows.as_mut_ptr().add(v * I::LANES), sums[v]);
+                    v += 1;
+                }
+                let mut i = 0;
+                while i < S * I::LANES {
+                    if self.rows.contains(&(first + i)) {
+                        *out.add(first + i - self.rows.start) = rows[i];
+                    }
+                    i += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of a strip's codes.
+#[inline(always)]
+fn strip_codes<I: Isa, F: Format, const S: usize>(cols: usize) -> usize {
+    cols / BLOCK * F::Codes::WORDS * 4 * S * I::LANES
+}
+
+/// Bytes of a unit's scales.
+#[inline(always)]
+fn unit_scales<I: Isa, F: Format, const S: usize>() -> usize {
+    (F::Scales::WORDS * 4 + F::Scales::HALVES * 2) * S * I::LANES
+}
+
+#[inline(always)]
+fn strip_scales<I: Isa, F: Format, const S: usize>(cols: usize) -> usize {
+    cols / BLOCK / F::Scales::BLOCKS * unit_scales::<I, F, S>()
+}
+
+/// How the codes of `F` are multiplied.
+pub(crate) type DotOf<I, F> = <<F as Format>::Codes as Codes>::Dot<I>;
+
+/// What codes of `F` were combined with when they were packed for `I`.
+#[inline(always)]
+pub(crate) const fn sign<I: Isa, F: Format>() -> u8 {
+    if F::Codes::SIGNED { DotOf::<I, F>::SIGN } else { 0 }
+}
+
+/// Runs a job.
+///
+/// # Safety
+/// The processor has `I`, and the job's pointers are good for its shape.
+#[inline(always)]
+pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(job: &Job) {
+    // SAFETY: the caller's.
+    unsafe {
+        if job.n_tokens == 1 {
+            for strip in job.strips.clone() {
+                let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols));
+                let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
+                let sums = one_token::<I, F, S>(codes, scales, job.cols, job.act_codes, job.act_records);
+                job.store::<I, S>(strip, 0, &sums);
+            }
+        } else {
+            let n_panels = job.n_tokens.div_ceil(T);
+            let mut first = 0;
+            while first < n_panels {
+                let panels = first..(first + PANELS).min(n_panels);
+                for strip in job.strips.clone() {
+                    many_tokens::<I, F, S, T>(job, strip, panels.clone());
+                }
+                first = panels.end;
+            }
+        }
+    }
+}
+
+/// A strip times one token.
+#[inline(always)]
+unsafe fn one_token<I: Isa, F: Format, const S: usize>(
+    codes: *const u8,
+    scales: *const u8,
+    cols: usize,
+    acts: *const i8,
+    records: *const Record,
+) -> [I::F; S] {
+    // SAFETY: the caller's.
+    unsafe {
+        let zero = I::splat_f32(0.0);
+        let mut sums = [zero; S];
+        let mut scale: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
+        let mut min: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
+        let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
+        let has_min = F::Scales::has_min(sign::<I, F>());
+        let n_units = cols / BLOCK / F::Scales::BLOCKS;
+        for unit in 0..n_units {
+            let from = scales.add(unit * unit_scales::<I, F, S>());
+            F::Scales::expand::<I, S>(from, sign::<I, F>(), 0, &mut scale, &mut min);
+            for b in 0..F::Scales::BLOCKS {
+                let block = unit * F::Scales::BLOCKS + b;
+                let from = codes.add(block * block_codes);
+                let acts = acts.add(block * BLOCK);
+                let record = &*records.add(block);
+                let mut steps = [[I::splat(0); 8]; S];
+                let mut v = 0;
+                while v < S {
+                    steps[v] = F::Codes::block::<I>(from.add(v * I::LANES * 4), S * I::LANES * 4);
+                    v += 1;
+                }
+                let scale_of_acts = I::splat_f32(record[0]);
+                let mut g = 0;
+                while g < F::Scales::GROUPS {
+                    let mut dots = [I::splat(0); S];
+                    let mut s = g * (8 / F::Scales::GROUPS);
+                    while s < (g + 1) * (8 / F::Scales::GROUPS) {
+                        let four = DotOf::<I, F>::acts(acts.add(4 * s));
+                        let mut v = 0;
+                        while v < S {
+                            dots[v] = DotOf::<I, F>::dot(dots[v], DotOf::<I, F>::codes(steps[v][s]), four);
+                            v += 1;
+                        }
+                        s += 1;
+                    }
+                    let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
+                    let mut v = 0;
+                    while v < S {
+                        let product = I::mul(I::to_f32(dots[v]), scale[b][g][v]);
+                        sums[v] = I::mul_add(product, scale_of_acts, sums[v]);
+                        if has_min {
+                            sums[v] = I::mul_add(min[b][g][v], sum_of_acts, sums[v]);
+                        }
+                        v += 1;
+                    }
+                    g += 1;
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// A chunk of a strip, unpacked.
+pub(crate) struct Chunk<I: Isa, const S: usize> {
+    pub(crate) steps: [[[I::V; S]; 8]; CHUNK],
+    pub(crate) scale: Expanded<I::F, S>,
+    pub(crate) min: Expanded<I::F, S>,
+}
+
+/// Unpacks `n_blocks` blocks of a strip, from block `first` on. Blocks behind them keep what they held.
+#[inline(always)]
+pub(crate) unsafe fn unpack<I: Isa, F: Format, const S: usize>(
+    job: &Job,
+    strip: usize,
+    first: usize,
+    n_blocks: usize,
+    chunk: &mut Chunk<I, S>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
+        let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols) + first * block_codes);
+        let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
+        for b in 0..n_blocks {
+            if b % F::Scales::BLOCKS == 0 {
+                let unit = scales.add((first + b) / F::Scales::BLOCKS * unit_scales::<I, F, S>());
+                F::Scales::expand::<I, S>(unit, sign::<I, F>(), b, &mut chunk.scale, &mut chunk.min);
+            }
+            let from = codes.add(b * block_codes);
+            let mut v = 0;
+            while v < S {
+                let steps = F::Codes::block::<I>(from.add(v * I::LANES * 4), S * I::LANES * 4);
+                let mut s = 0;
+                while s < 8 {
+                    chunk.steps[b][s][v] = steps[s];
+                    s += 1;
+                }
+                v += 1;
+            }
+        }
+    }
+}
+
+impl<I: Isa, const S: usize> Chunk<I, S> {
+    #[inline(always)]
+    pub(crate) unsafe fn new() -> Self {
+        // SAFETY: the caller's.
+        let zero = unsafe { I::splat_f32(0.0) };
+        Chunk {
+            steps: [[[unsafe { I::splat(0) }; S]; 8]; CHUNK],
+            scale: [[[zero; S]; 2]; CHUNK],
+            min: [[[zero; S]; 2]; CHUNK],
+        }
+    }
+}
+
+/// A strip times some panels of tokens.
+#[inline(always)]
+unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
+    job: &Job,
+    strip: usize,
+    panels: Range<usize>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let n_blocks = job.cols / BLOCK;
+        let zero = I::splat_f32(0.0);
+        let mut all_sums = [MaybeUninit::<[[I::F; S]; T]>::uninit(); PANELS];
+        for sums in &mut all_sums[..panels.len()] {
+            sums.write([[zero; S]; T]);
+        }
+        let mut chunk = Chunk::<I, S>::new();
+        let has_min = F::Scales::has_min(sign::<I, F>());
+        let mut first = 0;
+        while first < n_blocks {
+            let n = CHUNK.min(n_blocks - first);
+            unpack::<I, F, S>(job, strip, first, n, &mut chunk);
+            for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
+                let block = panel * T * n_blocks + first * T;
+                let acts = job.act_codes.add(block * BLOCK);
+                let records = job.act_records.add(block);
+                let sums = sums.assume_init_mut();
+                match (F::Scales::GROUPS, has_min) {
+                    (1, false) => tile::<I, DotOf<I, F>, S, T, 1, false>(&chunk, n, acts, records, sums),
+                    (1, true) => tile::<I, DotOf<I, F>, S, T, 1, true>(&chunk, n, acts, records, sums),
+                    _ => tile::<I, DotOf<I, F>, S, T, 2, true>(&chunk, n, acts, records, sums),
+                }
+            }
+            first += n;
+        }
+        for (sums, panel) in all_sums.iter().zip(panels) {
+            let sums = sums.assume_init_ref();
+            for (t, sums) in sums.iter().enumerate().take(job.n_tokens - panel * T) {
+                job.store::<I, S>(strip, panel * T + t, sums);
+            }
+        }
+    }
+}
+
+/// Adds the products of a chunk and a panel to `sums`.
+#[inline(always)]
+unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, const GROUPS: usize, const MIN: bool>(
+    chunk: &Chunk<I, S>,
+    n_blocks: usize,
+    acts: *const i8,
+    records: *const Record,
+    sums: &mut [[I::F; S]; T],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut kept = *sums;
+        for b in 0..n_blocks {
+            let steps = chunk.steps.get_unchecked(b);
+            let (scale, min) = (chunk.scale.get_unchecked(b), chunk.min.get_unchecked(b));
+            let acts = acts.add(b * BLOCK * T);
+            let records = records.add(b * T);
+            let mut g = 0;
+            while g < GROUPS {
+                let mut dots = [[I::splat(0); S]; T];
+                let mut s = g * (8 / GROUPS);
+                while s < (g + 1) * (8 / GROUPS) {
+                    let mut codes = [D::codes(steps[s][0]); S];
+                    let mut v = 1;
+                    while v < S {
+                        codes[v] = D::codes(steps[s][v]);
+                        v += 1;
+                    }
+                    let mut t = 0;
+                    while t < T {
+                        let four = D::acts(acts.add(4 * (s * T + t)));
+                        let mut v = 0;
+                        while v < S {
+                            dots[t][v] = D::dot(dots[t][v], codes[v], four);
+                            v += 1;
+                        }
+                        t += 1;
+                    }
+                    s += 1;
+                }
+                let mut t = 0;
+                while t < T {
+                    let record = &*records.add(t);
+                    let scale_of_acts = I::splat_f32(record[0]);
+                    let sum_of_acts = I::splat_f32(record[if GROUPS == 1 { 1 } else { 2 + g }]);
+                    let mut v = 0;
+                    while v < S {
+                        let product = I::mul(I::to_f32(dots[t][v]), scale[g][v]);
+                        kept[t][v] = I::mul_add(product, scale_of_acts, kept[t][v]);
+                        if MIN {
+                            kept[t][v] = I::mul_add(min[g][v], sum_of_acts, kept[t][v]);
+                        }
+                        v += 1;
+                    }
+                    t += 1;
+                }
+                g += 1;
+            }
+        }
+        *sums = kept;
+    }
+}

@@ -1,0 +1,342 @@
+//! A packed matrix.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+use chord_gguf::GgmlType;
+use chord_gguf::quant::Block;
+use chord_program::ExecError;
+
+use super::activations::{Activations, BLOCK};
+use super::codes::Codes;
+use super::dispatch::{Kernels, kernels};
+use super::format::{self, Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, is_quantized};
+use super::kernels::Job;
+use super::scales::Scales;
+use crate::simd::InstructionSet;
+use crate::weights::zeroed;
+
+/// What activations are multiplied as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Eight-bit codes, with a scale for each 32: see [`Activations::quantize`].
+    EightBit,
+    /// Unchanged: see [`Activations::keep`].
+    F32,
+}
+
+/// A cache line: vectors that begin at a multiple of their size never cross one.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+impl Default for Line {
+    fn default() -> Self {
+        Line([0; 64])
+    }
+}
+
+/// A matrix `[rows, cols]` of any type that can be decoded, packed for one instruction set.
+///
+/// Rows are cut into strips of [`PackedMatrix::strip_rows`]; the last one is filled up with rows of zeros. Within a
+/// strip, words of the same columns lie side by side. Quantized types have codes and scales apart.
+pub struct PackedMatrix {
+    ty: GgmlType,
+    rows: usize,
+    cols: usize,
+    kernels: &'static Kernels,
+    codes: Vec<Line>,
+    scales: Vec<Line>,
+    quantized: Option<unsafe fn(&Job)>,
+    exact: unsafe fn(&Job),
+}
+
+/// Runs `$body` with `$F` as the format of a quantized type.
+macro_rules! with_format {
+    ($ty:expr, $F:ident => $body:expr) => {
+        match $ty {
+            GgmlType::Q4_0 => with_format!(@ Q4_0, $F => $body),
+            GgmlType::Q4_1 => with_format!(@ Q4_1, $F => $body),
+            GgmlType::Q5_0 => with_format!(@ Q5_0, $F => $body),
+            GgmlType::Q5_1 => with_format!(@ Q5_1, $F => $body),
+            GgmlType::Q8_0 => with_format!(@ Q8_0, $F => $body),
+            GgmlType::Q2_K => with_format!(@ Q2_K, $F => $body),
+            GgmlType::Q3_K => with_format!(@ Q3_K, $F => $body),
+            GgmlType::Q4_K => with_format!(@ Q4_K, $F => $body),
+            GgmlType::Q5_K => with_format!(@ Q5_K, $F => $body),
+            GgmlType::Q6_K => with_format!(@ Q6_K, $F => $body),
+            ty => unreachable!("{ty} is not quantized"),
+        }
+    };
+    (@ $format:ident, $F:ident => $body:expr) => {{
+        type $F = $format;
+        $body
+    }};
+}
+
+impl PackedMatrix {
+    /// A matrix of zeros.
+    ///
+    /// # Errors
+    /// If the type cannot be decoded, `cols` is not a whole number of blocks, or memory cannot be had; `name` is told.
+    ///
+    /// # Panics
+    /// If `isa` is not one of [`InstructionSet::available`].
+    pub fn new(ty: GgmlType, rows: usize, cols: usize, isa: InstructionSet, name: &str) -> Result<Self, ExecError> {
+        let kernels = kernels(isa);
+        let unsupported =
+            || ExecError::Unsupported { backend: "cpu", what: format!("{name} of type {ty}, {cols} wide") };
+        let exact = (kernels.exact)(ty).ok_or_else(unsupported)?;
+        ty.row_bytes(cols as u64).ok_or_else(unsupported)?;
+        let (codes, scales) = if is_quantized(ty) {
+            with_format!(ty, F => (code_bytes::<F>(cols), scale_bytes::<F>(cols)))
+        } else {
+            (cols * ty.block_bytes() as usize, 0)
+        };
+        let padded = rows.div_ceil(kernels.strip_rows) as u64 * kernels.strip_rows as u64;
+        let lines = |row_bytes: usize| zeroed((padded * row_bytes as u64).div_ceil(64), name);
+        Ok(PackedMatrix {
+            ty,
+            rows,
+            cols,
+            kernels,
+            codes: lines(codes)?,
+            scales: lines(scales)?,
+            quantized: (kernels.quantized)(ty),
+            exact,
+        })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Type of the elements.
+    pub fn ty(&self) -> GgmlType {
+        self.ty
+    }
+
+    /// Bytes taken.
+    pub fn bytes(&self) -> u64 {
+        64 * (self.codes.len() + self.scales.len()) as u64
+    }
+
+    /// Rows in a strip.
+    pub fn strip_rows(&self) -> usize {
+        self.kernels.strip_rows
+    }
+
+    /// The strips that hold `rows`. A product can be split between threads by splitting these.
+    pub fn strips(&self, rows: Range<usize>) -> Range<usize> {
+        rows.start / self.strip_rows()..rows.end.div_ceil(self.strip_rows())
+    }
+
+    /// Whether there are products with activations of this precision: every type has those with f32, quantized types
+    /// also those with eight bits.
+    pub fn multiplies(&self, precision: Precision) -> bool {
+        precision == Precision::F32 || self.quantized.is_some()
+    }
+
+    /// Packs rows, as the file stores them, from row `first` on. `bytes` are whole rows; rows may come in any order.
+    pub fn write_rows(&mut self, first: usize, bytes: &[u8]) {
+        let row_bytes = self.row_bytes();
+        assert!(bytes.len().is_multiple_of(row_bytes), "{} bytes are not whole rows of {row_bytes}", bytes.len());
+        assert!(first + bytes.len() / row_bytes <= self.rows, "rows from {first} on are more than {}", self.rows);
+        for (i, bytes) in bytes.chunks_exact(row_bytes).enumerate() {
+            let row = first + i;
+            if is_quantized(self.ty) {
+                with_format!(self.ty, F => self.write_row::<F>(row, bytes));
+            } else {
+                self.write_plain(row, bytes);
+            }
+        }
+    }
+
+    /// Row `row` as the file stores it.
+    pub fn read_row(&self, row: usize, bytes: &mut [u8]) {
+        assert!(row < self.rows && bytes.len() == self.row_bytes(), "row {row} of {}", self.rows);
+        if is_quantized(self.ty) {
+            with_format!(self.ty, F => self.read_blocks::<F>(row, bytemuck::cast_slice_mut(bytes)));
+        } else {
+            let size = self.ty.block_bytes() as usize;
+            let (strip, lane) = self.place(row, self.cols * size);
+            let strip = &bytemuck::cast_slice(&self.codes)[strip];
+            for (element, column) in bytes.chunks_exact_mut(size).zip(column_chunks(strip, size, self.strip_rows())) {
+                element.copy_from_slice(&column[lane * size..][..size]);
+            }
+        }
+    }
+
+    /// Row `row` decoded, bit for bit as [`chord_gguf::dequantize`] does it.
+    pub fn decode_row(&self, row: usize, out: &mut [f32]) {
+        assert_eq!(out.len(), self.cols, "a row of {}", self.cols);
+        let mut bytes = vec![0; self.row_bytes()];
+        self.read_row(row, &mut bytes);
+        chord_gguf::dequantize(self.ty, &bytes, out).expect("a whole row of a type that can be decoded");
+    }
+
+    /// `out[token, row] = x[token] · self[row]` for some strips of `rows`: element `[token, row]` is written at
+    /// `token · stride + row − rows.start`, for every token and for those rows that lie in `strips`.
+    ///
+    /// # Safety
+    /// `out` can be written at these places, and no other thread touches them meanwhile.
+    ///
+    /// # Panics
+    /// If `rows` are not rows of this matrix, `strips` are not in [`PackedMatrix::strips`], or the activations have
+    /// another width, instruction set or precision.
+    pub unsafe fn multiply(
+        &self,
+        x: &Activations,
+        precision: Precision,
+        rows: Range<usize>,
+        strips: Range<usize>,
+        out: *mut f32,
+        stride: usize,
+    ) {
+        assert!(rows.start <= rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
+        let all = self.strips(rows.clone());
+        assert!(
+            strips.is_empty() || all.start <= strips.start && strips.end <= all.end,
+            "strips {strips:?} of {all:?}"
+        );
+        assert_eq!((x.cols(), x.isa()), (self.cols, self.kernels.isa), "activations for another matrix");
+        if strips.is_empty() || rows.is_empty() || x.n_tokens() == 0 {
+            return;
+        }
+        let mut job = Job {
+            codes: self.codes.as_ptr().cast(),
+            scales: self.scales.as_ptr().cast(),
+            cols: self.cols,
+            rows,
+            strips,
+            n_tokens: x.n_tokens(),
+            act_codes: std::ptr::null(),
+            act_records: std::ptr::null(),
+            act_values: std::ptr::null(),
+            out,
+            stride,
+        };
+        let run = match precision {
+            Precision::EightBit => {
+                (job.act_codes, job.act_records) = x.codes().expect("activations of eight bits");
+                self.quantized.expect("a quantized type")
+            }
+            Precision::F32 => {
+                job.act_values = x.values().expect("activations of f32");
+                self.exact
+            }
+        };
+        // SAFETY: the processor has the instruction set (checked when `kernels` was asked), planes and activations have
+        // these shapes, and the output is the caller's promise.
+        unsafe { run(&job) }
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.ty.row_bytes(self.cols as u64).expect("checked when made") as usize
+    }
+
+    /// Bytes of the strip that holds `row` in a plane with `row_bytes` for each row, and the row's lane in it.
+    fn place(&self, row: usize, row_bytes: usize) -> (Range<usize>, usize) {
+        let strip_bytes = row_bytes * self.strip_rows();
+        let start = row / self.strip_rows() * strip_bytes;
+        (start..start + strip_bytes, row % self.strip_rows())
+    }
+
+    fn write_plain(&mut self, row: usize, bytes: &[u8]) {
+        let size = self.ty.block_bytes() as usize;
+        let n = self.strip_rows();
+        let (strip, lane) = self.place(row, self.cols * size);
+        let strip = &mut bytemuck::cast_slice_mut(&mut self.codes)[strip];
+        for (element, column) in bytes.chunks_exact(size).zip(strip.chunks_exact_mut(n * size)) {
+            column[lane * size..][..size].copy_from_slice(element);
+        }
+    }
+
+    fn write_row<F: Format>(&mut self, row: usize, bytes: &[u8]) {
+        let n = self.strip_rows();
+        let sign = if F::Codes::SIGNED { u32::from_le_bytes([self.kernels.sign; 4]) } else { 0 };
+        let (strip, lane) = self.place(row, code_bytes::<F>(self.cols));
+        let (scale_strip, _) = self.place(row, scale_bytes::<F>(self.cols));
+        let codes: &mut [u32] = &mut bytemuck::cast_slice_mut(&mut self.codes)[strip.start / 4..strip.end / 4];
+        let scales: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut self.scales)[scale_strip];
+        let blocks = bytemuck::cast_slice::<u8, F::Block>(bytes);
+        let codes = codes.chunks_exact_mut(F::Scales::BLOCKS * F::Codes::WORDS * n);
+        let scales = scales.chunks_exact_mut((4 * F::Scales::WORDS + 2 * F::Scales::HALVES) * n);
+        for ((block, codes), scales) in blocks.iter().zip(codes).zip(scales) {
+            let unit = F::split(block);
+            for (steps, codes) in unit.codes.iter().zip(codes.chunks_exact_mut(F::Codes::WORDS * n)) {
+                for (word, column) in F::Codes::pack(steps).iter().zip(codes.chunks_exact_mut(n)) {
+                    column[lane] = word ^ sign;
+                }
+            }
+            let (words, halves) = scales.split_at_mut(4 * F::Scales::WORDS * n);
+            for (word, column) in unit.words.iter().zip(words.chunks_exact_mut(4 * n)) {
+                column[4 * lane..][..4].copy_from_slice(&word.to_le_bytes());
+            }
+            for (half, column) in unit.halves.iter().zip(halves.chunks_exact_mut(2 * n)) {
+                column[2 * lane..][..2].copy_from_slice(&half.to_le_bytes());
+            }
+        }
+    }
+
+    fn read_blocks<F: Format>(&self, row: usize, blocks: &mut [F::Block]) {
+        let n = self.strip_rows();
+        let sign = if F::Codes::SIGNED { u32::from_le_bytes([self.kernels.sign; 4]) } else { 0 };
+        let (strip, lane) = self.place(row, code_bytes::<F>(self.cols));
+        let codes: &[u32] = &bytemuck::cast_slice(&self.codes)[strip.start / 4..strip.end / 4];
+        let (strip, _) = self.place(row, scale_bytes::<F>(self.cols));
+        let scales: &[u8] = &bytemuck::cast_slice(&self.scales)[strip];
+        let codes = codes.chunks_exact(F::Scales::BLOCKS * F::Codes::WORDS * n);
+        let scales = scales.chunks_exact((4 * F::Scales::WORDS + 2 * F::Scales::HALVES) * n);
+        for ((block, codes), scales) in blocks.iter_mut().zip(codes).zip(scales) {
+            let mut unit = format::Unit::default();
+            for (steps, codes) in unit.codes.iter_mut().zip(codes.chunks_exact(F::Codes::WORDS * n)) {
+                let mut words = [0; 8];
+                for (word, column) in words.iter_mut().zip(codes.chunks_exact(n)) {
+                    *word = column[lane] ^ sign;
+                }
+                *steps = F::Codes::unpack(&words);
+            }
+            let (words, halves) = scales.split_at(4 * F::Scales::WORDS * n);
+            for (word, column) in unit.words.iter_mut().zip(words.chunks_exact(4 * n)) {
+                *word = bytemuck::pod_read_unaligned(&column[4 * lane..][..4]);
+            }
+            for (half, column) in unit.halves.iter_mut().zip(halves.chunks_exact(2 * n)) {
+                *half = bytemuck::pod_read_unaligned(&column[2 * lane..][..2]);
+            }
+            *block = F::join(&unit);
+        }
+    }
+}
+
+/// The bytes of each column of a strip of plain numbers.
+fn column_chunks(strip: &[u8], size: usize, strip_rows: usize) -> impl Iterator<Item = &[u8]> {
+    strip.chunks_exact(size * strip_rows)
+}
+
+/// Bytes of a row's codes.
+const fn code_bytes<F: Format>(cols: usize) -> usize {
+    cols / BLOCK * F::Codes::WORDS * 4
+}
+
+/// Bytes of a row's scales.
+const fn scale_bytes<F: Format>(cols: usize) -> usize {
+    cols / BLOCK / F::Scales::BLOCKS * (F::Scales::WORDS * 4 + F::Scales::HALVES * 2)
+}
+
+/// Packing changes the order of bits, never their number.
+const fn is_same_size<F: Format>() -> bool {
+    let cols = <F::Block as Block>::ELEMS;
+    format::unit_bytes::<F>() == size_of::<F::Block>() && cols == F::Scales::BLOCKS * BLOCK
+}
+
+const _: () = assert!(is_same_size::<Q4_0>() && is_same_size::<Q4_1>() && is_same_size::<Q5_0>());
+const _: () = assert!(is_same_size::<Q5_1>() && is_same_size::<Q8_0>() && is_same_size::<Q2_K>());
+const _: () = assert!(is_same_size::<Q3_K>() && is_same_size::<Q4_K>() && is_same_size::<Q5_K>());
+const _: () = assert!(is_same_size::<Q6_K>());

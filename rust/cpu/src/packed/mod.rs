@@ -1,0 +1,16 @@
+//! Weight matrices packed for products: rows side by side, so that a vector's lanes are rows.
+//!
+//! `codes` and `scales` say how numbers lie and how vectors of them are unpacked, `format` which of these each type
+//! has, `kernels` and `exact` multiply, `dispatch` compiles all of it for each instruction set.
+
+mod activations;
+mod codes;
+mod dispatch;
+mod exact;
+mod format;
+mod kernels;
+mod matrix;
+mod scales;
+
+pub use activations::{Activations, Filler};
+pub use matrix::{PackedMatrix, Precision};

@@ -1,0 +1,81 @@
+//! Which instruction sets there are, and which of them this machine has.
+
+use std::fmt;
+
+/// An instruction set that the products with packed weights are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InstructionSet {
+    /// Plain Rust, for any processor.
+    Scalar,
+    /// WebAssembly's 128-bit vectors.
+    Simd128,
+    /// WebAssembly's 128-bit vectors with products of bytes.
+    RelaxedSimd,
+    /// x86-64 with AVX2, FMA and F16C.
+    Avx2,
+    /// x86-64 with AVX-512 (F, BW, VL, VNNI).
+    Avx512Vnni,
+    /// 64-bit ARM.
+    Neon,
+    /// 64-bit ARM with products of bytes (`dotprod`).
+    NeonDot,
+}
+
+impl InstructionSet {
+    /// Those that this build has and this processor runs, the best one last.
+    pub fn available() -> Vec<Self> {
+        let mut sets = vec![InstructionSet::Scalar];
+        #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+        sets.push(InstructionSet::Simd128);
+        #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
+        sets.push(InstructionSet::RelaxedSimd);
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 =
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vnni");
+            if avx2 {
+                sets.push(InstructionSet::Avx2);
+                if avx512 {
+                    sets.push(InstructionSet::Avx512Vnni);
+                }
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            sets.push(InstructionSet::Neon);
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                sets.push(InstructionSet::NeonDot);
+            }
+        }
+        sets
+    }
+
+    /// The fastest one here.
+    pub fn best() -> Self {
+        Self::available().pop().unwrap_or(InstructionSet::Scalar)
+    }
+
+    /// Its name, e.g. `"relaxed-simd"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            InstructionSet::Scalar => "scalar",
+            InstructionSet::Simd128 => "simd128",
+            InstructionSet::RelaxedSimd => "relaxed-simd",
+            InstructionSet::Avx2 => "avx2",
+            InstructionSet::Avx512Vnni => "avx512-vnni",
+            InstructionSet::Neon => "neon",
+            InstructionSet::NeonDot => "neon-dotprod",
+        }
+    }
+}
+
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

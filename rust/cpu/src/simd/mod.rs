@@ -1,0 +1,74 @@
+//! Vectors of 32-bit lanes: one small trait that the kernels of [`crate::packed`] are written over, and an
+//! implementation for each instruction set.
+//!
+//! A lane is a row of weights. Four bytes in a lane are four neighbouring columns of that row, and [`Dot`] multiplies
+//! them with the same four activations in every lane, so that sums never cross lanes.
+
+mod detect;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod scalar;
+#[cfg(target_family = "wasm")]
+pub(crate) mod wasm;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86;
+
+pub use detect::InstructionSet;
+
+/// Vectors of one instruction set. All functions are `unsafe` because the processor must have it; those with pointers
+/// read or write a whole vector there, at any alignment.
+pub(crate) trait Isa: Copy + 'static {
+    /// 32-bit lanes in a vector.
+    const LANES: usize;
+    /// Integers or bytes.
+    type V: Copy;
+    /// `f32`.
+    type F: Copy;
+    /// Products of weight codes of 0 to 127.
+    type Narrow: Dot<Self>;
+    /// Products of weights of eight bits.
+    type Wide: Dot<Self>;
+
+    unsafe fn load(from: *const u8) -> Self::V;
+    unsafe fn splat(value: u32) -> Self::V;
+    unsafe fn and(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn or(a: Self::V, b: Self::V) -> Self::V;
+    /// Each lane shifted left by `n` bits, less than 32.
+    unsafe fn shl(v: Self::V, n: u32) -> Self::V;
+    /// Each lane shifted right by `n` bits, zeros coming in.
+    unsafe fn shr(v: Self::V, n: u32) -> Self::V;
+    /// Each lane shifted right by `n` bits, copies of the sign coming in.
+    unsafe fn sar(v: Self::V, n: u32) -> Self::V;
+    /// Signed integers to `f32`.
+    unsafe fn to_f32(v: Self::V) -> Self::F;
+    /// The same bits as `f32`.
+    unsafe fn as_f32(v: Self::V) -> Self::F;
+
+    unsafe fn load_f32(from: *const f32) -> Self::F;
+    unsafe fn store_f32(to: *mut f32, v: Self::F);
+    unsafe fn splat_f32(value: f32) -> Self::F;
+    /// Widens one f16 for each lane; exact.
+    unsafe fn load_f16(from: *const u8) -> Self::F;
+    /// Widens one unsigned 16-bit integer for each lane.
+    unsafe fn load_u16(from: *const u8) -> Self::V;
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
+    /// `a · b + c`, rounded once or twice.
+    unsafe fn mul_add(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+}
+
+/// The product of four weight codes and four activations in each lane.
+pub(crate) trait Dot<I: Isa> {
+    /// What the codes of signed weights must be combined with, by exclusive or, to be taken by `codes`: `0x80` where
+    /// the instruction wants unsigned ones (the codes are then 128 too large), else 0.
+    const SIGN: u8;
+    /// Weight codes made ready for `dot`.
+    type Codes: Copy;
+    /// Four activations, ready, for every lane.
+    type Acts: Copy;
+
+    unsafe fn codes(v: I::V) -> Self::Codes;
+    /// From four signed bytes of −127 to 127.
+    unsafe fn acts(from: *const i8) -> Self::Acts;
+    /// `sum + Σ codes · acts` in each lane; exact.
+    unsafe fn dot(sum: I::V, codes: Self::Codes, acts: Self::Acts) -> I::V;
+}

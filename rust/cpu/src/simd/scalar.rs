@@ -1,0 +1,148 @@
+//! Four lanes in plain Rust.
+
+use super::{Dot, Isa};
+use crate::ops::f16::f16_to_f32;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Scalar;
+
+macro_rules! each_lane {
+    ($i:ident => $value:expr) => {{
+        let mut out = [Default::default(); 4];
+        let mut $i = 0;
+        while $i < 4 {
+            out[$i] = $value;
+            $i += 1;
+        }
+        out
+    }};
+}
+
+impl Isa for Scalar {
+    const LANES: usize = 4;
+    type V = [u32; 4];
+    type F = [f32; 4];
+    type Narrow = Bytes;
+    type Wide = Bytes;
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Self::V {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<Self::V>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: u32) -> Self::V {
+        [value; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn and(a: Self::V, b: Self::V) -> Self::V {
+        each_lane!(i => a[i] & b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: Self::V, b: Self::V) -> Self::V {
+        each_lane!(i => a[i] | b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn shl(v: Self::V, n: u32) -> Self::V {
+        each_lane!(i => v[i] << n)
+    }
+
+    #[inline(always)]
+    unsafe fn shr(v: Self::V, n: u32) -> Self::V {
+        each_lane!(i => v[i] >> n)
+    }
+
+    #[inline(always)]
+    unsafe fn sar(v: Self::V, n: u32) -> Self::V {
+        each_lane!(i => (v[i] as i32 >> n) as u32)
+    }
+
+    #[inline(always)]
+    unsafe fn to_f32(v: Self::V) -> Self::F {
+        each_lane!(i => v[i] as i32 as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn as_f32(v: Self::V) -> Self::F {
+        each_lane!(i => f32::from_bits(v[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn load_f32(from: *const f32) -> Self::F {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<Self::F>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f32(to: *mut f32, v: Self::F) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<Self::F>().write_unaligned(v) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_f32(value: f32) -> Self::F {
+        [value; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u8) -> Self::F {
+        // SAFETY: the caller's.
+        let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        each_lane!(i => f16_to_f32(halves[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn load_u16(from: *const u8) -> Self::V {
+        // SAFETY: the caller's.
+        let numbers = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        each_lane!(i => u32::from(numbers[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F {
+        each_lane!(i => a[i] * b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        each_lane!(i => a[i] * b[i] + c[i])
+    }
+}
+
+/// Signed bytes.
+pub(crate) struct Bytes;
+
+impl Dot<Scalar> for Bytes {
+    const SIGN: u8 = 0;
+    type Codes = [u32; 4];
+    type Acts = [i8; 4];
+
+    #[inline(always)]
+    unsafe fn codes(v: [u32; 4]) -> Self::Codes {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> Self::Acts {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<[i8; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: [u32; 4], codes: Self::Codes, acts: Self::Acts) -> [u32; 4] {
+        each_lane!(i => {
+            let codes = codes[i].to_le_bytes();
+            let mut lane = sum[i] as i32;
+            let mut b = 0;
+            while b < 4 {
+                lane += i32::from(codes[b] as i8) * i32::from(acts[b]);
+                b += 1;
+            }
+            lane as u32
+        })
+    }
+}

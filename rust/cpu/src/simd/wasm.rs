@@ -1,0 +1,192 @@
+//! WebAssembly's 128-bit vectors, without and with the relaxed instructions.
+
+#[cfg(target_arch = "wasm32")]
+use core::arch::wasm32 as arch;
+#[cfg(target_arch = "wasm64")]
+use core::arch::wasm64 as arch;
+
+use arch::v128;
+
+use super::{Dot, Isa};
+
+macro_rules! isa {
+    ($(#[$doc:meta])* $name:ident, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name;
+
+        impl Isa for $name {
+            const LANES: usize = 4;
+            type V = v128;
+            type F = v128;
+            type Narrow = $narrow;
+            type Wide = Pairs;
+
+            #[inline(always)]
+            unsafe fn load(from: *const u8) -> v128 {
+                // SAFETY: the caller's, as below.
+                unsafe { arch::v128_load(from.cast()) }
+            }
+
+
+            #[inline(always)]
+            unsafe fn splat(value: u32) -> v128 {
+                arch::u32x4_splat(value)
+            }
+
+            #[inline(always)]
+            unsafe fn and(a: v128, b: v128) -> v128 {
+                arch::v128_and(a, b)
+            }
+
+            #[inline(always)]
+            unsafe fn or(a: v128, b: v128) -> v128 {
+                arch::v128_or(a, b)
+            }
+
+            #[inline(always)]
+            unsafe fn shl(v: v128, n: u32) -> v128 {
+                arch::i32x4_shl(v, n)
+            }
+
+            #[inline(always)]
+            unsafe fn shr(v: v128, n: u32) -> v128 {
+                arch::u32x4_shr(v, n)
+            }
+
+            #[inline(always)]
+            unsafe fn sar(v: v128, n: u32) -> v128 {
+                arch::i32x4_shr(v, n)
+            }
+
+            #[inline(always)]
+            unsafe fn to_f32(v: v128) -> v128 {
+                arch::f32x4_convert_i32x4(v)
+            }
+
+            #[inline(always)]
+            unsafe fn as_f32(v: v128) -> v128 {
+                v
+            }
+
+            #[inline(always)]
+            unsafe fn load_f32(from: *const f32) -> v128 {
+                unsafe { arch::v128_load(from.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_f32(to: *mut f32, v: v128) {
+                unsafe { arch::v128_store(to.cast(), v) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat_f32(value: f32) -> v128 {
+                arch::f32x4_splat(value)
+            }
+
+            #[inline(always)]
+            unsafe fn load_f16(from: *const u8) -> v128 {
+                // As in `ops::f16`; the sign is copied into the bits that the exponent's bias frees.
+                let bits = arch::i32x4_shl(unsafe { arch::i32x4_load_extend_i16x4(from.cast()) }, 13);
+                let finite = arch::f32x4_mul(
+                    arch::v128_and(bits, arch::u32x4_splat(0x8fff_ffff)),
+                    arch::f32x4_splat(f32::from_bits(0x7780_0000)),
+                );
+                let magnitude = arch::v128_and(bits, arch::u32x4_splat(0x0fff_ffff));
+                let infinite = arch::i32x4_ge(magnitude, arch::i32x4_splat(0x0f80_0000));
+                arch::v128_or(finite, arch::v128_and(infinite, arch::u32x4_splat(0x7f80_0000)))
+            }
+
+            #[inline(always)]
+            unsafe fn load_u16(from: *const u8) -> v128 {
+                unsafe { arch::u32x4_load_extend_u16x4(from.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul(a: v128, b: v128) -> v128 {
+                arch::f32x4_mul(a, b)
+            }
+
+            #[inline(always)]
+            unsafe fn mul_add($a: v128, $b: v128, $c: v128) -> v128 {
+                $mul_add
+            }
+        }
+    };
+}
+
+isa!(
+    /// What every engine with vectors has.
+    Simd128,
+    Pairs,
+    |a, b, c| arch::f32x4_add(arch::f32x4_mul(a, b), c)
+);
+
+#[cfg(target_feature = "relaxed-simd")]
+isa!(
+    /// With products of bytes, and multiplication and addition in one.
+    RelaxedSimd,
+    Bytes,
+    |a, b, c| arch::f32x4_relaxed_madd(a, b, c)
+);
+
+/// Signed bytes, taken apart into even and odd ones of 16 bits.
+pub(crate) struct Pairs;
+
+/// Bytes 0 and 2 of each lane, and bytes 1 and 3.
+#[derive(Clone, Copy)]
+pub(crate) struct EvenOdd(v128, v128);
+
+#[inline(always)]
+fn even_odd(bytes: v128) -> EvenOdd {
+    EvenOdd(arch::i16x8_shr(arch::i16x8_shl(bytes, 8), 8), arch::i16x8_shr(bytes, 8))
+}
+
+impl<I: Isa<V = v128>> Dot<I> for Pairs {
+    const SIGN: u8 = 0;
+    type Codes = EvenOdd;
+    type Acts = EvenOdd;
+
+    #[inline(always)]
+    unsafe fn codes(v: v128) -> EvenOdd {
+        even_odd(v)
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> EvenOdd {
+        even_odd(unsafe { arch::v128_load32_splat(from.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: v128, codes: EvenOdd, acts: EvenOdd) -> v128 {
+        let sum = arch::i32x4_add(sum, arch::i32x4_dot_i16x8(codes.0, acts.0));
+        arch::i32x4_add(sum, arch::i32x4_dot_i16x8(codes.1, acts.1))
+    }
+}
+
+/// Codes of seven bits: engines may take the second operand's bytes as signed or unsigned, and for 0 to 127 that is
+/// the same.
+#[cfg(target_feature = "relaxed-simd")]
+pub(crate) struct Bytes;
+
+#[cfg(target_feature = "relaxed-simd")]
+impl Dot<RelaxedSimd> for Bytes {
+    const SIGN: u8 = 0x80;
+    type Codes = v128;
+    type Acts = v128;
+
+    #[inline(always)]
+    unsafe fn codes(v: v128) -> v128 {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> v128 {
+        unsafe { arch::v128_load32_splat(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: v128, codes: v128, acts: v128) -> v128 {
+        arch::i32x4_relaxed_dot_i8x16_i7x16_add(acts, codes, sum)
+    }
+}

@@ -1,0 +1,221 @@
+//! x86-64: AVX2, and AVX-512 with VNNI.
+
+use core::arch::x86_64::*;
+
+use super::{Dot, Isa};
+
+/// Eight lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2;
+
+/// Sixteen lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Vnni;
+
+macro_rules! isa {
+    (
+        $name:ident, $lanes:literal, $v:ty, $f:ty, $narrow:ty, $wide:ty, $half:ty,
+        $load:ident, $splat:ident, $and:ident, $or:ident, $shl:ident, $shr:ident, $sar:ident,
+        $to_f32:ident, $as_f32:ident, $load_f32:ident, $store_f32:ident, $splat_f32:ident, $from_f16:ident,
+        $from_u16:ident, $mul:ident, $mul_add:ident
+    ) => {
+        // SAFETY of all functions: the caller's promise that the processor has the instructions, and that the pointers
+        // are good for a whole vector.
+        impl Isa for $name {
+            const LANES: usize = $lanes;
+            type V = $v;
+            type F = $f;
+            type Narrow = $narrow;
+            type Wide = $wide;
+
+            #[inline(always)]
+            unsafe fn load(from: *const u8) -> $v {
+                unsafe { $load(from.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(value: u32) -> $v {
+                unsafe { $splat(value as i32) }
+            }
+
+            #[inline(always)]
+            unsafe fn and(a: $v, b: $v) -> $v {
+                unsafe { $and(a, b) }
+            }
+
+            #[inline(always)]
+            unsafe fn or(a: $v, b: $v) -> $v {
+                unsafe { $or(a, b) }
+            }
+
+            // Counts are constants wherever this is inlined, and the compiler makes them part of the instruction.
+            #[inline(always)]
+            unsafe fn shl(v: $v, n: u32) -> $v {
+                unsafe { $shl(v, _mm_cvtsi32_si128(n as i32)) }
+            }
+
+            #[inline(always)]
+            unsafe fn shr(v: $v, n: u32) -> $v {
+                unsafe { $shr(v, _mm_cvtsi32_si128(n as i32)) }
+            }
+
+            #[inline(always)]
+            unsafe fn sar(v: $v, n: u32) -> $v {
+                unsafe { $sar(v, _mm_cvtsi32_si128(n as i32)) }
+            }
+
+            #[inline(always)]
+            unsafe fn to_f32(v: $v) -> $f {
+                unsafe { $to_f32(v) }
+            }
+
+            #[inline(always)]
+            unsafe fn as_f32(v: $v) -> $f {
+                unsafe { $as_f32(v) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f32(from: *const f32) -> $f {
+                unsafe { $load_f32(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_f32(to: *mut f32, v: $f) {
+                unsafe { $store_f32(to, v) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat_f32(value: f32) -> $f {
+                unsafe { $splat_f32(value) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f16(from: *const u8) -> $f {
+                unsafe { $from_f16(from.cast::<$half>().read_unaligned()) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_u16(from: *const u8) -> $v {
+                unsafe { $from_u16(from.cast::<$half>().read_unaligned()) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul(a: $f, b: $f) -> $f {
+                unsafe { $mul(a, b) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul_add(a: $f, b: $f, c: $f) -> $f {
+                unsafe { $mul_add(a, b, c) }
+            }
+        }
+    };
+}
+
+#[rustfmt::skip]
+isa!(
+    Avx2, 8, __m256i, __m256, UnsignedPairs, SignedPairs, __m128i,
+    _mm256_loadu_si256, _mm256_set1_epi32, _mm256_and_si256, _mm256_or_si256,
+    _mm256_sll_epi32, _mm256_srl_epi32, _mm256_sra_epi32, _mm256_cvtepi32_ps, _mm256_castsi256_ps,
+    _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_cvtph_ps, _mm256_cvtepu16_epi32,
+    _mm256_mul_ps, _mm256_fmadd_ps
+);
+
+#[rustfmt::skip]
+isa!(
+    Avx512Vnni, 16, __m512i, __m512, Fours, Fours, __m256i,
+    _mm512_loadu_si512, _mm512_set1_epi32, _mm512_and_si512, _mm512_or_si512,
+    _mm512_sll_epi32, _mm512_srl_epi32, _mm512_sra_epi32, _mm512_cvtepi32_ps, _mm512_castsi512_ps,
+    _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_cvtph_ps, _mm512_cvtepu16_epi32,
+    _mm512_mul_ps, _mm512_fmadd_ps
+);
+
+#[inline(always)]
+unsafe fn splat_256(from: *const i8) -> __m256i {
+    unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+}
+
+/// Sums of two and then of four products. Two products of 127 · 127 fit 16 bits: nothing saturates.
+#[inline(always)]
+unsafe fn add_fours(sum: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+    unsafe {
+        let twos = _mm256_maddubs_epi16(unsigned, signed);
+        _mm256_add_epi32(sum, _mm256_madd_epi16(twos, _mm256_set1_epi16(1)))
+    }
+}
+
+/// Unsigned codes of at most seven bits.
+pub(crate) struct UnsignedPairs;
+
+impl Dot<Avx2> for UnsignedPairs {
+    const SIGN: u8 = 0x80;
+    type Codes = __m256i;
+    type Acts = __m256i;
+
+    #[inline(always)]
+    unsafe fn codes(v: __m256i) -> __m256i {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> __m256i {
+        unsafe { splat_256(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: __m256i, codes: __m256i, acts: __m256i) -> __m256i {
+        unsafe { add_fours(sum, codes, acts) }
+    }
+}
+
+/// Signed weights: their signs go to the activations. Two products of 128 · 127 still fit 16 bits.
+pub(crate) struct SignedPairs;
+
+/// Magnitudes and the signed bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Signed(__m256i, __m256i);
+
+impl Dot<Avx2> for SignedPairs {
+    const SIGN: u8 = 0;
+    type Codes = Signed;
+    type Acts = __m256i;
+
+    #[inline(always)]
+    unsafe fn codes(v: __m256i) -> Signed {
+        unsafe { Signed(_mm256_abs_epi8(v), v) }
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> __m256i {
+        unsafe { splat_256(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: __m256i, codes: Signed, acts: __m256i) -> __m256i {
+        unsafe { add_fours(sum, codes.0, _mm256_sign_epi8(acts, codes.1)) }
+    }
+}
+
+/// Unsigned codes of eight bits, in one instruction.
+pub(crate) struct Fours;
+
+impl Dot<Avx512Vnni> for Fours {
+    const SIGN: u8 = 0x80;
+    type Codes = __m512i;
+    type Acts = __m512i;
+
+    #[inline(always)]
+    unsafe fn codes(v: __m512i) -> __m512i {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> __m512i {
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: __m512i, codes: __m512i, acts: __m512i) -> __m512i {
+        unsafe { _mm512_dpbusd_epi32(sum, codes, acts) }
+    }
+}

@@ -1,0 +1,301 @@
+//! What products with packed matrices must do, for one instruction set. Each check panics where it fails. They use
+//! nothing but the public API, so that a WebAssembly engine can run them too.
+
+use chord_cpu::InstructionSet;
+use chord_cpu::packed::{Activations, PackedMatrix, Precision};
+use chord_gguf::GgmlType;
+
+/// Types with products of eight bits.
+pub const QUANTIZED: [GgmlType; 10] = [
+    GgmlType::Q4_0,
+    GgmlType::Q4_1,
+    GgmlType::Q5_0,
+    GgmlType::Q5_1,
+    GgmlType::Q8_0,
+    GgmlType::Q2_K,
+    GgmlType::Q3_K,
+    GgmlType::Q4_K,
+    GgmlType::Q5_K,
+    GgmlType::Q6_K,
+];
+
+/// Types whose activations stay f32.
+pub const PLAIN: [GgmlType; 3] = [GgmlType::F32, GgmlType::F16, GgmlType::BF16];
+
+/// Pseudo-random numbers.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    /// Bell-shaped, with a standard deviation near 0.7.
+    pub fn value(&mut self) -> f32 {
+        (0..6).map(|_| self.bits() as f32 / (1u64 << 31) as f32 - 0.5).sum()
+    }
+
+    pub fn values(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.value()).collect()
+    }
+}
+
+/// A matrix as the file stores it, and decoded.
+pub struct Weights {
+    pub ty: GgmlType,
+    pub rows: usize,
+    pub cols: usize,
+    pub bytes: Vec<u8>,
+    pub values: Vec<f32>,
+}
+
+impl Weights {
+    pub fn new(ty: GgmlType, rows: usize, cols: usize, bytes: Vec<u8>) -> Self {
+        let mut values = vec![0.0; rows * cols];
+        chord_gguf::dequantize(ty, &bytes, &mut values).expect("whole rows");
+        Weights { ty, rows, cols, bytes, values }
+    }
+
+    pub fn random(ty: GgmlType, rows: usize, cols: usize, random: &mut Random) -> Self {
+        let bytes = chord_gguf::quantize(ty, &random.values(rows * cols)).expect("whole blocks");
+        Weights::new(ty, rows, cols, bytes)
+    }
+
+    pub fn pack(&self, isa: InstructionSet) -> PackedMatrix {
+        let mut matrix = PackedMatrix::new(self.ty, self.rows, self.cols, isa, "weights").expect("memory");
+        matrix.write_rows(0, &self.bytes);
+        matrix
+    }
+}
+
+/// Codes times scales of eight-bit activations, as [`Activations`] promises them.
+pub fn rounded(x: &[f32]) -> Vec<f64> {
+    let mut out = Vec::with_capacity(x.len());
+    for block in x.chunks_exact(32) {
+        let largest = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        let code = |x: f32| if largest == 0.0 { 0.0 } else { (x * (127.0 / largest)).round_ties_even() };
+        out.extend(block.iter().map(|&x| f64::from(code(x)) * f64::from(largest / 127.0)));
+    }
+    out
+}
+
+/// Every row's product with each token, `[n_tokens, rows]`, and beside it the sum of the terms' magnitudes.
+pub fn products(weights: &Weights, x: &[f64]) -> Vec<(f64, f64)> {
+    let mut out = Vec::new();
+    for x in x.chunks_exact(weights.cols) {
+        for row in weights.values.chunks_exact(weights.cols) {
+            let terms = row.iter().zip(x).map(|(&w, x)| f64::from(w) * x);
+            out.push(terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs())));
+        }
+    }
+    out
+}
+
+/// The product, between sentinels that must survive.
+pub fn multiply(matrix: &PackedMatrix, x: &[f32], precision: Precision, isa: InstructionSet) -> Vec<f32> {
+    const SENTINEL: f32 = 12_345.0;
+    let n_tokens = x.len() / matrix.cols();
+    let mut acts = Activations::new(isa);
+    match precision {
+        Precision::EightBit => acts.quantize(x, n_tokens, matrix.cols()),
+        _ => acts.keep(x, n_tokens, matrix.cols()),
+    }
+    let (rows, stride) = (matrix.rows(), matrix.rows() + 3);
+    let mut out = vec![SENTINEL; n_tokens * stride + 16];
+    let strips = matrix.strips(0..rows);
+    // Each strip on its own, the last one first, as threads might take them.
+    for strip in strips.rev() {
+        // SAFETY: every token has `stride` numbers, behind 8 others.
+        unsafe { matrix.multiply(&acts, precision, 0..rows, strip..strip + 1, out.as_mut_ptr().add(8), stride) };
+    }
+    let mut found = Vec::new();
+    for (i, value) in out.into_iter().enumerate() {
+        let inside = i >= 8 && i < 8 + n_tokens * stride && (i - 8) % stride < rows;
+        if inside {
+            found.push(value);
+        } else {
+            assert_eq!(value, SENTINEL, "{} {rows} rows: {i} was written", matrix.ty());
+        }
+    }
+    found
+}
+
+/// Rows come back from a packed matrix as they went in, whatever their bits, and decode as the file's do.
+pub fn rows_read_back(isa: InstructionSet) {
+    let mut random = Random::new(1);
+    for ty in QUANTIZED.into_iter().chain(PLAIN) {
+        for (rows, cols) in [(1, 256), (33, 512), (31, 768)] {
+            let n_bytes = rows * ty.row_bytes(cols as u64).expect("whole blocks") as usize;
+            let bytes: Vec<u8> = (0..n_bytes).map(|_| random.bits() as u8).collect();
+            let mut matrix = PackedMatrix::new(ty, rows, cols, isa, "weights").expect("memory");
+            let row_bytes = n_bytes / rows;
+            // In two pieces, the later one first.
+            let half = rows / 2;
+            matrix.write_rows(half, &bytes[half * row_bytes..]);
+            matrix.write_rows(0, &bytes[..half * row_bytes]);
+            let mut row = vec![0; row_bytes];
+            let (mut decoded, mut expected) = (vec![0.0; cols], vec![0.0; cols]);
+            for (r, bytes) in bytes.chunks_exact(row_bytes).enumerate() {
+                matrix.read_row(r, &mut row);
+                assert_eq!(row, bytes, "{isa} {ty}: row {r} of {rows}");
+                matrix.decode_row(r, &mut decoded);
+                chord_gguf::dequantize(ty, bytes, &mut expected).expect("a whole row");
+                assert!(decoded.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()), "{isa} {ty}: row {r}");
+            }
+        }
+    }
+}
+
+/// Products with rounded activations are exact but for f32 scales and sums.
+pub fn eight_bit_products_are_right(isa: InstructionSet, shapes: &[(usize, usize)], tokens: &[usize]) {
+    let mut random = Random::new(2);
+    for ty in QUANTIZED {
+        for &(rows, cols) in shapes {
+            if ty.row_bytes(cols as u64).is_none() {
+                continue;
+            }
+            let weights = Weights::random(ty, rows, cols, &mut random);
+            let matrix = weights.pack(isa);
+            for &n_tokens in tokens {
+                let x = random.values(n_tokens * cols);
+                let expected = products(&weights, &rounded(&x));
+                let found = multiply(&matrix, &x, Precision::EightBit, isa);
+                assert_eq!(found.len(), expected.len());
+                for (i, (found, (expected, size))) in found.iter().zip(&expected).enumerate() {
+                    // Offsets are taken off afterwards: sums of unsigned codes are up to four times as large.
+                    let error = (f64::from(*found) - expected).abs();
+                    assert!(
+                        error <= 1e-6 * size,
+                        "{isa} {ty} [{rows}, {cols}] × {n_tokens}: element {i} is {found}, not {expected} (± {size})"
+                    );
+                }
+                let exact = products(&weights, &x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+                let nmse = nmse(&exact, &found);
+                assert!(rows * n_tokens < 30 || nmse <= 5e-4, "{isa} {ty} [{rows}, {cols}] × {n_tokens}: {nmse:e}");
+            }
+        }
+    }
+}
+
+/// Products with activations as they are.
+pub fn f32_products_are_right(isa: InstructionSet, shapes: &[(usize, usize)], tokens: &[usize]) {
+    let mut random = Random::new(3);
+    for ty in QUANTIZED.into_iter().chain(PLAIN) {
+        for &(rows, cols) in shapes {
+            if ty.row_bytes(cols as u64).is_none() {
+                continue;
+            }
+            let weights = Weights::random(ty, rows, cols, &mut random);
+            let matrix = weights.pack(isa);
+            for &n_tokens in tokens {
+                let x = random.values(n_tokens * cols);
+                let expected = products(&weights, &x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+                let found = multiply(&matrix, &x, Precision::F32, isa);
+                for (i, (found, (expected, size))) in found.iter().zip(&expected).enumerate() {
+                    let error = (f64::from(*found) - expected).abs();
+                    assert!(
+                        error <= 1e-6 * size,
+                        "{isa} {ty} [{rows}, {cols}] × {n_tokens}: element {i} is {found}, not {expected} (± {size})"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The largest codes times the largest activations, of either sign: nothing saturates.
+pub fn extremes_do_not_saturate(isa: InstructionSet) {
+    let (rows, cols) = (17, 512);
+    for ty in QUANTIZED {
+        for fill in [0xff, 0x7f, 0x80, 0x00] {
+            let mut bytes = vec![fill; rows * ty.row_bytes(cols as u64).expect("whole blocks") as usize];
+            for block in bytes.chunks_exact_mut(ty.block_bytes() as usize) {
+                for &at in scale_places(ty) {
+                    block[at..at + 2].copy_from_slice(&[0x00, 0x3c]); // 1.0
+                }
+            }
+            let weights = Weights::new(ty, rows, cols, bytes);
+            let matrix = weights.pack(isa);
+            for signs in [[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]] {
+                for n_tokens in [1, 5] {
+                    let x: Vec<f32> = (0..n_tokens * cols).map(|i| signs[i % 2]).collect();
+                    let expected = products(&weights, &rounded(&x));
+                    let found = multiply(&matrix, &x, Precision::EightBit, isa);
+                    for (found, (expected, size)) in found.iter().zip(&expected) {
+                        assert!(
+                            (f64::from(*found) - expected).abs() <= 1e-6 * size.max(1.0),
+                            "{isa} {ty} of {fill:#x} × {signs:?}: {found}, not {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where the f16 numbers of a block are.
+fn scale_places(ty: GgmlType) -> &'static [usize] {
+    match ty {
+        GgmlType::Q4_1 | GgmlType::Q5_1 | GgmlType::Q4_K | GgmlType::Q5_K => &[0, 2],
+        GgmlType::Q2_K => &[80, 82],
+        GgmlType::Q3_K => &[108],
+        GgmlType::Q6_K => &[208],
+        _ => &[0],
+    }
+}
+
+/// Activations that are not finite make products NaN, and zeros make zeros.
+pub fn bad_activations_are_seen(isa: InstructionSet) {
+    let mut random = Random::new(4);
+    let weights = Weights::random(GgmlType::Q4_0, 20, 64, &mut random);
+    let matrix = weights.pack(isa);
+    for n_tokens in [1, 3] {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut x = random.values(n_tokens * 64);
+            x[40] = bad;
+            let found = multiply(&matrix, &x, Precision::EightBit, isa);
+            assert!(found[..20].iter().all(|y| y.is_nan()), "{isa}: {bad} gives {:?}", &found[..20]);
+            assert!(found[20..].iter().all(|y| y.is_finite()), "{isa}: {bad} reaches other tokens");
+        }
+        for small in [0.0, -0.0, 1e-40] {
+            let found = multiply(&matrix, &vec![small; n_tokens * 64], Precision::EightBit, isa);
+            assert!(found.iter().all(|y| y.abs() < 1e-30), "{isa}: {small:e} gives {found:?}");
+        }
+    }
+}
+
+/// Some rows of a matrix, from within a strip to within another, in two parts.
+pub fn row_ranges_are_right(isa: InstructionSet) {
+    let mut random = Random::new(5);
+    let weights = Weights::random(GgmlType::Q5_0, 100, 96, &mut random);
+    let matrix = weights.pack(isa);
+    let x = random.values(3 * 96);
+    let whole = multiply(&matrix, &x, Precision::EightBit, isa);
+    let mut acts = Activations::new(isa);
+    acts.fill(&x, 3, 96, true, true);
+    for rows in [0..100, 5..37, 40..41, 16..32, 63..100] {
+        let n = rows.len();
+        let strips = matrix.strips(rows.clone());
+        let middle = strips.start + strips.len() / 2;
+        let mut out = vec![f32::INFINITY; 3 * n];
+        for strips in [strips.start..middle, middle..strips.end] {
+            // SAFETY: `out` is [3, n].
+            unsafe { matrix.multiply(&acts, Precision::EightBit, rows.clone(), strips, out.as_mut_ptr(), n) };
+        }
+        for t in 0..3 {
+            let expected: Vec<u32> = whole[t * 100..][rows.clone()].iter().map(|y| y.to_bits()).collect();
+            let found: Vec<u32> = out[t * n..][..n].iter().map(|y| y.to_bits()).collect();
+            assert_eq!(found, expected, "{isa}: rows {rows:?} of token {t}");
+        }
+    }
+}
+
+fn nmse(expected: &[(f64, f64)], found: &[f32]) -> f64 {
+    let error: f64 = expected.iter().zip(found).map(|((e, _), &f)| (e - f64::from(f)).powi(2)).sum();
+    error / expected.iter().map(|(e, _)| e.powi(2)).sum::<f64>()
+}
