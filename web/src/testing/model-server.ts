@@ -16,6 +16,10 @@ export interface Behaviour {
   cutAfter?: number;
   /** Ends the connection at this byte of the file. */
   cutAt?: number;
+  /** Ends the connection at this byte of the file, the first time that it is on its way; the next requests go well. */
+  cutOnceAt?: number;
+  /** Ends the body early and in good order, as if that were all of it. */
+  endAfter?: number;
   /** Sends nothing more after this many bytes of a body. */
   stallAfter?: number;
   /** Sends the range that lies so many bytes further on. */
@@ -47,6 +51,8 @@ const PIECE = 16_384;
 /** Serves one file at every path, unless {@link ModelServer.routes} has another answer for it. */
 export class ModelServer {
   behaviour: Behaviour = {};
+  /** Of the next requests, one by one, before {@link behaviour} applies. */
+  readonly script: Behaviour[] = [];
   etag = '"1"';
   /** Other origins may read the answers. */
   cors = true;
@@ -88,6 +94,8 @@ export class ModelServer {
   }
 
   private takeBehaviour(): Behaviour {
+    const scripted = this.script.shift();
+    if (scripted) return scripted;
     const { behaviour } = this;
     if (behaviour.times === undefined) return behaviour;
     this.behaviour = behaviour.times > 1 ? { ...behaviour, times: behaviour.times - 1 } : {};
@@ -125,6 +133,7 @@ export class ModelServer {
       ...(behaviour.gzip ? { "content-encoding": "gzip" } : {}),
       ...behaviour.headers,
     };
+    if (behaviour.endAfter !== undefined) delete headers["content-length"];
     for (const name of behaviour.without ?? []) delete headers[name];
     response.writeHead(match ? 206 : 200, headers);
     if (request.method === "HEAD") return void response.end();
@@ -138,8 +147,14 @@ export class ModelServer {
     behaviour: Behaviour,
     served: Served,
   ): Promise<void> {
-    const cutAt = behaviour.cutAt === undefined ? Infinity : Math.max(0, behaviour.cutAt - start);
-    const limit = Math.min(behaviour.cutAfter ?? Infinity, behaviour.stallAfter ?? Infinity, cutAt);
+    let cutAt = behaviour.cutAt === undefined ? Infinity : Math.max(0, behaviour.cutAt - start);
+    const { cutOnceAt } = behaviour;
+    if (cutOnceAt !== undefined && cutOnceAt >= start && cutOnceAt < start + body.length) {
+      cutAt = cutOnceAt - start;
+      this.behaviour = {};
+    }
+    const { cutAfter = Infinity, stallAfter = Infinity, endAfter = Infinity } = behaviour;
+    const limit = Math.min(cutAfter, stallAfter, endAfter, cutAt);
     const end = Math.min(body.length, limit);
     [served.start, served.end] = [start, start];
     for (let at = 0; at < end && !response.destroyed; at += PIECE) {
@@ -150,6 +165,7 @@ export class ModelServer {
       if (behaviour.pauseMs) await new Promise((resolve) => setTimeout(resolve, behaviour.pauseMs));
     }
     if (behaviour.stallAfter !== undefined && limit < body.length) return;
+    if (limit === endAfter) return void response.end();
     // What was sent should have been read by then: a broken connection takes unread bytes with it.
     if (limit < body.length) setTimeout(() => response.destroy(), CUT_MS);
     else response.end();
