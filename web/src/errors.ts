@@ -14,6 +14,7 @@ export const SDK_ERROR_CODES = {
   "short-body": "The connection ended early. What has arrived is kept; load again to go on.",
   "size-unknown": "The server does not say how long the file is, so it cannot be read in parts.",
   "source-changed": "The file changed on the server while it was being read. Load again.",
+  "bad-split": "A part of a split model is missing, or belongs to another model.",
   "hash-mismatch": "The file has another SHA-256 than was announced. Nothing of it is kept; load again.",
   "file-unreadable": "The browser can no longer read the file: it was moved, changed or deleted. Choose it again.",
   "storage-failed": "The browser's storage failed.",

@@ -9,7 +9,8 @@ import { findHubFile } from "../source/hugging-face.js";
 import { HttpSource } from "../source/http.js";
 import { ImportedSource, isImported } from "../source/imported.js";
 import { sourceKey, storeKey } from "../source/resolve.js";
-import type { ModelFile, SourceDescriptor } from "../source/source.js";
+import { partCount, partUrls, SplitSource } from "../source/split.js";
+import type { ModelFile, RemoteSource, SourceDescriptor } from "../source/source.js";
 import { holdInUse } from "../store/locks.js";
 import { ModelStore } from "../store/model-store.js";
 import { isComplete, type StoreChoice } from "../store/store.js";
@@ -42,12 +43,16 @@ export async function openModel(
   const { url, key, size, sha256 } = await find(source, store, gate, retry);
   // Held until this worker ends: nobody deletes the model meanwhile.
   if (store && !inspect) await holdInUse(key);
-  const token = source.kind === "hub" ? source.token : undefined;
-  const remote = isImported(key)
-    ? new ImportedSource(key)
-    : new HttpSource(url, { token, size, stallMs: download.stallMs });
+  const split = partCount(url) > 1;
+  const http = { stallMs: download.stallMs, token: source.kind === "hub" ? source.token : undefined };
+  let remote: RemoteSource;
+  if (isImported(key)) remote = new ImportedSource(key);
+  else if (split) remote = new SplitSource(partUrls(url).map((part) => new HttpSource(part, http)));
+  else remote = new HttpSource(url, { ...http, size });
   return CachedFile.open(key, remote, {
-    ...{ store, gate, retry, chunkBytes, sha256, onArrived },
+    ...{ store, gate, retry, chunkBytes, onArrived },
+    // The hub has a hash for each part, but none for all of them.
+    ...(split ? {} : { sha256 }),
     ...{ readOnly: inspect, connections: inspect ? 1 : download.connections },
   });
 }

@@ -1,0 +1,200 @@
+import { ChordError } from "../errors.js";
+import { HeaderTooShort, mergeHeaders, padded, parsePart, type PartHeader } from "./gguf-parts.js";
+import type { RemoteBody, RemoteSource } from "./source.js";
+
+/** Headers are fetched in steps that begin with this many bytes and grow fourfold. */
+const FIRST_BYTES = 256 * 1024;
+/** Larger than any real header: vocabularies of a quarter of a million entries have about 10 MB. */
+const MOST_BYTES = 256 * 1024 * 1024;
+/** More parts than any model has. */
+const MOST_PARTS = 999;
+
+const PART = /-(\d{5})-of-(\d{5})(\.gguf)(?=$|[?#])/i;
+
+/** How many parts a model has, by the address of its first one; 1 for a whole file. */
+export function partCount(url: string): number {
+  const [, no, count] = PART.exec(url) ?? [];
+  if (no === undefined) return 1;
+  if (no !== "00001") {
+    throw new ChordError("invalid-argument", `A split model is given by its first part, not by part ${Number(no)}`, {
+      field: "source",
+    });
+  }
+  if (Number(count) > MOST_PARTS)
+    throw new ChordError("bad-split", `${Number(count)} parts are more than there can be`);
+  return Number(count);
+}
+
+/** Addresses of all parts. */
+export function partUrls(first: string): string[] {
+  const count = partCount(first);
+  return Array.from({ length: count }, (_, part) =>
+    first.replace(
+      PART,
+      (_match, _no, of: string, end: string) => `-${String(part + 1).padStart(5, "0")}-of-${of}${end}`,
+    ),
+  );
+}
+
+/** A stretch of the merged file: bytes in memory, or a range of a part. */
+type Stretch = { start: number; end: number } & ({ bytes: Uint8Array } | { part: number; offset: number });
+
+/**
+ * The parts that llama.cpp's gguf-split writes, each a GGUF file of its own, as the one file that they were before: the
+ * metadata of the first, the tensors of all. What is stored is that one file.
+ */
+export class SplitSource implements RemoteSource {
+  readonly url: string;
+  private layout: Promise<Layout> | undefined;
+
+  constructor(private readonly parts: RemoteSource[]) {
+    this.url = parts[0]!.url;
+  }
+
+  async open(start: number, end: number): Promise<RemoteBody> {
+    this.layout ??= readLayout(this.parts);
+    const layout = await this.layout.catch((error: unknown) => {
+      this.layout = undefined;
+      throw error;
+    });
+    return new SplitBody(this.parts, layout, start, Math.min(end, layout.size));
+  }
+}
+
+interface Layout {
+  size: number;
+  stretches: Stretch[];
+  etag: string | null;
+  /** Sizes and validators of the parts: each of them must stay what it is. */
+  files: { size: number; etag: string | null }[];
+}
+
+async function readLayout(parts: RemoteSource[]): Promise<Layout> {
+  const headers: PartHeader[] = [];
+  const files: Layout["files"] = [];
+  for (const [no, part] of parts.entries()) {
+    const { header, size, etag } = await readHeader(part);
+    const [first = header] = headers;
+    if ((header.no ?? no) !== no || (header.count ?? parts.length) !== parts.length || header.no === undefined) {
+      const found = `split.no ${header.no} of split.count ${header.count}`;
+      throw new ChordError("bad-split", `${part.url} is not part ${no} of ${parts.length}: it has ${found}`, {
+        ...{ url: part.url, expected: { no, count: parts.length }, found: { no: header.no, count: header.count } },
+      });
+    }
+    if (no > 0 && header.alignment !== first.alignment) {
+      throw new ChordError(
+        "bad-split",
+        `${part.url} is aligned to ${header.alignment} bytes, the first part to ${first.alignment}`,
+      );
+    }
+    headers.push(header);
+    files.push({ size, etag });
+  }
+  const { alignment } = headers[0]!;
+  const lengths = headers.map(({ dataStart }, part) => Math.max(0, files[part]!.size - dataStart));
+  const bases: number[] = [];
+  let data = 0;
+  for (const length of lengths) {
+    bases.push(data);
+    data += padded(length, alignment);
+  }
+  const header = mergeHeaders(headers, bases);
+  const stretches: Stretch[] = [{ start: 0, end: header.length, bytes: header }];
+  lengths.forEach((length, part) => {
+    const start = header.length + bases[part]!;
+    stretches.push({ start, end: start + length, part, offset: headers[part]!.dataStart });
+    const padding = part === lengths.length - 1 ? 0 : padded(length, alignment) - length;
+    if (padding > 0)
+      stretches.push({ start: start + length, end: start + length + padding, bytes: new Uint8Array(padding) });
+  });
+  const etags = files.map(({ etag }) => etag);
+  const etag = etags.some((one) => one === null) ? null : `"${etags.map((one) => one!.replace(/"/g, "")).join("+")}"`;
+  return { size: stretches.at(-1)!.end, stretches, etag, files };
+}
+
+async function readHeader(part: RemoteSource): Promise<{ header: PartHeader; size: number; etag: string | null }> {
+  for (let wanted = FIRST_BYTES; ; wanted *= 4) {
+    const body = await part.open(0, wanted);
+    try {
+      const bytes = new Uint8Array(Math.min(wanted, body.end));
+      for (let filled = 0; filled < bytes.length;) filled += await body.read(bytes.subarray(filled));
+      const header = parsePart(bytes);
+      if (!header) throw new ChordError("bad-split", `${part.url} is not a GGUF file`, { url: part.url });
+      return { header, size: body.size, etag: body.etag };
+    } catch (error) {
+      if (!(error instanceof HeaderTooShort)) throw error;
+      if (wanted >= Math.min(body.size, MOST_BYTES)) {
+        throw new ChordError("truncated", `${part.url} ends before its header does`, { url: part.url });
+      }
+    } finally {
+      body.cancel();
+    }
+  }
+}
+
+/** A range of the merged file, read from one part after the other. */
+class SplitBody implements RemoteBody {
+  readonly ranged = true;
+  readonly lastModified = null;
+  readonly size: number;
+  readonly etag: string | null;
+  private body: RemoteBody | undefined;
+  private cancelled = false;
+
+  constructor(
+    private readonly parts: RemoteSource[],
+    private readonly layout: Layout,
+    public position: number,
+    readonly end: number,
+  ) {
+    [this.size, this.etag] = [layout.size, layout.etag];
+  }
+
+  async read(target: Uint8Array): Promise<number> {
+    const { position } = this;
+    const stretch = this.layout.stretches.find(({ start, end }) => position >= start && position < end)!;
+    const room = Math.min(target.length, stretch.end - position, this.end - position);
+    let count: number;
+    if ("bytes" in stretch) {
+      count = room;
+      target.set(stretch.bytes.subarray(position - stretch.start, position - stretch.start + count));
+    } else {
+      this.body ??= await this.openPart(stretch.part, stretch.offset + position - stretch.start, stretch);
+      count = await this.body.read(target.subarray(0, room));
+      // A server may send less than was asked for.
+      if (this.body.position >= this.body.end || position + count >= stretch.end) this.dropBody();
+    }
+    this.position += count;
+    return count;
+  }
+
+  private async openPart(part: number, offset: number, stretch: Stretch): Promise<RemoteBody> {
+    const until = offset + Math.min(stretch.end, this.end) - this.position;
+    const body = await this.parts[part]!.open(offset, until);
+    const { size, etag } = this.layout.files[part]!;
+    if (this.cancelled || body.size !== size || (etag !== null && body.etag !== null && etag !== body.etag)) {
+      body.cancel();
+      throw new ChordError(
+        "source-changed",
+        `${this.parts[part]!.url} changed on the server while it was being read.`,
+        {
+          ...{ url: this.parts[part]!.url, expected: size, found: body.size },
+        },
+      );
+    }
+    // A server without ranges begins at the beginning.
+    const passed = new Uint8Array(64 * 1024);
+    while (body.position < offset) await body.read(passed.subarray(0, Math.min(passed.length, offset - body.position)));
+    return body;
+  }
+
+  private dropBody(): void {
+    this.body?.cancel();
+    this.body = undefined;
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    this.dropBody();
+  }
+}
