@@ -1,5 +1,6 @@
 import {
   chunkRange,
+  isComplete,
   type ChunkStore,
   type Manifest,
   type ManifestChanges,
@@ -71,16 +72,23 @@ export class MemoryStore implements ChunkStore {
   }
 }
 
-/** Manifests of what lies in memory. */
+/** Manifests of what lies in memory, before those of models that are stored as a whole: these need not come again. */
 export class MemoryManifests implements ManifestStore {
   private readonly manifests = new Map<string, Manifest>();
 
-  get(key: string): Promise<Manifest | undefined> {
-    return Promise.resolve(structuredClone(this.manifests.get(key)));
+  constructor(private readonly stored?: ManifestStore) {}
+
+  async get(key: string): Promise<Manifest | undefined> {
+    const own = this.manifests.get(key);
+    if (own) return structuredClone(own);
+    const stored = await this.stored?.get(key);
+    return stored && isComplete(stored) ? stored : undefined;
   }
 
-  list(): Promise<Manifest[]> {
-    return Promise.resolve(structuredClone([...this.manifests.values()]));
+  async list(): Promise<Manifest[]> {
+    const stored = (await this.stored?.list()) ?? [];
+    const others = stored.filter((manifest) => isComplete(manifest) && !this.manifests.has(manifest.key));
+    return [...structuredClone([...this.manifests.values()]), ...others];
   }
 
   put(manifest: Manifest): Promise<void> {
@@ -88,25 +96,27 @@ export class MemoryManifests implements ManifestStore {
     return Promise.resolve();
   }
 
-  record(key: string, id: string, index: number, hash: string | null): Promise<boolean> {
+  async record(key: string, id: string, index: number, hash: string | null): Promise<boolean> {
     const manifest = this.manifests.get(key);
-    if (manifest?.id !== id || index >= manifest.hashes.length) return Promise.resolve(false);
+    if (!manifest) return (await this.stored?.record(key, id, index, hash)) ?? false;
+    if (manifest.id !== id || index >= manifest.hashes.length) return false;
     manifest.hashes[index] = hash;
-    return Promise.resolve(true);
+    return true;
   }
 
-  update(key: string, changes: ManifestChanges): Promise<boolean> {
+  async update(key: string, changes: ManifestChanges): Promise<boolean> {
     const manifest = this.manifests.get(key);
-    if (manifest) Object.assign(manifest, changes);
-    return Promise.resolve(manifest !== undefined);
+    if (!manifest) return (await this.stored?.update(key, changes)) ?? false;
+    Object.assign(manifest, changes);
+    return true;
   }
 
-  delete(key: string): Promise<void> {
-    this.manifests.delete(key);
-    return Promise.resolve();
+  async delete(key: string): Promise<void> {
+    if (!this.manifests.delete(key)) await this.stored?.delete(key);
   }
 
   close(): void {
     this.manifests.clear();
+    this.stored?.close();
   }
 }

@@ -118,7 +118,7 @@ describe("what is found at the start", () => {
     await put(manifest, 0);
     const below = await chunks();
     await below.write({ ...manifest, id: "left behind" }, 0, randomBytes(10));
-    await store.sweep();
+    await begun("another");
     expect(await below.ids()).toEqual([manifest.id]);
     expect(await store.chunk(manifest, 0)).toEqual(randomBytes(10));
   });
@@ -168,6 +168,21 @@ describe("storage that fails", () => {
 });
 
 describe("memory", () => {
+  test("finds what is stored as a whole, and nothing else", async () => {
+    const whole = await begun("whole");
+    for (const index of [0, 1, 2]) await put(whole, index);
+    await put(await begun("part"), 0);
+    const memory = await ModelStore.open("memory");
+    const found = (await memory.manifest("whole"))!;
+    expect(isComplete(found)).toBe(true);
+    expect(await memory.chunk(found, 2)).toEqual(randomBytes(5));
+    expect(await memory.manifest("part")).toBeUndefined();
+    expect((await memory.list()).map(({ key }) => key)).toEqual(["whole"]);
+    // A chunk that turns out to be altered is taken out of the record that others read, too.
+    await memory.forgetChunk(found, 1);
+    expect((await store.manifest("whole"))!.hashes[1]).toBeNull();
+  });
+
   test("is a store of its own, that nobody else sees", async () => {
     const memory = await ModelStore.open("memory");
     const manifest = fresh("a");

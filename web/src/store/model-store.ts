@@ -21,20 +21,21 @@ export class ModelStore {
 
   /** Opens the stores of this browser. `auto`: OPFS where files can be written synchronously, else IndexedDB. */
   static async open(choice: Exclude<StoreChoice, "none"> = "auto", database?: string): Promise<ModelStore> {
-    if (choice === "memory") {
-      return new ModelStore(new MemoryManifests(), new Map([["memory", new MemoryStore()]]), "memory", undefined);
-    }
-    const db: Database = await openDatabase(database);
-    const stores = new Map<StoreKind, ChunkStore>([["indexeddb", new IndexedDbStore(db)]]);
-    let reason = OpfsStore.unwritable();
-    try {
-      stores.set("opfs", await OpfsStore.open(database));
-    } catch (error) {
-      reason ??= (error as Error).message;
-    }
+    if (choice === "memory") return ModelStore.openMemory(database);
+    const db = await openDatabase(database);
+    const { stores, reason } = await lastingStores(db, database);
     const manifests = new IndexedDbManifests(db);
     if (choice === "indexeddb") return new ModelStore(manifests, stores, "indexeddb", undefined);
     return new ModelStore(manifests, stores, reason === undefined ? "opfs" : "indexeddb", reason);
+  }
+
+  /** New models go to memory; whole ones that are stored are found, in browsers that store anything. */
+  private static async openMemory(database: string | undefined): Promise<ModelStore> {
+    const db = await openDatabase(database).catch(() => undefined);
+    const { stores } = db ? await lastingStores(db, database) : { stores: new Map<StoreKind, ChunkStore>() };
+    stores.set("memory", new MemoryStore());
+    const manifests = new MemoryManifests(db && new IndexedDbManifests(db));
+    return new ModelStore(manifests, stores, "memory", undefined);
   }
 
   /** Where new models go. */
@@ -65,6 +66,7 @@ export class ModelStore {
   async begin(manifest: Manifest): Promise<void> {
     const old = await this.manifests.get(manifest.key);
     if (old) await this.dropChunks(old);
+    await this.sweep();
     await this.checkRoom(manifest.size);
     manifest.store = await this.prepare(manifest);
     await this.manifests.put(manifest);
@@ -131,8 +133,9 @@ export class ModelStore {
   }
 
   /** Deletes bytes that no manifest speaks of, as a page leaves that was closed in the middle of a deletion. */
-  async sweep(): Promise<void> {
+  private async sweep(): Promise<void> {
     const found: { store: ChunkStore; id: string }[] = [];
+    if (this.preferred === "memory") return;
     for (const store of this.stores.values()) {
       for (const id of await store.ids()) found.push({ store, id });
     }
@@ -197,4 +200,16 @@ export class ModelStore {
       ?.delete(manifest.id)
       .catch(() => undefined);
   }
+}
+
+/** IndexedDB and, if there is one, the private file system; and why that cannot be written. */
+async function lastingStores(db: Database, folder: string | undefined) {
+  const stores = new Map<StoreKind, ChunkStore>([["indexeddb", new IndexedDbStore(db)]]);
+  let reason = OpfsStore.unwritable();
+  try {
+    stores.set("opfs", await OpfsStore.open(folder));
+  } catch (error) {
+    reason ??= (error as Error).message;
+  }
+  return { stores, reason };
 }

@@ -114,10 +114,6 @@ const commands = {
     return store.delete(key);
   },
 
-  async sweep() {
-    await store.sweep();
-  },
-
   close() {
     store.close();
     return Promise.resolve();
