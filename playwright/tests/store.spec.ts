@@ -1,7 +1,12 @@
 /** What stays in the browser, what comes over the network, and what a cancelled load leaves behind. */
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "@playwright/test";
+import { ModelServer } from "../../web/src/testing/model-server.ts";
+import { splitGguf } from "../../web/src/testing/split-gguf.ts";
 import { bytesSent, openSdk } from "../support/page.ts";
+import { goldenFolder } from "../support/places.mjs";
 
 const path = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 const slowPath = "/slow/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -146,4 +151,29 @@ test("a file is imported under a name, loaded by it, exported as it was, and not
     after: "http-status",
     left: [],
   });
+});
+
+test("a split model gives the same text as the whole one, and is stored as one file", async ({ page }) => {
+  const whole = readFileSync(join(goldenFolder ?? "", "tiny", "llama.Q4_0.gguf"));
+  const server = await ModelServer.start(whole);
+  splitGguf(whole, 3).forEach((part, no) => server.files.set(`/tiny-0000${no + 1}-of-00003.gguf`, part));
+  await openSdk(page);
+  const answers = await page.evaluate(
+    async (addresses) => {
+      const answers = [];
+      for (const address of addresses) {
+        const chord = await sdk.Chord.load(address, { backend: "cpu" });
+        const request = { prompt: [1, 260, 285, 300], temperature: 0, max_tokens: 16 };
+        const { text } = (await chord.completions.create(request)).choices[0]!;
+        answers.push({ text, complete: (await chord.info()).store.complete });
+        await chord.unload();
+      }
+      return answers;
+    },
+    [server.url, `${server.origin}/tiny-00001-of-00003.gguf`],
+  );
+  expect(answers[0]!.text).not.toBe("");
+  expect(answers[1]).toEqual(answers[0]);
+  expect(answers[1]!.complete).toBe(true);
+  await server.stop();
 });

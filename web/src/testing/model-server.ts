@@ -48,7 +48,7 @@ export interface Served {
 /** Bytes of a body that are written at once. */
 const PIECE = 16_384;
 
-/** Serves one file at every path, unless {@link ModelServer.routes} has another answer for it. */
+/** Serves one file at every path, unless {@link ModelServer.files} or {@link ModelServer.routes} has another one for it. */
 export class ModelServer {
   behaviour: Behaviour = {};
   /** Of the next requests, one by one, before {@link behaviour} applies. */
@@ -58,6 +58,8 @@ export class ModelServer {
   cors = true;
   /** Headers that other origins may read besides those that every origin may. */
   exposed = "ETag, Content-Range, X-Repo-Commit, X-Linked-Etag";
+  /** Other files by path. */
+  readonly files = new Map<string, Uint8Array>();
   /** Further answers by path. */
   readonly routes = new Map<string, (request: IncomingMessage, response: ServerResponse) => void>();
   /** All requests, in order. */
@@ -103,7 +105,6 @@ export class ModelServer {
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { bytes } = this;
     if (this.cors) {
       response.setHeader("access-control-allow-origin", "*");
       response.setHeader("access-control-allow-headers", "authorization, range");
@@ -114,6 +115,7 @@ export class ModelServer {
     const route = this.routes.get(path);
     if (route) return route(request, response);
 
+    const bytes = this.files.get(path) ?? this.bytes;
     const behaviour = this.takeBehaviour();
     const served: Served = { path, range: request.headers.range, start: 0, end: 0 };
     this.served.push(served);

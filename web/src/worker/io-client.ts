@@ -19,6 +19,8 @@ const CHUNKS_AHEAD = 2;
 export class IoClient {
   private readonly pending = new Map<number, { resolve: (answer: Answer) => void; reject: (error: unknown) => void }>();
   private nextId = 1;
+  /** The last read. */
+  private turn: Promise<unknown> = Promise.resolve();
   private size = 0;
   private chunkBytes = 1;
   /** Chunks that are here or on their way. */
@@ -48,8 +50,14 @@ export class IoClient {
   }
 
   /** Bytes of the file, valid until the next read. */
-  async read(offset: bigint, length: number): Promise<Uint8Array> {
-    const start = Number(offset);
+  read(offset: bigint, length: number): Promise<Uint8Array> {
+    // A read that was given up may still be under way: it must not mix with this one.
+    const bytes = this.turn.then(() => this.readNow(Number(offset), length));
+    this.turn = bytes.catch(() => undefined);
+    return bytes;
+  }
+
+  private async readNow(start: number, length: number): Promise<Uint8Array> {
     if (start + length > this.size) {
       throw new ChordError("internal", `read of ${length} bytes at ${start} of a file of ${this.size}`);
     }

@@ -70,6 +70,9 @@ describe("a local file", () => {
     expect(await io.read(16_000n, 20_000)).toEqual(bytes.subarray(16_000, 36_000));
     expect(await io.read(100n, 49_900)).toEqual(bytes.subarray(100));
     expect(await io.read(50_000n, 0)).toEqual(new Uint8Array(0));
+    const [one, other] = [io.read(10_000n, 30_000), io.read(20_000n, 30_000)];
+    await one;
+    expect(await other).toEqual(bytes.subarray(20_000));
     await expect(io.read(49_999n, 2)).rejects.toMatchObject({ code: "internal" });
     await io.close();
   });
