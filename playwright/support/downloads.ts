@@ -59,11 +59,11 @@ export async function loadUrl(
 /** Manifests as they lie in the browser's storage. */
 export async function manifests(page: Page): Promise<Manifest[]> {
   return page.evaluate(async () => {
+    if (!(await indexedDB.databases()).some(({ name }) => name === "wasm-chord")) return [];
     const open = indexedDB.open("wasm-chord");
     await new Promise((done) => (open.onsuccess = open.onerror = done));
     const db = open.result;
     try {
-      if (!db.objectStoreNames.contains("manifests")) return [];
       const all = db.transaction("manifests").objectStore("manifests").getAll();
       await new Promise((done) => (all.onsuccess = all.onerror = done));
       return all.result as Manifest[];

@@ -37,7 +37,8 @@ export async function killAtRandomMoments(context: BrowserContext, server: Model
       expect(whole).toMatchObject({ sha256: sha256(server.bytes), report: { complete: true } });
       if (manifest) expect(servedAgain(manifest, server.served), `kill ${kill}`).toBe(0);
       await after.evaluate(async () => {
-        indexedDB.deleteDatabase("wasm-chord");
+        const deleting = indexedDB.deleteDatabase("wasm-chord");
+        await new Promise((done) => (deleting.onsuccess = deleting.onerror = done));
         const root = await navigator.storage.getDirectory();
         await root.removeEntry("wasm-chord", { recursive: true }).catch(() => undefined);
       });

@@ -91,7 +91,7 @@ export type EngineResponse =
 
 /**
  * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back and is not answered. `finish` fetches what
- * nobody read and says what became of the file; chunks go on to be answered until `close`, which ends the worker.
+ * nobody read and says what became of the file; chunks go on to be answered until `close`, which frees everything.
  */
 export type IoRequest =
   | { type: "open"; id: number }

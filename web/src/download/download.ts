@@ -261,11 +261,15 @@ export class Download {
     }
     if (body.size !== this.file.size || !sameFile(this.file, body)) {
       this.drop(body);
-      throw new ChordError("source-changed", "The file changed on the server while it was being read. Load again.", {
-        url: this.source.url,
-        expected: this.file.size,
-        found: body.size,
-      });
+      throw new ChordError(
+        "source-changed",
+        `${this.source.url} changed on the server while it was being read. Load again.`,
+        {
+          url: this.source.url,
+          expected: this.file.size,
+          found: body.size,
+        },
+      );
     }
     if (!body.ranged) {
       this.limit = 1;

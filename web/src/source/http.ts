@@ -34,6 +34,8 @@ export class HttpSource implements RemoteSource {
   private openEnded = false;
   /** Ranges are not asked for any more. */
   private broken = false;
+  /** Requests without any answer, since the last answer. */
+  private unanswered = 0;
 
   constructor(
     readonly url: string,
@@ -66,6 +68,7 @@ export class HttpSource implements RemoteSource {
       const response = await stallGuard(this.request(start, end, connection.signal), this.stallMs, () =>
         this.stalled(),
       );
+      this.unanswered = 0;
       const body = this.body(response, start, end, connection);
       if (!body) connection.abort();
       return body;
@@ -73,13 +76,16 @@ export class HttpSource implements RemoteSource {
       connection.abort();
       if (this.signal?.aborted) throw abortError(this.signal);
       if (error instanceof ChordError) throw error;
+      this.unanswered++;
       throw this.error("network-failed", `${this.url} could not be fetched (${String(error)})`, {}, error);
     }
   }
 
   private request(start: number, end: number, signal: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = {};
-    if (!this.broken) headers["Range"] = this.openEnded ? `bytes=${start}-` : `bytes=${start}-${end - 1}`;
+    // Browsers refuse a compressed answer to a range request as if there were none: without a range it may be readable.
+    const unheard = this.knownSize === undefined && this.unanswered >= 2;
+    if (!this.broken && !unheard) headers["Range"] = this.openEnded ? `bytes=${start}-` : `bytes=${start}-${end - 1}`;
     if (this.token !== undefined) headers["Authorization"] = `Bearer ${this.token}`;
     // The store is the cache: a second copy in the browser's HTTP cache would only take space from it.
     return this.fetch(this.url, { headers, cache: "no-store", signal });

@@ -86,7 +86,7 @@ export class IoClient {
     return report;
   }
 
-  /** Ends the I/O worker. Nothing can be read any more. */
+  /** Frees what the I/O worker has. Nothing can be read any more. */
   async close(): Promise<void> {
     this.chunks.clear();
     this.joined = new Uint8Array(0);

@@ -6,7 +6,6 @@ import { ChordError, toErrorRecord } from "../errors.js";
 import type { IoRequest, IoResponse, IoStart } from "../protocol.js";
 import type { ModelFile } from "../source/source.js";
 import { openModel } from "./open-model.js";
-import { workerScope } from "./scope.js";
 
 /** Reports of bytes that arrived are at least this far apart. */
 const ARRIVED_INTERVAL_MS = 50;
@@ -37,8 +36,9 @@ export function runIo(engine: MessagePort, start: IoStart): (paused: boolean) =>
         return post({ type: "finished", id, report: await file().finish() });
       case "close":
         opened?.close();
-        post({ type: "closed", id });
-        return workerScope.close();
+        opened = undefined;
+        // The page ends this worker when it unloads the model: until then nobody deletes what a tab has in use.
+        return post({ type: "closed", id });
     }
   }
 

@@ -8,7 +8,6 @@ export interface WorkerScope {
   ): void;
   addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
   addEventListener(type: "unhandledrejection", listener: (event: PromiseRejectionEvent) => void): void;
-  close(): void;
 }
 
 /** The worker itself. */
