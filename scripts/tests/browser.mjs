@@ -7,7 +7,11 @@ import { capture } from "../steps/shell.mjs";
 import { shaderFolder } from "./shaders.mjs";
 import { readReport } from "./typescript.mjs";
 
-export async function playwright(chromium, args = []) {
+/**
+ * Runs the browser tests, or those that `args` choose. `onTest` sees each of them at the end, with its time and its
+ * notes (Playwright's annotations).
+ */
+export async function playwright(chromium, args = [], onTest = () => {}) {
   const report = join(scratch, "playwright.json");
   rmSync(report, { force: true });
   const cli = fromRoot("node_modules", "@playwright", "test", "cli.js");
@@ -17,6 +21,7 @@ export async function playwright(chromium, args = []) {
     log: "playwright",
   });
   const result = readReport(report);
+  for (const test of allTests(result?.suites)) onTest(test);
   const { expected = 0, flaky = 0, unexpected = 0, skipped = 0 } = result?.stats ?? {};
   const failed = unexpected + flaky;
   return {
@@ -26,6 +31,17 @@ export async function playwright(chromium, args = []) {
     failures: result ? [...failedTests(result.suites)] : [],
     next: `read ${logFile}, or run: npx playwright test -c playwright`,
   };
+}
+
+function* allTests(suites) {
+  for (const { specs = [], suites: inner } of suites ?? []) {
+    for (const { title, ok, tests } of specs) {
+      const results = tests.flatMap((test) => test.results);
+      const notes = tests.flatMap((test) => test.annotations).flatMap(({ description }) => description ?? []);
+      yield { title, ok, milliseconds: results.reduce((sum, { duration }) => sum + duration, 0), notes };
+    }
+    yield* allTests(inner);
+  }
 }
 
 function* failedTests(suites, path = []) {

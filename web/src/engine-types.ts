@@ -13,6 +13,8 @@ export interface LoadOptions {
   /** GPU features not to use: `subgroups`, `shader-f16`. */
   disable_features?: string[];
   self_test?: boolean;
+  /** Drop the weights where a device would take them. */
+  discard_weights?: boolean;
 }
 
 /** `LoadProgress`. */

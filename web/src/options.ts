@@ -34,6 +34,11 @@ export interface ChordLoadOptions {
    * lies; a `File` is always used in place.
    */
   store?: StoreChoice;
+  /** What tests and bug reports need. */
+  debug?: {
+    /** Drop the weights where a device would take them: shows what a load itself costs. Such a model cannot run. */
+    discardWeights?: boolean;
+  };
   /** Where `chord-worker.js` is, if not beside this module. */
   workerUrl?: string | URL;
   /** Where `chord.wasm` is, if not beside this module. */
@@ -66,6 +71,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
     engine.n_ctx = contextLength;
   }
   if (selfTest !== undefined) engine.self_test = selfTest;
+  if (options.debug?.discardWeights === true) engine.discard_weights = true;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
   const store = oneOf("store", options.store, STORE_CHOICES) ?? "auto";
   return { engine, store, download: checkDownload(options.download) };

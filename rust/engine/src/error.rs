@@ -35,6 +35,17 @@ pub enum EngineError {
         /// Why it cannot be had.
         reason: String,
     },
+    /// The model needs more memory on the CPU than 32 bits can address.
+    #[error(
+        "the model needs {needed} bytes of memory on the CPU, 32-bit WebAssembly has room for {limit}: take a browser \
+         with Memory64, a smaller quantization or a shorter context"
+    )]
+    NeedsMemory64 {
+        /// Bytes of weights, KV cache and scratch.
+        needed: u64,
+        /// Bytes that there is room for.
+        limit: u64,
+    },
     /// The prompt has more tokens than the context holds.
     #[error(
         "the prompt has {n_tokens} tokens, the context holds {n_ctx}: shorten it, or load the model with a longer context"
@@ -82,6 +93,7 @@ impl EngineError {
             EngineError::Exec(error) => exec_code(error),
             EngineError::Read(error) => &error.code,
             EngineError::NoBackend { .. } => "no-backend",
+            EngineError::NeedsMemory64 { .. } => "needs-memory64",
             EngineError::PromptTooLong { .. } => "prompt-too-long",
             EngineError::EmptyPrompt => "empty-prompt",
             EngineError::NoChatTemplate => "no-chat-template",

@@ -6,6 +6,7 @@
 
 mod cancel;
 mod decode;
+mod discard;
 mod engine;
 mod error;
 #[cfg(test)]

@@ -7,15 +7,19 @@ use chord_gguf::{Header, dequantize};
 use chord_model::BuildOptions;
 use chord_program::{Executor, Program};
 
+use crate::discard::DiscardingExecutor;
 use crate::paging::Pager;
 use crate::runner::{Clock, Runner};
-use crate::weights::{self, Placed};
+use crate::weights::{self, Placed, zeroed};
 use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, ReadAt};
 
 /// Prompt chunks on a GPU: enough rows for tiled kernels, few enough for one submit to stay short.
 pub(crate) const GPU_BATCH: u32 = 256;
 /// Prompt chunks on the CPU: weights are unpacked once for this many tokens, and a stop waits for no more than these.
 pub(crate) const CPU_BATCH: u32 = 32;
+
+/// What a model may take of a 32-bit address space, the rest being for the tokenizer, the window and the stack.
+const ROOM_OF_32_BITS: u64 = 7 << 29;
 
 /// Loads a model without its text side, and tells why it runs where it runs: each step of the ladder with its reason.
 /// The header is freed as soon as it has been lowered. The reader is kept where layers are paged, and else dropped.
@@ -32,8 +36,10 @@ pub async fn load_runner(
     }
     let factors = read_rope_factors(&mut reader, &header).await?;
     let lower = |max_batch: u32| lower(&header, options, max_batch, factors.as_deref());
-    let gpu_program = if options.backend == Backend::Cpu { None } else { Some(lower(GPU_BATCH)?) };
-    let cpu_program = if options.backend == Backend::Gpu { None } else { Some(lower(CPU_BATCH)?) };
+    let gpu_program =
+        if options.backend == Backend::Cpu || options.discard_weights { None } else { Some(lower(GPU_BATCH)?) };
+    let cpu_program =
+        if options.backend == Backend::Gpu && !options.discard_weights { None } else { Some(lower(CPU_BATCH)?) };
     let placed = match gpu_program.as_ref().or(cpu_program.as_ref()) {
         Some(program) => weights::place(program, &header)?,
         None => Vec::new(),
@@ -56,7 +62,10 @@ pub async fn load_runner(
         }
     }
     if let (None, Some(program)) = (&executor, cpu_program) {
-        executor = Some(load.onto_cpu(program, &mut why).await?);
+        executor = Some(match options.discard_weights {
+            true => load.into_nothing(program, &mut why).await?,
+            false => load.onto_cpu(program, &mut why).await?,
+        });
     }
     let executor = executor.ok_or_else(|| EngineError::Internal("no rung of the ladder was tried".into()))?;
     (load.progress)(LoadProgress { stage: LoadStage::Ready, loaded: 1, total: 1 });
@@ -106,11 +115,19 @@ async fn read_rope_factors(reader: &mut impl ReadAt, header: &Header) -> Result<
     if info.n_elements() > MOST_FACTORS {
         return Ok(None);
     }
-    let mut bytes = vec![0; info.n_bytes as usize];
+    let mut bytes = zeroed(info.n_bytes)?;
     reader.read_at(info.offset, &mut bytes).await?;
-    let mut values = vec![0.0; info.n_elements() as usize];
+    let mut values = vec![0.0; usize::try_from(info.n_elements()).unwrap_or_default()];
     // A type that cannot be read leaves the factors out, and lowering refuses the file by the tensor's name.
     Ok(dequantize(info.ty, &bytes, &mut values).ok().map(|()| values))
+}
+
+/// Refuses, before a byte of the weights is read, what addresses of `bits` bits have no room for.
+fn check_address_space(needed: u64, bits: u32) -> Result<(), EngineError> {
+    match bits <= 32 && needed > ROOM_OF_32_BITS {
+        true => Err(EngineError::NeedsMemory64 { needed, limit: ROOM_OF_32_BITS }),
+        false => Ok(()),
+    }
 }
 
 /// What every rung of the ladder needs.
@@ -142,12 +159,25 @@ impl<R: ReadAt> Load<'_, R> {
         why: &mut Vec<String>,
     ) -> Result<Box<dyn Executor>, EngineError> {
         self.prepare()?;
+        check_address_space(chord_model::memory(&program).total(), usize::BITS)?;
         let mut executor = CpuExecutor::new(program)?;
         self.fill(&mut executor).await?;
         why.push(match self.options.backend {
             Backend::Auto => "the CPU runs everything".into(),
             _ => "the CPU was asked for".into(),
         });
+        Ok(Box::new(executor))
+    }
+
+    async fn into_nothing(
+        &mut self,
+        program: Arc<Program>,
+        why: &mut Vec<String>,
+    ) -> Result<Box<dyn Executor>, EngineError> {
+        self.prepare()?;
+        let mut executor = DiscardingExecutor::new(program);
+        self.fill(&mut executor).await?;
+        why.push("the weights were to be dropped".into());
         Ok(Box::new(executor))
     }
 
@@ -199,5 +229,19 @@ impl<R: ReadAt> Load<'_, R> {
             why.push(format!("{paged} layers are paged, for all of them do not fit {max} bytes"));
         }
         Ok(Box::new(executor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_beyond_32_bits_is_refused_by_32_bit_builds_alone() {
+        let error = check_address_space(ROOM_OF_32_BITS + 1, 32).unwrap_err();
+        assert_eq!(error.code(), "needs-memory64");
+        assert!(error.to_string().contains("3758096385 bytes") && error.to_string().contains("3758096384"), "{error}");
+        assert!(check_address_space(ROOM_OF_32_BITS, 32).is_ok());
+        assert!(check_address_space(64 << 30, 64).is_ok());
     }
 }

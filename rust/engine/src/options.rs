@@ -71,6 +71,9 @@ pub struct LoadOptions {
     pub fusion: bool,
     /// Compares the GPU with the CPU on a tiny program before it is trusted.
     pub self_test: bool,
+    /// Drops the weights on arrival instead of bringing them to a device: the whole way of a load without its end, so
+    /// that its own memory can be measured with models that no device holds. What is loaded so cannot run.
+    pub discard_weights: bool,
 }
 
 impl Default for LoadOptions {
@@ -90,6 +93,7 @@ impl Default for LoadOptions {
             web_subgroups: false,
             fusion: true,
             self_test: true,
+            discard_weights: false,
         }
     }
 }

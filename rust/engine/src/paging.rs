@@ -6,7 +6,7 @@ use std::pin::Pin;
 use chord_program::{PagePlan, Paged, Program};
 
 use crate::runner::Clock;
-use crate::weights::{Placed, Windows};
+use crate::weights::{Placed, Windows, resize};
 use crate::{CancelFlag, EngineError, ReadAt, ReadError};
 
 /// A [`ReadAt`] whatever its type.
@@ -104,7 +104,7 @@ impl Pager {
         let mut busy_until = clock();
         let mut idle_since = executor.is_idle().then_some(busy_until);
         for window in Windows::new(placed, *window_bytes) {
-            buffer.resize(window.n_bytes as usize, 0);
+            resize(buffer, window.n_bytes)?;
             file.read(window.offset, buffer).await?;
             for part in &window.parts {
                 executor.write(part.id, part.offset, part.of(buffer))?;

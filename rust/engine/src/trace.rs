@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use chord_gguf::{GgmlType, Header, dequantize};
 use chord_program::{Batch, ExecError, Executor, Want};
 
+use crate::weights::zeroed;
 use crate::{EngineError, ReadAt};
 
 /// One op of a traced run.
@@ -74,9 +75,9 @@ impl Expected {
     pub async fn from_file(reader: &mut impl ReadAt, header: &Header) -> Result<Self, EngineError> {
         let mut buffers = HashMap::new();
         for info in &header.tensors {
-            let mut bytes = vec![0; info.n_bytes as usize];
+            let mut bytes = zeroed(info.n_bytes)?;
             reader.read_at(info.offset, &mut bytes).await?;
-            let mut values = vec![0.0; info.n_elements() as usize];
+            let mut values = vec![0.0; bytes.len() / 4];
             if info.ty != GgmlType::F32 || dequantize(info.ty, &bytes, &mut values).is_err() {
                 let what = format!("tensor {} of the trace file is {}, expected F32", info.name, info.ty);
                 return Err(EngineError::BadRequest(what));

@@ -1,7 +1,7 @@
 //! Weights on their way from the file to the executor, through one reused window.
 
 use chord_gguf::{Header, TensorInfo};
-use chord_program::{Program, WeightId, WeightSink};
+use chord_program::{ExecError, Program, WeightId, WeightSink};
 
 use crate::{CancelFlag, EngineError, LoadProgress, LoadStage, ReadAt};
 
@@ -103,6 +103,24 @@ impl Iterator for Windows<'_> {
     }
 }
 
+/// Makes the window as long as one read. A single row may be longer than the window was to be, and in a 32-bit build
+/// longer than memory can be.
+pub(crate) fn resize(bytes: &mut Vec<u8>, n_bytes: u64) -> Result<(), EngineError> {
+    let refused =
+        || ExecError::OutOfMemory { backend: "cpu", needed: n_bytes, what: "the window of a load".to_owned() };
+    let len = usize::try_from(n_bytes).map_err(|_| refused())?;
+    bytes.try_reserve_exact(len.saturating_sub(bytes.len())).map_err(|_| refused())?;
+    bytes.resize(len, 0);
+    Ok(())
+}
+
+/// `n_bytes` zeros, for what is read whole.
+pub(crate) fn zeroed(n_bytes: u64) -> Result<Vec<u8>, EngineError> {
+    let mut bytes = Vec::new();
+    resize(&mut bytes, n_bytes)?;
+    Ok(bytes)
+}
+
 /// Reads every weight once, in the order of the file, and hands it to the sink.
 pub(crate) async fn stream(
     reader: &mut impl ReadAt,
@@ -120,7 +138,7 @@ pub(crate) async fn stream(
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
-        bytes.resize(window.n_bytes as usize, 0);
+        resize(&mut bytes, window.n_bytes)?;
         reader.read_at(window.offset, &mut bytes).await?;
         for part in &window.parts {
             sink.write(part.id, part.offset, part.of(&bytes))?;
@@ -171,6 +189,82 @@ mod tests {
         let weights = [placed(0, 0, 1, 100), placed(1, 128, 1, 100), placed(2, 50_000, 1, 100)];
         let windows = cut(&weights, 1 << 20);
         assert_eq!(windows.iter().map(|w| (w.offset, w.n_bytes)).collect::<Vec<_>>(), [(0, 228), (50_000, 100)]);
+    }
+
+    /// Byte `i` of the file, and no bytes in memory.
+    fn byte_at(i: u64) -> u8 {
+        (i ^ i >> 8 ^ i >> 16 ^ i >> 24 ^ i >> 32) as u8
+    }
+
+    struct Generated(u64);
+
+    impl ReadAt for Generated {
+        fn len(&self) -> u64 {
+            self.0
+        }
+        async fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), crate::ReadError> {
+            assert!(offset + buf.len() as u64 <= self.0);
+            buf.iter_mut().zip(offset..).for_each(|(byte, i)| *byte = byte_at(i));
+            Ok(())
+        }
+    }
+
+    /// Compares what comes with what lies in the file.
+    struct Comparing<'a> {
+        placed: &'a [Placed],
+        seen: Vec<u64>,
+    }
+
+    impl WeightSink for Comparing<'_> {
+        fn write(&mut self, id: WeightId, offset: u64, bytes: &[u8]) -> Result<(), ExecError> {
+            let index = self.placed.iter().position(|p| p.id == id).unwrap();
+            assert_eq!(offset, self.seen[index]);
+            let place = self.placed[index].offset + offset;
+            assert!(bytes.iter().zip(place..).all(|(byte, i)| *byte == byte_at(i)), "other bytes at {place}");
+            self.seen[index] += bytes.len() as u64;
+            Ok(())
+        }
+        fn finish(&mut self) -> Result<(), ExecError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn weights_across_2_4_and_8_gib_and_beyond_get_their_own_bytes() {
+        let places = [31, 32, 33, 35].map(|bits| (1u64 << bits) - 5 * 1000);
+        let weights: Vec<Placed> = (0..).zip(places).map(|(id, offset)| placed(id, offset, 11, 1000)).collect();
+        let mut sink = Comparing { placed: &weights, seen: vec![0; 4] };
+        let mut last = None;
+        let mut progress = |p: LoadProgress| last = Some((p.loaded, p.total));
+        pollster::block_on(stream(
+            &mut Generated(40 << 30),
+            &weights,
+            4096,
+            &mut sink,
+            &mut progress,
+            &CancelFlag::new(),
+        ))
+        .unwrap();
+        assert_eq!(sink.seen, [11_000; 4]);
+        assert_eq!(last, Some((44_000, 44_000)));
+    }
+
+    #[test]
+    fn a_row_that_no_memory_holds_is_refused_with_its_size() {
+        let row = 1u64 << 62;
+        let weights = [placed(0, 64, 1, row)];
+        let mut sink = Comparing { placed: &weights, seen: vec![0] };
+        let error = pollster::block_on(stream(
+            &mut Generated(u64::MAX),
+            &weights,
+            4096,
+            &mut sink,
+            &mut |_| (),
+            &CancelFlag::new(),
+        ))
+        .unwrap_err();
+        assert_eq!(error.code(), "out-of-memory");
+        assert!(error.to_string().contains(&row.to_string()), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod gguf_file;
 pub mod golden;
 pub mod hostile;
 pub mod paths;
+pub mod synthetic;
 pub mod trace;
 
 pub use compare::{ArgmaxMismatch, GreedyReport, LogitsComparison, LogitsReport, compare_logits, nmse, nmse_of_rows};
@@ -16,4 +17,5 @@ pub use file_builder::FileBuilder;
 pub use gguf_file::GgufFile;
 pub use golden::{Chat, Golden};
 pub use paths::{find_golden, find_model, golden_dir, models_dir, read_f32_file, repo_dir};
+pub use synthetic::{SyntheticModel, SyntheticShape};
 pub use trace::Trace;

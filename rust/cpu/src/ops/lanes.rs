@@ -51,9 +51,13 @@ mod arch {
     }
 }
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
 mod arch {
-    use core::arch::wasm32::{f32x4, f32x4_add, f32x4_extract_lane as lane, f32x4_mul, v128};
+    #[cfg(target_arch = "wasm32")]
+    use core::arch::wasm32 as wasm;
+    #[cfg(target_arch = "wasm64")]
+    use core::arch::wasm64 as wasm;
+    use wasm::{f32x4, f32x4_add, f32x4_extract_lane as lane, f32x4_mul, v128};
 
     pub(super) type Register = v128;
 
@@ -73,7 +77,7 @@ mod arch {
     }
 }
 
-#[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+#[cfg(not(any(target_arch = "x86_64", all(target_family = "wasm", target_feature = "simd128"))))]
 mod arch {
     pub(super) type Register = [f32; 4];
 
