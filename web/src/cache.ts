@@ -3,7 +3,7 @@ import { importModel, type ImportSource } from "./cache/import.js";
 import { ChordError, throwIfAborted } from "./errors.js";
 import { importedKey, isImported } from "./source/imported.js";
 import { baseUrl, resolveSource, sourceKey } from "./source/resolve.js";
-import type { HuggingFaceSource } from "./source/source.js";
+import type { HuggingFaceSource, UrlSource } from "./source/source.js";
 import { whileUnused } from "./store/locks.js";
 import { ModelStore } from "./store/model-store.js";
 import { storageRoom } from "./store/quota.js";
@@ -30,7 +30,10 @@ export interface CachedModel {
   lastUsed: Date;
 }
 
-/** How full the storage is, in bytes; `null` where the browser does not tell. */
+/**
+ * How full the storage is, in bytes; `null` where the browser does not tell. `quota` and `free` are what it estimates:
+ * Chromium answers with 10 GiB above what is used, whatever there is. A load finds out by itself whether a model fits.
+ */
 export interface CacheUsage {
   /** Of all models. */
   models: number;
@@ -56,7 +59,7 @@ export interface ImportOptions {
 }
 
 /** A model as it was loaded: its address, its repository and file, or the name of a stored one. */
-export type StoredSource = string | URL | HuggingFaceSource;
+export type StoredSource = string | URL | UrlSource | HuggingFaceSource;
 
 /** The models kept in the browser. */
 export const cache = {

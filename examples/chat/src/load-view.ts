@@ -15,6 +15,8 @@ const stages = {
 /** The load that is shown. */
 let control: LoadControl | null = null;
 let stage: LoadProgress["stage"] = "header";
+/** Bytes are still to come over the network. */
+let downloading = false;
 
 export function initLoadView(onCancel: () => void): void {
   byId("load-cancel", HTMLButtonElement).addEventListener("click", onCancel);
@@ -33,12 +35,14 @@ export function startLoadView(title: string): LoadControl {
   byId("load-bar", HTMLProgressElement).value = 0;
   control = new LoadControl();
   stage = "header";
+  downloading = false;
   showPaused();
   return control;
 }
 
 export function showLoadProgress(progress: LoadProgress): void {
   stage = progress.stage;
+  downloading = !progress.fromCache && progress.loaded < progress.total;
   byId("load-bar", HTMLProgressElement).value = progress.progress;
   byId("load-share", HTMLOutputElement).value = `${Math.floor(progress.progress * 100)} %`;
   const bytes = `${formatBytes(progress.loaded)} of ${formatBytes(progress.total)}`;
@@ -57,7 +61,7 @@ function showPaused(): void {
   const paused = control?.paused ?? false;
   const button = byId("load-pause", HTMLButtonElement);
   button.textContent = paused ? "Resume" : "Pause";
-  const useful = paused || stage === "download";
+  const useful = paused || downloading;
   if (!useful && document.activeElement === button) byId("load-cancel", HTMLButtonElement).focus();
   button.hidden = !useful;
   showStage(paused ? "Paused" : stages[stage]);

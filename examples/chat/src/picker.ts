@@ -114,7 +114,7 @@ function removeButton(model: ListedModel): HTMLButtonElement {
   button.setAttribute("aria-label", `Remove ${model.title} from this browser`);
   button.addEventListener("click", (event) => {
     event.preventDefault();
-    void Chord.cache.delete(sourceOf(model)).then(refreshPicker, showPickerProblem);
+    void Chord.cache.delete(model.source).then(refreshPicker, showPickerProblem);
   });
   return button;
 }
@@ -124,10 +124,6 @@ function isAt({ source }: ListedModel, { url, name }: CachedModel): boolean {
   if (url === null) return source === name;
   if (typeof source === "string") return new URL(source, document.baseURI).href === url;
   return url.includes(`/${source.repo}/resolve/${source.revision ?? "main"}/`) && url.endsWith(`/${source.file}`);
-}
-
-function sourceOf({ source }: ListedModel): Exclude<ModelSource, Blob> {
-  return source;
 }
 
 function kindOf(form: HTMLFormElement): Kind {
@@ -155,7 +151,7 @@ function choice(form: HTMLFormElement): ChosenModel {
     case "listed": {
       const model = offered[Number(new FormData(form).get("listed") ?? 0)];
       if (!model) throw new Error("No model is listed here. Choose a repository, an address or a file.");
-      return { title: model.title, source: sourceOf(model) };
+      return { title: model.title, source: model.source };
     }
     case "repo": {
       const repo = byId("repo", HTMLInputElement).value.trim();

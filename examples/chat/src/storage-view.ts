@@ -28,11 +28,10 @@ async function refresh(): Promise<void> {
   try {
     const [models, usage] = await Promise.all([Chord.cache.list(), Chord.cache.usage()]);
     byId("stored-models", HTMLUListElement).replaceChildren(...models.map(row));
-    const free = usage.free === null ? "" : `, ${formatBytes(usage.free)} free`;
-    byId("storage-usage", HTMLParagraphElement).textContent =
-      models.length === 0
-        ? `No model is stored${free}.`
-        : `${models.length === 1 ? "1 model" : `${models.length} models`}, ${formatBytes(usage.models)}${free}.`;
+    const free = usage.free === null ? "" : ` The browser estimates ${formatBytes(usage.free)} free.`;
+    const count = models.length === 1 ? "1 model" : `${models.length} models`;
+    const kept = models.length === 0 ? "No model is stored." : `${count}, ${formatBytes(usage.models)}.`;
+    byId("storage-usage", HTMLParagraphElement).textContent = kept + free;
     const meter = byId("storage-meter", HTMLMeterElement);
     meter.hidden = usage.used === null || !usage.quota;
     if (usage.used !== null && usage.quota) meter.value = usage.used / usage.quota;

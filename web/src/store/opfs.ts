@@ -49,12 +49,7 @@ export class OpfsStore implements ChunkStore {
 
   prepare(model: ModelBytes): Promise<void> {
     return guarded(WRITE, async () => {
-      try {
-        await this.writable(model.id);
-      } catch (error) {
-        await this.folder.removeEntry(model.id).catch(() => undefined);
-        throw error;
-      }
+      await this.created(model.id);
     });
   }
 
@@ -65,7 +60,7 @@ export class OpfsStore implements ChunkStore {
   room(needed: number): Promise<number> {
     const name = `room-${crypto.randomUUID()}`;
     return guarded(WRITE, async () => {
-      const handle = await this.writable(name);
+      const handle = await this.created(name);
       try {
         return growable(handle, needed);
       } finally {
@@ -161,6 +156,16 @@ export class OpfsStore implements ChunkStore {
   close(): void {
     for (const opening of this.files.values()) void opening.then((handle) => handle?.close());
     this.files.clear();
+  }
+
+  /** A file that was not there before, and is not when it cannot be written. */
+  private async created(id: string): Promise<SyncAccessHandle> {
+    try {
+      return await this.writable(id);
+    } catch (error) {
+      await this.folder.removeEntry(id).catch(() => undefined);
+      throw error;
+    }
   }
 
   private async writable(id: string): Promise<SyncAccessHandle> {
