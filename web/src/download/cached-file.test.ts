@@ -95,6 +95,24 @@ describe("a first load", () => {
     expect(server.sent).toBe(bytes.length);
   });
 
+  test("what is wanted comes first, then what lies behind it, then the rest", async () => {
+    server.behaviour = { pauseMs: 20 };
+    const file = await open();
+    await Promise.all([file.chunk(6), file.chunk(3)]);
+    await file.finish();
+    // The first answer had told the size.
+    expect(server.served.map(({ start }) => start / chunkBytes)).toEqual([0, 6, 3, 4, 5, 7, 1, 2]);
+  });
+
+  test("several connections fetch at once, and no byte twice", async () => {
+    server.behaviour = { pauseMs: 20 };
+    const file = await open({ connections: 3 });
+    expect(sum(await readAll(file))).toBe(sum(bytes));
+    await file.finish();
+    expect(server.atOnce).toBeGreaterThanOrEqual(2);
+    expect(server.sent).toBe(bytes.length);
+  });
+
   test("jumps by range, backwards and forwards", async () => {
     const file = await open();
     expect(file.fromCache).toBe(false);

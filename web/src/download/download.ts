@@ -38,7 +38,7 @@ type Waiter = ReturnType<typeof withResolvers<Uint8Array<ArrayBuffer>>>;
 
 /**
  * Fetches chunks of a remote file: those that are wanted first, in the order in which they were asked for, then the
- * others in the order of the file. Each connection fetches one chunk at a time and takes up a broken one where it
+ * others from there on. Each connection fetches one chunk at a time and takes up a broken one where it
  * broke. A server without ranges is read on one connection from its start.
  */
 export class Download {

@@ -66,6 +66,9 @@ export class ModelServer {
   readonly served: Served[] = [];
   /** Bytes of bodies sent. */
   sent = 0;
+  /** Most bodies on their way at the same time. */
+  atOnce = 0;
+  private sending = 0;
 
   readonly origin: string;
   readonly url: string;
@@ -159,6 +162,7 @@ export class ModelServer {
     const limit = Math.min(cutAfter, stallAfter, endAfter, cutAt);
     const end = Math.min(body.length, limit);
     [served.start, served.end] = [start, start];
+    this.atOnce = Math.max(this.atOnce, ++this.sending);
     for (let at = 0; at < end && !response.destroyed; at += PIECE) {
       const piece = body.subarray(at, Math.min(end, at + PIECE));
       this.sent += piece.length;
@@ -166,6 +170,7 @@ export class ModelServer {
       await new Promise((resolve) => response.write(piece, resolve));
       if (behaviour.pauseMs) await new Promise((resolve) => setTimeout(resolve, behaviour.pauseMs));
     }
+    this.sending--;
     if (behaviour.stallAfter !== undefined && limit < body.length) return;
     if (limit === endAfter) return void response.end();
     // What was sent should have been read by then: a broken connection takes unread bytes with it.
