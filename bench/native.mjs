@@ -15,12 +15,13 @@ import { figure, median, table } from "./statistics.mjs";
  * @typedef {{ threads: number, prompt: number, chord?: Rates, llama_cpp?: Rates }} Row
  */
 
-const chord = fromRoot("target", "release", process.platform === "win32" ? "chord.exe" : "chord");
+const built = fromRoot("target", "release", process.platform === "win32" ? "chord.exe" : "chord");
 
 /** @param {Options} options */
 export async function measureNative(options) {
   const { only, model, tokens, repeat, python } = options;
-  const build = only === "llama.cpp" ? null : await buildChord();
+  const chord = options.chord ?? built;
+  const build = only === "llama.cpp" ? null : (options.chord ?? (await buildChord()));
   const system = only === "ours" ? null : llamaCpp(python);
   if (only !== "ours" && system === null) {
     line(`llama.cpp is left out: ${python} has no llama_cpp (see bench/README.md; --python FILE names another)`);
@@ -32,7 +33,7 @@ export async function measureNative(options) {
       /** @type {{ chord: Rates[], llama_cpp: Rates[] }} */
       const samples = { chord: [], llama_cpp: [] };
       const sides = [
-        ...(build === null ? [] : [() => samples.chord.push(runChord(model, threads, prompt, tokens))]),
+        ...(build === null ? [] : [() => samples.chord.push(runChord(chord, model, threads, prompt, tokens))]),
         ...(system === null ? [] : [() => samples.llama_cpp.push(runLlamaCpp(python, model, threads, prompt, tokens))]),
       ];
       for (let n = 0; n < repeat; n++) for (const side of n % 2 ? [...sides].reverse() : sides) side();
@@ -69,13 +70,14 @@ function llamaCpp(python) {
 const script = fromRoot("bench", "llama_cpp_bench.py");
 
 /**
+ * @param {string} chord
  * @param {string} model
  * @param {number} threads
  * @param {number} prompt
  * @param {number} tokens
  * @returns {Rates}
  */
-function runChord(model, threads, prompt, tokens) {
+function runChord(chord, model, threads, prompt, tokens) {
   const sizes = ["-p", String(prompt), "-n", String(tokens), "-r", "1"];
   const args = ["bench", model, "--backend", "cpu", "--threads", String(threads), ...sizes, "--json"];
   const report = answer(chord, args);

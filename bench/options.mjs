@@ -21,6 +21,7 @@ what   (none)        prefill and decode in Chromium, beside wllama
 --tokens 64          tokens to decode after the first
 --repeat 5           repetitions, of which the median counts
 --only ours|wllama|llama.cpp  leave the other side out
+--chord FILE         with --native: this program, instead of building it
 --python FILE        the Python that has llama-cpp-python                (CHORD_PYTHON, or python3)
 --json FILE          write the JSON there instead of printing it`;
 
@@ -44,6 +45,7 @@ export function readOptions() {
     tokens: numbers("--tokens", values.tokens)[0] ?? 64,
     repeat: numbers("--repeat", values.repeat)[0] ?? 5,
     only,
+    chord: values.chord ?? null,
     python: values.python ?? process.env.CHORD_PYTHON ?? "python3",
     json: values.json ?? null,
   };
@@ -63,6 +65,7 @@ function parse() {
         tokens: { type: "string", default: "64" },
         repeat: { type: "string", default: "5" },
         only: { type: "string" },
+        chord: { type: "string" },
         python: { type: "string" },
         json: { type: "string" },
       },
