@@ -64,7 +64,10 @@ async function find(
   gate: Gate,
   retry: RetryPolicy,
 ): Promise<Remote> {
-  const stored = (await store?.list()) ?? [];
+  // The usual case needs no list, which looks at every stored model.
+  const address = sourceKey(source, []);
+  const found = address === undefined ? undefined : await store?.manifest(address);
+  const stored = found ? [found] : ((await store?.list()) ?? []);
   const key = sourceKey(source, stored);
   if (source.kind === "url") {
     const remote: Remote = { url: source.url, key: key ?? storeKey(source.url) };
