@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use chord_engine::{Backend, Engine, KvCache, LoadOptions, Sampling};
+use chord_engine::pool::MOST_THREADS;
+use chord_engine::{Activations, Backend, Engine, KvCache, LoadOptions, Sampling};
 use clap::ValueEnum;
 
 use crate::error::CliError;
@@ -42,6 +43,24 @@ pub(crate) enum KvName {
     F16,
 }
 
+/// `--activations`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ActivationsName {
+    /// Rounded to 8 bits: several times as fast.
+    Q8,
+    /// Exact.
+    F32,
+}
+
+impl From<ActivationsName> for Activations {
+    fn from(name: ActivationsName) -> Self {
+        match name {
+            ActivationsName::Q8 => Activations::Q8,
+            ActivationsName::F32 => Activations::F32,
+        }
+    }
+}
+
 /// What to run on and how large.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DeviceArgs {
@@ -60,6 +79,12 @@ pub(crate) struct DeviceArgs {
     /// Most bytes to hold on the GPU, K, M and G being powers of 1024: layers beyond that are paged from the file.
     #[arg(long, alias = "gpu-mem", value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) max_gpu_bytes: Option<u64>,
+    /// Threads of the CPU; all cores, less one where there are more than two, without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS as i64))]
+    pub(crate) threads: Option<u32>,
+    /// Form of activations in the CPU's products: q8 unless given, f32 in traces.
+    #[arg(long, value_enum)]
+    pub(crate) activations: Option<ActivationsName>,
 }
 
 /// `1500000`, `900M`, `1.5G`.
@@ -88,6 +113,8 @@ impl DeviceArgs {
             },
             n_ctx: self.ctx,
             max_gpu_bytes: self.max_gpu_bytes,
+            threads: self.threads,
+            activations: self.activations.map_or(Activations::Q8, Activations::from),
             ..LoadOptions::default()
         }
     }

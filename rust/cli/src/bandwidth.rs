@@ -1,6 +1,7 @@
 //! How fast a device reads memory: what a share of its bandwidth is a share of.
 
 use chord_engine::LoadOptions;
+use chord_engine::pool::{Pool, Worker, default_threads};
 
 use crate::args::clock;
 
@@ -9,23 +10,30 @@ const PASSES: usize = 5;
 
 /// Bytes per second that the device of this backend reads, where it can be measured.
 pub(crate) async fn stream_bytes_per_s(backend: &str, options: &LoadOptions) -> Option<f64> {
-    if backend == "cpu" { Some(of_one_thread()) } else { of_gpu(options).await }
+    if backend == "cpu" { of_cpu(options) } else { of_gpu(options).await }
 }
 
-/// More memory than caches hold, read on one thread like the executor's.
-fn of_one_thread() -> f64 {
+/// More memory than caches hold, read by as many threads as the executor has, each its part.
+fn of_cpu(options: &LoadOptions) -> Option<f64> {
     const BYTES: usize = 256 << 20;
     let data = vec![1u64; BYTES / 8];
-    let pass = || {
-        let started = clock();
-        let folded = data.chunks_exact(8).fold([0u64; 8], |mut sums, chunk| {
+    let n_threads = options.threads.map_or_else(default_threads, |n| n as usize);
+    let mut pool = Pool::spawn(n_threads).ok()?;
+    let read = |worker: &Worker<'_>| {
+        let part = data.len() / worker.n_threads;
+        let folded = data[worker.index * part..][..part].chunks_exact(8).fold([0u64; 8], |mut sums, chunk| {
             sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum ^= value);
             sums
         });
         std::hint::black_box(folded);
-        BYTES as f64 * 1000.0 / (clock() - started)
+        Ok(())
     };
-    (0..PASSES).map(|_| pass()).fold(0.0, f64::max)
+    let mut pass = || {
+        let started = clock();
+        pool.run(&read).ok()?;
+        Some(BYTES as f64 * 1000.0 / (clock() - started))
+    };
+    (0..PASSES).map(|_| pass()).try_fold(0.0, |best, rate| Some(f64::max(best, rate?)))
 }
 
 #[cfg(not(feature = "gpu"))]

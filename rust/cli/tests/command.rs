@@ -210,7 +210,20 @@ fn logits_are_written_as_little_endian_rows() {
     std::fs::write(&list, ids.join(",") + "\n").unwrap();
     let out = scratch("logits.f32");
     let tokens = format!("@{}", path(&list));
-    let args = ["logits", path(&model), "--tokens", &tokens, "--backend", "cpu", "--kv", "f32", "--out", path(&out)];
+    let args = [
+        "logits",
+        path(&model),
+        "--tokens",
+        &tokens,
+        "--backend",
+        "cpu",
+        "--kv",
+        "f32",
+        "--activations",
+        "f32",
+        "--out",
+        path(&out),
+    ];
     stdout(&chord(&args));
     let logits = read_f32_file(&out).unwrap();
     let mut comparison = LogitsComparison::new(&golden);

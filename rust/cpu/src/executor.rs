@@ -9,8 +9,11 @@ use chord_program::{
     TraceVisitor, Want, WeightId, WeightSink,
 };
 
+use crate::device::processor_name;
 use crate::frame::Frame;
-use crate::machine::Machine;
+use crate::machine::{Machine, Part};
+use crate::options::{ActivationType, CpuOptions};
+use crate::pool::{Pool, default_threads};
 use crate::schedule::{Schedule, Step};
 
 /// Runs one program on the CPU. Work is done inside `poll_ids`, `poll_logits`, `truncate`, `run_segment` and `trace`;
@@ -24,27 +27,40 @@ pub struct CpuExecutor {
     chosen: Vec<u32>,
     ready_ids: Vec<u32>,
     ready_logits: VecDeque<Vec<f32>>,
+    /// Logits handed over last time: memory to be used again.
+    spare_logits: Vec<f32>,
     is_ready: bool,
     steps_run: u64,
     tokens: u64,
 }
 
 impl CpuExecutor {
-    /// Takes the memory that `program` needs; weights come through [`WeightSink`].
+    /// Takes the memory that `program` needs and starts threads; weights come through [`WeightSink`].
+    ///
+    /// # Errors
+    /// If memory or threads cannot be had, or a weight's type cannot be decoded.
+    pub fn new(program: Arc<Program>, options: CpuOptions) -> Result<Self, ExecError> {
+        let pool = Pool::spawn(options.threads.unwrap_or_else(default_threads));
+        Self::with_pool(program, options.activations, pool.map_err(|error| ExecError::Device(error.to_string()))?)
+    }
+
+    /// The same on threads that are there already.
     ///
     /// # Errors
     /// If memory cannot be had, or a weight's type cannot be decoded.
-    pub fn new(program: Arc<Program>) -> Result<Self, ExecError> {
+    pub fn with_pool(program: Arc<Program>, activations: ActivationType, pool: Pool) -> Result<Self, ExecError> {
+        let (machine, memory) = Machine::new(Arc::clone(&program), activations, pool)?;
         Ok(CpuExecutor {
-            frame: Frame::shared(&program)?,
+            frame: Frame::shared(&program, &memory)?,
             schedule: Schedule::new(&program),
             chosen: vec![0; program.n_seq_max as usize],
             ready_ids: Vec::new(),
             ready_logits: VecDeque::new(),
+            spare_logits: Vec::new(),
             is_ready: false,
             steps_run: 0,
             tokens: 0,
-            machine: Machine::new(program)?,
+            machine,
         })
     }
 
@@ -79,26 +95,30 @@ impl CpuExecutor {
         let program = Arc::clone(&self.machine.program);
         self.steps_run += 1;
         self.frame.resize(&program, batch.shape());
-        for segment in &program.segments {
-            if segment.kind == SegmentKind::Epilogue && want == Want::Nothing {
-                continue;
-            }
-            self.machine.run(segment.ops.clone(), batch, &mut self.frame)?;
+        let mut n_segments = program.segments.len();
+        if want == Want::Nothing && program.segments.last().is_some_and(|s| s.kind == SegmentKind::Epilogue) {
+            n_segments -= 1;
         }
+        self.machine.run(Part::Segments(0..n_segments), batch, &mut self.frame)?;
         match want {
             Want::Nothing => Ok(()),
             Want::Ids => self.choose(batch),
-            Want::Logits => {
-                let logits = self.output(OutputName::Logits)?;
-                self.ready_logits.push_back(self.frame.get(logits).to_vec());
-                Ok(())
-            }
+            Want::Logits => self.keep_logits(self.output(OutputName::Logits)?),
         }
+    }
+
+    fn keep_logits(&mut self, logits: BufferId) -> Result<(), ExecError> {
+        let mut kept = std::mem::take(&mut self.spare_logits);
+        kept.clear();
+        kept.extend_from_slice(self.frame.get(logits));
+        self.ready_logits.push_back(kept);
+        Ok(())
     }
 
     /// Takes the highest logit of each output row.
     fn choose(&mut self, batch: &Batch<'_>) -> Result<(), ExecError> {
-        let logits = self.frame.get(self.output(OutputName::Logits)?);
+        let logits = self.output(OutputName::Logits)?;
+        let logits = self.frame.get(logits);
         let n_vocab = self.machine.program.n_vocab as usize;
         for (&row, logits) in batch.out_rows.iter().zip(logits.chunks_exact(n_vocab)) {
             let (pos, seq) = (batch.pos[row as usize], batch.seq[row as usize]);
@@ -118,17 +138,23 @@ impl CpuExecutor {
     }
 }
 
-/// Index of the highest value, the lowest among equals; `None` if the highest is not a number.
+/// Index of the highest value, the lowest among equals; `None` if a value is not a number.
 fn argmax(logits: &[f32]) -> Option<u32> {
-    let mut best = (f32::NEG_INFINITY, 0);
-    let mut nan = false;
-    for (id, &logit) in logits.iter().enumerate() {
-        nan |= logit.is_nan();
-        if logit > best.0 {
-            best = (logit, id as u32);
+    // Sixteen at a time: a comparison of numbers is a vector instruction, the search for an index is not.
+    let (chunks, rest) = logits.as_chunks::<16>();
+    let mut highest = [f32::NEG_INFINITY; 16];
+    let mut is_nan = [false; 16];
+    for chunk in chunks {
+        for i in 0..16 {
+            highest[i] = if chunk[i] > highest[i] { chunk[i] } else { highest[i] };
+            is_nan[i] |= chunk[i].is_nan();
         }
     }
-    (!nan).then_some(best.1)
+    if is_nan.contains(&true) || rest.iter().any(|x| x.is_nan()) {
+        return None;
+    }
+    let highest = highest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.iter().position(|&x| x == highest).map(|id| id as u32)
 }
 
 impl WeightSink for CpuExecutor {
@@ -149,17 +175,16 @@ impl Executor for CpuExecutor {
     }
 
     fn device(&self) -> DeviceInfo {
-        let program = &self.machine.program;
         let memory = MemoryUse {
-            weights: program.weight_bytes() + self.machine.table_bytes(),
-            kv: program.kv_bytes(),
-            scratch: self.frame.bytes(),
+            weights: self.machine.weights.bytes() + self.machine.table_bytes(),
+            kv: self.machine.kv_bytes(),
+            scratch: self.frame.bytes() + self.machine.scratch_bytes(),
         };
-        let mut features = Vec::new();
-        if cfg!(target_feature = "simd128") {
-            features.push("simd128".to_owned());
-        }
-        let name = format!("{}, one thread", std::env::consts::ARCH);
+        let isa = self.machine.isa();
+        let features = vec![isa.name().to_owned()];
+        let n_threads = self.machine.n_threads();
+        let threads = if n_threads == 1 { "one thread".to_owned() } else { format!("{n_threads} threads") };
+        let name = format!("{}, {threads}, {isa}", processor_name());
         DeviceInfo { backend: "cpu", name, is_software: false, features, memory, pages: Default::default() }
     }
 
@@ -207,7 +232,7 @@ impl Executor for CpuExecutor {
         }
         match self.ready_logits.pop_front() {
             Some(ready) => {
-                *logits = ready;
+                self.spare_logits = std::mem::replace(logits, ready);
                 Poll::Ready(Ok(()))
             }
             None => {
@@ -237,11 +262,11 @@ impl Executor for CpuExecutor {
             _ => self.schedule.check_reached(&program, batch)?,
         }
         self.frame.resize(&program, batch.shape());
-        self.machine.run(found.ops.clone(), batch, &mut self.frame)?;
+        self.machine.run(Part::Segments(segment..segment + 1), batch, &mut self.frame)?;
         if let Some(logits) = program.output(OutputName::Logits)
             && program.ops[found.ops.clone()].iter().any(|op| op.outputs.contains(&logits))
         {
-            self.ready_logits.push_back(self.frame.get(logits).to_vec());
+            self.keep_logits(logits)?;
         }
         Ok(())
     }
@@ -253,7 +278,7 @@ impl Executor for CpuExecutor {
         self.schedule.advance(&program, batch, false)?;
         let mut frame = Frame::separate(&program, batch.shape())?;
         for (index, op) in program.ops.iter().enumerate() {
-            self.machine.run_op(index, batch, &mut frame)?;
+            self.machine.run(Part::Op(index), batch, &mut frame)?;
             for &id in op.outputs.iter().filter(|id| !program.buffer(**id).is_u32) {
                 visit(index, id, frame.get(id))?;
             }

@@ -2,76 +2,119 @@
 
 use std::ops::Range;
 
-use chord_program::{BatchShape, BufferClass, BufferId, ExecError, MemoryPlan, Program, Reuse};
+use chord_program::{BatchShape, BufferClass, BufferId, ExecError, MemoryPlan, Program};
 
-use crate::weights::zeroed;
+use crate::memory::Memory;
 
 /// Activations of a batch. Values of u32 are stored as their bits.
 pub(crate) struct Frame {
-    arena: Vec<f32>,
+    arena: Memory<f32>,
     /// First element of each buffer.
     starts: Vec<usize>,
-    /// Elements of each buffer in the current batch.
-    lens: Vec<usize>,
+    /// Rows of each buffer in the current batch.
+    rows: Vec<usize>,
+    cols: Vec<usize>,
 }
 
 impl Frame {
     /// A frame for batches of any size, where buffers that are never alive together share memory.
-    pub(crate) fn shared(program: &Program) -> Result<Self, ExecError> {
-        let plan = MemoryPlan::new(program, 64, Reuse::Yes);
+    pub(crate) fn shared(program: &Program, plan: &MemoryPlan) -> Result<Self, ExecError> {
         let starts = plan.offsets.iter().map(|offset| offset.unwrap_or(0) as usize / 4).collect();
-        let arena = zeroed(plan.total / 4, "activations")?;
-        Ok(Frame { arena, starts, lens: vec![0; program.buffers.len()] })
+        let arena = Memory::new(plan.total / 4, "activations")?;
+        Ok(Frame { arena, starts, rows: vec![0; program.buffers.len()], cols: cols(program) })
     }
 
     /// A frame for one batch, where every buffer keeps its values.
     pub(crate) fn separate(program: &Program, shape: BatchShape) -> Result<Self, ExecError> {
-        let lens = lens(program, shape);
-        let mut starts = Vec::with_capacity(lens.len());
-        let total = lens.iter().fold(0, |next, len| {
+        let cols = cols(program);
+        let mut rows = vec![0; cols.len()];
+        count_rows(program, shape, &mut rows);
+        let mut starts = Vec::with_capacity(cols.len());
+        let total = rows.iter().zip(&cols).fold(0, |next, (rows, cols)| {
             starts.push(next);
-            next + len
+            next + rows * cols
         });
-        Ok(Frame { arena: zeroed(total as u64, "traced activations")?, starts, lens })
+        Ok(Frame { arena: Memory::new(total as u64, "traced activations")?, starts, rows, cols })
     }
 
     /// Sets the sizes for a batch.
     pub(crate) fn resize(&mut self, program: &Program, shape: BatchShape) {
-        self.lens = lens(program, shape);
+        count_rows(program, shape, &mut self.rows);
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         4 * self.arena.len() as u64
     }
 
-    fn range(&self, id: BufferId) -> Range<usize> {
-        let start = self.starts[id.0 as usize];
-        start..start + self.lens[id.0 as usize]
+    /// A buffer's values, while nothing runs.
+    pub(crate) fn get(&mut self, id: BufferId) -> &[f32] {
+        // SAFETY: `&mut self`: no worker has the frame.
+        unsafe { self.view(id).all() }
     }
 
-    /// A buffer's values.
-    pub(crate) fn get(&self, id: BufferId) -> &[f32] {
-        &self.arena[self.range(id)]
-    }
-
-    /// An op's inputs, and its output to be written. They never overlap: the plan keeps them apart.
-    pub(crate) fn split<const N: usize>(&mut self, inputs: [BufferId; N], out: BufferId) -> ([&[f32]; N], &mut [f32]) {
-        let ranges = inputs.map(|id| self.range(id));
-        let out = self.range(out);
-        let (before, rest) = self.arena.split_at_mut(out.start);
-        let (middle, after) = rest.split_at_mut(out.len());
-        let (before, after) = (&*before, &*after);
-        let inputs = ranges.map(|range| {
-            if range.end <= out.start { &before[range] } else { &after[range.start - out.end..range.end - out.end] }
-        });
-        (inputs, middle)
+    /// A buffer as the workers see it.
+    pub(crate) fn view(&self, id: BufferId) -> View<'_> {
+        let index = id.0 as usize;
+        View { arena: &self.arena, start: self.starts[index], rows: self.rows[index], cols: self.cols[index] }
     }
 }
 
-fn lens(program: &Program, shape: BatchShape) -> Vec<usize> {
-    let len = |buffer: &chord_program::Buffer| match buffer.class {
-        BufferClass::Input => 0,
-        _ => buffer.rows.resolve(shape.n_tokens, shape.n_outputs) * buffer.cols as usize,
-    };
-    program.buffers.iter().map(len).collect()
+/// A matrix `[rows, cols]` in the arena. All access is bound to the rule of [`crate::memory`].
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    arena: &'a Memory<f32>,
+    start: usize,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+}
+
+impl<'a> View<'a> {
+    /// # Safety
+    /// No other worker writes to the buffer before the next barrier.
+    pub(crate) unsafe fn all(self) -> &'a [f32] {
+        // SAFETY: the caller's promise.
+        unsafe { self.arena.read(self.start..self.start + self.rows * self.cols) }
+    }
+
+    /// Columns of a row.
+    ///
+    /// # Safety
+    /// No other worker writes to them before the next barrier.
+    pub(crate) unsafe fn part(self, row: usize, cols: Range<usize>) -> &'a [f32] {
+        // SAFETY: the caller's promise.
+        unsafe { self.arena.read(self.range(row, cols)) }
+    }
+
+    /// Columns of a row, to be written.
+    ///
+    /// # Safety
+    /// No other worker touches them before the next barrier, and this one holds no other reference to them.
+    pub(crate) unsafe fn part_mut(self, row: usize, cols: Range<usize>) -> &'a mut [f32] {
+        // SAFETY: the caller's promise.
+        unsafe { self.arena.write(self.range(row, cols)) }
+    }
+
+    /// Where a row's columns begin, for kernels that write rows `cols` apart.
+    pub(crate) fn place(self, row: usize, col: usize) -> *mut f32 {
+        self.arena.place(self.range(row, col..self.cols).start)
+    }
+
+    fn range(self, row: usize, cols: Range<usize>) -> Range<usize> {
+        debug_assert!(row < self.rows && cols.end <= self.cols);
+        let start = self.start + row * self.cols;
+        start + cols.start..start + cols.end
+    }
+}
+
+fn cols(program: &Program) -> Vec<usize> {
+    program.buffers.iter().map(|buffer| buffer.cols as usize).collect()
+}
+
+fn count_rows(program: &Program, shape: BatchShape, rows: &mut [usize]) {
+    for (rows, buffer) in rows.iter_mut().zip(&program.buffers) {
+        *rows = match buffer.class {
+            BufferClass::Input => 0,
+            _ => buffer.rows.resolve(shape.n_tokens, shape.n_outputs),
+        };
+    }
 }

@@ -1,99 +1,196 @@
-//! Keys and values of all sequences: `[seq][kv_head][position % capacity][dim]` for each slot.
+//! Keys and values of all sequences, laid out for [`crate::ops::attention`].
+//!
+//! A slot holds cells for each sequence and KV head; position `p` is in cell `p % capacity`. Keys lie in blocks of
+//! [`CELLS`] cells, column by column: `[seq][kv_head][cell / CELLS][dim][cell % CELLS]`. Values lie in rows, filled up to
+//! whole vectors: `[seq][kv_head][cell][stride]`.
 
-use std::ops::Range;
+use std::marker::PhantomData;
 
 use chord_program::{ExecError, KvSlot, KvType, Program, SlotId};
-use half::f16;
 
-use crate::ops::f16::f16_to_f32;
-use crate::weights::zeroed;
+use crate::memory::Memory;
+use crate::ops::f16::f32_to_f16;
+use crate::ops::float::Float;
 
-enum Store {
-    F32(Vec<f32>),
-    F16(Vec<u16>),
+/// Cells in a block of keys: as many as the longest vector has lanes.
+pub(crate) const CELLS: usize = 16;
+
+/// A storage type of keys and values.
+pub(crate) trait Element: Copy + Default + 'static {
+    fn from_f32(value: f32) -> Self;
+
+    /// Widens one element for each lane.
+    ///
+    /// # Safety
+    /// The processor has `I`, and there is a whole vector at `from`.
+    unsafe fn load<I: Float>(from: *const Self) -> I::F;
 }
 
-impl Store {
-    fn new(kv_type: KvType, len: u64, what: &str) -> Result<Self, ExecError> {
-        Ok(match kv_type {
-            KvType::F32 => Store::F32(zeroed(len, what)?),
-            KvType::F16 => Store::F16(zeroed(len, what)?),
-        })
+impl Element for f32 {
+    #[inline(always)]
+    fn from_f32(value: f32) -> f32 {
+        value
     }
 
-    fn put(&mut self, at: usize, values: &[f32]) {
-        match self {
-            Store::F32(store) => store[at..][..values.len()].copy_from_slice(values),
-            Store::F16(store) => {
-                for (place, &value) in store[at..].iter_mut().zip(values) {
-                    *place = f16::from_f32(value).to_bits();
-                }
-            }
-        }
-    }
-
-    fn append_to(&self, range: Range<usize>, out: &mut Vec<f32>) {
-        match self {
-            Store::F32(store) => out.extend_from_slice(&store[range]),
-            Store::F16(store) => out.extend(store[range].iter().map(|&bits| f16_to_f32(bits))),
-        }
+    #[inline(always)]
+    unsafe fn load<I: Float>(from: *const f32) -> I::F {
+        // SAFETY: the caller's promise.
+        unsafe { I::load_f32(from) }
     }
 }
 
-struct Slot {
-    k: Store,
-    v: Store,
-    shape: KvSlot,
+/// Bits of an f16.
+impl Element for u16 {
+    #[inline(always)]
+    fn from_f32(value: f32) -> u16 {
+        f32_to_f16(value)
+    }
+
+    #[inline(always)]
+    unsafe fn load<I: Float>(from: *const u16) -> I::F {
+        // SAFETY: the caller's promise.
+        unsafe { I::load_f16(from.cast()) }
+    }
+}
+
+/// Keys and values of one head of a sequence.
+pub(crate) struct Head<'a, T> {
+    pub(crate) k: *const T,
+    pub(crate) v: *const T,
+    /// Elements from one value to the next.
+    pub(crate) v_stride: usize,
+    /// Cells of the ring.
+    pub(crate) capacity: usize,
+    _memory: PhantomData<&'a T>,
+}
+
+/// Memory of one slot.
+struct Store<T> {
+    k: Memory<T>,
+    v: Memory<T>,
+}
+
+impl<T: Element> Store<T> {
+    fn new(shape: &Shape, n_seq: u32) -> Result<Self, ExecError> {
+        let cells = u64::from(n_seq) * (shape.n_kv_heads * shape.cells) as u64;
+        let memory = |dim: usize| Memory::new(cells * dim as u64, &shape.name);
+        Ok(Store { k: memory(shape.k_dim)?, v: memory(shape.v_stride)? })
+    }
+
+    /// # Safety
+    /// The rule of [`crate::memory`] for this cell.
+    unsafe fn write(&self, shape: &Shape, head: usize, cell: usize, k: &[f32], v: &[f32]) {
+        let first = head * shape.cells + cell / CELLS * CELLS;
+        for (d, &k) in k.iter().enumerate() {
+            let at = first * shape.k_dim + d * CELLS + cell % CELLS;
+            // SAFETY: the caller's promise.
+            unsafe { *self.k.place(at) = T::from_f32(k) };
+        }
+        let first = (head * shape.cells + cell) * shape.v_stride;
+        // SAFETY: the caller's promise.
+        let places = unsafe { self.v.write(first..first + v.len()) };
+        places.iter_mut().zip(v).for_each(|(place, &v)| *place = T::from_f32(v));
+    }
+
+    fn head(&self, shape: &Shape, head: usize) -> Head<'_, T> {
+        let first = head * shape.cells;
+        let (k, v) = (self.k.place(first * shape.k_dim), self.v.place(first * shape.v_stride));
+        Head { k, v, v_stride: shape.v_stride, capacity: shape.capacity, _memory: PhantomData }
+    }
+
+    fn bytes(&self) -> u64 {
+        (size_of::<T>() * (self.k.len() + self.v.len())) as u64
+    }
+}
+
+struct Shape {
+    name: String,
+    n_kv_heads: usize,
+    k_dim: usize,
+    v_stride: usize,
+    /// Of the ring.
+    capacity: usize,
+    /// The same, filled up to whole blocks.
+    cells: usize,
+}
+
+impl Shape {
+    fn new(slot: &KvSlot) -> Self {
+        let capacity = slot.capacity as usize;
+        Shape {
+            name: slot.name.clone(),
+            n_kv_heads: slot.n_kv_heads as usize,
+            k_dim: slot.k_dim as usize,
+            v_stride: (slot.v_dim as usize).next_multiple_of(CELLS),
+            capacity,
+            cells: capacity.next_multiple_of(CELLS),
+        }
+    }
+}
+
+enum Stores {
+    F32(Vec<Store<f32>>),
+    F16(Vec<Store<u16>>),
 }
 
 /// All slots of a program, for all sequences.
 pub(crate) struct KvCache {
-    slots: Vec<Slot>,
+    shapes: Vec<Shape>,
+    stores: Stores,
+}
+
+/// A head's keys and values as they are stored.
+pub(crate) enum AnyHead<'a> {
+    F32(Head<'a, f32>),
+    F16(Head<'a, u16>),
 }
 
 impl KvCache {
     pub(crate) fn new(program: &Program) -> Result<Self, ExecError> {
-        let slots = program.slots.iter().map(|shape| {
-            let cells = u64::from(program.n_seq_max) * u64::from(shape.n_kv_heads) * u64::from(shape.capacity);
-            let store = |dim: u32| Store::new(program.kv_type, cells * u64::from(dim), &shape.name);
-            Ok(Slot { k: store(shape.k_dim)?, v: store(shape.v_dim)?, shape: shape.clone() })
-        });
-        Ok(KvCache { slots: slots.collect::<Result<_, _>>()? })
+        fn stores<T: Element>(shapes: &[Shape], n_seq: u32) -> Result<Vec<Store<T>>, ExecError> {
+            shapes.iter().map(|shape| Store::new(shape, n_seq)).collect()
+        }
+        let shapes: Vec<Shape> = program.slots.iter().map(Shape::new).collect();
+        let stores = match program.kv_type {
+            KvType::F32 => Stores::F32(stores(&shapes, program.n_seq_max)?),
+            KvType::F16 => Stores::F16(stores(&shapes, program.n_seq_max)?),
+        };
+        Ok(KvCache { shapes, stores })
     }
 
-    /// Stores the rows of `k` `[T, n_kv_heads · k_dim]` and `v` at the positions of their sequences.
-    pub(crate) fn write(&mut self, slot: SlotId, k: &[f32], v: &[f32], pos: &[u32], seq: &[u32]) {
-        let Slot { k: k_store, v: v_store, shape } = &mut self.slots[slot.0 as usize];
-        let (k_dim, v_dim) = (shape.k_dim as usize, shape.v_dim as usize);
-        let rows =
-            pos.iter().zip(seq).flat_map(|(&pos, &seq)| (0..shape.n_kv_heads as usize).map(move |h| (pos, seq, h)));
-        for (i, (pos, seq, head)) in rows.enumerate() {
-            let cell = cell(shape, seq, head) + pos as usize % shape.capacity as usize;
-            k_store.put(cell * k_dim, &k[i * k_dim..][..k_dim]);
-            v_store.put(cell * v_dim, &v[i * v_dim..][..v_dim]);
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> u64 {
+        match &self.stores {
+            Stores::F32(stores) => stores.iter().map(Store::bytes).sum(),
+            Stores::F16(stores) => stores.iter().map(Store::bytes).sum(),
         }
     }
 
-    /// Keys and values of one head at consecutive positions, into `k` `[n, k_dim]` and `v` `[n, v_dim]`.
-    pub(crate) fn read(&self, slot: SlotId, seq: u32, head: usize, positions: Range<u32>, [k, v]: [&mut Vec<f32>; 2]) {
-        let Slot { k: k_store, v: v_store, shape } = &self.slots[slot.0 as usize];
-        let (k_dim, v_dim) = (shape.k_dim as usize, shape.v_dim as usize);
-        let base = cell(shape, seq, head);
-        k.clear();
-        v.clear();
-        let mut next = positions.start;
-        while next < positions.end {
-            // Up to the end of the ring, then on from its start.
-            let start = next % shape.capacity;
-            let n = (positions.end - next).min(shape.capacity - start);
-            let cells = base + start as usize..base + (start + n) as usize;
-            k_store.append_to(cells.start * k_dim..cells.end * k_dim, k);
-            v_store.append_to(cells.start * v_dim..cells.end * v_dim, v);
-            next += n;
+    /// Stores the key and value of one head at a position.
+    ///
+    /// # Safety
+    /// No other worker touches this head's cell of that position before the next barrier.
+    pub(crate) unsafe fn write(&self, slot: SlotId, seq: u32, head: usize, pos: u32, k: &[f32], v: &[f32]) {
+        let slot = slot.0 as usize;
+        let shape = &self.shapes[slot];
+        let (head, cell) = (seq as usize * shape.n_kv_heads + head, pos as usize % shape.capacity);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match &self.stores {
+                Stores::F32(stores) => stores[slot].write(shape, head, cell, k, v),
+                Stores::F16(stores) => stores[slot].write(shape, head, cell, k, v),
+            }
         }
     }
-}
 
-fn cell(shape: &KvSlot, seq: u32, head: usize) -> usize {
-    (seq as usize * shape.n_kv_heads as usize + head) * shape.capacity as usize
+    /// The keys and values of a head. What points to them is bound to the rule of [`crate::memory`].
+    pub(crate) fn head(&self, slot: SlotId, seq: u32, head: usize) -> AnyHead<'_> {
+        let slot = slot.0 as usize;
+        let shape = &self.shapes[slot];
+        let head = seq as usize * shape.n_kv_heads + head;
+        match &self.stores {
+            Stores::F32(stores) => AnyHead::F32(stores[slot].head(shape, head)),
+            Stores::F16(stores) => AnyHead::F16(stores[slot].head(shape, head)),
+        }
+    }
 }

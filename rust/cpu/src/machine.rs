@@ -1,102 +1,301 @@
-//! Runs ops: weights, tables and KV cache, and one match over [`OpKind`].
+//! Runs steps: weights, tables and KV cache, and one match over [`OpKind`]. Each worker computes its share.
+//!
+//! Everything here that is `unsafe` rests on one argument: a step touches what its layout in [`crate::plan`] says, and the
+//! plan's barriers keep the rule of [`crate::memory`].
+#![allow(clippy::undocumented_unsafe_blocks)]
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use chord_gguf::GgmlType;
-use chord_program::{Batch, BufferId, ExecError, OpKind, Program, Table, WeightRef};
+use chord_program::{Batch, BufferId, ExecError, MemoryPlan, Op, OpKind, Program, Table, WeightRef};
 
-use crate::frame::Frame;
-use crate::kv::KvCache;
+use crate::batch::{Block, Inputs, cut};
+use crate::frame::{Frame, View};
+use crate::kv::{AnyHead, KvCache};
+use crate::memory::PerWorker;
+use crate::ops::dispatch::{VectorOps, vector_ops};
 use crate::ops::{attention, elementwise, experts};
+use crate::options::ActivationType;
+use crate::plan::{FEW_TOKENS, Form, Fusion, Plan, Work};
+use crate::pool::{Abandoned, Pool, PoolError, Worker};
+use crate::share::{share, share_cols};
+use crate::simd::InstructionSet;
+use crate::taken::Taken;
 use crate::weights::Weights;
 
 pub(crate) struct Machine {
     pub(crate) program: Arc<Program>,
     pub(crate) weights: Weights,
-    tables: Vec<Vec<f32>>,
-    kv: KvCache,
-    decoded_rows: Vec<f32>,
-    attention: attention::Scratch,
+    pool: Pool,
+    plans: Plans,
+    state: State,
+    blocks: Vec<Block>,
     /// Ops run so far.
     pub(crate) ops_run: u64,
 }
 
+/// The steps.
+struct Plans {
+    /// For batches of at most [`FEW_TOKENS`].
+    few: Plan,
+    /// For larger ones.
+    many: Plan,
+    /// Every op on its own.
+    single: Plan,
+}
+
+/// What the workers share beside the frame.
+struct State {
+    tables: Vec<Vec<f32>>,
+    kv: KvCache,
+    /// Rows for products, taken by all together.
+    taken: Taken,
+    scratch: PerWorker<Scratch>,
+    /// Compiled for this processor, which has been checked.
+    ops: VectorOps,
+}
+
+/// Memory of one worker.
+struct Scratch {
+    /// Rows for products, taken by this worker for itself.
+    taken: Taken,
+    experts: experts::Scratch,
+    attention: attention::Scratch,
+}
+
+/// What to run of a program.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// Segments, fused.
+    Segments(Range<usize>),
+    /// One op on its own.
+    Op(usize),
+}
+
 impl Machine {
-    pub(crate) fn new(program: Arc<Program>) -> Result<Self, ExecError> {
-        check_vectors(&program)?;
-        Ok(Machine {
-            weights: Weights::new(&program)?,
+    /// Also says where the buffers of a [`Frame`] for it lie.
+    pub(crate) fn new(
+        program: Arc<Program>,
+        activations: ActivationType,
+        pool: Pool,
+    ) -> Result<(Self, MemoryPlan), ExecError> {
+        check(&program)?;
+        let weights = Weights::new(&program, activations)?;
+        let takes_codes = |op: usize| product_weight(&program.ops[op]).is_some_and(|view| weights.takes_codes(view));
+        let fused = Plan::new(&program, Fusion::Yes, takes_codes);
+        let single = Plan::new(&program, Fusion::No, takes_codes);
+        let memory = fused.memory(&program);
+        let (isa, n_outputs) = (weights.isa(), program.max_outputs as usize);
+        let scratch = PerWorker::new(pool.n_threads(), || {
+            let taken = Taken::new(&program, &fused, isa, FEW_TOKENS, n_outputs)?;
+            Ok(Scratch { taken, experts: experts::Scratch::new(isa), attention: attention::Scratch::default() })
+        })?;
+        let state = State {
             tables: program.tables.iter().map(|table| table.rows(program.n_ctx)).collect(),
             kv: KvCache::new(&program)?,
-            decoded_rows: Vec::new(),
-            attention: attention::Scratch::default(),
-            ops_run: 0,
-            program,
-        })
+            taken: Taken::new(&program, &fused, isa, program.max_batch as usize, n_outputs)?,
+            scratch,
+            ops: vector_ops(isa),
+        };
+        let plans = Plans {
+            few: fused.with_barriers(&program, &memory, true),
+            many: fused.with_barriers(&program, &memory, false),
+            single: single.with_barriers(&program, &single.memory(&program), false),
+        };
+        Ok((Machine { weights, pool, plans, state, blocks: Vec::new(), ops_run: 0, program }, memory))
+    }
+
+    pub(crate) fn n_threads(&self) -> usize {
+        self.pool.n_threads()
     }
 
     pub(crate) fn table_bytes(&self) -> u64 {
-        self.tables.iter().map(|table| 4 * table.len() as u64).sum()
+        self.state.tables.iter().map(|table| 4 * table.len() as u64).sum()
     }
 
-    /// Runs a range of ops.
-    pub(crate) fn run(&mut self, ops: Range<usize>, batch: &Batch<'_>, frame: &mut Frame) -> Result<(), ExecError> {
-        ops.into_iter().try_for_each(|index| self.run_op(index, batch, frame))
+    pub(crate) fn kv_bytes(&self) -> u64 {
+        self.state.kv.bytes()
     }
 
-    /// Runs one op.
-    pub(crate) fn run_op(&mut self, index: usize, batch: &Batch<'_>, frame: &mut Frame) -> Result<(), ExecError> {
-        let program = Arc::clone(&self.program);
-        let op = &program.ops[index];
-        let cols = |id: BufferId| program.buffer(id).cols as usize;
-        let input = |id: BufferId| batch_input(&program, batch, id);
-        self.ops_run += 1;
+    pub(crate) fn scratch_bytes(&self) -> u64 {
+        self.state.taken.bytes()
+    }
+
+    pub(crate) fn isa(&self) -> InstructionSet {
+        self.weights.isa()
+    }
+
+    /// Runs a part of the program for a batch, on all workers.
+    pub(crate) fn run(&mut self, part: Part, batch: &Batch<'_>, frame: &mut Frame) -> Result<(), ExecError> {
+        let few = batch.ids.len() <= FEW_TOKENS;
+        let (plan, few, steps, n_ops) = match part {
+            Part::Segments(segments) => {
+                let plan = if few { &self.plans.few } else { &self.plans.many };
+                let ops = |index: usize| self.program.segments[index].ops.len();
+                let n_ops = segments.clone().map(ops).sum();
+                let steps = plan.segments[segments.start].start..plan.segments[segments.end - 1].end;
+                (plan, few, steps, n_ops)
+            }
+            Part::Op(op) => (&self.plans.single, false, self.plans.single.ops[op]..self.plans.single.ops[op + 1], 1),
+        };
+        self.ops_run += n_ops as u64;
+        cut(batch, &mut self.blocks);
+        let inputs = Inputs { batch: *batch, blocks: &self.blocks };
+        let frame = &*frame;
+        let run = Run { program: &self.program, weights: &self.weights, state: &self.state, inputs, frame, few };
+        let steps = &plan.steps[steps];
+        let job = |worker: &Worker<'_>| -> Result<(), Abandoned> {
+            for (index, step) in steps.iter().enumerate() {
+                if step.barrier && index > 0 {
+                    worker.barrier()?;
+                }
+                run.step(&step.work, worker)?;
+            }
+            Ok(())
+        };
+        self.pool.run(&job).map_err(|error| match error {
+            PoolError::Panicked(what) => {
+                ExecError::Device(format!("a CPU worker panicked: {what}; please report this"))
+            }
+            other => ExecError::Device(other.to_string()),
+        })
+    }
+}
+
+/// One run, as the workers see it.
+struct Run<'a> {
+    program: &'a Program,
+    weights: &'a Weights,
+    state: &'a State,
+    inputs: Inputs<'a>,
+    frame: &'a Frame,
+    few: bool,
+}
+
+impl Run<'_> {
+    fn step(&self, work: &Work, worker: &Worker<'_>) -> Result<(), Abandoned> {
+        // SAFETY: each worker asks for its own, once per step.
+        let scratch = unsafe { self.state.scratch.get(worker.index) };
+        match work {
+            Work::TakeRows { x, norm, form } => return self.take_rows(*x, *norm, *form, worker, scratch),
+            Work::Product { op, x, normed } => {
+                self.product(&self.program.ops[*op], self.frame.view(*x), *normed, worker, scratch);
+            }
+            Work::Op(op) => self.op(&self.program.ops[*op], worker, scratch),
+        }
+        Ok(())
+    }
+
+    /// Norms its share of the rows, and brings its share of their panels into form. Who takes rows for itself takes them
+    /// all.
+    fn take_rows(
+        &self,
+        x: BufferId,
+        norm: Option<usize>,
+        form: Form,
+        worker: &Worker<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Abandoned> {
+        let x = self.frame.view(x);
+        let taken = if self.few { &scratch.taken } else { &self.state.taken };
+        if (self.few || worker.index == 0) && !form.is_none() {
+            unsafe { taken.begin(x.rows, x.cols, form) };
+        }
+        if let Some(OpKind::RmsNorm { weight, eps, .. }) = norm.map(|op| &self.program.ops[op].kind) {
+            let weight = self.vector(weight);
+            for row in if self.few { 0..x.rows } else { share(x.rows, worker) } {
+                unsafe { elementwise::rms_norm(x.part(row, 0..x.cols), weight, *eps, taken.normed_mut(row, x.cols)) };
+            }
+        }
+        if !self.few {
+            worker.barrier()?;
+        }
+        if !form.is_none() {
+            let rows = if norm.is_some() { unsafe { taken.normed(0..x.rows, x.cols) } } else { unsafe { x.all() } };
+            let filler = unsafe { taken.filler() };
+            let panels = if self.few { 0..filler.n_panels() } else { share(filler.n_panels(), worker) };
+            unsafe { filler.fill(rows.as_ptr(), panels) };
+        }
+        Ok(())
+    }
+
+    fn product(&self, op: &Op, x: View<'_>, normed: bool, worker: &Worker<'_>, scratch: &mut Scratch) {
+        let taken = if self.few { &scratch.taken } else { &self.state.taken };
+        let out = self.frame.view(op.out());
+        let cols = share_cols(out.cols, worker);
+        if cols.is_empty() || out.rows == 0 {
+            return;
+        }
+        match &op.kind {
+            OpKind::MatMul { weight, bias, scale, .. } => {
+                let matrix = self.weights.matrix(self.program, weight, 0);
+                unsafe { matrix.multiply(taken.activations(), cols.clone(), out.place(0, cols.start), out.cols) };
+                if *scale != 1.0 || bias.is_some() {
+                    for row in 0..out.rows {
+                        let bias = self.vector(bias).map(|bias| &bias[cols.clone()]);
+                        elementwise::scale_and_bias(unsafe { out.part_mut(row, cols.clone()) }, *scale, bias);
+                    }
+                }
+            }
+            OpKind::MatMulId { ids, weight, .. } => {
+                let ids = self.frame.view(*ids);
+                let k = ids.cols;
+                let ids: &[u32] = bytemuck::cast_slice(unsafe { ids.all() });
+                let expert = |expert| self.weights.matrix(self.program, weight, expert);
+                let rows = if normed { unsafe { taken.normed(0..x.rows, x.cols) } } else { unsafe { x.all() } };
+                unsafe { experts::multiply(rows, ids, k, expert, cols, out, &mut scratch.experts) };
+            }
+            _ => unreachable!("only products are steps of this kind"),
+        }
+    }
+
+    fn op(&self, op: &Op, worker: &Worker<'_>, scratch: &mut Scratch) {
+        let view = |id: BufferId| self.frame.view(id);
+        let input = |id: BufferId| self.inputs.values(self.program, id);
         match &op.kind {
             OpKind::Embed { ids, weight, scale } => {
-                let ([], out) = frame.split([], op.out());
-                let matrix = self.weights.matrix(&program, weight, 0);
-                for (&id, out) in input(*ids)?.iter().zip(out.chunks_exact_mut(cols(op.out()))) {
-                    matrix.decode(id as usize, out);
+                let (ids, out) = (input(*ids), view(op.out()));
+                let matrix = self.weights.matrix(self.program, weight, 0);
+                for row in share(out.rows, worker) {
+                    let out = unsafe { out.part_mut(row, 0..out.cols) };
+                    matrix.decode(ids[row] as usize, out, &mut scratch.experts.bytes);
+                    elementwise::scale_and_bias(out, *scale, None);
                 }
-                elementwise::scale_and_bias(out, *scale, None);
             }
             OpKind::RmsNorm { x, weight, group, eps } => {
-                let ([x], out) = frame.split([*x], op.out());
-                elementwise::rms_norm(x, self.vector(weight), *group as usize, *eps, out);
+                let weight = self.vector(weight);
+                self.units(*x, op.out(), *group, worker, |_, x, out| elementwise::rms_norm(x, weight, *eps, out));
             }
             OpKind::LayerNorm { x, weight, bias, eps } => {
-                let ([x], out) = frame.split([*x], op.out());
-                elementwise::layer_norm(x, self.weights.vector(weight), self.vector(bias), *eps, out);
-            }
-            OpKind::MatMul { x, weight, bias, scale } => {
-                let ([x], out) = frame.split([*x], op.out());
-                self.weights.matrix(&program, weight, 0).multiply(x, out, &mut self.decoded_rows);
-                elementwise::scale_and_bias(out, *scale, self.vector(bias));
-            }
-            OpKind::MatMulId { x, ids, weight } => {
-                let k = cols(*ids);
-                let ([x, ids], out) = frame.split([*x, *ids], op.out());
-                let expert = |expert| self.weights.matrix(&program, weight, expert);
-                experts::multiply(x, bytemuck::cast_slice(ids), k, expert, out, &mut self.decoded_rows);
-            }
-            OpKind::Add { a, b, scale } => {
-                let ([a, b], out) = frame.split([*a, *b], op.out());
-                elementwise::add(a, b, *scale, out);
+                let (weight, bias) = (self.weights.vector(weight), self.vector(bias));
+                let norm = |_, x: &[f32], out: &mut [f32]| elementwise::layer_norm(x, weight, bias, *eps, out);
+                self.units(*x, op.out(), self.program.buffer(*x).cols, worker, norm);
             }
             OpKind::Rope { x, pos, table, head_dim, pairing } => {
-                let Table::Rope(rope) = program.table(*table) else {
-                    return Err(ExecError::Unsupported { backend: "cpu", what: "this kind of table".to_owned() });
+                let Table::Rope(rope) = self.program.table(*table) else { unreachable!("checked at the start") };
+                let (pos, n_rot) = (input(*pos), rope.n_rot() as usize);
+                let turns = &self.state.tables[table.0 as usize];
+                let rope = |row: usize, x: &[f32], out: &mut [f32]| {
+                    elementwise::rope(x, &turns[pos[row] as usize * n_rot..][..n_rot], *pairing, out);
                 };
-                let rows = &self.tables[table.0 as usize];
-                let ([x], out) = frame.split([*x], op.out());
-                elementwise::rope(x, input(*pos)?, rows, rope.n_rot() as usize, *head_dim as usize, *pairing, out);
+                self.units(*x, op.out(), *head_dim, worker, rope);
             }
             OpKind::KvWrite { k, v, pos, seq, slot } => {
-                self.kv.write(*slot, frame.get(*k), frame.get(*v), input(*pos)?, input(*seq)?);
+                let (k, v, pos, seq) = (view(*k), view(*v), input(*pos), input(*seq));
+                let shape = self.program.slot(*slot);
+                let (heads, k_dim, v_dim) = (shape.n_kv_heads as usize, shape.k_dim as usize, shape.v_dim as usize);
+                for unit in share(k.rows * heads, worker) {
+                    let (row, head) = (unit / heads, unit % heads);
+                    unsafe {
+                        let k = k.part(row, head * k_dim..(head + 1) * k_dim);
+                        let v = v.part(row, head * v_dim..(head + 1) * v_dim);
+                        self.state.kv.write(*slot, seq[row], head, pos[row], k, v);
+                    }
+                }
             }
-            OpKind::Attention { q, pos, seq, slot, n_heads, scale, mask, soft_cap, sinks } => {
-                let kv = program.slot(*slot);
+            OpKind::Attention { q, slot, n_heads, scale, mask, soft_cap, sinks, .. } => {
+                let kv = self.program.slot(*slot);
                 let shape = attention::Shape {
                     slot: *slot,
                     n_heads: *n_heads as usize,
@@ -106,44 +305,121 @@ impl Machine {
                     scale: *scale,
                     mask: *mask,
                     soft_cap: *soft_cap,
-                    sinks: sinks.as_ref().map(|w| self.weights.vector(w)),
+                    sinks: self.vector(sinks),
                 };
-                let ([q], out) = frame.split([*q], op.out());
-                attention::attention(&shape, &self.kv, q, input(*pos)?, input(*seq)?, out, &mut self.attention);
+                self.attention(&shape, view(*q), view(op.out()), worker, &mut scratch.attention);
+            }
+            OpKind::Add { a, b, scale } => {
+                self.cols([*a, *b], op.out(), worker, |[a, b], out| elementwise::add(a, b, *scale, out));
             }
             OpKind::Glu { gate, up, act } => {
-                let ([gate, up], out) = frame.split([*gate, *up], op.out());
-                elementwise::glu(gate, up, *act, out);
+                let glu = self.state.ops.glu;
+                self.cols([*gate, *up], op.out(), worker, |[gate, up], out| unsafe { glu(gate, Some(up), *act, out) });
             }
             OpKind::Act { x, act } => {
-                let ([x], out) = frame.split([*x], op.out());
-                elementwise::act(x, *act, out);
-            }
-            OpKind::Route { logits, k, gating, scale } => {
-                let experts = cols(*logits);
-                let (ids, weights) = experts::route(frame.get(*logits), experts, *k as usize, *gating, *scale);
-                frame.split([], op.outputs[0]).1.copy_from_slice(bytemuck::cast_slice(&ids));
-                frame.split([], op.outputs[1]).1.copy_from_slice(&weights);
-            }
-            OpKind::CombineExperts { x, weights } => {
-                let (k, cols) = (cols(*weights), cols(op.out()));
-                let ([x, weights], out) = frame.split([*x, *weights], op.out());
-                experts::combine(x, weights, k, cols, out);
-            }
-            OpKind::GatherRows { x, rows } => {
-                let ([x], out) = frame.split([*x], op.out());
-                elementwise::gather_rows(x, input(*rows)?, cols(op.out()), out);
+                let glu = self.state.ops.glu;
+                self.cols([*x], op.out(), worker, |[x], out| unsafe { glu(x, None, *act, out) });
             }
             OpKind::SoftCap { x, cap } => {
-                let ([x], out) = frame.split([*x], op.out());
-                elementwise::soft_cap(x, *cap, out);
+                self.cols([*x], op.out(), worker, |[x], out| elementwise::soft_cap(x, *cap, out));
             }
             OpKind::Scale { x, scale } => {
-                let ([x], out) = frame.split([*x], op.out());
-                elementwise::scale(x, *scale, out);
+                self.cols([*x], op.out(), worker, |[x], out| elementwise::scale(x, *scale, out));
+            }
+            OpKind::Route { logits, k, gating, scale } => {
+                let (logits, ids, weights) = (view(*logits), view(op.outputs[0]), view(op.outputs[1]));
+                let k = *k as usize;
+                for row in share(logits.rows, worker) {
+                    unsafe {
+                        let ids = bytemuck::cast_slice_mut(ids.part_mut(row, 0..k));
+                        let (logits, weights) = (logits.part(row, 0..logits.cols), weights.part_mut(row, 0..k));
+                        experts::route(logits, *gating, *scale, ids, weights, &mut scratch.experts.order);
+                    }
+                }
+            }
+            OpKind::CombineExperts { x, weights } => {
+                let (x, weights, out) = (view(*x), view(*weights), view(op.out()));
+                let cols = share_cols(out.cols, worker);
+                for row in 0..out.rows {
+                    unsafe {
+                        let weights = weights.part(row, 0..weights.cols);
+                        let x = |j: usize| x.part(row * weights.len() + j, cols.clone());
+                        experts::combine(x, weights, out.part_mut(row, cols.clone()));
+                    }
+                }
+            }
+            OpKind::GatherRows { x, rows } => {
+                let (x, rows, out) = (view(*x), input(*rows), view(op.out()));
+                let cols = share_cols(out.cols, worker);
+                for (row, &from) in rows.iter().take(out.rows).enumerate() {
+                    unsafe { out.part_mut(row, cols.clone()).copy_from_slice(x.part(from as usize, cols.clone())) };
+                }
+            }
+            OpKind::MatMul { .. } | OpKind::MatMulId { .. } => unreachable!("products are steps of their own kind"),
+        }
+    }
+
+    /// Blocks of tokens and KV heads are dealt in turn: under a causal mask later blocks have more to do.
+    fn attention(
+        &self,
+        shape: &attention::Shape<'_>,
+        q: View<'_>,
+        out: View<'_>,
+        worker: &Worker<'_>,
+        scratch: &mut attention::Scratch,
+    ) {
+        let n_items = self.inputs.blocks.len() * shape.n_kv_heads;
+        for item in (worker.index..n_items).step_by(worker.n_threads) {
+            let (block, kv_head) = (&self.inputs.blocks[item / shape.n_kv_heads], item % shape.n_kv_heads);
+            let pos = self.inputs.batch.pos;
+            match self.state.kv.head(shape.slot, block.seq, kv_head) {
+                AnyHead::F32(head) => {
+                    let job = attention::Job { shape, kv_head, block, pos, head, q, out };
+                    unsafe { (self.state.ops.attend_f32)(&job, scratch) };
+                }
+                AnyHead::F16(head) => {
+                    let job = attention::Job { shape, kv_head, block, pos, head, q, out };
+                    unsafe { (self.state.ops.attend_f16)(&job, scratch) };
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Applies `f` to each unit of `unit` columns in this worker's share, told its row.
+    fn units(
+        &self,
+        x: BufferId,
+        out: BufferId,
+        unit: u32,
+        worker: &Worker<'_>,
+        mut f: impl FnMut(usize, &[f32], &mut [f32]),
+    ) {
+        let (x, out) = (self.frame.view(x), self.frame.view(out));
+        let unit = unit as usize;
+        let per_row = x.cols / unit;
+        for index in share(x.rows * per_row, worker) {
+            let (row, first) = (index / per_row, index % per_row * unit);
+            unsafe { f(row, x.part(row, first..first + unit), out.part_mut(row, first..first + unit)) };
+        }
+    }
+
+    /// Applies `f` to each row's columns in this worker's share.
+    fn cols<const N: usize>(
+        &self,
+        inputs: [BufferId; N],
+        out: BufferId,
+        worker: &Worker<'_>,
+        f: impl Fn([&[f32]; N], &mut [f32]),
+    ) {
+        let out = self.frame.view(out);
+        let cols = share_cols(out.cols, worker);
+        if cols.is_empty() {
+            return;
+        }
+        let inputs = inputs.map(|id| self.frame.view(id));
+        for row in 0..out.rows {
+            unsafe { f(inputs.map(|input| input.part(row, cols.clone())), out.part_mut(row, cols.clone())) };
+        }
     }
 
     fn vector(&self, view: &Option<WeightRef>) -> Option<&[f32]> {
@@ -151,23 +427,33 @@ impl Machine {
     }
 }
 
-/// The batch's values of an input buffer.
-fn batch_input<'a>(program: &Program, batch: &Batch<'a>, id: BufferId) -> Result<&'a [u32], ExecError> {
-    match program.inputs.iter().position(|&input| input == id) {
-        Some(0) => Ok(batch.ids),
-        Some(1) => Ok(batch.pos),
-        Some(2) => Ok(batch.seq),
-        Some(3) => Ok(batch.out_rows),
-        _ => {
-            let what = format!("{} where a batch input is expected", program.buffer(id).name);
-            Err(ExecError::Unsupported { backend: "cpu", what })
-        }
+fn product_weight(op: &Op) -> Option<&WeightRef> {
+    match &op.kind {
+        OpKind::MatMul { weight, .. } | OpKind::MatMulId { weight, .. } => Some(weight),
+        _ => None,
     }
 }
 
-/// Norm weights, biases and sinks are read as f32 where they lie.
-fn check_vectors(program: &Program) -> Result<(), ExecError> {
+/// Refuses what no step could run.
+fn check(program: &Program) -> Result<(), ExecError> {
+    let unsupported = |what: String| Err(ExecError::Unsupported { backend: "cpu", what });
     for op in &program.ops {
+        let batch_inputs = match op.kind {
+            OpKind::Embed { ids, .. } => vec![ids],
+            OpKind::Rope { pos, .. } => vec![pos],
+            OpKind::KvWrite { pos, seq, .. } | OpKind::Attention { pos, seq, .. } => vec![pos, seq],
+            OpKind::GatherRows { rows, .. } => vec![rows],
+            _ => Vec::new(),
+        };
+        if let Some(id) = batch_inputs.iter().find(|id| !program.inputs.contains(id)) {
+            return unsupported(format!("{} where a batch input is expected", program.buffer(*id).name));
+        }
+        if let OpKind::Rope { table, .. } = op.kind
+            && !matches!(program.table(table), Table::Rope(_))
+        {
+            return unsupported("this kind of table".to_owned());
+        }
+        // Norm weights, biases and sinks are read as f32 where they lie.
         let vectors: Vec<&WeightRef> = match &op.kind {
             OpKind::Embed { .. } | OpKind::MatMulId { .. } => Vec::new(),
             OpKind::MatMul { bias, .. } => bias.iter().collect(),
@@ -175,8 +461,7 @@ fn check_vectors(program: &Program) -> Result<(), ExecError> {
         };
         for weight in vectors.into_iter().map(|view| program.weight(view.weight)) {
             if weight.ty != GgmlType::F32 || weight.rows != 1 {
-                let what = format!("{} as a vector of {}", weight.name, weight.ty);
-                return Err(ExecError::Unsupported { backend: "cpu", what });
+                return unsupported(format!("{} as a vector of {}", weight.name, weight.ty));
             }
         }
     }

@@ -1,43 +1,63 @@
-//! Weights as stored in the file, filled row by row.
+//! Weights in their final form, filled row by row: matrices packed for products, vectors as f32.
 
-use chord_gguf::GgmlType;
-use chord_program::{ExecError, Program, WeightId, WeightRef};
+use std::ops::Range;
 
-use crate::ops::matrix::{Matrix, Storage};
+use chord_program::{ExecError, OpKind, Program, WeightId, WeightRef};
 
-enum Bytes {
-    /// F32 tensors, aligned for direct use.
-    F32(Vec<f32>),
-    /// Anything else, as in the file.
-    Stored(Vec<u8>),
+use crate::options::ActivationType;
+use crate::packed::{Activations, PackedMatrix, Precision};
+use crate::simd::InstructionSet;
+
+enum Form {
+    /// Norm weights, biases and sinks.
+    Vector(Vec<f32>),
+    /// `[experts · rows, cols]`.
+    Matrix(PackedMatrix),
 }
 
 struct Tensor {
-    bytes: Bytes,
+    form: Form,
+    /// Bytes that have come.
     filled: u64,
 }
 
 /// All weights of a program.
 pub(crate) struct Weights {
     tensors: Vec<Tensor>,
+    activations: ActivationType,
+    isa: InstructionSet,
 }
 
 impl Weights {
     /// Takes the memory of all weights.
-    pub(crate) fn new(program: &Program) -> Result<Self, ExecError> {
-        let tensors = program.weights.iter().map(|weight| {
-            if !weight.ty.can_dequantize() {
-                let what = format!("{} of type {}", weight.name, weight.ty);
-                return Err(ExecError::Unsupported { backend: "cpu", what });
-            }
-            let n_bytes = weight.n_bytes();
-            let bytes = match weight.ty {
-                GgmlType::F32 => Bytes::F32(zeroed(n_bytes / 4, &weight.name)?),
-                _ => Bytes::Stored(zeroed(n_bytes, &weight.name)?),
+    pub(crate) fn new(program: &Program, activations: ActivationType) -> Result<Self, ExecError> {
+        let isa = InstructionSet::best();
+        let is_vector = vectors(program);
+        let tensors = program.weights.iter().zip(is_vector).map(|(weight, is_vector)| {
+            let rows = u64::from(weight.rows) * u64::from(weight.experts);
+            let form = if is_vector {
+                Form::Vector(zeroed(rows * u64::from(weight.cols), &weight.name)?)
+            } else {
+                let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+                Form::Matrix(PackedMatrix::new(weight.ty, rows, weight.cols as usize, isa, &weight.name)?)
             };
-            Ok(Tensor { bytes, filled: 0 })
+            Ok(Tensor { form, filled: 0 })
         });
-        Ok(Weights { tensors: tensors.collect::<Result<_, _>>()? })
+        Ok(Weights { tensors: tensors.collect::<Result<_, _>>()?, activations, isa })
+    }
+
+    /// What the matrices are packed for.
+    pub(crate) fn isa(&self) -> InstructionSet {
+        self.isa
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes = |tensor: &Tensor| match &tensor.form {
+            Form::Vector(values) => 4 * values.len() as u64,
+            Form::Matrix(matrix) => matrix.bytes(),
+        };
+        self.tensors.iter().map(bytes).sum()
     }
 
     /// The next bytes of a weight; see [`chord_program::WeightSink::write`].
@@ -65,11 +85,13 @@ impl Weights {
         if offset + len > weight.n_bytes() {
             return bad(format!("bytes up to {}, it has {}", offset + len, weight.n_bytes()));
         }
-        let place = match &mut tensor.bytes {
-            Bytes::F32(values) => bytemuck::cast_slice_mut(values.as_mut_slice()),
-            Bytes::Stored(stored) => stored.as_mut_slice(),
-        };
-        place[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        match &mut tensor.form {
+            Form::Vector(values) => {
+                bytemuck::cast_slice_mut(values.as_mut_slice())[offset as usize..][..bytes.len()]
+                    .copy_from_slice(bytes);
+            }
+            Form::Matrix(matrix) => matrix.write_rows((offset / weight.row_bytes()) as usize, bytes),
+        }
         tensor.filled += len;
         Ok(())
     }
@@ -85,28 +107,80 @@ impl Weights {
         Ok(())
     }
 
+    /// Whether products with this weight read rows of 8 bits.
+    pub(crate) fn takes_codes(&self, view: &WeightRef) -> bool {
+        match &self.tensors[view.weight.0 as usize].form {
+            Form::Matrix(matrix) => self.activations == ActivationType::Q8 && matrix.multiplies(Precision::EightBit),
+            Form::Vector(_) => false,
+        }
+    }
+
     /// The rows of a view, of one expert.
     pub(crate) fn matrix(&self, program: &Program, view: &WeightRef, expert: usize) -> Matrix<'_> {
-        let weight = program.weight(view.weight);
-        let cols = weight.cols as usize;
-        let first = expert * weight.rows as usize + view.rows.start as usize;
-        let n_rows = (view.rows.end - view.rows.start) as usize;
-        let storage = match &self.tensors[view.weight.0 as usize].bytes {
-            Bytes::F32(values) => Storage::F32(&values[first * cols..][..n_rows * cols]),
-            Bytes::Stored(bytes) => {
-                let row_bytes = weight.row_bytes() as usize;
-                Storage::Blocks(weight.ty, &bytes[first * row_bytes..][..n_rows * row_bytes])
-            }
+        let Form::Matrix(packed) = &self.tensors[view.weight.0 as usize].form else {
+            unreachable!("only what is never multiplied is a vector")
         };
-        Matrix { storage, n_rows, cols }
+        let first = expert * program.weight(view.weight).rows as usize;
+        let rows = first + view.rows.start as usize..first + view.rows.end as usize;
+        let precision = if self.takes_codes(view) { Precision::EightBit } else { Precision::F32 };
+        Matrix { packed, rows, precision }
     }
 
     /// A vector of f32, as norms and biases are.
     pub(crate) fn vector(&self, view: &WeightRef) -> &[f32] {
-        match &self.tensors[view.weight.0 as usize].bytes {
-            Bytes::F32(values) => values,
-            Bytes::Stored(_) => unreachable!("checked when the executor was made"),
+        match &self.tensors[view.weight.0 as usize].form {
+            Form::Vector(values) => values,
+            Form::Matrix(_) => unreachable!("checked when the executor was made"),
         }
+    }
+}
+
+/// Which weights are vectors: those that no op multiplies by or takes rows of.
+fn vectors(program: &Program) -> Vec<bool> {
+    let mut is_vector = vec![true; program.weights.len()];
+    for op in &program.ops {
+        if let OpKind::Embed { weight, .. } | OpKind::MatMul { weight, .. } | OpKind::MatMulId { weight, .. } = &op.kind
+        {
+            is_vector[weight.weight.0 as usize] = false;
+        }
+    }
+    is_vector
+}
+
+/// Rows of a packed matrix.
+pub(crate) struct Matrix<'a> {
+    packed: &'a PackedMatrix,
+    rows: Range<usize>,
+    precision: Precision,
+}
+
+impl Matrix<'_> {
+    pub(crate) fn cols(&self) -> usize {
+        self.packed.cols()
+    }
+
+    /// Whether its products read rows of 8 bits.
+    pub(crate) fn takes_codes(&self) -> bool {
+        self.precision == Precision::EightBit
+    }
+
+    /// Row `row` as f32.
+    pub(crate) fn decode(&self, row: usize, out: &mut [f32], bytes: &mut Vec<u8>) {
+        let ty = self.packed.ty();
+        bytes.resize(ty.row_bytes(out.len() as u64).expect("checked when the weight was declared") as usize, 0);
+        self.packed.read_row(self.rows.start + row, bytes);
+        chord_gguf::dequantize(ty, bytes, out).expect("whole rows of a type that can be decoded");
+    }
+
+    /// Products of all rows of `x` with the rows `rows` of this, written from `out` on, tokens `stride` apart.
+    ///
+    /// # Safety
+    /// `out` can be written at these places, and the rule of [`crate::memory`] holds for them.
+    pub(crate) unsafe fn multiply(&self, x: &Activations, rows: Range<usize>, out: *mut f32, stride: usize) {
+        let rows = self.rows.start + rows.start..self.rows.start + rows.end;
+        let strips = self.packed.strips(rows.clone());
+        // SAFETY: the caller's promise.
+        unsafe { self.packed.multiply(x, self.precision, rows, strips, out, stride) };
     }
 }
 

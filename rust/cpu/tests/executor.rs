@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use chord_cpu::CpuExecutor;
+use chord_cpu::{CpuExecutor, CpuOptions};
 use chord_gguf::GgmlType;
 use chord_model::BuildOptions;
 use chord_program::{Batch, ExecError, Executor, KvType, Want, WeightId, WeightSink};
@@ -250,7 +250,7 @@ fn weights_come_in_order_whole_rows_and_completely() {
     let program = Arc::new(lower(&file, &BuildOptions::default()));
     let bytes = file.tensor_bytes(&program.weights[0].name);
     let row = program.weights[0].row_bytes() as usize;
-    let mut executor = CpuExecutor::new(Arc::clone(&program)).unwrap();
+    let mut executor = CpuExecutor::new(Arc::clone(&program), CpuOptions::exact()).unwrap();
     let refused = |result: Result<(), ExecError>| {
         assert!(matches!(result, Err(ExecError::BadWeight { .. })), "{result:?}");
     };
@@ -288,7 +288,10 @@ fn memory_is_what_the_program_says() {
     let program = lower(&file, &BuildOptions { max_batch: 16, ..BuildOptions::default() });
     let expected = chord_model::memory(&program);
     let device = executor(&file, program).device();
-    assert_eq!((device.memory.weights, device.memory.kv), (expected.weights, expected.kv));
-    assert!(device.memory.scratch <= expected.scratch, "{device:?}");
+    assert_eq!(device.memory.weights, expected.weights);
+    // Rings are filled up to whole blocks of 16 cells.
+    assert!((expected.kv..=2 * expected.kv).contains(&device.memory.kv), "{device:?}");
+    // Beside the buffers: the rows of one product at a time, in the form that it takes.
+    assert!(device.memory.scratch <= 2 * expected.scratch, "{device:?}, expected {expected:?}");
     assert_eq!((device.backend, device.is_software), ("cpu", false));
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use chord_cpu::{CpuExecutor, reference};
+use chord_cpu::{CpuExecutor, CpuOptions, reference};
 use chord_gguf::{GgmlType, dequantize, quantize};
 use chord_program::{
     Activation, Batch, BufferId, Executor, Gating, KvSlot, KvType, Mask, OpKind, ProgramBuilder, RopePairing,
@@ -71,7 +71,7 @@ impl Bench {
 
     fn executor(self) -> CpuExecutor {
         let program = Arc::new(self.builder.finish().expect("a valid program"));
-        let mut executor = CpuExecutor::new(program).expect("memory");
+        let mut executor = CpuExecutor::new(program, CpuOptions::exact()).expect("memory");
         for (id, bytes) in self.weights.iter().enumerate() {
             executor.write(WeightId(id as u32), 0, bytes).expect("the weight fits");
         }

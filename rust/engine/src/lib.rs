@@ -33,6 +33,7 @@ mod traffic;
 mod weights;
 
 pub use cancel::CancelFlag;
+pub use chord_cpu::pool;
 pub use decode::LOOK_AHEAD;
 pub use engine::Engine;
 pub use error::EngineError;
@@ -40,7 +41,7 @@ pub use header::read_header;
 pub use info::{CounterInfo, EngineInfo, MemoryInfo, ModelInfo, PagingInfo};
 pub use inspect::{DeviceFacts, GpuFacts, Inspection, Verdict, inspect, inspect_header};
 pub use load::{load_runner, lower_header};
-pub use options::{Backend, KvCache, LoadOptions, LoadProgress, LoadStage};
+pub use options::{Activations, Backend, KvCache, LoadOptions, LoadProgress, LoadStage, PoolSource, StartingPool};
 pub use read::{ReadAt, ReadError};
 pub use request::{Event, FinishReason, GenerateRequest, GenerateResult, Prompt, PromptProgress, Timings, Usage};
 pub use rng::{philox, uniform};

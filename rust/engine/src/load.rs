@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chord_cpu::CpuExecutor;
+use chord_cpu::pool::{MOST_THREADS, Pool, default_threads};
 use chord_gguf::{Header, dequantize};
 use chord_model::BuildOptions;
 use chord_program::{Executor, Program};
@@ -16,7 +17,7 @@ use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadSta
 /// Prompt chunks on a GPU: enough rows for tiled kernels, few enough for one submit to stay short.
 pub(crate) const GPU_BATCH: u32 = 256;
 /// Prompt chunks on the CPU: weights are unpacked once for this many tokens, and a stop waits for no more than these.
-pub(crate) const CPU_BATCH: u32 = 32;
+pub(crate) const CPU_BATCH: u32 = 64;
 
 /// What a model may take of a 32-bit address space, the rest being for the tokenizer, the window and the stack.
 const ROOM_OF_32_BITS: u64 = 7 << 29;
@@ -160,7 +161,16 @@ impl<R: ReadAt> Load<'_, R> {
     ) -> Result<Box<dyn Executor>, EngineError> {
         self.prepare()?;
         check_address_space(chord_model::memory(&program).total(), usize::BITS)?;
-        let mut executor = CpuExecutor::new(program)?;
+        let n_threads = self.options.threads.map_or_else(default_threads, |n| n as usize);
+        if !(1..=MOST_THREADS).contains(&n_threads) {
+            let found = format!("{n_threads} threads, expected 1 to {MOST_THREADS}");
+            return Err(EngineError::BadRequest(found));
+        }
+        let pool = self.options.pool.start(n_threads).await.unwrap_or_else(|reason| {
+            why.push(format!("no {n_threads} threads: {reason}"));
+            Pool::alone()
+        });
+        let mut executor = CpuExecutor::with_pool(program, self.options.activations.into(), pool)?;
         self.fill(&mut executor).await?;
         why.push(match self.options.backend {
             Backend::Auto => "the CPU runs everything".into(),

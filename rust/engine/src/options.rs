@@ -1,5 +1,10 @@
 //! How a model is loaded, and how far that has come.
 
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use chord_cpu::{ActivationType, Pool};
 use chord_program::KvType;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +41,67 @@ impl From<KvCache> for KvType {
     }
 }
 
+/// Form of activations in the CPU's products with quantized matrices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activations {
+    /// Rounded to 8 bits: several times as fast.
+    #[default]
+    Q8,
+    /// As they are: exact up to the order of sums.
+    F32,
+}
+
+impl From<Activations> for ActivationType {
+    fn from(activations: Activations) -> Self {
+        match activations {
+            Activations::Q8 => ActivationType::Q8,
+            Activations::F32 => ActivationType::F32,
+        }
+    }
+}
+
+/// A pool being made; the error says why it cannot be had.
+pub type StartingPool = Pin<Box<dyn Future<Output = Result<Pool, String>>>>;
+
+/// Where the CPU executor's threads come from: from the system, unless the host has to start them.
+#[derive(Clone, Default)]
+pub struct PoolSource(Option<Rc<dyn Fn(usize) -> StartingPool>>);
+
+impl PoolSource {
+    /// Pools of `n` threads are made by `start(n)`. It is asked only once the CPU has been chosen, and never for one thread.
+    pub fn new(start: impl Fn(usize) -> StartingPool + 'static) -> Self {
+        PoolSource(Some(Rc::new(start)))
+    }
+
+    /// A pool of so many threads.
+    ///
+    /// # Errors
+    /// With the reason why there is none.
+    pub(crate) async fn start(&self, n_threads: usize) -> Result<Pool, String> {
+        match &self.0 {
+            _ if n_threads <= 1 => Ok(Pool::alone()),
+            Some(start) => start(n_threads).await,
+            None => Pool::spawn(n_threads).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl fmt::Debug for PoolSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "PoolSource(host)" } else { "PoolSource(system)" })
+    }
+}
+
+impl PartialEq for PoolSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+}
+
 /// Sizes and choices of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -49,10 +115,17 @@ pub struct LoadOptions {
     /// Sequences held at once.
     pub n_seq_max: u32,
     /// Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a stop takes effect between
-    /// two chunks. Without one: 256 on a GPU, 32 on the CPU.
+    /// two chunks. Without one: 256 on a GPU, 64 on the CPU.
     pub max_batch: Option<u32>,
     /// Positions whose logits are brought back at a time by [`Engine::logits`](crate::Engine::logits).
     pub max_outputs: u32,
+    /// Threads of the CPU, the engine's own included; all cores, less one where there are more than two, without a number.
+    pub threads: Option<u32>,
+    /// Form of activations on the CPU.
+    pub activations: Activations,
+    /// What starts those threads.
+    #[serde(skip)]
+    pub pool: PoolSource,
     /// Bytes of the window through which the weights pass.
     pub window_bytes: u64,
     /// Only a GPU whose name contains this.
@@ -85,6 +158,9 @@ impl Default for LoadOptions {
             n_seq_max: 1,
             max_batch: None,
             max_outputs: 8,
+            threads: None,
+            activations: Activations::Q8,
+            pool: PoolSource::default(),
             window_bytes: 16 << 20,
             adapter: None,
             disable_features: Vec::new(),

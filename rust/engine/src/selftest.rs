@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use chord_cpu::CpuExecutor;
+use chord_cpu::{CpuExecutor, CpuOptions};
 use chord_gguf::{GgmlType, quantize};
 use chord_program::{
     Activation, Batch, ExecError, Executor, KvSlot, Mask, OpKind, OutputName, Program, ProgramBuilder, ProgramError,
@@ -37,7 +37,7 @@ pub(crate) async fn compare_with_cpu(
     let failed = |what: &str, error: ExecError| format!("self-test: {what}: {error}");
     let tiny = tiny_program(program).map_err(|error| format!("self-test: {error}"))?;
     let tiny = Arc::new(tiny);
-    let mut cpu = CpuExecutor::new(tiny.clone()).map_err(|e| failed("CPU", e))?;
+    let mut cpu = CpuExecutor::new(tiny.clone(), CpuOptions::exact()).map_err(|e| failed("CPU", e))?;
     let mut device = chord_gpu::GpuExecutor::new(gpu, tiny.clone(), plan).await.map_err(|e| failed("GPU", e))?;
     fill(&mut cpu).map_err(|e| failed("CPU", e))?;
     fill(&mut device).map_err(|e| failed("GPU", e))?;

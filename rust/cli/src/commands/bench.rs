@@ -60,6 +60,8 @@ struct Report {
     backend: &'static str,
     device: String,
     is_software: bool,
+    /// Instruction set, or optional features of a GPU.
+    features: Vec<String>,
     why: Vec<String>,
     kv: String,
     load_ms: f64,
@@ -140,6 +142,7 @@ async fn measure(
         backend: device.backend,
         device: device.name,
         is_software: device.is_software,
+        features: device.features,
         why,
         kv,
         load_ms,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chord_engine::{
-    CancelFlag, Expected, LoadOptions, LoadProgress, Runner, TraceRow, load_runner, read_header, trace,
+    Activations, CancelFlag, Expected, LoadOptions, LoadProgress, Runner, TraceRow, load_runner, read_header, trace,
 };
 use serde::Serialize;
 
@@ -62,7 +62,10 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
         (None, None) => Vec::new(),
     };
     let batch = (tokens.len() as u32).clamp(1, LARGEST_BATCH);
-    let options = LoadOptions { max_batch: Some(batch), max_outputs: batch, ..args.model.device.options() };
+    let device = &args.model.device;
+    // What is compared op by op had better be exact.
+    let activations = device.activations.map_or(Activations::F32, Activations::from);
+    let options = LoadOptions { max_batch: Some(batch), max_outputs: batch, activations, ..device.options() };
     let expected = match (stored, args.compare) {
         (Some(stored), _) => stored.expected,
         (None, Some(backend)) => {

@@ -1,14 +1,23 @@
-//! Attention with a running soft-max over tiles of keys; keys that no query of the tile sees are never touched.
-
-use std::ops::Range;
+//! Attention with a running soft-max over tiles of keys; keys that no query of the block sees are never touched.
+//!
+//! Keys lie with their columns apart (see [`crate::kv`]), so that a vector holds one column of neighbouring positions and
+//! scores come out side by side; values lie in rows. Both are widened as they are loaded, once for up to
+//! [`ROWS`] queries.
 
 use chord_program::{Mask, SlotId};
 
-use super::dot::tile;
-use crate::kv::KvCache;
+use super::float::Float;
+use super::math::exp;
+use crate::batch::Block;
+use crate::frame::View;
+use crate::kv::{CELLS, Element, Head};
 
-/// Keys fetched together: their columns stay in the cache while all queries pass over them.
-const KEY_TILE: u32 = 256;
+/// Positions handled together: their weights stay in the nearest cache.
+const KEY_TILE: usize = 128;
+/// Queries handled together.
+const ROWS: usize = 4;
+/// Below any score; its exponential is as good as nothing.
+const UNSEEN: f32 = -1e30;
 
 /// What attention does beyond its inputs.
 pub(crate) struct Shape<'a> {
@@ -23,12 +32,28 @@ pub(crate) struct Shape<'a> {
     pub(crate) sinks: Option<&'a [f32]>,
 }
 
+/// All query heads of one KV head for the tokens of one block.
+pub(crate) struct Job<'a, T> {
+    pub(crate) shape: &'a Shape<'a>,
+    pub(crate) kv_head: usize,
+    pub(crate) block: &'a Block,
+    /// Position of each row of the batch.
+    pub(crate) pos: &'a [u32],
+    /// Keys and values of the head.
+    pub(crate) head: Head<'a, T>,
+    /// `[T, n_heads · k_dim]`.
+    pub(crate) q: View<'a>,
+    /// `[T, n_heads · v_dim]`.
+    pub(crate) out: View<'a>,
+}
+
 /// Memory that attention keeps between calls.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    k: Vec<f32>,
-    v: Vec<f32>,
-    scores: Vec<f32>,
+    /// Weighted sums of values, `[queries, stride of values]`.
+    sums: Vec<f32>,
+    /// Scores and then weights of a tile, `[ROWS, KEY_TILE]`.
+    weights: Vec<f32>,
     running: Vec<Running>,
 }
 
@@ -39,141 +64,236 @@ struct Running {
     sum: f32,
 }
 
-/// A query token: its row in the batch and the positions it sees.
-struct Query {
-    row: usize,
-    seen: Range<u32>,
+/// Part of a tile, from its first cell on.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    from: usize,
+    to: usize,
 }
 
-/// `softmax(scale · q kᵀ + mask) · v` into `out` `[T, n_heads · v_dim]`.
-pub(crate) fn attention(
-    shape: &Shape<'_>,
-    cache: &KvCache,
-    q: &[f32],
-    pos: &[u32],
-    seq: &[u32],
-    out: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let mut sequences = seq.to_vec();
-    sequences.sort_unstable();
-    sequences.dedup();
-    for sequence in sequences {
-        let queries = queries(shape.mask, pos, seq, sequence);
-        for kv_head in 0..shape.n_kv_heads {
-            one_head(shape, cache, q, sequence, kv_head, &queries, out, scratch);
-        }
-    }
-}
-
-fn queries(mask: Mask, pos: &[u32], seq: &[u32], sequence: u32) -> Vec<Query> {
-    let rows = || (0..pos.len()).filter(|&row| seq[row] == sequence);
-    let (first, last) = rows().fold((u32::MAX, 0), |(first, last), row| (first.min(pos[row]), last.max(pos[row])));
-    let seen = |pos: u32| match mask {
-        Mask::Causal { window } => window.map_or(0, |w| (pos + 1).saturating_sub(w))..pos + 1,
-        Mask::Bidirectional => first..last + 1,
-    };
-    rows().map(|row| Query { row, seen: seen(pos[row]) }).collect()
-}
-
-/// All query heads that share one KV head, for the queries of one sequence.
-#[allow(clippy::too_many_arguments)]
-fn one_head(
-    shape: &Shape<'_>,
-    cache: &KvCache,
-    q: &[f32],
-    sequence: u32,
-    kv_head: usize,
-    queries: &[Query],
-    out: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let Scratch { k, v, scores, running } = scratch;
+/// `softmax(scale · q kᵀ + mask) · v`.
+///
+/// # Safety
+/// The processor has `I`; the rule of [`crate::memory`] for the job's parts of `q`, the cache and `out`.
+#[inline(always)]
+pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mut Scratch) {
+    let Scratch { sums, weights, running } = scratch;
+    let Job { shape, block, head, .. } = job;
     let group = shape.n_heads / shape.n_kv_heads;
-    let heads = kv_head * group..(kv_head + 1) * group;
-    let start = |head: usize| match shape.sinks {
-        Some(sinks) => Running { max: sinks[head], sum: 1.0 },
-        None => Running { max: f32::NEG_INFINITY, sum: 0.0 },
-    };
+    let n_queries = block.rows.len() * group;
+    let stride = head.v_stride;
+    sums.clear();
+    sums.resize(n_queries * stride, 0.0);
+    weights.resize(ROWS * KEY_TILE, 0.0);
     running.clear();
-    for query in queries {
-        for head in heads.clone() {
-            running.push(start(head));
-            out[(query.row * shape.n_heads + head) * shape.v_dim..][..shape.v_dim].fill(0.0);
-        }
+    let (mut first, mut last) = (u32::MAX, 0);
+    for row in block.rows.clone() {
+        let seen = block.seen(shape.mask, job.pos[row]);
+        (first, last) = (first.min(seen.start), last.max(seen.end));
+        running.extend((0..group).map(|h| match shape.sinks {
+            Some(sinks) => Running { max: sinks[job.kv_head * group + h], sum: 1.0 },
+            None => Running { max: UNSEEN, sum: 0.0 },
+        }));
     }
-    let first = queries.iter().map(|q| q.seen.start).min().unwrap_or(0);
-    let last = queries.iter().map(|q| q.seen.end).max().unwrap_or(0);
-    let mut tile_start = first;
-    while tile_start < last {
-        let keys = tile_start..(tile_start + KEY_TILE).min(last);
-        cache.read(shape.slot, sequence, kv_head, keys.clone(), [k, v]);
-        for (query, running) in queries.iter().zip(running.chunks_exact_mut(group)) {
-            let seen = query.seen.start.max(keys.start)..query.seen.end.min(keys.end);
-            if seen.is_empty() {
-                continue;
+    let mut next = first;
+    while next < last {
+        // Cells from a multiple of CELLS on, up to the end of the ring.
+        let cell = next as usize % head.capacity;
+        let tile = cell / CELLS * CELLS;
+        let skipped = cell - tile;
+        let n = (last - next) as usize;
+        let n = n.min(head.capacity - cell).min(KEY_TILE - skipped);
+        let end = next + n as u32;
+        let padded = (skipped + n).next_multiple_of(CELLS);
+        let mut start = 0;
+        while start < n_queries {
+            let n_rows = ROWS.min(n_queries - start);
+            let mut seen = [Seen::default(); ROWS];
+            let mut union = Seen { from: usize::MAX, to: 0 };
+            for r in 0..n_rows {
+                let all = block.seen(shape.mask, job.pos[block.rows.start + (start + r) / group]);
+                let (from, to) = (all.start.max(next), all.end.min(end));
+                if from < to {
+                    seen[r] = Seen { from: skipped + (from - next) as usize, to: skipped + (to - next) as usize };
+                    union = Seen { from: union.from.min(seen[r].from), to: union.to.max(seen[r].to) };
+                }
             }
-            let (from, to) = ((seen.start - keys.start) as usize, (seen.end - keys.start) as usize);
-            let k = &k[from * shape.k_dim..to * shape.k_dim];
-            let v = &v[from * shape.v_dim..to * shape.v_dim];
-            for (head, running) in heads.clone().zip(running) {
-                let q = &q[(query.row * shape.n_heads + head) * shape.k_dim..][..shape.k_dim];
-                let out = &mut out[(query.row * shape.n_heads + head) * shape.v_dim..][..shape.v_dim];
-                score(q, k, shape, scores);
-                accumulate(scores, v, running, out);
+            if union.to > 0 {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    match n_rows {
+                        1 => scores::<I, E, 1>(job, start, tile, padded, weights),
+                        2 => scores::<I, E, 2>(job, start, tile, padded, weights),
+                        3 => scores::<I, E, 3>(job, start, tile, padded, weights),
+                        _ => scores::<I, E, ROWS>(job, start, tile, padded, weights),
+                    }
+                    for r in 0..n_rows {
+                        let weights = &mut weights[r * KEY_TILE..][..padded];
+                        let sums = &mut sums[(start + r) * stride..][..stride];
+                        soft_max::<I>(weights, seen[r], shape, &mut running[start + r], sums);
+                    }
+                    let sums = &mut sums[start * stride..(start + n_rows) * stride];
+                    match n_rows {
+                        1 => add_values::<I, E, 1>(head, tile, union, weights, sums),
+                        2 => add_values::<I, E, 2>(head, tile, union, weights, sums),
+                        3 => add_values::<I, E, 3>(head, tile, union, weights, sums),
+                        _ => add_values::<I, E, ROWS>(head, tile, union, weights, sums),
+                    }
+                }
             }
+            start += n_rows;
         }
-        tile_start = keys.end;
+        next = end;
     }
-    for (query, running) in queries.iter().zip(running.chunks_exact(group)) {
-        for (head, running) in heads.clone().zip(running) {
-            let out = &mut out[(query.row * shape.n_heads + head) * shape.v_dim..][..shape.v_dim];
-            out.iter_mut().for_each(|out| *out /= running.sum);
+    for (query, running) in running.iter().enumerate() {
+        let (row, h) = (block.rows.start + query / group, job.kv_head * group + query % group);
+        // SAFETY: the caller's promise.
+        let out = unsafe { job.out.part_mut(row, h * shape.v_dim..(h + 1) * shape.v_dim) };
+        let inverse = 1.0 / running.sum;
+        out.iter_mut().zip(&sums[query * stride..]).for_each(|(out, sum)| *out = sum * inverse);
+    }
+}
+
+/// Scores of `R` queries from `start` on against the cells from `tile` on: two vectors of positions at a time.
+#[inline(always)]
+unsafe fn scores<I: Float, E: Element, const R: usize>(
+    job: &Job<'_, E>,
+    start: usize,
+    tile: usize,
+    padded: usize,
+    scores: &mut [f32],
+) {
+    let (shape, dim) = (job.shape, job.shape.k_dim);
+    let group = shape.n_heads / shape.n_kv_heads;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let q: [*const f32; R] = std::array::from_fn(|r| {
+            let (row, h) = (job.block.rows.start + (start + r) / group, job.kv_head * group + (start + r) % group);
+            job.q.part(row, h * dim..(h + 1) * dim).as_ptr()
+        });
+        let k = |at: usize| job.head.k.add((tile + at) / CELLS * CELLS * dim + at % CELLS);
+        let mut at = 0;
+        while at < padded {
+            let two = at + 2 * I::LANES <= padded;
+            let keys = [k(at), k(if two { at + I::LANES } else { at })];
+            let mut sums = [[I::splat_f32(0.0); 2]; R];
+            if two {
+                for d in 0..dim {
+                    let keys = keys.map(|k| E::load::<I>(k.add(d * CELLS)));
+                    for r in 0..R {
+                        let q = I::splat_f32(*q[r].add(d));
+                        sums[r] = [I::mul_add(q, keys[0], sums[r][0]), I::mul_add(q, keys[1], sums[r][1])];
+                    }
+                }
+            } else {
+                for d in 0..dim {
+                    let key = E::load::<I>(keys[0].add(d * CELLS));
+                    for r in 0..R {
+                        sums[r][0] = I::mul_add(I::splat_f32(*q[r].add(d)), key, sums[r][0]);
+                    }
+                }
+            }
+            let scale = I::splat_f32(shape.scale);
+            for r in 0..R {
+                let place = scores[r * KEY_TILE + at..].as_mut_ptr();
+                I::store_f32(place, I::mul(sums[r][0], scale));
+                if two {
+                    I::store_f32(place.add(I::LANES), I::mul(sums[r][1], scale));
+                }
+            }
+            at += if two { 2 * I::LANES } else { I::LANES };
         }
     }
 }
 
-/// Scores of one query against the keys `[n, k_dim]`.
-fn score(q: &[f32], k: &[f32], shape: &Shape<'_>, scores: &mut Vec<f32>) {
-    let dim = shape.k_dim;
-    scores.clear();
-    let mut fours = k.chunks_exact(4 * dim);
-    for four in &mut fours {
-        let [products] = tile([q], std::array::from_fn::<_, 4, _>(|i| &four[i * dim..][..dim]));
-        scores.extend(products);
+/// Makes weights of scores, and takes them into the running soft-max. What is not seen weighs nothing.
+#[inline(always)]
+unsafe fn soft_max<I: Float>(
+    scores: &mut [f32],
+    seen: Seen,
+    shape: &Shape<'_>,
+    running: &mut Running,
+    sums: &mut [f32],
+) {
+    if seen.from == seen.to {
+        scores.fill(0.0);
+        return;
     }
-    for key in fours.remainder().chunks_exact(dim) {
-        let [[product]] = tile([q], [key]);
-        scores.push(product);
-    }
-    scores.iter_mut().for_each(|s| *s *= shape.scale);
     if let Some(cap) = shape.soft_cap {
         scores.iter_mut().for_each(|s| *s = cap * (*s / cap).tanh());
     }
+    scores[..seen.from].fill(UNSEEN);
+    scores[seen.to..].fill(UNSEEN);
+    // SAFETY: the caller's promise; scores are whole vectors.
+    unsafe {
+        let mut largest = I::splat_f32(running.max);
+        for at in (0..scores.len()).step_by(I::LANES) {
+            largest = I::max(largest, I::load_f32(scores[at..].as_ptr()));
+        }
+        let max = lanes::<I>(largest).into_iter().take(I::LANES).fold(UNSEEN, f32::max);
+        if max > running.max {
+            let shrink = (running.max - max).exp();
+            sums.iter_mut().for_each(|sum| *sum *= shrink);
+            *running = Running { max, sum: running.sum * shrink };
+        }
+        let mut total = I::splat_f32(0.0);
+        let shift = I::splat_f32(running.max);
+        for at in (0..scores.len()).step_by(I::LANES) {
+            let place = scores[at..].as_mut_ptr();
+            let weight = exp::<I>(I::sub(I::load_f32(place), shift));
+            I::store_f32(place, weight);
+        }
+        scores[..seen.from].fill(0.0);
+        scores[seen.to..].fill(0.0);
+        for at in (0..scores.len()).step_by(I::LANES) {
+            total = I::add(total, I::load_f32(scores[at..].as_ptr()));
+        }
+        running.sum += lanes::<I>(total).into_iter().take(I::LANES).sum::<f32>();
+    }
 }
 
-/// Takes the values `[n, v_dim]` into the running soft-max.
-fn accumulate(scores: &mut [f32], v: &[f32], running: &mut Running, out: &mut [f32]) {
-    let dim = out.len();
-    let max = scores.iter().copied().fold(running.max, f32::max);
-    if max > running.max {
-        let shrink = (running.max - max).exp();
-        out.iter_mut().for_each(|out| *out *= shrink);
-        *running = Running { max, sum: running.sum * shrink };
-    }
-    scores.iter_mut().for_each(|s| *s = (*s - max).exp());
-    running.sum += scores.iter().sum::<f32>();
-    let (fours, rest) = scores.as_chunks::<4>();
-    let (v_fours, v_rest) = v.split_at(4 * dim * fours.len());
-    for ([a, b, c, d], v) in fours.iter().zip(v_fours.chunks_exact(4 * dim)) {
-        let (v0, v) = v.split_at(dim);
-        let (v1, v) = v.split_at(dim);
-        let (v2, v3) = v.split_at(dim);
-        for ((((out, v0), v1), v2), v3) in out.iter_mut().zip(v0).zip(v1).zip(v2).zip(v3) {
-            *out += a * v0 + b * v1 + c * v2 + d * v3;
+/// The lanes of a vector, and zeros.
+#[inline(always)]
+unsafe fn lanes<I: Float>(v: I::F) -> [f32; 16] {
+    let mut lanes = [0.0; 16];
+    // SAFETY: the caller's promise; no vector has more lanes.
+    unsafe { I::store_f32(lanes.as_mut_ptr(), v) };
+    lanes
+}
+
+/// Adds the weighted values of the cells in `union` to the sums of `R` queries: two vectors of columns at a time.
+#[inline(always)]
+unsafe fn add_values<I: Float, E: Element, const R: usize>(
+    head: &Head<'_, E>,
+    tile: usize,
+    union: Seen,
+    weights: &[f32],
+    sums: &mut [f32],
+) {
+    let stride = head.v_stride;
+    // SAFETY: the caller's promise; a stride is whole vectors.
+    unsafe {
+        let (weights, base) = (weights.as_ptr(), sums.as_mut_ptr());
+        let mut at = 0;
+        while at < stride {
+            let two = at + 2 * I::LANES <= stride;
+            let second = if two { I::LANES } else { 0 };
+            let place = |r: usize| base.add(r * stride + at);
+            let mut parts: [[I::F; 2]; R] =
+                std::array::from_fn(|r| [I::load_f32(place(r)), I::load_f32(place(r).add(second))]);
+            for cell in union.from..union.to {
+                let v = head.v.add((tile + cell) * stride + at);
+                let values = [E::load::<I>(v), E::load::<I>(v.add(second))];
+                for r in 0..R {
+                    let weight = I::splat_f32(*weights.add(r * KEY_TILE + cell));
+                    parts[r] = [I::mul_add(weight, values[0], parts[r][0]), I::mul_add(weight, values[1], parts[r][1])];
+                }
+            }
+            for r in 0..R {
+                I::store_f32(place(r).add(second), parts[r][1]);
+                I::store_f32(place(r), parts[r][0]);
+            }
+            at += second + I::LANES;
         }
-    }
-    for (weight, v) in rest.iter().zip(v_rest.chunks_exact(dim)) {
-        out.iter_mut().zip(v).for_each(|(out, v)| *out += weight * v);
     }
 }

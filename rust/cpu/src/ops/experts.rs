@@ -1,77 +1,108 @@
 //! Mixtures of experts: choosing, multiplying by the chosen, and mixing.
 
+use std::ops::Range;
+
 use chord_program::Gating;
 
-use super::matrix::Matrix;
+use crate::frame::View;
+use crate::packed::Activations;
+use crate::simd::InstructionSet;
+use crate::weights::Matrix;
 
-/// Chooses `k` experts of each row of `experts` logits: ids best first, the lower among equals, and their weights.
-pub(crate) fn route(logits: &[f32], experts: usize, k: usize, gating: Gating, scale: f32) -> (Vec<u32>, Vec<f32>) {
-    let (mut ids, mut weights) = (Vec::new(), Vec::new());
-    let mut order: Vec<u32> = Vec::with_capacity(experts);
-    for row in logits.chunks_exact(experts) {
-        order.clear();
-        order.extend(0..experts as u32);
-        order.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]));
-        order.truncate(k);
-        let max = row[order[0] as usize];
-        let chosen = order.iter().map(|&e| row[e as usize]);
-        let first = weights.len();
-        let renormalize = match gating {
-            Gating::Softmax { renormalize } => {
-                let sum: f32 = row.iter().map(|x| (x - max).exp()).sum();
-                weights.extend(chosen.map(|x| (x - max).exp() / sum));
-                renormalize
-            }
-            Gating::Sigmoid { renormalize } => {
-                weights.extend(chosen.map(|x| 1.0 / (1.0 + (-x).exp())));
-                renormalize
-            }
-        };
-        let weights = &mut weights[first..];
-        let total: f32 = if renormalize { weights.iter().sum() } else { 1.0 };
-        weights.iter_mut().for_each(|w| *w = *w / total * scale);
-        ids.extend_from_slice(&order);
-    }
-    (ids, weights)
+/// Memory that is kept between calls.
+pub(crate) struct Scratch {
+    /// A row of weights as the file stores it.
+    pub(crate) bytes: Vec<u8>,
+    /// Rows sorted by expert.
+    pub(crate) order: Vec<u32>,
+    /// Rows of one expert, and what becomes of them.
+    gathered: Vec<f32>,
+    activations: Activations,
+    products: Vec<f32>,
 }
 
-/// Each row of `out` is its row of `x` times its expert; rows of one expert are multiplied together.
+impl Scratch {
+    pub(crate) fn new(isa: InstructionSet) -> Self {
+        let activations = Activations::new(isa);
+        Scratch { bytes: Vec::new(), order: Vec::new(), gathered: Vec::new(), activations, products: Vec::new() }
+    }
+}
+
+/// Chooses as many experts of one row of logits as `ids` holds: best first, the lower among equals; and their weights.
+pub(crate) fn route(
+    logits: &[f32],
+    gating: Gating,
+    scale: f32,
+    ids: &mut [u32],
+    weights: &mut [f32],
+    order: &mut Vec<u32>,
+) {
+    order.clear();
+    order.extend(0..logits.len() as u32);
+    order.sort_unstable_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
+    ids.copy_from_slice(&order[..ids.len()]);
+    let max = logits[ids[0] as usize];
+    let chosen = ids.iter().map(|&e| logits[e as usize]);
+    let renormalize = match gating {
+        Gating::Softmax { renormalize } => {
+            let sum: f32 = logits.iter().map(|x| (x - max).exp()).sum();
+            weights.iter_mut().zip(chosen).for_each(|(w, x)| *w = (x - max).exp() / sum);
+            renormalize
+        }
+        Gating::Sigmoid { renormalize } => {
+            weights.iter_mut().zip(chosen).for_each(|(w, x)| *w = 1.0 / (1.0 + (-x).exp()));
+            renormalize
+        }
+    };
+    let total: f32 = if renormalize { weights.iter().sum() } else { 1.0 };
+    weights.iter_mut().for_each(|w| *w = *w / total * scale);
+}
+
+/// Columns `cols` of `out`: each of its rows is the row of `x` that belongs to it times its expert. Rows of one expert are
+/// multiplied together.
 ///
-/// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` is `[T, cols]` or `[T·k, cols]`, `expert` gives the matrix `[n, cols]`.
-pub(crate) fn multiply<'a>(
+/// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` has `T` or `T·k` rows, `expert` gives the matrix.
+///
+/// # Safety
+/// The rule of [`crate::memory`] for these columns.
+pub(crate) unsafe fn multiply<'a>(
     x: &[f32],
     ids: &[u32],
     k: usize,
     expert: impl Fn(usize) -> Matrix<'a>,
-    out: &mut [f32],
-    scratch: &mut Vec<f32>,
+    cols: Range<usize>,
+    out: View<'_>,
+    scratch: &mut Scratch,
 ) {
-    let Some(&some) = ids.first() else { return };
-    let Matrix { n_rows: n, cols, .. } = expert(some as usize);
-    let shared = x.len() / cols == ids.len() / k;
-    let mut order: Vec<usize> = (0..ids.len()).collect();
-    order.sort_by_key(|&i| ids[i]);
-    let (mut gathered, mut products) = (Vec::new(), Vec::new());
-    for rows in order.chunk_by(|&a, &b| ids[a] == ids[b]) {
+    let Scratch { order, gathered, activations, products, .. } = scratch;
+    order.clear();
+    order.extend(0..ids.len() as u32);
+    order.sort_unstable_by_key(|&i| (ids[i as usize], i));
+    for rows in order.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
+        let matrix = expert(ids[rows[0] as usize] as usize);
+        let shared = x.len() / matrix.cols() == ids.len() / k;
         gathered.clear();
         for &row in rows {
-            let from = if shared { row / k } else { row };
-            gathered.extend_from_slice(&x[from * cols..][..cols]);
+            let from = if shared { row as usize / k } else { row as usize };
+            gathered.extend_from_slice(&x[from * matrix.cols()..][..matrix.cols()]);
         }
-        products.resize(rows.len() * n, 0.0);
-        expert(ids[rows[0]] as usize).multiply(&gathered, &mut products, scratch);
-        for (&row, products) in rows.iter().zip(products.chunks_exact(n)) {
-            out[row * n..][..n].copy_from_slice(products);
+        let takes_codes = matrix.takes_codes();
+        activations.fill(gathered, rows.len(), matrix.cols(), takes_codes, !takes_codes);
+        products.resize(rows.len() * cols.len(), 0.0);
+        // SAFETY: the products are this worker's own, the columns of `out` are the caller's promise.
+        unsafe {
+            matrix.multiply(activations, cols.clone(), products.as_mut_ptr(), cols.len());
+            for (&row, products) in rows.iter().zip(products.chunks_exact(cols.len())) {
+                out.part_mut(row as usize, cols.clone()).copy_from_slice(products);
+            }
         }
     }
 }
 
-/// `out[t] = Σⱼ weights[t, j] · x[t·k + j]`.
-pub(crate) fn combine(x: &[f32], weights: &[f32], k: usize, cols: usize, out: &mut [f32]) {
-    for ((x, weights), out) in x.chunks_exact(k * cols).zip(weights.chunks_exact(k)).zip(out.chunks_exact_mut(cols)) {
-        out.fill(0.0);
-        for (x, w) in x.chunks_exact(cols).zip(weights) {
-            out.iter_mut().zip(x).for_each(|(out, x)| *out += w * x);
-        }
+/// `out = Σⱼ weights[j] · x(j)`.
+pub(crate) fn combine<'a>(x: impl Fn(usize) -> &'a [f32], weights: &[f32], out: &mut [f32]) {
+    out.fill(0.0);
+    for (j, w) in weights.iter().enumerate() {
+        out.iter_mut().zip(x(j)).for_each(|(out, x)| *out += w * x);
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use chord_cpu::CpuExecutor;
+use chord_cpu::{CpuExecutor, CpuOptions};
 use chord_model::BuildOptions;
 use chord_program::{Batch, BufferId, ExecError, Executor, KvType, Program, Want, WeightId, WeightSink};
 use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, Trace, find_model, nmse};
@@ -24,10 +24,15 @@ pub fn lower(file: &GgufFile, options: &BuildOptions) -> Program {
     chord_model::lower(&file.header, options, factors.first().map(Vec::as_slice)).expect("the model can be lowered")
 }
 
-/// An executor of `program` with the file's weights.
+/// An executor of `program` with the file's weights: one thread, f32 activations.
 pub fn executor(file: &GgufFile, program: Program) -> CpuExecutor {
+    executor_with(file, program, CpuOptions::exact())
+}
+
+/// An executor of `program` with the file's weights.
+pub fn executor_with(file: &GgufFile, program: Program, options: CpuOptions) -> CpuExecutor {
     let program = Arc::new(program);
-    let mut executor = CpuExecutor::new(Arc::clone(&program)).expect("memory for the model");
+    let mut executor = CpuExecutor::new(Arc::clone(&program), options).expect("memory for the model");
     for (id, weight) in program.weights.iter().enumerate() {
         let row_bytes = weight.row_bytes() as usize;
         // In pieces of whole rows, as a loader's staging window brings them.

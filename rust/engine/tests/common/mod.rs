@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use chord_engine::{
-    Backend, CancelFlag, Engine, EngineError, Event, GenerateRequest, GenerateResult, KvCache, LoadOptions, ReadAt,
-    ReadError,
+    Activations, Backend, CancelFlag, Engine, EngineError, Event, GenerateRequest, GenerateResult, KvCache,
+    LoadOptions, ReadAt, ReadError,
 };
 use pollster::block_on;
 
@@ -42,9 +42,10 @@ pub fn clock() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0
 }
 
-/// The CPU with an exact cache.
+/// The CPU, nothing rounded.
 pub fn cpu() -> LoadOptions {
-    LoadOptions { backend: Backend::Cpu, kv: KvCache::F32, ..LoadOptions::default() }
+    let (kv, activations) = (KvCache::F32, Activations::F32);
+    LoadOptions { backend: Backend::Cpu, kv, activations, ..LoadOptions::default() }
 }
 
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Engine, EngineError> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use chord_cpu::CpuExecutor;
+use chord_cpu::{CpuExecutor, CpuOptions};
 use chord_gguf::GgmlType;
 use chord_gpu::{Gpu, GpuExecutor, GpuOptions, PlanOptions};
 use chord_program::{
@@ -123,7 +123,7 @@ impl Model {
     }
 
     pub(crate) fn on_cpu(&self) -> CpuExecutor {
-        let mut cpu = CpuExecutor::new(self.program.clone()).expect("the CPU runs any program");
+        let mut cpu = CpuExecutor::new(self.program.clone(), CpuOptions::exact()).expect("the CPU runs any program");
         self.load(&mut cpu).expect("the CPU takes any weight");
         cpu
     }

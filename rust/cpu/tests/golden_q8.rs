@@ -1,0 +1,90 @@
+//! 8-bit activations against the reference's numbers: no further from them than llama.cpp's own 8-bit activations are.
+
+mod support;
+
+use std::time::Instant;
+
+use chord_cpu::{ActivationType, CpuOptions};
+use chord_program::KvType;
+use chord_testkit::{Golden, LogitsComparison};
+use support::{executor_with, logits, lower, open, options};
+
+/// Rounding to 8 bits moves logits by up to 0.9, llama.cpp's as ours: closer choices than this may change.
+const MARGIN: f32 = 0.3;
+
+/// Our NMSE and llama.cpp's. Compares the first `quick` positions, or all with `CHORD_FULL=1`.
+fn compare(name: &str, quick: usize) -> Option<(f64, f64)> {
+    let golden = Golden::find(name)?;
+    let file = open(&golden.model)?;
+    let full = std::env::var_os("CHORD_FULL").is_some_and(|value| value == "1");
+    let n = if full { golden.tokens.len() } else { quick.min(golden.tokens.len()) };
+    let cpu = CpuOptions { threads: Some(2), activations: ActivationType::Q8 };
+    let mut executor = executor_with(&file, lower(&file, &options(KvType::F32, golden.n_ctx)), cpu);
+    let start = Instant::now();
+    let mut comparison = LogitsComparison::new(&golden).with_margin(MARGIN);
+    for first in (0..n).step_by(64) {
+        comparison.rows(first, &logits(&mut executor, first, &golden.tokens[first..(first + 64).min(n)]));
+    }
+    let report = comparison.report();
+    let theirs = golden.llama_cpp_q8_activation_nmse;
+    println!("{name}, {n} positions in {:.1?}: {report}; llama.cpp {theirs:.3e}", start.elapsed());
+    assert!(report.rows > 0, "{name}: none of the first {n} positions has stored logits");
+    if let Some(equal) = golden.llama_cpp_q8_argmax_equal.filter(|_| n == golden.tokens.len()) {
+        assert!(report.choices - report.close_calls >= equal, "{name}: {report}, llama.cpp has {equal} equal choices");
+    }
+    assert!(report.argmax_mismatches.is_empty() && report.non_finite == 0, "{name}: {report}");
+    Some((report.nmse, theirs))
+}
+
+/// Both errors of one small model are draws of the same rounding noise, so that either may be the larger one by some
+/// percent: each model may be that, all of them together may not.
+#[test]
+fn tiny_models() {
+    let models = [
+        "llama.Q4_0",
+        "llama.Q4_1",
+        "llama.Q5_0",
+        "llama.Q5_1",
+        "llama.Q8_0",
+        "llama.Q2_K",
+        "llama.Q3_K_M",
+        "llama.Q4_K_M",
+        "llama.Q5_K_M",
+        "llama.Q6_K",
+        "llama.F16",
+        "llama.BF16",
+        "llama-mha.Q4_K_M",
+        "llama-tied.Q4_K_M",
+        "gemma3.Q4_K_M",
+        "qwen2.Q4_K_M",
+        "olmo2.Q4_K_M",
+        "olmoe.Q4_K_M",
+    ];
+    let (mut log_of_ratios, mut n) = (0.0, 0);
+    for name in models {
+        let Some((ours, theirs)) = compare(&format!("tiny/{name}"), usize::MAX) else { return };
+        assert!(ours <= 1.1 * theirs, "{name}: {ours:e}, llama.cpp {theirs:e}");
+        if name.contains(".Q4_") || name.contains(".Q5_") || name.contains(".Q8_") {
+            (log_of_ratios, n) = (log_of_ratios + (ours / theirs).ln(), n + 1);
+        }
+    }
+    let mean = (log_of_ratios / f64::from(n)).exp();
+    println!("geometric mean of the ratios {mean:.3}");
+    assert!(mean <= 1.0, "{mean}");
+}
+
+fn check_real(name: &str, quick: usize) {
+    if let Some((ours, theirs)) = compare(name, quick) {
+        assert!(ours <= theirs, "{name}: {ours:e}, llama.cpp {theirs:e}");
+    }
+}
+
+#[test]
+fn smollm2() {
+    check_real("smollm2-135m-instruct.q4_1", 168);
+}
+
+#[test]
+fn gemma3_270m() {
+    check_real("gemma-3-270m.q4_k_m", 64);
+}
