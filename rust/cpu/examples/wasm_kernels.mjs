@@ -1,6 +1,6 @@
 // Checks and times the products with packed matrices in a WebAssembly engine, on one thread.
 //
-//   node rust/cpu/examples/wasm_kernels.mjs [--chromium] [--check-only] [--baseline]
+//   node rust/cpu/examples/wasm_kernels.mjs [--chromium] [--check-only] [--baseline] [TYPE…]
 //
 // Node runs it with relaxed SIMD switched on; `--chromium` takes the system's browser; `--baseline` builds without
 // relaxed SIMD. Rates are GMAC/s, medians of 7.
@@ -33,7 +33,7 @@ if (!options.has("--inner")) {
 }
 
 const wasm = readFileSync(`${root}/target/wasm-kernels/wasm32-unknown-unknown/release/examples/wasm_kernels.wasm`);
-const plan = { checkOnly: options.has("--check-only") };
+const plan = { checkOnly: options.has("--check-only"), only: [...options].filter((option) => !option.startsWith("--")) };
 
 const lines = options.has("--chromium") ? await inChromium() : await measure(wasm, plan);
 console.log(lines.join("\n"));
@@ -51,7 +51,7 @@ async function inChromium() {
 }
 
 /** Self-contained: it also runs in a page. */
-async function measure(bytes, { checkOnly }) {
+async function measure(bytes, { checkOnly, only }) {
   const types = { Q4_0: 2, Q4_1: 3, Q5_0: 6, Q8_0: 8, Q2_K: 10, Q3_K: 11, Q4_K: 12, Q6_K: 14, F16: 1 };
   const [rows, cols] = [1536, 1536];
   const { instance } = await WebAssembly.instantiate(bytes, {});
@@ -70,6 +70,7 @@ async function measure(bytes, { checkOnly }) {
     report.push(`${name}: all checks pass`);
     if (checkOnly || name === "scalar") continue;
     for (const [type, id] of Object.entries(types)) {
+      if (only.length > 0 && !only.includes(type)) continue;
       const cells = [];
       for (const [tokens, bits] of [
         [1, 8],
@@ -79,9 +80,14 @@ async function measure(bytes, { checkOnly }) {
       ]) {
         if (bits === 8 && type === "F16") continue;
         wasm.prepare(isa, id, rows, cols, tokens, bits);
+        // Engines compile again, and better, what has run for a while.
         let start = performance.now();
-        wasm.run(2);
-        const times = Math.max(1, Math.round(30 / (performance.now() - start)));
+        let warm = 0;
+        while (performance.now() - start < 250) {
+          wasm.run(1);
+          warm++;
+        }
+        const times = Math.max(1, Math.round((30 * warm) / (performance.now() - start)));
         const taken = [];
         for (let i = 0; i < 7; i++) {
           start = performance.now();

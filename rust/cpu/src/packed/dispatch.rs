@@ -3,9 +3,11 @@
 use chord_gguf::GgmlType;
 
 use super::activations::{Record, quantize_token};
+use super::codes::Codes;
 use super::exact::{self, Bf16, F16, F32, Quantized};
 use super::format::{Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
-use super::kernels::{self, Job, sign};
+use super::kernels::{self, Chunk, Job, sign};
+use super::scales::Scales;
 use crate::simd::{InstructionSet, Isa};
 
 /// What is compiled for one instruction set.
@@ -36,16 +38,64 @@ macro_rules! instruction_set {
                 unsafe { quantize_token(x, cols, codes, records, width) }
             }
 
+            type Sums<const T: usize> = [[<$isa as Isa>::F; $vectors]; T];
+            type Columns = exact::Columns<<$isa as Isa>::F, $vectors>;
+
+            $(#[$feature])*
+            #[inline(never)]
+            unsafe fn narrow<const GROUPS: usize>(
+                chunk: &Chunk<$isa, $vectors>,
+                n_blocks: usize,
+                acts: *const i8,
+                records: *const Record,
+                sums: &mut Sums<$tokens>,
+            ) {
+                type Dot = <$isa as Isa>::Narrow;
+                // SAFETY: the caller's.
+                unsafe {
+                    kernels::tile::<$isa, Dot, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, records, sums)
+                }
+            }
+
+            $(#[$feature])*
+            #[inline(never)]
+            unsafe fn wide(
+                chunk: &Chunk<$isa, $vectors>,
+                n_blocks: usize,
+                acts: *const i8,
+                records: *const Record,
+                sums: &mut Sums<$tokens>,
+            ) {
+                type Dot = <$isa as Isa>::Wide;
+                const MIN: bool = sign::<$isa, Q8_0>() != 0;
+                // SAFETY: the caller's.
+                unsafe { kernels::tile::<$isa, Dot, $vectors, $tokens, 1, MIN>(chunk, n_blocks, acts, records, sums) }
+            }
+
             $(#[$feature])*
             unsafe fn product<F: Format>(job: &Job) {
+                let tile = match (F::Codes::SIGNED, F::Scales::GROUPS) {
+                    (true, _) => wide,
+                    (false, 1) => narrow::<1>,
+                    _ => narrow::<2>,
+                };
                 // SAFETY: the caller's.
-                unsafe { kernels::product::<$isa, F, $vectors, $tokens>(job) }
+                unsafe { kernels::product::<$isa, F, $vectors, $tokens>(job, tile) }
+            }
+
+            $(#[$feature])*
+            #[inline(never)]
+            unsafe fn exact_tile<const T: usize>(columns: &Columns, n: usize, acts: *const f32, sums: &mut Sums<T>) {
+                // SAFETY: the caller's.
+                unsafe { exact::tile::<$isa, $vectors, T>(columns, n, acts, sums) }
             }
 
             $(#[$feature])*
             unsafe fn exact_product<R: exact::Rows>(job: &Job) {
                 // SAFETY: the caller's.
-                unsafe { exact::product::<$isa, R, $vectors, $tokens>(job) }
+                unsafe {
+                    exact::product::<$isa, R, $vectors, $tokens>(job, exact_tile::<1>, exact_tile::<$tokens>)
+                }
             }
 
             fn quantized(ty: GgmlType) -> Option<unsafe fn(&Job)> {

@@ -15,7 +15,7 @@ use crate::simd::Isa;
 const COLS: usize = CHUNK * BLOCK;
 
 /// A chunk of a strip: for each column the vectors of its rows.
-type Columns<F, const S: usize> = [[F; S]; COLS];
+pub(crate) type Columns<F, const S: usize> = [[F; S]; COLS];
 
 /// Rows that become f32.
 pub(crate) trait Rows: 'static {
@@ -46,9 +46,11 @@ impl<F: Format> Rows for Quantized<F> {
     ) {
         // SAFETY: the caller's.
         unsafe {
-            let mut chunk = Chunk::<I, S>::new();
+            let mut chunk = MaybeUninit::<Chunk<I, S>>::uninit();
+            // Vectors of any bits are vectors, and only blocks that were unpacked are read.
+            let chunk = chunk.assume_init_mut();
             let n_blocks = n / BLOCK;
-            unpack::<I, F, S>(job, strip, first / BLOCK, n_blocks, &mut chunk);
+            unpack::<I, F, S>(job, strip, first / BLOCK, n_blocks, chunk);
             // Codes that count as signed when they are multiplied are signed here too.
             let signed = F::Codes::SIGNED && sign::<I, F>() == 0;
             for b in 0..n_blocks {
@@ -109,24 +111,33 @@ plain!(F32, 4, |from| I::load_f32(from.cast()));
 plain!(F16, 2, |from| I::load_f16(from));
 plain!(Bf16, 2, |from| I::as_f32(I::shl(I::load_u16(from), 16)));
 
-/// Runs a job.
+/// Adds the products of some columns and of a panel to sums: [`tile`], compiled once for each instruction set.
+pub(crate) type Tile<I, const S: usize, const T: usize> =
+    unsafe fn(&Columns<<I as Isa>::F, S>, usize, *const f32, &mut [[<I as Isa>::F; S]; T]);
+
+/// Runs a job; `single` is for one token.
 ///
 /// # Safety
 /// The processor has `I`, and the job's pointers are good for its shape.
 #[inline(always)]
-pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(job: &Job) {
+pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(
+    job: &Job,
+    single: Tile<I, S, 1>,
+    tile: Tile<I, S, T>,
+) {
     // SAFETY: the caller's.
     unsafe {
         let width = if job.n_tokens == 1 { 1 } else { T };
         let n_panels = job.n_tokens.div_ceil(width);
+        let mut columns = MaybeUninit::<Columns<I::F, S>>::uninit();
         let mut first = 0;
         while first < n_panels {
             let panels = first..(first + PANELS).min(n_panels);
             for strip in job.strips.clone() {
                 if width == 1 {
-                    multiply::<I, R, S, 1>(job, strip, panels.clone());
+                    multiply::<I, R, S, 1>(job, strip, panels.clone(), single, &mut columns);
                 } else {
-                    multiply::<I, R, S, T>(job, strip, panels.clone());
+                    multiply::<I, R, S, T>(job, strip, panels.clone(), tile, &mut columns);
                 }
             }
             first = panels.end;
@@ -135,16 +146,20 @@ pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(jo
 }
 
 #[inline(always)]
-unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(job: &Job, strip: usize, panels: Range<usize>) {
-    // SAFETY: the caller's.
+unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(
+    job: &Job,
+    strip: usize,
+    panels: Range<usize>,
+    tile: Tile<I, S, T>,
+    columns: &mut MaybeUninit<Columns<I::F, S>>,
+) {
+    // SAFETY: the caller's; vectors of any bits are vectors, and only columns that were decoded are read.
     unsafe {
         let zero = I::splat_f32(0.0);
         let mut all_sums = [MaybeUninit::<[[I::F; S]; T]>::uninit(); PANELS];
         for sums in &mut all_sums[..panels.len()] {
             sums.write([[zero; S]; T]);
         }
-        let mut columns = MaybeUninit::<Columns<I::F, S>>::uninit();
-        // SAFETY: vectors of any bits are vectors; only those that were written are read.
         let columns = columns.assume_init_mut();
         let mut first = 0;
         while first < job.cols {
@@ -152,22 +167,7 @@ unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(job: &Job, s
             R::decode::<I, S>(job, strip, first, n, columns);
             for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
                 let acts = job.act_values.add((panel * job.cols + first) * T);
-                let sums = sums.assume_init_mut();
-                let mut kept = *sums;
-                for k in 0..n {
-                    let weights = *columns.get_unchecked(k);
-                    let mut t = 0;
-                    while t < T {
-                        let act = I::splat_f32(*acts.add(k * T + t));
-                        let mut v = 0;
-                        while v < S {
-                            kept[t][v] = I::mul_add(weights[v], act, kept[t][v]);
-                            v += 1;
-                        }
-                        t += 1;
-                    }
-                }
-                *sums = kept;
+                tile(columns, n, acts, sums.assume_init_mut());
             }
             first += n;
         }
@@ -177,5 +177,65 @@ unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(job: &Job, s
                 job.store::<I, S>(strip, panel * T + t, sums);
             }
         }
+    }
+}
+
+/// Adds the products of `n` columns and a panel to `sums`.
+///
+/// # Safety
+/// The processor has `I`, and there are activations for `n` columns.
+#[inline(always)]
+pub(crate) unsafe fn tile<I: Isa, const S: usize, const T: usize>(
+    columns: &Columns<I::F, S>,
+    n: usize,
+    acts: *const f32,
+    sums: &mut [[I::F; S]; T],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let one = I::splat_f32(1.0);
+        // One token's columns take turns among four sums, so that no addition waits for the one before.
+        let turns = if T == 1 { 4 } else { 1 };
+        let mut kept = [[[I::splat_f32(0.0); S]; T]; 4];
+        kept[0] = *sums;
+        let mut k = 0;
+        while k + turns <= n {
+            let mut turn = 0;
+            while turn < turns {
+                let weights = *columns.get_unchecked(k + turn);
+                let mut t = 0;
+                while t < T {
+                    let act = I::splat_f32(*acts.add((k + turn) * T + t));
+                    let mut v = 0;
+                    while v < S {
+                        kept[turn][t][v] = I::mul_add(weights[v], act, kept[turn][t][v]);
+                        v += 1;
+                    }
+                    t += 1;
+                }
+                turn += 1;
+            }
+            k += turns;
+        }
+        while k < n {
+            let weights = *columns.get_unchecked(k);
+            let act = I::splat_f32(*acts.add(k * T));
+            let mut v = 0;
+            while v < S {
+                kept[0][0][v] = I::mul_add(weights[v], act, kept[0][0][v]);
+                v += 1;
+            }
+            k += 1;
+        }
+        let mut turn = 1;
+        while turn < turns {
+            let mut v = 0;
+            while v < S {
+                kept[0][0][v] = I::mul_add(kept[turn][0][v], one, kept[0][0][v]);
+                v += 1;
+            }
+            turn += 1;
+        }
+        *sums = kept[0];
     }
 }

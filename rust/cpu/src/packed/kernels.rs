@@ -95,12 +95,17 @@ pub(crate) const fn sign<I: Isa, F: Format>() -> u8 {
     if F::Codes::SIGNED { DotOf::<I, F>::SIGN } else { 0 }
 }
 
+/// Adds the products of some blocks of a chunk and of a panel to sums: [`tile`], compiled once for each instruction set
+/// and kind of codes rather than once for each type.
+pub(crate) type Tile<I, const S: usize, const T: usize> =
+    unsafe fn(&Chunk<I, S>, usize, *const i8, *const Record, &mut [[<I as Isa>::F; S]; T]);
+
 /// Runs a job.
 ///
 /// # Safety
-/// The processor has `I`, and the job's pointers are good for its shape.
+/// The processor has `I`, the job's pointers are good for its shape, and `tile` is for the codes of `F`.
 #[inline(always)]
-pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(job: &Job) {
+pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(job: &Job, tile: Tile<I, S, T>) {
     // SAFETY: the caller's.
     unsafe {
         if job.n_tokens == 1 {
@@ -116,7 +121,7 @@ pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(
             while first < n_panels {
                 let panels = first..(first + PANELS).min(n_panels);
                 for strip in job.strips.clone() {
-                    many_tokens::<I, F, S, T>(job, strip, panels.clone());
+                    many_tokens::<I, F, S, T>(job, strip, panels.clone(), tile);
                 }
                 first = panels.end;
             }
@@ -229,25 +234,13 @@ pub(crate) unsafe fn unpack<I: Isa, F: Format, const S: usize>(
     }
 }
 
-impl<I: Isa, const S: usize> Chunk<I, S> {
-    #[inline(always)]
-    pub(crate) unsafe fn new() -> Self {
-        // SAFETY: the caller's.
-        let zero = unsafe { I::splat_f32(0.0) };
-        Chunk {
-            steps: [[[unsafe { I::splat(0) }; S]; 8]; CHUNK],
-            scale: [[[zero; S]; 2]; CHUNK],
-            min: [[[zero; S]; 2]; CHUNK],
-        }
-    }
-}
-
 /// A strip times some panels of tokens.
 #[inline(always)]
 unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
     job: &Job,
     strip: usize,
     panels: Range<usize>,
+    tile: Tile<I, S, T>,
 ) {
     // SAFETY: the caller's.
     unsafe {
@@ -257,22 +250,19 @@ unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
         for sums in &mut all_sums[..panels.len()] {
             sums.write([[zero; S]; T]);
         }
-        let mut chunk = Chunk::<I, S>::new();
-        let has_min = F::Scales::has_min(sign::<I, F>());
+        let mut chunk = MaybeUninit::<Chunk<I, S>>::uninit();
+        // Vectors of any bits are vectors, and only blocks that were unpacked are read.
+        let chunk = chunk.assume_init_mut();
         let mut first = 0;
         while first < n_blocks {
             let n = CHUNK.min(n_blocks - first);
-            unpack::<I, F, S>(job, strip, first, n, &mut chunk);
+            unpack::<I, F, S>(job, strip, first, n, chunk);
             for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
                 let block = panel * T * n_blocks + first * T;
                 let acts = job.act_codes.add(block * BLOCK);
                 let records = job.act_records.add(block);
                 let sums = sums.assume_init_mut();
-                match (F::Scales::GROUPS, has_min) {
-                    (1, false) => tile::<I, DotOf<I, F>, S, T, 1, false>(&chunk, n, acts, records, sums),
-                    (1, true) => tile::<I, DotOf<I, F>, S, T, 1, true>(&chunk, n, acts, records, sums),
-                    _ => tile::<I, DotOf<I, F>, S, T, 2, true>(&chunk, n, acts, records, sums),
-                }
+                tile(chunk, n, acts, records, sums);
             }
             first += n;
         }
@@ -285,9 +275,12 @@ unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
     }
 }
 
-/// Adds the products of a chunk and a panel to `sums`.
+/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima or not.
+///
+/// # Safety
+/// The processor has `I`, and there are activations for `n_blocks`.
 #[inline(always)]
-unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, const GROUPS: usize, const MIN: bool>(
+pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, const GROUPS: usize, const MIN: bool>(
     chunk: &Chunk<I, S>,
     n_blocks: usize,
     acts: *const i8,
