@@ -68,7 +68,7 @@ impl Nibbles {
 
 impl Codes for Nibbles {
     const WORDS: usize = 4;
-    type Dot<I: Isa> = I::Narrow;
+    type Dot<I: Isa> = I::FourBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {
         let [a, b, c, d] = Nibbles::pack_low(steps);
@@ -91,7 +91,7 @@ pub(crate) struct NibblesAndBit;
 
 impl Codes for NibblesAndBit {
     const WORDS: usize = 5;
-    type Dot<I: Isa> = I::Narrow;
+    type Dot<I: Isa> = I::FiveBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {
         let [a, b, c, d] = Nibbles::pack_low(steps);
@@ -193,7 +193,7 @@ impl Pairs {
 
 impl Codes for Pairs {
     const WORDS: usize = 2;
-    type Dot<I: Isa> = I::Narrow;
+    type Dot<I: Isa> = I::FourBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {
         let [a, b] = Pairs::pack_low(steps);
@@ -216,7 +216,7 @@ pub(crate) struct PairsAndBit;
 
 impl Codes for PairsAndBit {
     const WORDS: usize = 3;
-    type Dot<I: Isa> = I::Narrow;
+    type Dot<I: Isa> = I::FourBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {
         let [a, b] = Pairs::pack_low(steps);

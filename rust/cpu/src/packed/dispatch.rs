@@ -6,9 +6,9 @@ use super::activations::{Record, quantize_token};
 use super::codes::Codes;
 use super::exact::{self, Bf16, F16, F32, Quantized};
 use super::format::{Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
-use super::kernels::{self, Chunk, Job, sign};
+use super::kernels::{self, Chunk, DotOf, Job, sign};
 use super::scales::Scales;
-use crate::simd::{InstructionSet, Isa};
+use crate::simd::{Dot, InstructionSet, Isa};
 
 /// What is compiled for one instruction set.
 pub(crate) struct Kernels {
@@ -43,17 +43,16 @@ macro_rules! instruction_set {
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn narrow<const GROUPS: usize>(
+            unsafe fn narrow<D: Dot<$isa>, const GROUPS: usize>(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: *const i8,
                 records: *const Record,
                 sums: &mut Sums<$tokens>,
             ) {
-                type Dot = <$isa as Isa>::Narrow;
                 // SAFETY: the caller's.
                 unsafe {
-                    kernels::tile::<$isa, Dot, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, records, sums)
+                    kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, records, sums)
                 }
             }
 
@@ -66,18 +65,18 @@ macro_rules! instruction_set {
                 records: *const Record,
                 sums: &mut Sums<$tokens>,
             ) {
-                type Dot = <$isa as Isa>::Wide;
+                type Wide = <$isa as Isa>::Wide;
                 const MIN: bool = sign::<$isa, Q8_0>() != 0;
                 // SAFETY: the caller's.
-                unsafe { kernels::tile::<$isa, Dot, $vectors, $tokens, 1, MIN>(chunk, n_blocks, acts, records, sums) }
+                unsafe { kernels::tile::<$isa, Wide, $vectors, $tokens, 1, MIN>(chunk, n_blocks, acts, records, sums) }
             }
 
             $(#[$feature])*
             unsafe fn product<F: Format>(job: &Job) {
                 let tile = match (F::Codes::SIGNED, F::Scales::GROUPS) {
                     (true, _) => wide,
-                    (false, 1) => narrow::<1>,
-                    _ => narrow::<2>,
+                    (false, 1) => narrow::<DotOf<$isa, F>, 1>,
+                    _ => narrow::<DotOf<$isa, F>, 2>,
                 };
                 // SAFETY: the caller's.
                 unsafe { kernels::product::<$isa, F, $vectors, $tokens>(job, tile) }

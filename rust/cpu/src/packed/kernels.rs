@@ -3,6 +3,7 @@
 //! A strip is `S` vectors of rows side by side. One token is multiplied as the codes are unpacked. For more tokens a
 //! chunk of 256 columns is unpacked once and then multiplied with panels of `T` tokens, whose sums stay in registers.
 
+use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -129,6 +130,12 @@ pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(
     }
 }
 
+/// Steps of a group of `steps` that may be summed before their sums are widened.
+#[inline(always)]
+const fn run_of<I: Isa, D: Dot<I>>(steps: usize) -> usize {
+    if D::STEPS < steps { D::STEPS } else { steps }
+}
+
 /// A strip times one token.
 #[inline(always)]
 unsafe fn one_token<I: Isa, F: Format, const S: usize>(
@@ -165,15 +172,25 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize>(
                 let mut g = 0;
                 while g < F::Scales::GROUPS {
                     let mut dots = [I::splat(0); S];
+                    let run = run_of::<I, DotOf<I, F>>(8 / F::Scales::GROUPS);
                     let mut s = g * (8 / F::Scales::GROUPS);
                     while s < (g + 1) * (8 / F::Scales::GROUPS) {
-                        let four = DotOf::<I, F>::acts(acts.add(4 * s));
+                        let mut sums = [I::splat(0); S];
+                        let end = s + run;
+                        while s < end {
+                            let four = DotOf::<I, F>::acts(acts.add(4 * s));
+                            let mut v = 0;
+                            while v < S {
+                                sums[v] = DotOf::<I, F>::dot(sums[v], DotOf::<I, F>::codes(steps[v][s]), four);
+                                v += 1;
+                            }
+                            s += 1;
+                        }
                         let mut v = 0;
                         while v < S {
-                            dots[v] = DotOf::<I, F>::dot(dots[v], DotOf::<I, F>::codes(steps[v][s]), four);
+                            dots[v] = I::add(dots[v], DotOf::<I, F>::total(sums[v]));
                             v += 1;
                         }
-                        s += 1;
                     }
                     let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
                     let mut v = 0;
@@ -290,6 +307,9 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
     // SAFETY: the caller's.
     unsafe {
         let mut kept = *sums;
+        let run = run_of::<I, D>(8 / GROUPS);
+        // A number that the compiler does not know keeps the loop a loop.
+        let run = if I::LOOP { black_box(run) } else { run };
         for b in 0..n_blocks {
             let steps = chunk.steps.get_unchecked(b);
             let (scale, min) = (chunk.scale.get_unchecked(b), chunk.min.get_unchecked(b));
@@ -298,25 +318,41 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
             let mut g = 0;
             while g < GROUPS {
                 let mut dots = [[I::splat(0); S]; T];
-                let mut s = g * (8 / GROUPS);
-                while s < (g + 1) * (8 / GROUPS) {
-                    let mut codes = [D::codes(steps[s][0]); S];
-                    let mut v = 1;
-                    while v < S {
-                        codes[v] = D::codes(steps[s][v]);
-                        v += 1;
+                let mut part = 0;
+                while part < 8 / GROUPS / run_of::<I, D>(8 / GROUPS) {
+                    let mut sums = [[I::splat(0); S]; T];
+                    let mut s = g * (8 / GROUPS) + part * run_of::<I, D>(8 / GROUPS);
+                    let end = s + run;
+                    while s < end {
+                        let codes_of_step = steps.get_unchecked(s);
+                        let mut codes = [D::codes(codes_of_step[0]); S];
+                        let mut v = 1;
+                        while v < S {
+                            codes[v] = D::codes(codes_of_step[v]);
+                            v += 1;
+                        }
+                        let mut t = 0;
+                        while t < T {
+                            let four = D::acts(acts.add(4 * (s * T + t)));
+                            let mut v = 0;
+                            while v < S {
+                                sums[t][v] = D::dot(sums[t][v], codes[v], four);
+                                v += 1;
+                            }
+                            t += 1;
+                        }
+                        s += 1;
                     }
                     let mut t = 0;
                     while t < T {
-                        let four = D::acts(acts.add(4 * (s * T + t)));
                         let mut v = 0;
                         while v < S {
-                            dots[t][v] = D::dot(dots[t][v], codes[v], four);
+                            dots[t][v] = I::add(dots[t][v], D::total(sums[t][v]));
                             v += 1;
                         }
                         t += 1;
                     }
-                    s += 1;
+                    part += 1;
                 }
                 let mut t = 0;
                 while t < T {

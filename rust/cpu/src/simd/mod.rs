@@ -20,10 +20,17 @@ pub use detect::InstructionSet;
 pub(crate) trait Isa: Copy + 'static {
     /// 32-bit lanes in a vector.
     const LANES: usize;
+    /// Whether the steps of a tile are a loop. Compilers to WebAssembly put what is computed in the order of its use,
+    /// sum by sum: without a loop each step's activations and codes live until the last sum, on the engine's stack.
+    const LOOP: bool = false;
     /// Integers or bytes.
     type V: Copy;
     /// `f32`.
     type F: Copy;
+    /// Products of weight codes of 0 to 15.
+    type FourBit: Dot<Self>;
+    /// Products of weight codes of 0 to 31.
+    type FiveBit: Dot<Self>;
     /// Products of weight codes of 0 to 127.
     type Narrow: Dot<Self>;
     /// Products of weights of eight bits.
@@ -39,6 +46,8 @@ pub(crate) trait Isa: Copy + 'static {
     unsafe fn shr(v: Self::V, n: u32) -> Self::V;
     /// Each lane shifted right by `n` bits, copies of the sign coming in.
     unsafe fn sar(v: Self::V, n: u32) -> Self::V;
+    /// Sums of each lane, wrapping.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// Signed integers to `f32`.
     unsafe fn to_f32(v: Self::V) -> Self::F;
     /// The same bits as `f32`.
@@ -61,6 +70,8 @@ pub(crate) trait Dot<I: Isa> {
     /// What the codes of signed weights must be combined with, by exclusive or, to be taken by `codes`: `0x80` where
     /// the instruction wants unsigned ones (the codes are then 128 too large), else 0.
     const SIGN: u8;
+    /// How many times `dot` may be called before its sums could overflow; at least 8 if they never do.
+    const STEPS: usize = 8;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;
     /// Four activations, ready, for every lane.
@@ -69,6 +80,12 @@ pub(crate) trait Dot<I: Isa> {
     unsafe fn codes(v: I::V) -> Self::Codes;
     /// From four signed bytes of −127 to 127.
     unsafe fn acts(from: *const i8) -> Self::Acts;
-    /// `sum + Σ codes · acts` in each lane; exact.
+    /// Adds `codes · acts` to sums of some kind, which begin as zeros; exact.
     unsafe fn dot(sum: I::V, codes: Self::Codes, acts: Self::Acts) -> I::V;
+
+    /// The sum of each lane.
+    #[inline(always)]
+    unsafe fn total(sum: I::V) -> I::V {
+        sum
+    }
 }

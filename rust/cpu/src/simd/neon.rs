@@ -16,6 +16,8 @@ macro_rules! isa {
             const LANES: usize = 4;
             type V = uint32x4_t;
             type F = float32x4_t;
+            type FourBit = $dot;
+            type FiveBit = $dot;
             type Narrow = $dot;
             type Wide = $dot;
 
@@ -53,6 +55,11 @@ macro_rules! isa {
             #[inline(always)]
             unsafe fn sar(v: uint32x4_t, n: u32) -> uint32x4_t {
                 unsafe { vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(v), vdupq_n_s32(-(n as i32)))) }
+            }
+
+            #[inline(always)]
+            unsafe fn add(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
+                unsafe { vaddq_u32(a, b) }
             }
 
             #[inline(always)]

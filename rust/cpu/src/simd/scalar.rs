@@ -22,6 +22,8 @@ impl Isa for Scalar {
     const LANES: usize = 4;
     type V = [u32; 4];
     type F = [f32; 4];
+    type FourBit = Bytes;
+    type FiveBit = Bytes;
     type Narrow = Bytes;
     type Wide = Bytes;
 
@@ -59,6 +61,11 @@ impl Isa for Scalar {
     #[inline(always)]
     unsafe fn sar(v: Self::V, n: u32) -> Self::V {
         each_lane!(i => (v[i] as i32 >> n) as u32)
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+        each_lane!(i => a[i].wrapping_add(b[i]))
     }
 
     #[inline(always)]

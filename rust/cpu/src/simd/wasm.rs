@@ -10,15 +10,18 @@ use arch::v128;
 use super::{Dot, Isa};
 
 macro_rules! isa {
-    ($(#[$doc:meta])* $name:ident, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
+    ($(#[$doc:meta])* $name:ident, $four:ty, $five:ty, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(crate) struct $name;
 
         impl Isa for $name {
             const LANES: usize = 4;
+            const LOOP: bool = true;
             type V = v128;
             type F = v128;
+            type FourBit = $four;
+            type FiveBit = $five;
             type Narrow = $narrow;
             type Wide = Pairs;
 
@@ -57,6 +60,11 @@ macro_rules! isa {
             #[inline(always)]
             unsafe fn sar(v: v128, n: u32) -> v128 {
                 arch::i32x4_shr(v, n)
+            }
+
+            #[inline(always)]
+            unsafe fn add(a: v128, b: v128) -> v128 {
+                arch::i32x4_add(a, b)
             }
 
             #[inline(always)]
@@ -119,6 +127,8 @@ isa!(
     /// What every engine with vectors has.
     Simd128,
     Pairs,
+    Pairs,
+    Pairs,
     |a, b, c| arch::f32x4_add(arch::f32x4_mul(a, b), c)
 );
 
@@ -126,6 +136,8 @@ isa!(
 isa!(
     /// With products of bytes, and multiplication and addition in one.
     RelaxedSimd,
+    Twos<8>,
+    Twos<4>,
     Bytes,
     |a, b, c| arch::f32x4_relaxed_madd(a, b, c)
 );
@@ -188,5 +200,38 @@ impl Dot<RelaxedSimd> for Bytes {
     #[inline(always)]
     unsafe fn dot(sum: v128, codes: v128, acts: v128) -> v128 {
         arch::i32x4_relaxed_dot_i8x16_i7x16_add(acts, codes, sum)
+    }
+}
+
+/// Codes of fewer bits: sums of two products stay in 16 bits for `STEPS` steps, which spares most additions of the
+/// above.
+#[cfg(target_feature = "relaxed-simd")]
+pub(crate) struct Twos<const STEPS: usize>;
+
+#[cfg(target_feature = "relaxed-simd")]
+impl<const STEPS: usize> Dot<RelaxedSimd> for Twos<STEPS> {
+    const SIGN: u8 = 0x80;
+    const STEPS: usize = STEPS;
+    type Codes = v128;
+    type Acts = v128;
+
+    #[inline(always)]
+    unsafe fn codes(v: v128) -> v128 {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> v128 {
+        unsafe { arch::v128_load32_splat(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: v128, codes: v128, acts: v128) -> v128 {
+        arch::i16x8_add(sum, arch::i16x8_relaxed_dot_i8x16_i7x16(acts, codes))
+    }
+
+    #[inline(always)]
+    unsafe fn total(sum: v128) -> v128 {
+        arch::i32x4_extadd_pairwise_i16x8(sum)
     }
 }

@@ -14,8 +14,8 @@ pub(crate) struct Avx512Vnni;
 
 macro_rules! isa {
     (
-        $name:ident, $lanes:literal, $v:ty, $f:ty, $narrow:ty, $wide:ty, $half:ty,
-        $load:ident, $splat:ident, $and:ident, $or:ident, $shl:ident, $shr:ident, $sar:ident,
+        $name:ident, $lanes:literal, $v:ty, $f:ty, $four:ty, $five:ty, $narrow:ty, $wide:ty, $half:ty,
+        $load:ident, $splat:ident, $and:ident, $or:ident, $shl:ident, $shr:ident, $sar:ident, $add:ident,
         $to_f32:ident, $as_f32:ident, $load_f32:ident, $store_f32:ident, $splat_f32:ident, $from_f16:ident,
         $from_u16:ident, $mul:ident, $mul_add:ident
     ) => {
@@ -25,6 +25,8 @@ macro_rules! isa {
             const LANES: usize = $lanes;
             type V = $v;
             type F = $f;
+            type FourBit = $four;
+            type FiveBit = $five;
             type Narrow = $narrow;
             type Wide = $wide;
 
@@ -62,6 +64,11 @@ macro_rules! isa {
             #[inline(always)]
             unsafe fn sar(v: $v, n: u32) -> $v {
                 unsafe { $sar(v, _mm_cvtsi32_si128(n as i32)) }
+            }
+
+            #[inline(always)]
+            unsafe fn add(a: $v, b: $v) -> $v {
+                unsafe { $add(a, b) }
             }
 
             #[inline(always)]
@@ -114,18 +121,18 @@ macro_rules! isa {
 
 #[rustfmt::skip]
 isa!(
-    Avx2, 8, __m256i, __m256, UnsignedPairs, SignedPairs, __m128i,
+    Avx2, 8, __m256i, __m256, Twos<8>, Twos<4>, UnsignedPairs, SignedPairs, __m128i,
     _mm256_loadu_si256, _mm256_set1_epi32, _mm256_and_si256, _mm256_or_si256,
-    _mm256_sll_epi32, _mm256_srl_epi32, _mm256_sra_epi32, _mm256_cvtepi32_ps, _mm256_castsi256_ps,
+    _mm256_sll_epi32, _mm256_srl_epi32, _mm256_sra_epi32, _mm256_add_epi32, _mm256_cvtepi32_ps, _mm256_castsi256_ps,
     _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_cvtph_ps, _mm256_cvtepu16_epi32,
     _mm256_mul_ps, _mm256_fmadd_ps
 );
 
 #[rustfmt::skip]
 isa!(
-    Avx512Vnni, 16, __m512i, __m512, Fours, Fours, __m256i,
+    Avx512Vnni, 16, __m512i, __m512, Fours, Fours, Fours, Fours, __m256i,
     _mm512_loadu_si512, _mm512_set1_epi32, _mm512_and_si512, _mm512_or_si512,
-    _mm512_sll_epi32, _mm512_srl_epi32, _mm512_sra_epi32, _mm512_cvtepi32_ps, _mm512_castsi512_ps,
+    _mm512_sll_epi32, _mm512_srl_epi32, _mm512_sra_epi32, _mm512_add_epi32, _mm512_cvtepi32_ps, _mm512_castsi512_ps,
     _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_cvtph_ps, _mm512_cvtepu16_epi32,
     _mm512_mul_ps, _mm512_fmadd_ps
 );
@@ -141,6 +148,36 @@ unsafe fn add_fours(sum: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i
     unsafe {
         let twos = _mm256_maddubs_epi16(unsigned, signed);
         _mm256_add_epi32(sum, _mm256_madd_epi16(twos, _mm256_set1_epi16(1)))
+    }
+}
+
+/// Unsigned codes of fewer bits: sums of two products stay in 16 bits for `STEPS` steps.
+pub(crate) struct Twos<const STEPS: usize>;
+
+impl<const STEPS: usize> Dot<Avx2> for Twos<STEPS> {
+    const SIGN: u8 = 0x80;
+    const STEPS: usize = STEPS;
+    type Codes = __m256i;
+    type Acts = __m256i;
+
+    #[inline(always)]
+    unsafe fn codes(v: __m256i) -> __m256i {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> __m256i {
+        unsafe { splat_256(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: __m256i, codes: __m256i, acts: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, acts)) }
+    }
+
+    #[inline(always)]
+    unsafe fn total(sum: __m256i) -> __m256i {
+        unsafe { _mm256_madd_epi16(sum, _mm256_set1_epi16(1)) }
     }
 }
 
