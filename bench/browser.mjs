@@ -1,9 +1,10 @@
 // @ts-check
 // One Chromium with one page that holds both engines; the page is cross-origin isolated, so that both may use threads.
 
-import { basename } from "node:path";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { chromium } from "@playwright/test";
-import { existsSync } from "node:fs";
 import { StepError } from "../scripts/steps/console.mjs";
 import { fromRoot } from "../scripts/steps/paths.mjs";
 import { listen, staticServer } from "../scripts/server/static-server.mjs";
@@ -36,16 +37,22 @@ export async function inBrowser(model, work) {
   const port = Number(process.env.CHORD_TEST_PORT ?? 5195);
   const server = await listen(staticServer(routes), port);
   const executablePath = findChromium() ?? undefined;
-  const browser = await chromium.launch({ args, ...(executablePath ? { executablePath } : {}) });
+  // A profile on the disk: what a private window stores lies in memory.
+  const profile = mkdtempSync(join(tmpdir(), "chord-bench-"));
+  const context = await chromium.launchPersistentContext(profile, {
+    args,
+    ...(executablePath ? { executablePath } : {}),
+  });
   try {
-    const page = await browser.newPage();
+    const page = await context.newPage();
     page.on("pageerror", (error) => console.error(`page: ${error.message}`));
     await page.goto(`http://localhost:${port}/page/index.html`);
     await page.waitForFunction(() => document.title === "ready");
     if (!(await page.evaluate(() => crossOriginIsolated))) throw new Error("the page is not cross-origin isolated");
-    return { result: await work(page, `/${basename(model)}`), browser: `Chromium ${browser.version()}` };
+    return { result: await work(page, `/${basename(model)}`), browser: `Chromium ${context.browser()?.version()}` };
   } finally {
-    await browser.close();
+    await context.close();
     server.close();
+    rmSync(profile, { recursive: true, force: true });
   }
 }
