@@ -177,3 +177,32 @@ test("a split model gives the same text as the whole one, and is stored as one f
   expect(answers[1]!.complete).toBe(true);
   await server.stop();
 });
+
+test("a model that is larger than the quota loads, is not kept, and says what it needs and what is free", async ({
+  page,
+}) => {
+  await openSdk(page);
+  const session = await page.context().newCDPSession(page);
+  const { origin } = new URL(page.url());
+  const quotaSize = 10_000_000;
+  await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });
+  const seen = await page.evaluate(async (path) => {
+    const chord = await sdk.Chord.load(path, { backend: "cpu" });
+    const { store } = await chord.info();
+    await chord.unload();
+    const big = new Blob(["GGUF", new Uint8Array(20_000_000)]);
+    const importing = await sdk.Chord.cache.import(big, "too-big").catch((error: unknown) => error);
+    const { code, details } = importing as InstanceType<typeof sdk.ChordError>;
+    const { usage = 0 } = await navigator.storage.estimate();
+    return { store, imported: { code, details }, list: await sdk.Chord.cache.list(), usage };
+  }, path);
+  expect(seen.store).toMatchObject({ complete: false, error: { code: "storage-quota", details: { needed: bytes } } });
+  expect(seen.imported).toMatchObject({ code: "storage-quota", details: { needed: 20_000_004 } });
+  for (const { free } of [seen.store.error?.details, seen.imported.details] as { free: number }[]) {
+    expect(free).toBeGreaterThan(0.9 * quotaSize);
+    expect(free).toBeLessThanOrEqual(quotaSize);
+  }
+  expect(seen.list).toEqual([]);
+  // What the database takes for itself.
+  expect(seen.usage).toBeLessThan(100_000);
+});

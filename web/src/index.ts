@@ -7,7 +7,7 @@ export type { ImportSource } from "./cache/import.js";
 export type { Capabilities } from "./capabilities.js";
 export { ChordError, SDK_ERROR_CODES } from "./errors.js";
 export type { DownloadSettings } from "./download/settings.js";
-export type { ChordErrorCode, SdkErrorCode } from "./errors.js";
+export type { ChordErrorCode, ErrorRecord, SdkErrorCode } from "./errors.js";
 export type { ChordInfo } from "./info.js";
 export { LoadControl } from "./load-control.js";
 export type {

@@ -56,6 +56,8 @@ export interface StoreReport {
   networkBytes: number;
   /** Why the model is not kept, or not where it was wanted. */
   why?: string;
+  /** The same for programs, where it is not kept: `storage-quota` has `details.needed` and `details.free`. */
+  error?: ErrorRecord;
 }
 
 /** Calls of the page to the engine worker. */

@@ -274,10 +274,15 @@ describe("a load that was cut", () => {
 
 describe("storage that does not want", () => {
   test("too little of it is said before anything is written, and the model loads all the same", async () => {
-    store.begin = ({ size }) => Promise.reject(new ChordError("storage-quota", `${size} needed, 1000 free`));
+    store.begin = ({ size }) =>
+      Promise.reject(new ChordError("storage-quota", `${size} needed, 1000 free`, { free: 1000 }));
     const file = await open();
     expect(sum(await readAll(file))).toBe(sum(bytes));
-    expect(await file.finish()).toMatchObject({ complete: false, why: "30500 needed, 1000 free" });
+    expect(await file.finish()).toMatchObject({
+      complete: false,
+      why: "30500 needed, 1000 free",
+      error: { code: "storage-quota", details: { free: 1000 } },
+    });
     expect(await store.manifest(server.url)).toBeUndefined();
   });
 

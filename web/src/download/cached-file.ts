@@ -228,6 +228,7 @@ export class CachedFile implements ModelFile {
     };
     const why = this.notKept?.message ?? this.store?.why;
     if (why !== undefined) report.why = why;
+    if (this.notKept) report.error = this.notKept;
     return report;
   }
 
