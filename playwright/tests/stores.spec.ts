@@ -96,9 +96,10 @@ for (const kind of ["opfs", "indexeddb"] as const) {
       await stores.call("fill", { key: "a", count: 6 });
       const error = await stores.failure("fill", { key: "b", count: 6 });
       expect(error.code).toBe("storage-quota");
-      const { needed, free } = error.details as { needed: number; free: number };
+      const { needed, free } = error.details as { needed: number; free: number | null };
       expect(needed).toBe(2 * MIB);
-      expect(free).toBeLessThan(2 * MIB);
+      // IndexedDB may have filled the disk so that there is no room to measure it.
+      if (kind === "opfs" || free !== null) expect(free).toBeLessThan(2 * MIB);
 
       await stores.restart();
       await stores.call("open", { choice: kind });

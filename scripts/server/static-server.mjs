@@ -33,7 +33,7 @@ const isolation = {
  * @property {string} [folder] folder on disk
  * @property {string} [file] one file on disk
  * @property {() => unknown} [json] makes the answer
- * @property {number} [bytesPerSecond] slows the route down, for tests of progress and cancelling
+ * @property {number} [bytesPerSecond] of all connections together, for tests of progress and cancelling
  *
  * @param {Route[]} routes the first whose prefix matches answers
  * @param {object} [options]
@@ -42,6 +42,7 @@ const isolation = {
  */
 export function staticServer(routes, options = {}) {
   const headers = { ...isolation, ...options.headers };
+  const lines = new Map(routes.map((route) => [route, line(route.bytesPerSecond)]));
   return createServer((request, response) => {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     response.setHeader("X-Content-Type-Options", "nosniff");
@@ -55,7 +56,7 @@ export function staticServer(routes, options = {}) {
 
     const file = route.file ?? fileIn(route.folder, path.slice(route.prefix.length));
     if (!file) return refuse(response, 404, "nothing here");
-    sendFile(request, response, file, route.bytesPerSecond, (bytes) => options.onSent?.(path, bytes));
+    sendFile(request, response, file, lines.get(route), (bytes) => options.onSent?.(path, bytes));
   });
 }
 
@@ -89,7 +90,7 @@ function sendJson(request, response, value) {
   response.end(request.method === "HEAD" ? undefined : JSON.stringify(value));
 }
 
-function sendFile(request, response, file, bytesPerSecond, onSent) {
+function sendFile(request, response, file, pass, onSent) {
   const { size, mtimeMs } = statSync(file);
   const etag = `"${size.toString(16)}-${Math.round(mtimeMs).toString(16)}"`;
   response.setHeader("Content-Type", types[extname(file)] ?? "application/octet-stream");
@@ -111,16 +112,26 @@ function sendFile(request, response, file, bytesPerSecond, onSent) {
   response.writeHead(range ? 206 : 200);
   if (request.method === "HEAD" || size === 0) return response.end();
 
-  const body = pieces(createReadStream(file, { start, end, highWaterMark: 1 << 18 }), bytesPerSecond, onSent);
+  const body = pieces(createReadStream(file, { start, end, highWaterMark: 1 << 18 }), pass, onSent);
   pipeline(body, response).catch(() => response.destroy()); // The visitor has gone, or the file has.
 }
 
-async function* pieces(stream, bytesPerSecond, onSent) {
+async function* pieces(stream, pass, onSent) {
   for await (const piece of stream) {
+    await pass(piece.length);
     onSent(piece.length);
     yield piece;
-    if (bytesPerSecond) await setTimeout((piece.length / bytesPerSecond) * 1000);
   }
+}
+
+/** A line that so many bytes pass in a second: resolves when the bytes have passed. */
+function line(bytesPerSecond) {
+  let free = 0;
+  return async (bytes) => {
+    if (!bytesPerSecond) return;
+    free = Math.max(free, Date.now()) + (bytes / bytesPerSecond) * 1000;
+    await setTimeout(free - Date.now());
+  };
 }
 
 /** One byte range. Several at once, and any of an empty file, are answered with the whole, as the standard allows. */

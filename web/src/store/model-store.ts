@@ -83,8 +83,10 @@ export class ModelStore {
     try {
       await store.write(manifest, index, bytes);
     } catch (error) {
-      if (!(error instanceof ChordError) || error.code !== "storage-quota") throw error;
-      throw quotaError(bytes.length, await this.room(bytes.length), error);
+      if (!isQuotaError(error)) throw error;
+      const free = await this.room(bytes.length);
+      // There was no room for them a moment ago: an estimate that says otherwise is none.
+      throw quotaError(bytes.length, free !== null && free < bytes.length ? free : null, error);
     }
     if (!(await this.manifests.record(manifest.key, manifest.id, index, hash))) {
       await this.dropChunks(manifest);
@@ -174,8 +176,9 @@ export class ModelStore {
     if (opfs instanceof OpfsStore && OpfsStore.unwritable() === undefined) {
       try {
         return await opfs.room(needed);
-      } catch {
-        // Files cannot be written after all.
+      } catch (error) {
+        // No room for as much as a file's name; or files cannot be written after all.
+        if (isQuotaError(error)) return 0;
       }
     }
     return (await storageRoom()).free;
@@ -212,4 +215,8 @@ async function lastingStores(db: Database, folder: string | undefined) {
     reason ??= (error as Error).message;
   }
   return { stores, reason };
+}
+
+function isQuotaError(error: unknown): boolean {
+  return error instanceof ChordError && error.code === "storage-quota";
 }
