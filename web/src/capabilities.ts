@@ -1,3 +1,5 @@
+import { memory64, relaxedSimd, simd } from "wasm-feature-detect";
+
 /** What this browser offers. Nothing of it is needed: without WebGPU models run on the CPU. */
 export interface Capabilities {
   webgpu: {
@@ -10,12 +12,16 @@ export interface Capabilities {
     /** Largest buffer and largest binding, in bytes. */
     maxBufferBytes: number;
     maxBindingBytes: number;
+    /** Every limit of the adapter, by its name in WebGPU. */
+    limits: Record<string, number>;
     /** Why there is none. */
     why?: string;
   };
-  wasm: { available: boolean; simd: boolean; memory64: boolean };
+  wasm: { available: boolean; simd: boolean; relaxedSimd: boolean; memory64: boolean };
   /** Memory can be shared between workers. */
   crossOriginIsolated: boolean;
+  /** `available`: the CPU can compute on several threads, which takes cross-origin isolation. */
+  threads: { available: boolean; hardwareConcurrency: number };
   storage: {
     indexedDb: boolean;
     /** Bytes, where the browser tells. */
@@ -26,24 +32,23 @@ export interface Capabilities {
   };
 }
 
-/** A module with one function that uses a 128-bit vector. */
-const SIMD_MODULE = [
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
-];
-/** A module with a memory of 64-bit addresses. */
-const MEMORY64_MODULE = [0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 4, 1];
-
 /** Looks at the browser. */
 export async function capabilities(): Promise<Capabilities> {
-  const [webgpu, storage] = await Promise.all([webgpuCapabilities(), storageCapabilities()]);
-  const available = typeof WebAssembly === "object";
-  const validate = (bytes: number[]) => available && WebAssembly.validate(new Uint8Array(bytes));
+  const [webgpu, wasm, storage] = await Promise.all([webgpuCapabilities(), wasmCapabilities(), storageCapabilities()]);
+  const crossOriginIsolated = globalThis.crossOriginIsolated ?? false;
   return {
     webgpu,
-    wasm: { available, simd: validate(SIMD_MODULE), memory64: validate(MEMORY64_MODULE) },
-    crossOriginIsolated: globalThis.crossOriginIsolated ?? false,
+    wasm,
+    crossOriginIsolated,
+    threads: { available: wasm.available && crossOriginIsolated, hardwareConcurrency: navigator.hardwareConcurrency },
     storage,
   };
+}
+
+async function wasmCapabilities(): Promise<Capabilities["wasm"]> {
+  if (typeof WebAssembly !== "object") return { available: false, simd: false, relaxedSimd: false, memory64: false };
+  const [fixed, relaxed, wide] = await Promise.all([simd(), relaxedSimd(), memory64()]);
+  return { available: true, simd: fixed, relaxedSimd: relaxed, memory64: wide };
 }
 
 /** What a browser tells of an adapter, on one line; browsers tell more or less of it. */
@@ -51,7 +56,8 @@ export function adapterName({ description, vendor, architecture, device }: GPUAd
   return description || [vendor, architecture, device].filter(Boolean).join(" ");
 }
 
-async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
+/** What WebGPU offers here. */
+export async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
   const none = (why: string) => ({
     available: false,
     adapter: null,
@@ -59,6 +65,7 @@ async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
     features: [],
     maxBufferBytes: 0,
     maxBindingBytes: 0,
+    limits: {},
     why,
   });
   if (!globalThis.isSecureContext) return none("WebGPU needs https or localhost");
@@ -78,7 +85,18 @@ async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
     features: [...adapter.features].sort(),
     maxBufferBytes: limits.maxBufferSize,
     maxBindingBytes: limits.maxStorageBufferBindingSize,
+    limits: limitsByName(limits),
   };
+}
+
+/** Limits are getters of the prototype: a spread would find none. */
+function limitsByName(limits: GPUSupportedLimits): Record<string, number> {
+  const named: Record<string, number> = {};
+  for (const name in limits) {
+    const value: unknown = limits[name as keyof GPUSupportedLimits];
+    if (typeof value === "number") named[name] = value;
+  }
+  return named;
 }
 
 async function storageCapabilities(): Promise<Capabilities["storage"]> {

@@ -5,6 +5,7 @@ import type { CallName, EngineCalls, StoreReport } from "./protocol.js";
 import { abortError, ChordError, throwIfAborted } from "./errors.js";
 import { generate } from "./generation.js";
 import { type ChordInfo, toChordInfo } from "./info.js";
+import { inspect } from "./inspect.js";
 import { checkChatRequest, checkCompletionRequest, checkMessages, isTokenIds } from "./openai/request.js";
 import { chatAnswer, textAnswer } from "./openai/response.js";
 import type {
@@ -103,6 +104,9 @@ export class Chord {
 
   /** What this browser offers. */
   static capabilities = capabilities;
+
+  /** What a model's header tells, and whether this device can run it. Nothing but the header is read. */
+  static inspect = inspect;
 
   /** The models kept in the browser. */
   static cache = cache;

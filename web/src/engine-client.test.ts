@@ -43,6 +43,8 @@ const result: GenerateResult = {
     decode_ms: 1,
     decode_tokens_per_s: 1,
     total_ms: 1,
+    prefill_stall_ms: 0,
+    stall_ms_per_token: 0,
   },
   seed: 1,
 };

@@ -28,7 +28,14 @@ export class EngineClient {
   private dead: Error | undefined;
   private closing: Error | undefined;
 
-  constructor(workerUrl: string, source: SourceDescriptor, store: StoreChoice, download: DownloadSettings = {}) {
+  /** `inspect`: the model is only looked at, and `inspect` is the only call. */
+  constructor(
+    workerUrl: string,
+    source: SourceDescriptor,
+    store: StoreChoice,
+    download: DownloadSettings = {},
+    inspect = false,
+  ) {
     this.engine = startWorker(workerUrl, "chord-engine");
     try {
       this.io = startWorker(workerUrl, "chord-io");
@@ -38,7 +45,7 @@ export class EngineClient {
     }
     const { port1, port2 } = new MessageChannel();
     this.start(this.engine, { role: "engine", io: port1 }, port1, workerUrl);
-    this.start(this.io, { role: "io", engine: port2, source, store, download }, port2, workerUrl);
+    this.start(this.io, { role: "io", engine: port2, source, store, download, inspect }, port2, workerUrl);
     this.engine.onmessage = ({ data }: MessageEvent<EngineResponse>) => this.receive(data);
   }
 

@@ -8,6 +8,8 @@ export interface LoadOptions {
   backend: "auto" | "gpu" | "cpu";
   n_ctx?: number;
   kv: "f16" | "f32";
+  /** Where all weights do not fit, layers are paged. */
+  max_gpu_bytes?: number;
   /** The worker makes `subgroups` available although wgpu does not ask for it: see `worker/webgpu.ts`. */
   web_subgroups?: boolean;
   /** GPU features not to use: `subgroups`, `shader-f16`. */
@@ -76,6 +78,9 @@ export interface GenerateResult {
     decode_ms: number;
     decode_tokens_per_s: number;
     total_ms: number;
+    /** Of the times above, how long the device waited for layers that are paged. */
+    prefill_stall_ms: number;
+    stall_ms_per_token: number;
   };
   seed: number;
 }
@@ -98,6 +103,14 @@ export interface EngineInfo {
   is_software: boolean;
   features: string[];
   memory: { weights: number; kv: number; scratch: number };
+  paging: {
+    resident_layers: number;
+    paged_layers: number;
+    bytes_per_token: number;
+    slot_bytes: number;
+    bytes_read: number;
+    stall_ms: number;
+  };
   counters: {
     buffers_created: number;
     bind_groups_created: number;
@@ -123,4 +136,31 @@ export interface EngineInfo {
     /** Bytes of each storage type, largest first. */
     types: [string, number][];
   };
+}
+
+/** `DeviceFacts`. */
+export interface DeviceFacts {
+  gpu?: { max_buffer_bytes: number; max_binding_bytes: number; is_software: boolean };
+  cpu_bytes?: number;
+}
+
+/** `Verdict`. */
+export type EngineVerdict =
+  | { kind: "fits" }
+  | { kind: "fits-with-context"; n_ctx: number }
+  | { kind: "pages"; resident_layers: number; paged_layers: number; bytes_per_token: number }
+  | { kind: "unsupported"; code: string; why: string };
+
+/** `Inspection`. */
+export interface EngineInspection {
+  model: EngineInfo["model"];
+  header_bytes: number;
+  has_chat_template: boolean;
+  /** What the figures are for; `null` for a model that cannot be lowered. */
+  n_ctx: number | null;
+  memory: EngineInfo["memory"] | null;
+  backend: "gpu" | "cpu" | null;
+  budget_bytes: number | null;
+  budget_is_guess: boolean;
+  verdict: EngineVerdict;
 }

@@ -34,6 +34,19 @@ export interface ChordInfo {
   };
   /** Bytes held on the device. */
   memory: { weights: number; kv: number; scratch: number; total: number };
+  /** Layers that are not held on the GPU but read again for every token: see `maxGpuBytes`. */
+  paging: {
+    residentLayers: number;
+    pagedLayers: number;
+    /** Bytes read for every token decoded, and for every chunk of a prompt. */
+    bytesPerToken: number;
+    /** Bytes of each of the two places that these layers take turns in. */
+    slotBytes: number;
+    /** Since the load. */
+    bytesRead: number;
+    /** Milliseconds since the load in which the GPU had nothing to do because a layer was not there yet. */
+    stallMs: number;
+  };
   /** Counts since the load. After the first token of a greedy run only the last three still move. */
   counters: {
     buffersCreated: number;
@@ -51,7 +64,7 @@ export interface ChordInfo {
 
 /** The engine's words → the API's. */
 export function toChordInfo(info: EngineInfo, wasmHeapBytes: number, store: StoreReport): ChordInfo {
-  const { model, counters, memory } = info;
+  const { model, counters, memory, paging } = info;
   return {
     backend: info.backend === "gpu" ? "webgpu" : "cpu",
     why: info.why.join("; "),
@@ -70,6 +83,14 @@ export function toChordInfo(info: EngineInfo, wasmHeapBytes: number, store: Stor
       tensorTypes: Object.fromEntries(model.types),
     },
     memory: { ...memory, total: memory.weights + memory.kv + memory.scratch },
+    paging: {
+      residentLayers: paging.resident_layers,
+      pagedLayers: paging.paged_layers,
+      bytesPerToken: paging.bytes_per_token,
+      slotBytes: paging.slot_bytes,
+      bytesRead: paging.bytes_read,
+      stallMs: paging.stall_ms,
+    },
     counters: {
       buffersCreated: counters.buffers_created,
       bindGroupsCreated: counters.bind_groups_created,

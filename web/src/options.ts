@@ -20,6 +20,12 @@ export interface ChordLoadOptions {
   disableFeatures?: string[];
   /** Compare the GPU with the CPU on a small program before it is trusted. Default true. */
   selfTest?: boolean;
+  /**
+   * Most bytes to hold on the GPU. Of a model that needs more, as many layers as fit stay there; the others are read from
+   * the store again for every token, which is slow and works. `Chord.inspect` tells whether a model would. Give a store
+   * too: without one the layers come over the network each time. Without this option everything is held.
+   */
+  maxGpuBytes?: number;
   /** Aborts the load: everything of it is stopped and freed. What has been stored of the file stays. */
   signal?: AbortSignal;
   /** How the model is downloaded. */
@@ -61,7 +67,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
     backend: backend === "webgpu" ? "gpu" : backend,
     kv: oneOf("kv", options.kv, ["f16", "f32"]) ?? "f16",
   };
-  const { contextLength, disableFeatures, selfTest } = options;
+  const { contextLength, disableFeatures, maxGpuBytes, selfTest } = options;
   if (contextLength !== undefined) {
     if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > 0xffffffff) {
       throw new ChordError("invalid-argument", `contextLength must be a whole number from 1 on, not ${contextLength}`, {
@@ -69,6 +75,14 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
       });
     }
     engine.n_ctx = contextLength;
+  }
+  if (maxGpuBytes !== undefined) {
+    if (!Number.isSafeInteger(maxGpuBytes) || maxGpuBytes < 1) {
+      throw new ChordError("invalid-argument", `maxGpuBytes must be a whole number from 1 on, not ${maxGpuBytes}`, {
+        field: "maxGpuBytes",
+      });
+    }
+    engine.max_gpu_bytes = maxGpuBytes;
   }
   if (selfTest !== undefined) engine.self_test = selfTest;
   if (options.debug?.discardWeights === true) engine.discard_weights = true;

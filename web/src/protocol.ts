@@ -5,7 +5,9 @@
  */
 
 import type {
+  DeviceFacts,
   EngineInfo,
+  EngineInspection,
   GenerateEvent,
   GenerateRequest,
   GenerateResult,
@@ -72,6 +74,12 @@ export interface EngineCalls {
   tokenizeChat: { params: { messages: Message[] }; result: Uint32Array; event: never };
   logits: { params: { tokens: Uint32Array }; result: Float32Array; event: never };
   info: { params: null; result: { engine: EngineInfo; wasmHeapBytes: number }; event: never };
+  /** In place of a load: the I/O worker was told that the model is only looked at. Ends that worker. */
+  inspect: {
+    params: { wasmUrl: string; options: LoadOptions; device: DeviceFacts };
+    result: EngineInspection;
+    event: never;
+  };
   unload: { params: null; result: null; event: never };
 }
 

@@ -123,7 +123,7 @@ impl WasmEngine {
 }
 
 /// A plain object; integers are numbers, which hold them exactly up to 2^53.
-fn to_object(value: &impl Serialize) -> Result<JsValue, JsValue> {
+pub(crate) fn to_object(value: &impl Serialize) -> Result<JsValue, JsValue> {
     value.serialize(&Serializer::json_compatible()).map_err(JsValue::from)
 }
 

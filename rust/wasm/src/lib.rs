@@ -6,9 +6,11 @@ mod cancel;
 mod engine;
 mod error;
 mod host;
+mod inspect;
 mod panic;
 
 pub use cancel::CancelToken;
 pub use engine::WasmEngine;
 pub use host::Host;
+pub use inspect::inspect;
 pub use panic::on_panic;

@@ -12,6 +12,8 @@ const result: GenerateResult = {
     decode_ms: 400,
     decode_tokens_per_s: 10,
     total_ms: 650,
+    prefill_stall_ms: 3,
+    stall_ms_per_token: 4,
   },
   seed: 1,
 };
@@ -28,6 +30,7 @@ test("usage in OpenAI's words, with the figures that it does not have beside the
       time_to_first_token_s: 0.25,
       time_per_output_token_s: 0.1,
       e2e_latency_s: 0.7,
+      stall_per_output_token_s: 0.004,
     },
   });
 });

@@ -92,6 +92,7 @@ export function toUsage({ usage, timings }: GenerateResult, totalSeconds: number
       time_to_first_token_s: timings.time_to_first_token_ms / 1000,
       time_per_output_token_s: decoded > 0 ? timings.decode_ms / 1000 / decoded : 0,
       e2e_latency_s: totalSeconds,
+      stall_per_output_token_s: timings.stall_ms_per_token / 1000,
     },
   };
 }

@@ -49,13 +49,15 @@ export interface CompletionRequest extends GenerationFields {
   prompt: string | number[];
 }
 
-/** Figures of one answer that OpenAI does not give; the names are WebLLM's. */
+/** Figures of one answer that OpenAI does not give; the names are WebLLM's, but for the last. */
 export interface UsageExtra {
   prefill_tokens_per_s: number;
   decode_tokens_per_s: number;
   time_to_first_token_s: number;
   time_per_output_token_s: number;
   e2e_latency_s: number;
+  /** Of `time_per_output_token_s`, how long the GPU waited for layers that are paged (`maxGpuBytes`). */
+  stall_per_output_token_s: number;
 }
 
 /** What an answer took. */

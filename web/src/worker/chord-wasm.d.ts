@@ -4,7 +4,9 @@
  */
 declare module "*/chord_wasm.js" {
   import type {
+    DeviceFacts,
     EngineInfo,
+    EngineInspection,
     EngineLoadProgress,
     GenerateEvent,
     GenerateRequest,
@@ -44,6 +46,15 @@ declare module "*/chord_wasm.js" {
     info(): EngineInfo;
     free(): void;
   }
+
+  /** Reads the header and nothing else. */
+  export function inspect(
+    host: Host,
+    size: bigint,
+    options: LoadOptions,
+    device: DeviceFacts,
+    cancel: CancelToken,
+  ): Promise<EngineInspection>;
 
   /** Says who hears of panics. */
   export function on_panic(callback: (message: string) => void): void;

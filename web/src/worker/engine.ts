@@ -1,6 +1,6 @@
 /** The engine worker: the wasm module and the GPU, behind the protocol. */
 
-import init, { CancelToken, on_panic, WasmEngine } from "../../wasm/chord_wasm.js";
+import init, { CancelToken, inspect, on_panic, WasmEngine } from "../../wasm/chord_wasm.js";
 import type { EngineInfo, EngineLoadProgress } from "../engine-types.js";
 import { ChordError, toErrorRecord } from "../errors.js";
 import { ProgressMeter } from "../progress.js";
@@ -93,7 +93,8 @@ export function runEngine(ioPort: MessagePort): void {
         WasmEngine.load(host, file.size, asked, ({ stage }: EngineLoadProgress) => meter.engine(stage), token),
       );
       const store = await io.finish();
-      await io.close();
+      // Layers that are paged are read again and again.
+      if (info().paging.paged_layers === 0) await io.close();
       meter.ready();
       return { info: info(), store };
     },
@@ -102,6 +103,13 @@ export function runEngine(ioPort: MessagePort): void {
     tokenizeChat: ({ params: { messages } }) => loaded().tokenize_chat(messages),
     logits: ({ params: { tokens }, cancellable }) => cancellable((token) => loaded().logits(tokens, token)),
     info: () => ({ engine: info(), wasmHeapBytes: memory?.buffer.byteLength ?? 0 }),
+    async inspect({ params: { wasmUrl, options, device }, cancellable }) {
+      const [file] = await Promise.all([io.open(0), start(wasmUrl)]);
+      const host = { read: (offset: bigint, length: number) => io.read(offset, length), pause: macrotaskYielder() };
+      const found = await cancellable((token) => inspect(host, file.size, options, device, token));
+      await io.close();
+      return found;
+    },
     unload() {
       engine?.free();
       engine = undefined;

@@ -31,7 +31,7 @@ export class IoClient {
   constructor(
     private readonly port: MessagePort,
     onArrived: (arrived: Arrived) => void,
-    private readonly chunksAhead = CHUNKS_AHEAD,
+    private chunksAhead = CHUNKS_AHEAD,
   ) {
     port.onmessage = ({ data }: MessageEvent<IoResponse>) => {
       if (data.type === "arrived") return onArrived(data);
@@ -42,7 +42,9 @@ export class IoClient {
     };
   }
 
-  async open(): Promise<{ size: bigint; fromCache: boolean }> {
+  /** Of a model that is only looked at, `chunksAhead` is 0: nothing is fetched that is not read. */
+  async open(chunksAhead = this.chunksAhead): Promise<{ size: bigint; fromCache: boolean }> {
+    this.chunksAhead = chunksAhead;
     const opened = await this.ask<"opened">({ type: "open" });
     this.size = Number(opened.size);
     this.chunkBytes = opened.chunkBytes;

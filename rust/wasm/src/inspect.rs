@@ -1,0 +1,31 @@
+//! What a model's header tells, before anything else of it is read.
+
+use std::rc::Rc;
+
+use chord_engine::{DeviceFacts, LoadOptions};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::CancelToken;
+use crate::engine::to_object;
+use crate::error::{bad_argument, load_error};
+use crate::host::{Host, HostFile, Rejection};
+
+/// Reads the header of the model of `size` bytes that `host` reads, and nothing else of it: its `Inspection` for a device
+/// with these `DeviceFacts`.
+#[wasm_bindgen]
+pub async fn inspect(
+    host: Host,
+    size: u64,
+    options: JsValue,
+    device: JsValue,
+    cancel: &CancelToken,
+) -> Result<JsValue, JsValue> {
+    let options: LoadOptions = serde_wasm_bindgen::from_value(options).map_err(bad_argument)?;
+    let device: DeviceFacts = serde_wasm_bindgen::from_value(device).map_err(bad_argument)?;
+    let flag = cancel.flag();
+    let rejection = Rejection::default();
+    let mut file = HostFile::new(host, size, Rc::clone(&rejection));
+    let inspection = chord_engine::inspect(&mut file, &options, &device, &flag).await;
+    inspection.map_err(|error| load_error(&error, &rejection)).and_then(|inspection| to_object(&inspection))
+}
