@@ -277,7 +277,7 @@ fn ranges(gpu: &Gpu, weights: &[&Weight]) -> Result<(Layout, Vec<Range<u32>>), E
         return Err(ExecError::Device("weights that do not fit together were to be stacked".to_owned()));
     }
     let total = weights.iter().map(|w| w.rows * w.experts).sum();
-    Ok((layout_of(weights[0])?, vec![0..total]))
+    Ok((layout_of(weights[0])?, std::iter::once(0..total).collect()))
 }
 
 /// Bytes of the planes that weights need which lie together, in the order in which [`DeviceWeight::place`] asks for them.
