@@ -130,6 +130,25 @@ fn inspect_works_on_architectures_that_cannot_run() {
 }
 
 #[test]
+fn inspect_says_what_a_gpu_of_a_given_size_can_do() {
+    let Some(model) = find_model("gemma3.Q4_K_M.gguf") else { return };
+    let judge = |bytes: &str| json(&chord(&["inspect", path(&model), "--json", "--ctx", "128", "--gpu-mem", bytes]));
+    let roomy = judge("1G");
+    assert_eq!(roomy["verdict"]["kind"], "fits");
+    let all: u64 = ["weights", "kv", "scratch"].iter().map(|part| roomy["memory"][part].as_u64().unwrap()).sum();
+    let tight = judge(&(all - 1).to_string());
+    assert_eq!(tight["verdict"]["kind"], "pages");
+    assert_eq!(
+        tight["verdict"]["paged_layers"].as_u64().unwrap() + tight["verdict"]["resident_layers"].as_u64().unwrap(),
+        7
+    );
+    assert!(judge("1K")["cannot_run"].as_str().unwrap().starts_with("[out-of-memory]"));
+    let shown = stdout(&chord(&["inspect", path(&model), "--ctx", "128", "--gpu-mem", &(all - 1).to_string()]));
+    assert!(shown.contains("pages: "), "{shown}");
+    assert!(json(&chord(&["inspect", path(&model), "--json"]))["verdict"].is_null());
+}
+
+#[test]
 fn inspect_shows_memory_program_and_a_decoded_block() {
     let Some(model) = find_model("llama.Q4_0.gguf") else { return };
     let model = path(&model);
