@@ -188,7 +188,7 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize>(
                         }
                         let mut v = 0;
                         while v < S {
-                            dots[v] = I::add(dots[v], DotOf::<I, F>::total(sums[v]));
+                            dots[v] = I::add_i32(dots[v], DotOf::<I, F>::total(sums[v]));
                             v += 1;
                         }
                     }
@@ -347,7 +347,7 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
                     while t < T {
                         let mut v = 0;
                         while v < S {
-                            dots[t][v] = I::add(dots[t][v], D::total(sums[t][v]));
+                            dots[t][v] = I::add_i32(dots[t][v], D::total(sums[t][v]));
                             v += 1;
                         }
                         t += 1;

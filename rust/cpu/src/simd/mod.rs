@@ -47,7 +47,7 @@ pub(crate) trait Isa: Copy + 'static {
     /// Each lane shifted right by `n` bits, copies of the sign coming in.
     unsafe fn sar(v: Self::V, n: u32) -> Self::V;
     /// Sums of each lane, wrapping.
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn add_i32(a: Self::V, b: Self::V) -> Self::V;
     /// Signed integers to `f32`.
     unsafe fn to_f32(v: Self::V) -> Self::F;
     /// The same bits as `f32`.

@@ -58,7 +58,7 @@ macro_rules! isa {
             }
 
             #[inline(always)]
-            unsafe fn add(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
+            unsafe fn add_i32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
                 unsafe { vaddq_u32(a, b) }
             }
 

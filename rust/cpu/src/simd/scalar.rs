@@ -64,7 +64,7 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+    unsafe fn add_i32(a: Self::V, b: Self::V) -> Self::V {
         each_lane!(i => a[i].wrapping_add(b[i]))
     }
 

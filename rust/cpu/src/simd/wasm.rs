@@ -63,7 +63,7 @@ macro_rules! isa {
             }
 
             #[inline(always)]
-            unsafe fn add(a: v128, b: v128) -> v128 {
+            unsafe fn add_i32(a: v128, b: v128) -> v128 {
                 arch::i32x4_add(a, b)
             }
 

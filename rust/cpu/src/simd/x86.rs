@@ -67,7 +67,7 @@ macro_rules! isa {
             }
 
             #[inline(always)]
-            unsafe fn add(a: $v, b: $v) -> $v {
+            unsafe fn add_i32(a: $v, b: $v) -> $v {
                 unsafe { $add(a, b) }
             }
 
