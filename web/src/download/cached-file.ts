@@ -4,7 +4,7 @@ import { type ModelFile, type RemoteBody, type RemoteSource, sameFile } from "..
 import type { ModelStore } from "../store/model-store.js";
 import { chunkRange, isComplete, type Manifest, newManifest, sha256 } from "../store/store.js";
 import { BufferPool } from "./buffers.js";
-import { CONNECTIONS, Download } from "./download.js";
+import { CONNECTIONS, Download, isRangeRefused } from "./download.js";
 import { Gate } from "./gate.js";
 import { RETRY, type RetryPolicy, retrying } from "./retry.js";
 import { ModelTabs, type TabMessage } from "./tabs.js";
@@ -535,10 +535,6 @@ class Probe {
       throw error;
     }
   }
-}
-
-function isRangeRefused(error: unknown): boolean {
-  return error instanceof ChordError && error.code === "http-status" && error.details["status"] === 416;
 }
 
 /** What is stored is, as far as one can tell, the file whose hash was announced. */

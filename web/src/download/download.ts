@@ -253,7 +253,10 @@ export class Download {
 
   private async open(start: number, end: number): Promise<RemoteBody> {
     if (this.stopped) throw new NotNeeded();
-    const body = await this.source.open(start, end);
+    const body = await this.source.open(start, end).catch((error: unknown) => {
+      // The file ends before a byte that it was said to have.
+      throw isRangeRefused(error) ? this.changed(undefined) : error;
+    });
     this.bodies.add(body);
     if (this.stopped) {
       this.drop(body);
@@ -261,15 +264,7 @@ export class Download {
     }
     if (body.size !== this.file.size || !sameFile(this.file, body)) {
       this.drop(body);
-      throw new ChordError(
-        "source-changed",
-        `${this.source.url} changed on the server while it was being read. Load again.`,
-        {
-          url: this.source.url,
-          expected: this.file.size,
-          found: body.size,
-        },
-      );
+      throw this.changed(body.size);
     }
     if (!body.ranged) {
       this.limit = 1;
@@ -281,6 +276,12 @@ export class Download {
       this.streaming = true;
     }
     return body;
+  }
+
+  private changed(found: number | undefined): ChordError {
+    const { url } = this.source;
+    const message = `${url} changed on the server while it was being read. Load again.`;
+    return new ChordError("source-changed", message, { url, expected: this.file.size, found });
   }
 
   /** Reads a stream up to byte `start`: missing chunks on the way are delivered, others are passed over. */
@@ -357,6 +358,11 @@ export class Download {
   private wake(): void {
     for (const wake of this.ended.splice(0)) wake();
   }
+}
+
+/** The server says that the file has no such bytes. */
+export function isRangeRefused(error: unknown): boolean {
+  return error instanceof ChordError && error.code === "http-status" && error.details["status"] === 416;
 }
 
 /** A connection ends because there is nothing for it to do. */
