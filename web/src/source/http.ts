@@ -1,3 +1,4 @@
+import { free } from "../download/buffers.js";
 import { abortError, ChordError, throwIfAborted } from "../errors.js";
 import type { RemoteBody, RemoteSource, Validators } from "./source.js";
 
@@ -201,6 +202,8 @@ class HttpBody implements RemoteBody {
   position: number;
   /** A piece of which a part has been used. */
   private rest: Uint8Array = new Uint8Array(0);
+  /** The piece is all of its buffer, which nobody else can be using then. */
+  private isOwn = false;
 
   constructor(
     private readonly source: HttpSource,
@@ -225,11 +228,14 @@ class HttpBody implements RemoteBody {
         );
       }
       this.rest = piece;
+      this.isOwn = piece.length === piece.buffer.byteLength;
     }
     const piece = this.rest.subarray(0, Math.min(target.length, this.end - this.position));
     target.set(piece);
     this.rest = this.rest.subarray(piece.length);
     this.position += piece.length;
+    // A browser looks for garbage of this size much later: gigabytes of pieces would be hundreds of megabytes by then.
+    if (this.rest.length === 0 && this.isOwn) free(piece.buffer as ArrayBuffer);
     if (this.position === this.end) await this.expectEnd();
     return piece.length;
   }
