@@ -113,12 +113,12 @@ impl Activations {
 
     /// Codes and their records, if [`Activations::quantize`] filled them last.
     pub(crate) fn codes(&self) -> Option<(*const i8, *const Record)> {
-        self.has_codes.then(|| (self.codes.as_ptr(), self.records.as_ptr()))
+        self.has_codes.then_some((self.codes.as_ptr(), self.records.as_ptr()))
     }
 
     /// Values, if [`Activations::keep`] filled them last.
     pub(crate) fn values(&self) -> Option<*const f32> {
-        self.has_values.then(|| self.values.as_ptr())
+        self.has_values.then_some(self.values.as_ptr())
     }
 }
 
@@ -242,14 +242,12 @@ fn quantize_block(x: &[f32; BLOCK]) -> ([i8; BLOCK], Record) {
     }
     let mut codes = [0; BLOCK];
     let mut sums = [0i32; 2];
-    for half in 0..2 {
-        let mut sum = 0;
+    for (half, sum) in sums.iter_mut().enumerate() {
         for i in half * 16..half * 16 + 16 {
             let code = (x[i] * inverse + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
             codes[i] = code as i8;
-            sum += code;
+            *sum += code;
         }
-        sums[half] = sum;
     }
     let sum = |n: i32| scale * n as f32;
     (codes, [scale, sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])])

@@ -10,6 +10,9 @@ use super::kernels::{self, Chunk, DotOf, Job, sign};
 use super::scales::Scales;
 use crate::simd::{Dot, InstructionSet, Isa};
 
+/// Runs a job, on a processor that has the instruction set.
+pub(crate) type Product = unsafe fn(&Job);
+
 /// What is compiled for one instruction set.
 pub(crate) struct Kernels {
     pub(crate) isa: InstructionSet,
@@ -20,9 +23,9 @@ pub(crate) struct Kernels {
     /// See [`quantize_token`].
     pub(crate) quantize: unsafe fn(*const f32, usize, *mut i8, *mut Record, usize),
     /// Products with activations as they are; `None` for a type without.
-    pub(crate) exact: fn(GgmlType) -> Option<unsafe fn(&Job)>,
+    pub(crate) exact: fn(GgmlType) -> Option<Product>,
     /// Products with eight-bit activations; `None` for a type without.
-    pub(crate) quantized: fn(GgmlType) -> Option<unsafe fn(&Job)>,
+    pub(crate) quantized: fn(GgmlType) -> Option<Product>,
     /// What the codes of signed weights are combined with when packed.
     pub(crate) sign: u8,
 }
@@ -97,7 +100,7 @@ macro_rules! instruction_set {
                 }
             }
 
-            fn quantized(ty: GgmlType) -> Option<unsafe fn(&Job)> {
+            fn quantized(ty: GgmlType) -> Option<Product> {
                 Some(match ty {
                     GgmlType::Q4_0 => product::<Q4_0>,
                     GgmlType::Q4_1 => product::<Q4_1>,
@@ -113,7 +116,7 @@ macro_rules! instruction_set {
                 })
             }
 
-            fn exact(ty: GgmlType) -> Option<unsafe fn(&Job)> {
+            fn exact(ty: GgmlType) -> Option<Product> {
                 Some(match ty {
                     GgmlType::F32 => exact_product::<F32>,
                     GgmlType::F16 => exact_product::<F16>,
@@ -150,7 +153,7 @@ instruction_set!(scalar, crate::simd::scalar::Scalar, Scalar, 1, 4,);
 #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
 instruction_set!(simd128, crate::simd::wasm::Simd128, Simd128, 2, 4,);
 #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
-instruction_set!(relaxed_simd, crate::simd::wasm::RelaxedSimd, RelaxedSimd, 2, 4,);
+instruction_set!(relaxed_simd, crate::simd::wasm::RelaxedSimd, RelaxedSimd, 2, 6,);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(avx2, crate::simd::x86::Avx2, Avx2, 1, 4, #[target_feature(enable = "avx2,fma,f16c")]);
 #[cfg(target_arch = "x86_64")]

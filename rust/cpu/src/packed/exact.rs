@@ -56,7 +56,8 @@ impl<F: Format> Rows for Quantized<F> {
             for b in 0..n_blocks {
                 for s in 0..8 {
                     let g = s * F::Scales::GROUPS / 8;
-                    for v in 0..S {
+                    let mut v = 0;
+                    while v < S {
                         let codes = chunk.steps[b][s][v];
                         let (scale, min) = (chunk.scale[b][g][v], chunk.min[b][g][v]);
                         for i in 0..4 {
@@ -67,6 +68,7 @@ impl<F: Format> Rows for Quantized<F> {
                             };
                             to[b * BLOCK + s * 4 + i as usize][v] = I::mul_add(I::to_f32(code), scale, min);
                         }
+                        v += 1;
                     }
                 }
             }

@@ -9,7 +9,7 @@ use chord_program::ExecError;
 
 use super::activations::{Activations, BLOCK};
 use super::codes::Codes;
-use super::dispatch::{Kernels, kernels};
+use super::dispatch::{Kernels, Product, kernels};
 use super::format::{self, Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, is_quantized};
 use super::kernels::Job;
 use super::scales::Scales;
@@ -47,8 +47,8 @@ pub struct PackedMatrix {
     kernels: &'static Kernels,
     codes: Vec<Line>,
     scales: Vec<Line>,
-    quantized: Option<unsafe fn(&Job)>,
-    exact: unsafe fn(&Job),
+    quantized: Option<Product>,
+    exact: Product,
 }
 
 /// Runs `$body` with `$F` as the format of a quantized type.
