@@ -231,13 +231,15 @@ class HttpBody implements RemoteBody {
       this.isOwn = piece.length === piece.buffer.byteLength;
     }
     const piece = this.rest.subarray(0, Math.min(target.length, this.end - this.position));
+    // Once its memory is given back, the piece has no length any more.
+    const { length } = piece;
     target.set(piece);
-    this.rest = this.rest.subarray(piece.length);
-    this.position += piece.length;
+    this.rest = this.rest.subarray(length);
+    this.position += length;
     // A browser looks for garbage of this size much later: gigabytes of pieces would be hundreds of megabytes by then.
     if (this.rest.length === 0 && this.isOwn) free(piece.buffer as ArrayBuffer);
     if (this.position === this.end) await this.expectEnd();
-    return piece.length;
+    return length;
   }
 
   /** A body that goes on after its announced end is another file than announced: a compressed one, most likely. */
