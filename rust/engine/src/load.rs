@@ -64,7 +64,7 @@ pub async fn load_runner(
     }
     if let (None, Some(program)) = (&executor, cpu_program) {
         executor = Some(match options.discard_weights {
-            true => load.into_nothing(program, &mut why).await?,
+            true => load.onto_nothing(program, &mut why).await?,
             false => load.onto_cpu(program, &mut why).await?,
         });
     }
@@ -179,7 +179,7 @@ impl<R: ReadAt> Load<'_, R> {
         Ok(Box::new(executor))
     }
 
-    async fn into_nothing(
+    async fn onto_nothing(
         &mut self,
         program: Arc<Program>,
         why: &mut Vec<String>,

@@ -110,12 +110,12 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
             let n_rows = ROWS.min(n_queries - start);
             let mut seen = [Seen::default(); ROWS];
             let mut union = Seen { from: usize::MAX, to: 0 };
-            for r in 0..n_rows {
+            for (r, seen) in seen[..n_rows].iter_mut().enumerate() {
                 let all = block.seen(shape.mask, job.pos[block.rows.start + (start + r) / group]);
                 let (from, to) = (all.start.max(next), all.end.min(end));
                 if from < to {
-                    seen[r] = Seen { from: skipped + (from - next) as usize, to: skipped + (to - next) as usize };
-                    union = Seen { from: union.from.min(seen[r].from), to: union.to.max(seen[r].to) };
+                    *seen = Seen { from: skipped + (from - next) as usize, to: skipped + (to - next) as usize };
+                    union = Seen { from: union.from.min(seen.from), to: union.to.max(seen.to) };
                 }
             }
             if union.to > 0 {
@@ -284,14 +284,14 @@ unsafe fn add_values<I: Float, E: Element, const R: usize>(
             for cell in union.from..union.to {
                 let v = head.v.add((tile + cell) * stride + at);
                 let values = [E::load::<I>(v), E::load::<I>(v.add(second))];
-                for r in 0..R {
+                for (r, part) in parts.iter_mut().enumerate() {
                     let weight = I::splat_f32(*weights.add(r * KEY_TILE + cell));
-                    parts[r] = [I::mul_add(weight, values[0], parts[r][0]), I::mul_add(weight, values[1], parts[r][1])];
+                    *part = [I::mul_add(weight, values[0], part[0]), I::mul_add(weight, values[1], part[1])];
                 }
             }
-            for r in 0..R {
-                I::store_f32(place(r).add(second), parts[r][1]);
-                I::store_f32(place(r), parts[r][0]);
+            for (r, part) in parts.into_iter().enumerate() {
+                I::store_f32(place(r).add(second), part[1]);
+                I::store_f32(place(r), part[0]);
             }
             at += second + I::LANES;
         }

@@ -6,11 +6,13 @@ use super::attention::{Job, Scratch, attend};
 use super::math::glu;
 use crate::simd::InstructionSet;
 
+/// A gated or plain activation of a slice, see [`glu`].
+type Glu = unsafe fn(&[f32], Option<&[f32]>, Activation, &mut [f32]);
+
 /// What is compiled for one instruction set. All are `unsafe` because the processor must have it.
 #[derive(Clone, Copy)]
 pub(crate) struct VectorOps {
-    /// See [`glu`].
-    pub(crate) glu: unsafe fn(&[f32], Option<&[f32]>, Activation, &mut [f32]),
+    pub(crate) glu: Glu,
     /// See [`attend`], with keys and values as f32.
     pub(crate) attend_f32: unsafe fn(&Job<'_, f32>, &mut Scratch),
     /// The same with keys and values as f16.

@@ -53,7 +53,7 @@ unsafe fn times_sigmoid<I: Float>(x: I::F, s: I::F) -> I::F {
 #[inline(always)]
 pub(crate) unsafe fn activate<I: Float>(x: I::F, act: Activation) -> I::F {
     /// 2 √(2/π): `½ (1 + tanh u)` is the sigmoid of `2u`.
-    const TWICE: f32 = 1.595_769_1;
+    const TWICE: f32 = 1.595_769;
     // SAFETY: the caller's promise.
     unsafe {
         match act {
