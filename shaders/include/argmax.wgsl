@@ -15,6 +15,13 @@ fn better(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
     return select(b, a, a.x > b.x || (a.x == b.x && a.y < b.y));
 }
 
+#if LANES == 1u
+
+fn workgroup_best(candidate: vec2<u32>, lane: u32) -> vec2<u32> {
+    return candidate;
+}
+#else
+
 var<workgroup> candidates: array<vec2<u32>, LANES>;
 
 // The best candidate of the workgroup; every invocation gets it, and all must make the call.
@@ -31,3 +38,4 @@ fn workgroup_best(candidate: vec2<u32>, lane: u32) -> vec2<u32> {
     workgroupBarrier();
     return best;
 }
+#endif

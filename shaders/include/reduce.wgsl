@@ -1,10 +1,20 @@
 // Sums over a workgroup of WG_SIZE invocations (a power of two). Every invocation gets the result, and all of the
 // workgroup must make the call.
 //
+// With a WG_SIZE of 1 there is nothing to add up: for devices that compute a workgroup as a loop over its lanes, where
+// barriers cost more than they save, to compile above all.
+//
 // With SUBGROUPS the lanes of a subgroup are summed first; their number is not assumed.
 
 #include "include/lanes.wgsl"
 #define WG_SIZE 64u
+
+#if WG_SIZE == 1u
+
+fn workgroup_sum(value: f32, at: Lanes) -> f32 {
+    return value;
+}
+#else
 
 var<workgroup> reduce_cells: array<f32, WG_SIZE>;
 
@@ -39,4 +49,5 @@ fn workgroup_sum(value: f32, at: Lanes) -> f32 {
     workgroupBarrier();
     return sum;
 }
+#endif
 #endif

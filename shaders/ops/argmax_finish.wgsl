@@ -14,14 +14,20 @@ override N_CHUNKS: u32;
 @group(0) @binding(2) var<storage, read_write> ids: array<u32>;  // [R]
 @group(0) @binding(3) var<storage, read_write> next: array<u32>;  // [sequences]
 
+#if LANES != 1u
 var<workgroup> n_outputs: u32;
+#endif
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
+#if LANES == 1u
+    let rows = batch.n_outputs;
+#else
     if lane == 0u {
         n_outputs = batch.n_outputs;
     }
     let rows = workgroupUniformLoad(&n_outputs);
+#endif
     for (var row = 0u; row < rows; row += 1u) {
         var candidate = NONE;
         for (var chunk = lane; chunk < N_CHUNKS; chunk += LANES) {

@@ -84,7 +84,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) co
         head_in[i] = arena[base + i];
     }
 #endif
+#if WG_SIZE != 1u
     workgroupBarrier();
+#endif
 
     let pos = batch_pos(token);
     if !is_key {

@@ -23,10 +23,10 @@ const STEPS: u32 = 4;
 const N_VOCAB: u32 = 512;
 const N_EMBD: u32 = 256;
 const N_FF: u32 = 512;
-const N_HEADS: u32 = 4;
-const N_KV_HEADS: u32 = 2;
-const HEAD_DIM: u32 = N_EMBD / N_HEADS;
 const N_LAYERS: u32 = 2;
+/// Of a model's query heads, those for each key head, and columns of them all, that the test has at most.
+const MAX_GROUP: u32 = 4;
+const MAX_Q_COLS: u32 = 1024;
 
 /// Runs two random layers of the storage types that `program` uses on both, and says what differs.
 pub(crate) async fn compare_with_cpu(
@@ -152,15 +152,86 @@ fn matrix_types(program: &Program) -> Vec<GgmlType> {
     types
 }
 
-/// Two layers with the ops and attributes of the common decoder, matrices taking turns at the types of `like`.
-fn tiny_program(like: &Program) -> Result<Program, ProgramError> {
-    let types = matrix_types(like);
+/// What of a program its small likeness has too, so that it is mostly made of the same kernels.
+struct Likeness {
+    /// Of all matrices, and of those of the embedding, of the first layer and of the output where they can be made here.
+    types: Vec<GgmlType>,
+    embedding: Option<GgmlType>,
+    layer: Vec<GgmlType>,
+    output: Option<GgmlType>,
+    head_dim: u32,
+    n_heads: u32,
+    n_kv_heads: u32,
+    pairing: RopePairing,
+    act: Activation,
+    /// Some layers see a window only.
+    has_window: bool,
+}
+
+impl Likeness {
+    fn of(program: &Program) -> Self {
+        let types = matrix_types(program);
+        let known = |weight: &WeightRef| Some(program.weight(weight.weight).ty).filter(|ty| types.contains(ty));
+        let is_layer = |index: usize, wanted: u32| {
+            program.segments.iter().any(|s| s.kind == SegmentKind::Layer(wanted) && s.ops.contains(&index))
+        };
+        let mut like = Likeness {
+            embedding: None,
+            layer: Vec::new(),
+            output: None,
+            head_dim: 64,
+            n_heads: 4,
+            n_kv_heads: 2,
+            pairing: RopePairing::Interleaved,
+            act: Activation::Silu,
+            has_window: false,
+            types: types.clone(),
+        };
+        for (index, op) in program.ops.iter().enumerate() {
+            match &op.kind {
+                OpKind::Embed { weight, .. } => like.embedding = known(weight),
+                OpKind::MatMul { weight, .. } if is_layer(index, 0) => like.layer.extend(known(weight)),
+                OpKind::MatMul { weight, .. } => like.output = known(weight).or(like.output),
+                OpKind::Rope { pairing, .. } => like.pairing = *pairing,
+                OpKind::Glu { act, .. } => like.act = *act,
+                OpKind::Attention { slot, n_heads, mask, .. } => {
+                    let slot = program.slot(*slot);
+                    like.has_window |= matches!(mask, Mask::Causal { window: Some(_) });
+                    if slot.k_dim == slot.v_dim && slot.k_dim <= 256 {
+                        like.head_dim = slot.k_dim;
+                    }
+                    let group = (n_heads / slot.n_kv_heads).clamp(1, MAX_GROUP);
+                    let room = (MAX_Q_COLS / (group * like.head_dim)).max(1);
+                    like.n_kv_heads = slot.n_kv_heads.min(room);
+                    like.n_heads = like.n_kv_heads * group;
+                }
+                _ => {}
+            }
+        }
+        like
+    }
+
+    /// The type of the matrix number `place` of a layer. The first layer is the model's; those that follow take turns at
+    /// all types.
+    fn matrix(&self, layer: u32, place: usize) -> GgmlType {
+        let turn = self.types[(place + layer as usize) % self.types.len()];
+        match layer {
+            0 => self.layer.get(place).copied().unwrap_or(turn),
+            _ if self.types.iter().all(|ty| self.layer.contains(ty)) => self.matrix(0, place),
+            _ => turn,
+        }
+    }
+}
+
+/// Two layers with the ops and attributes of the common decoder, as far as may be those of `program`.
+fn tiny_program(program: &Program) -> Result<Program, ProgramError> {
+    let like = Likeness::of(program);
+    let head_dim = like.head_dim;
     let n_ctx = 32;
-    let mut b = ProgramBuilder::new(N_VOCAB, n_ctx, 1, PROMPT.len() as u32, PROMPT.len() as u32, like.kv_type);
-    let mut matrices = 0;
-    let mut matrix = |b: &mut ProgramBuilder, name: String, cols, rows| {
-        let ty = types[matrices % types.len()];
-        matrices += 1;
+    let mut b = ProgramBuilder::new(N_VOCAB, n_ctx, 1, PROMPT.len() as u32, PROMPT.len() as u32, program.kv_type);
+    let matrix = |b: &mut ProgramBuilder, name: String, ty: GgmlType, cols: u32, rows| {
+        // All widths but that of the heads together are whole blocks of every type.
+        let ty = if ty.row_bytes(u64::from(cols)).is_some() { ty } else { GgmlType::F32 };
         b.weight(Weight { name, ty, cols, rows, experts: 1 })
     };
     let norm = |b: &mut ProgramBuilder, name: String, x| {
@@ -179,35 +250,35 @@ fn tiny_program(like: &Program) -> Result<Program, ProgramError> {
     };
 
     let [ids, pos, seq, out_rows] = b.inputs();
-    let table = b.table(Table::Rope(RopeTable::new(10_000.0, HEAD_DIM, 1.0, None)));
+    let table = b.table(Table::Rope(RopeTable::new(10_000.0, head_dim, 1.0, None)));
     b.segment(SegmentKind::Prologue);
-    let embedding = matrix(&mut b, "embedding".into(), N_EMBD, N_VOCAB);
+    let ty = like.embedding.unwrap_or(like.types[0]);
+    let embedding = matrix(&mut b, "embedding".into(), ty, N_EMBD, N_VOCAB);
     let mut x = b.op("embd", Rows::T, N_EMBD, OpKind::Embed { ids, weight: embedding, scale: 1.0 });
+    let (q_cols, kv_cols) = (like.n_heads * head_dim, like.n_kv_heads * head_dim);
     for layer in 0..N_LAYERS {
         b.segment(SegmentKind::Layer(layer));
-        let pairing = if layer % 2 == 0 { RopePairing::Interleaved } else { RopePairing::Halves };
-        let act = if layer % 2 == 0 { Activation::Silu } else { Activation::GeluTanh };
-        let window = (layer % 2 == 1).then_some(5);
+        let window = (layer % 2 == 1 && like.has_window).then_some(5);
         let name = |what: &str| format!("{what}-{layer}");
+        let ty = |place| like.matrix(layer, place);
         let h = norm(&mut b, name("attn_norm"), x);
-        let kv_cols = N_KV_HEADS * HEAD_DIM;
-        let mut project = |b: &mut ProgramBuilder, what: &str, cols: u32| {
-            let weight = matrix(b, name(&format!("w{what}")), N_EMBD, cols);
+        let project = |b: &mut ProgramBuilder, what: &str, place, cols: u32| {
+            let weight = matrix(b, name(&format!("w{what}")), ty(place), N_EMBD, cols);
             linear(b, name(what), h, weight)
         };
-        let q = project(&mut b, "q", N_EMBD);
-        let k = project(&mut b, "k", kv_cols);
-        let v = project(&mut b, "v", kv_cols);
+        let q = project(&mut b, "q", 0, q_cols);
+        let k = project(&mut b, "k", 1, kv_cols);
+        let v = project(&mut b, "v", 2, kv_cols);
         let turn = |b: &mut ProgramBuilder, what: &str, x, cols| {
-            b.op(name(what), Rows::T, cols, OpKind::Rope { x, pos, table, head_dim: HEAD_DIM, pairing })
+            b.op(name(what), Rows::T, cols, OpKind::Rope { x, pos, table, head_dim, pairing: like.pairing })
         };
-        let q = turn(&mut b, "q_rope", q, N_EMBD);
+        let q = turn(&mut b, "q_rope", q, q_cols);
         let k = turn(&mut b, "k_rope", k, kv_cols);
         let slot = b.slot(KvSlot {
             name: name("kv"),
-            n_kv_heads: N_KV_HEADS,
-            k_dim: HEAD_DIM,
-            v_dim: HEAD_DIM,
+            n_kv_heads: like.n_kv_heads,
+            k_dim: head_dim,
+            v_dim: head_dim,
             capacity: n_ctx,
             window,
         });
@@ -217,30 +288,31 @@ fn tiny_program(like: &Program) -> Result<Program, ProgramError> {
             pos,
             seq,
             slot,
-            n_heads: N_HEADS,
-            scale: 1.0 / (HEAD_DIM as f32).sqrt(),
+            n_heads: like.n_heads,
+            scale: 1.0 / (head_dim as f32).sqrt(),
             mask: Mask::Causal { window },
             soft_cap: None,
             sinks: None,
         };
-        let heads = b.op(name("heads"), Rows::T, N_EMBD, attention);
-        let wo = matrix(&mut b, name("wo"), N_EMBD, N_EMBD);
+        let heads = b.op(name("heads"), Rows::T, q_cols, attention);
+        let wo = matrix(&mut b, name("wo"), ty(3), q_cols, N_EMBD);
         let attended = linear(&mut b, name("attn_out"), heads, wo);
         x = add(&mut b, name("ffn_inp"), attended, x);
         let h = norm(&mut b, name("ffn_norm"), x);
-        let w_gate = matrix(&mut b, name("w_gate"), N_EMBD, N_FF);
+        let w_gate = matrix(&mut b, name("w_gate"), ty(4), N_EMBD, N_FF);
         let gate = linear(&mut b, name("gate"), h, w_gate);
-        let w_up = matrix(&mut b, name("w_up"), N_EMBD, N_FF);
+        let w_up = matrix(&mut b, name("w_up"), ty(5), N_EMBD, N_FF);
         let up = linear(&mut b, name("up"), h, w_up);
-        let hidden = b.op(name("glu"), Rows::T, N_FF, OpKind::Glu { gate, up, act });
-        let w_down = matrix(&mut b, name("w_down"), N_FF, N_EMBD);
+        let hidden = b.op(name("glu"), Rows::T, N_FF, OpKind::Glu { gate, up, act: like.act });
+        let w_down = matrix(&mut b, name("w_down"), ty(6), N_FF, N_EMBD);
         let down = linear(&mut b, name("down"), hidden, w_down);
         x = add(&mut b, name("l_out"), down, x);
     }
     b.segment(SegmentKind::Epilogue);
     let x = b.op("last", Rows::R, N_EMBD, OpKind::GatherRows { x, rows: out_rows });
     let x = norm(&mut b, "result_norm".into(), x);
-    let output = matrix(&mut b, "output".into(), N_EMBD, N_VOCAB);
+    let ty = like.output.unwrap_or(like.types[0]);
+    let output = matrix(&mut b, "output".into(), ty, N_EMBD, N_VOCAB);
     let logits = linear(&mut b, "result_output".into(), x, output);
     b.output(OutputName::Logits, logits);
     b.finish()
@@ -256,8 +328,10 @@ mod tests {
 
     use super::*;
 
+    /// The kernels of hardware, on whatever there is.
     fn gpu() -> Gpu {
-        let options = GpuOptions { allow_software: true, ..GpuOptions::default() };
+        let disable_features = vec!["software-kernels".to_owned()];
+        let options = GpuOptions { allow_software: true, disable_features, ..GpuOptions::default() };
         block_on(Gpu::request(options)).expect("these tests need a GPU adapter, a software one at least")
     }
 
@@ -268,6 +342,17 @@ mod tests {
         let (bytes, file_len) = shape.gguf_header(quant.parse::<Quant>().unwrap());
         let Ok(Status::Done(header)) = HeaderReader::new(file_len).feed(&bytes) else { panic!("a whole header") };
         chord_model::lower(&header, &BuildOptions::default(), None).unwrap()
+    }
+
+    /// The same with windowed layers.
+    fn windowed(quant: &str) -> Program {
+        let mut program = like(quant);
+        for op in &mut program.ops {
+            if let OpKind::Attention { mask, .. } = &mut op.kind {
+                *mask = Mask::Causal { window: Some(512) };
+            }
+        }
+        program
     }
 
     #[test]
@@ -303,7 +388,7 @@ mod tests {
             assert!(text.contains(right), "{file} does not contain {right:?}");
             shaders.replace(file, text.replace(right, wrong));
             let plan = PlanOptions { fusion: false, shaders, ..PlanOptions::default() };
-            let found = block_on(compare_with_cpu(&gpu, &like("Q4_K_M"), plan));
+            let found = block_on(compare_with_cpu(&gpu, &windowed("Q4_K_M"), plan));
             assert!(found.as_ref().is_err_and(|reason| reason.starts_with("self-test: ")), "{file}: {found:?}");
         }
     }

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use chord_program::ExecError;
 
+use crate::pipelines::PipelinePool;
+
 /// What to ask of the system's GPUs.
 #[derive(Clone, Debug, Default)]
 pub struct GpuOptions {
@@ -11,7 +13,8 @@ pub struct GpuOptions {
     pub adapter_name: Option<String>,
     /// Accept a GPU that is computed on the CPU (SwiftShader, lavapipe).
     pub allow_software: bool,
-    /// Features not to use even where the device has them: `subgroups`, `shader-f16`.
+    /// Features not to use even where the device has them: `subgroups`, `shader-f16`; and `software-kernels`, with which
+    /// a software adapter runs the kernels of hardware.
     pub disable_features: Vec<String>,
     /// Lowers the largest binding, so that row splits can be tested on small matrices.
     pub max_binding_bytes: Option<u64>,
@@ -94,6 +97,9 @@ pub struct Gpu {
     pub limits: wgpu::Limits,
     /// Optional features in use.
     pub features: Features,
+    /// A workgroup is computed as a loop over its lanes: kernels are chosen that have no barriers and little code.
+    pub lanes_are_a_loop: bool,
+    pub(crate) pipelines: Arc<PipelinePool>,
     pub(crate) fault: Arc<Fault>,
 }
 
@@ -140,7 +146,8 @@ impl Gpu {
         if let Some(bytes) = options.max_binding_bytes {
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes);
         }
-        Ok(Gpu { adapter: info, device, queue, limits, features, fault })
+        let lanes_are_a_loop = is_software(&info) && !disabled("software-kernels");
+        Ok(Gpu { adapter: info, device, queue, limits, features, lanes_are_a_loop, pipelines: Arc::default(), fault })
     }
 
     /// True for a GPU that is computed on the CPU.

@@ -3,11 +3,13 @@
 //! [`Gpu`] opens a device; everything made on it comes from the typed pools of [`Resources`]; an op becomes
 //! [`Kernels`], dispatches that are made once and encoded for every batch.
 
+mod constants;
 mod device;
 mod executor;
 mod fusion;
 pub mod kernel;
 pub mod ops;
+mod pipelines;
 mod plan;
 mod readback;
 mod resources;

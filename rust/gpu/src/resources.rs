@@ -11,8 +11,11 @@ use std::task::{Context, Poll, Waker};
 use chord_program::{Counters, ExecError, MemoryUse};
 
 use crate::Gpu;
+use crate::constants;
 use crate::device::device_error;
 use crate::kernel::{Access, Binding, Dispatch, Grid, KernelSource};
+pub use crate::pipelines::PipelineKey;
+use crate::pipelines::PipelinePool;
 use crate::shader::{Dialect, ShaderSet};
 
 /// What a buffer's bytes are counted as.
@@ -136,50 +139,15 @@ impl Explain {
     }
 }
 
-/// Everything that changes a pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PipelineKey {
-    file: &'static str,
-    defines: Vec<(&'static str, String)>,
-    /// Bits of the f64 values.
-    constants: Vec<(&'static str, u64)>,
-    bindings: Vec<Access>,
-}
-
-impl PipelineKey {
-    fn new(source: &KernelSource, bindings: &[Binding]) -> Self {
-        let mut defines = source.defines.clone();
-        defines.sort();
-        let mut constants: Vec<_> = source.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect();
-        constants.sort();
-        PipelineKey { file: source.file, defines, constants, bindings: bindings.iter().map(|b| b.access).collect() }
-    }
-
-    /// The kernel this pipeline was made from.
-    pub fn source(&self) -> KernelSource {
-        let constants = self.constants.iter().map(|(n, v)| (*n, f64::from_bits(*v))).collect();
-        KernelSource { file: self.file, defines: self.defines.clone(), constants }
-    }
-
-    /// How its bindings are declared, by number.
-    pub fn bindings(&self) -> &[Access] {
-        &self.bindings
-    }
-}
-
-struct Layouts {
-    bind_group: wgpu::BindGroupLayout,
-    pipeline: wgpu::PipelineLayout,
-}
-
 /// The pools of one executor.
 pub struct Resources {
     /// The device.
     pub gpu: Gpu,
     shaders: ShaderSet,
     pub(crate) tally: Arc<Tally>,
-    layouts: Mutex<HashMap<Vec<Access>, Arc<Layouts>>>,
-    pipelines: Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>,
+    pipelines: Arc<PipelinePool>,
+    /// Values of kernels' constants, where they are not part of the pipeline.
+    constants: Mutex<HashMap<Vec<u32>, Allocation>>,
     scopes: Mutex<Vec<PendingScope>>,
     /// Tests let the n-th allocation fail.
     fail_allocation: Option<u64>,
@@ -188,12 +156,14 @@ pub struct Resources {
 impl Resources {
     /// Empty pools.
     pub fn new(gpu: &Gpu, shaders: ShaderSet) -> Self {
+        // Kernels that a test has broken are nobody else's.
+        let pipelines = if shaders.is_stock() { gpu.pipelines.clone() } else { Arc::default() };
         Resources {
             gpu: gpu.clone(),
             shaders,
             tally: Arc::default(),
-            layouts: Mutex::default(),
-            pipelines: Mutex::default(),
+            pipelines,
+            constants: Mutex::default(),
             scopes: Mutex::default(),
             fail_allocation: None,
         }
@@ -243,9 +213,13 @@ impl Resources {
     pub fn dispatch(&self, source: &KernelSource, bindings: &[Binding], grid: Grid) -> Result<Dispatch, ExecError> {
         let device = &self.gpu.device;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let key = PipelineKey::new(source, bindings);
-        let layouts = self.layouts(&key.bindings);
-        let pipeline = self.pipeline(key, &layouts)?;
+        let as_uniform = self.gpu.lanes_are_a_loop && !source.constants.is_empty();
+        let made = self.pipelines.get(&self.gpu, &self.shaders, source, bindings, as_uniform)?;
+        Tally::add(&self.tally.pipelines, u64::from(made.is_new));
+        let mut bindings = bindings.to_vec();
+        if as_uniform {
+            bindings.push(self.constants(&constants::pack(source, &made.kernel.constants)?)?);
+        }
         let entries: Vec<_> = bindings
             .iter()
             .zip(0..)
@@ -253,13 +227,27 @@ impl Resources {
             .collect();
         let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(source.file),
-            layout: &layouts.bind_group,
+            layout: &made.kernel.layouts.bind_group,
             entries: &entries,
         });
         Tally::add(&self.tally.bind_groups, 1);
         let what = format!("kernel {} {:?}", source.file, source.defines);
         self.watch(Box::pin(scope.pop()), Explain::Kernel { what })?;
-        Ok(Dispatch { pipeline, bind_group, grid })
+        Ok(Dispatch { pipeline: made.kernel.pipeline, bind_group, grid })
+    }
+
+    /// A uniform buffer of these words. Most layers of a model have the same.
+    fn constants(&self, words: &[u32]) -> Result<Binding, ExecError> {
+        let mut pool = self.constants.lock().expect("no panic while locked");
+        if let Some(buffer) = pool.get(words) {
+            return Ok(Binding::whole(Access::Uniform, buffer));
+        }
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.buffer("constants", 4 * words.len() as u64, usage, MemoryKind::Scratch)?;
+        self.gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+        let binding = Binding::whole(Access::Uniform, &buffer);
+        pool.insert(words.to_vec(), buffer);
+        Ok(binding)
     }
 
     /// A view of what is held that outlives the pools.
@@ -272,9 +260,9 @@ impl Resources {
         self.tally.memory()
     }
 
-    /// The kernels made so far.
+    /// The kernels made so far, by any executor of this device.
     pub fn pipeline_keys(&self) -> Vec<PipelineKey> {
-        self.pipelines.lock().expect("no panic while locked").keys().cloned().collect()
+        self.pipelines.keys()
     }
 
     /// The WGSL of a kernel, as it is handed to a device of that dialect.
@@ -310,69 +298,6 @@ impl Resources {
                 Ok(())
             }
         }
-    }
-
-    fn layouts(&self, bindings: &[Access]) -> Arc<Layouts> {
-        let mut pool = self.layouts.lock().expect("no panic while locked");
-        if let Some(layouts) = pool.get(bindings) {
-            return layouts.clone();
-        }
-        let device = &self.gpu.device;
-        let entries: Vec<_> = bindings
-            .iter()
-            .zip(0..)
-            .map(|(access, binding)| wgpu::BindGroupLayoutEntry {
-                binding,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty: access.binding_type(),
-                count: None,
-            })
-            .collect();
-        let bind_group =
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
-        let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: None,
-            bind_group_layouts: &[Some(&bind_group)],
-            ..Default::default()
-        });
-        let layouts = Arc::new(Layouts { bind_group, pipeline });
-        pool.insert(bindings.to_vec(), layouts.clone());
-        layouts
-    }
-
-    fn pipeline(&self, key: PipelineKey, layouts: &Layouts) -> Result<wgpu::ComputePipeline, ExecError> {
-        let mut pool = self.pipelines.lock().expect("no panic while locked");
-        if let Some(pipeline) = pool.get(&key) {
-            return Ok(pipeline.clone());
-        }
-        let text = self.shaders.expand(key.file, &key.defines, Dialect::HERE)?;
-        let source =
-            wgpu::ShaderModuleDescriptor { label: Some(key.file), source: wgpu::ShaderSource::Wgsl(text.into()) };
-        let checks = wgpu::ShaderRuntimeChecks {
-            bounds_checks: false,
-            force_loop_bounding: false,
-            ..wgpu::ShaderRuntimeChecks::checked()
-        };
-        // SAFETY: the kernels are ours. Every index is bounded by the grid, the shapes they were specialised for, and
-        // batch values that the host checked; every loop ends. Tests run them against sentinels on both sides. Browsers
-        // ignore this and check.
-        let module = unsafe { self.gpu.device.create_shader_module_trusted(source, checks) };
-        let constants: Vec<_> = key.constants.iter().map(|(name, bits)| (*name, f64::from_bits(*bits))).collect();
-        let pipeline = self.gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(key.file),
-            layout: Some(&layouts.pipeline),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
-                // Kernels write workgroup memory before they read it.
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
-        Tally::add(&self.tally.pipelines, 1);
-        pool.insert(key, pipeline.clone());
-        Ok(pipeline)
     }
 }
 

@@ -12,11 +12,14 @@
 //! | `#enable subgroups` | `enable subgroups;` where the text goes to a browser, nothing for naga, which knows the operations without it and refuses the line |
 //!
 //! Defined names are replaced where they stand as whole words, outside comments. Numbers that only change values, not
-//! the code's shape, are WGSL `override` constants instead.
+//! the code's shape, are WGSL `override` constants instead; with the define `UNIFORM_CONSTANTS` (the number of a binding)
+//! these become fields of a uniform buffer.
 
 use std::collections::{HashMap, HashSet};
 
 use chord_program::ExecError;
+
+use crate::constants::{self, Constant};
 
 /// Every file below `shaders/`: path and text, sorted by path.
 pub const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
@@ -61,6 +64,16 @@ impl ShaderSet {
     /// # Errors
     /// [`ExecError::Device`] naming file and line, for a missing file or a malformed line.
     pub fn expand(&self, path: &str, defines: &[(&str, String)], dialect: Dialect) -> Result<String, ExecError> {
+        self.expand_with_constants(path, defines, dialect).map(|(text, _)| text)
+    }
+
+    /// The same, and what its uniform buffer of constants holds.
+    pub(crate) fn expand_with_constants(
+        &self,
+        path: &str,
+        defines: &[(&str, String)],
+        dialect: Dialect,
+    ) -> Result<(String, Vec<Constant>), ExecError> {
         let mut state = Expansion {
             set: self,
             defines: defines.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect(),
@@ -70,7 +83,16 @@ impl ShaderSet {
             out: String::new(),
         };
         state.file(path)?;
-        Ok(state.enables + &state.out)
+        let text = state.enables + &state.out;
+        Ok(match defines.iter().find(|(name, _)| *name == constants::UNIFORM) {
+            Some((_, binding)) => constants::make_uniform(&text, binding),
+            None => (text, Vec::new()),
+        })
+    }
+
+    /// True where no file has been replaced.
+    pub fn is_stock(&self) -> bool {
+        self.replaced.is_empty()
     }
 }
 

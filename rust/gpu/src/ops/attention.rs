@@ -4,7 +4,7 @@ use chord_program::{ExecError, Mask, Rows};
 
 use super::OpContext;
 use super::kv::KvCache;
-use crate::{Access, Activation, Binding, Grid, KernelSource, Kernels};
+use crate::{Access, Activation, Binding, Dispatch, Grid, KernelSource, Kernels};
 
 /// Most tokens of a batch for which keys are split over workgroups: beyond it there are enough tiles.
 pub const MAX_SPLIT_TOKENS: u32 = 4;
@@ -68,23 +68,28 @@ pub fn attention(ctx: &OpContext<'_>, op: &Attention<'_>) -> Result<Kernels, Exe
         return unsupported(format!("attention heads of {} and {} columns", slot.k_dim, slot.v_dim));
     }
     let group = op.n_heads / slot.n_kv_heads;
-    let most = MAX_TILE_ROWS.min(floor_power_of_two(MAX_TILE_VALUES / slot.k_dim));
-    let variant = |rows: u32, splits: u32| {
+    let shared = |file| {
         let source = op
             .cache
-            .specialise(KernelSource::new("ops/attention.wgsl"))
+            .specialise(KernelSource::new(file))
             .define("GROUP", format!("{group}u"))
-            .define("ROWS", format!("{rows}u"))
-            .define("SPLITS", format!("{splits}u"))
             .define("K_QUADS", format!("{}u", slot.k_dim / 4))
             .define("V_QUADS", format!("{}u", slot.v_dim / 4))
             .define("WINDOW", format!("{window}u"))
             .flag("SOFT_CAP", op.soft_cap.is_some())
             .constant("SCALE", op.scale);
-        let source = match op.soft_cap {
+        match op.soft_cap {
             Some(cap) => source.constant("CAP", cap),
             None => source,
-        };
+        }
+    };
+    if ctx.resources.gpu.lanes_are_a_loop {
+        return Ok(Kernels::always(vec![rows_dispatch(ctx, op, shared("ops/attention_rows.wgsl"))?]));
+    }
+    let most = MAX_TILE_ROWS.min(floor_power_of_two(MAX_TILE_VALUES / slot.k_dim));
+    let variant = |rows: u32, splits: u32| {
+        let source =
+            shared("ops/attention.wgsl").define("ROWS", format!("{rows}u")).define("SPLITS", format!("{splits}u"));
         let [k, v] = op.cache.bindings(Access::Read);
         let out = if splits > 1 { op.scratch.clone() } else { op.out.binding() };
         let bindings = [ctx.batch.clone(), op.q.binding(), k, v, out];
@@ -104,6 +109,19 @@ pub fn attention(ctx: &OpContext<'_>, op: &Attention<'_>) -> Result<Kernels, Exe
         single.push(ctx.resources.dispatch(&source, &bindings, grid)?);
     }
     Ok(Kernels::by_rows(Rows::T, vec![(MAX_SPLIT_TOKENS, single), (u32::MAX, prompt)]))
+}
+
+/// Lanes of a workgroup of `ops/attention_rows.wgsl`.
+const ROWS_LANES: u32 = 4;
+
+/// The kernel without barriers: each lane takes four quads of the columns of one query head.
+fn rows_dispatch(ctx: &OpContext<'_>, op: &Attention<'_>, source: KernelSource) -> Result<Dispatch, ExecError> {
+    let source = source.define("WG_SIZE", format!("{ROWS_LANES}u"));
+    let [k, v] = op.cache.bindings(Access::Read);
+    let bindings = [ctx.batch.clone(), op.q.binding(), k, v, op.out.binding()];
+    let row_lanes = (op.cache.slot().v_dim / 4).div_ceil(4);
+    let grid = Grid::elements(Rows::T, op.n_heads * row_lanes, ROWS_LANES);
+    ctx.resources.dispatch(&source, &bindings, grid)
 }
 
 fn floor_power_of_two(n: u32) -> u32 {

@@ -66,11 +66,10 @@ pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> 
         let subgroups = if width.is_some() { Subgroups::Broadcast } else { Subgroups::Unused };
         let lanes = width.unwrap_or(8);
         let rows = |group_rows, token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows, token_tile, subgroups };
-        // SwiftShader takes seconds to compile what lavapipe compiles in hundredths: one small kernel for matrices where
-        // that would take longer than any use of them.
-        let is_small = u64::from(n_rows) * u64::from(layout.cols) < 1 << 18;
-        if is_small && !gpu.adapter.name.contains("llvmpipe") {
-            return vec![(u32::MAX, rows(4, 1))];
+        // SwiftShader takes as long to compile one large kernel as to compute some tokens: there the code is small, and
+        // the same for all shapes and numbers of tokens.
+        if !gpu.adapter.name.contains("llvmpipe") {
+            return vec![(u32::MAX, rows(4, 8))];
         }
         return vec![(1, rows(8, 1)), (u32::MAX, rows(8, 8))];
     }

@@ -3,11 +3,15 @@
 use chord_program::ExecError;
 
 use super::OpContext;
-use crate::{Activation, Binding, Grid, KernelSource, Kernels};
+use crate::{Activation, Binding, Gpu, Grid, KernelSource, Kernels};
 
 /// Lanes for a reduction over `cols` values.
-fn lanes(cols: u32) -> u32 {
-    if cols <= 256 { 64 } else { 256 }
+pub(super) fn reduction_lanes(gpu: &Gpu, cols: u32) -> u32 {
+    match cols {
+        _ if gpu.lanes_are_a_loop => 1,
+        0..=256 => 64,
+        _ => 256,
+    }
 }
 
 /// `out = x / √(mean(x²) + eps) · weight`, over groups of `group` columns.
@@ -20,11 +24,12 @@ pub fn rms_norm(
     out: &Activation,
 ) -> Result<Kernels, ExecError> {
     let groups = out.cols / group;
+    let lanes = reduction_lanes(&ctx.resources.gpu, group);
     let source = KernelSource::new("ops/rms_norm.wgsl")
         .define_rows("N_ROWS", out.rows)
-        .define("WG_SIZE", format!("{}u", lanes(group)))
+        .define("WG_SIZE", format!("{lanes}u"))
         .flag("WEIGHT", weight.is_some())
-        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups)
+        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups && lanes > 1)
         .constant("GROUP", group)
         .constant("GROUPS_PER_ROW", groups)
         .constant("EPS", eps);
@@ -43,11 +48,12 @@ pub fn layer_norm(
     eps: f32,
     out: &Activation,
 ) -> Result<Kernels, ExecError> {
+    let lanes = reduction_lanes(&ctx.resources.gpu, out.cols);
     let source = KernelSource::new("ops/layer_norm.wgsl")
         .define_rows("N_ROWS", out.rows)
-        .define("WG_SIZE", format!("{}u", lanes(out.cols)))
+        .define("WG_SIZE", format!("{lanes}u"))
         .flag("BIAS", bias.is_some())
-        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups)
+        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups && lanes > 1)
         .constant("COLS", out.cols)
         .constant("EPS", eps);
     let mut bindings = vec![ctx.batch.clone(), x.binding(), out.binding(), weight];

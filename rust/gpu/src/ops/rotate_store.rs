@@ -47,13 +47,15 @@ pub fn rotate_store(ctx: &OpContext<'_>, op: &RotateStore<'_>) -> Result<Kernels
     let end = activations.iter().map(|a| a.offset + a.bytes).max().unwrap_or(0);
     let at = |activation: &Activation| ((activation.offset - start) / 4) as u32;
     let n_heads = op.q.cols / slot.k_dim;
+    let lanes = if ctx.resources.gpu.lanes_are_a_loop { 1 } else { 64 };
     let mut source = op
         .cache
         .specialise(KernelSource::new("ops/rotate_store.wgsl"))
         .define("HEAD_DIM", format!("{}u", slot.k_dim))
         .flag("INTERLEAVED", op.pairing == RopePairing::Interleaved)
         .flag("NORM", op.norms.is_some())
-        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups)
+        .define("WG_SIZE", format!("{lanes}u"))
+        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups && lanes > 1)
         .constant("N_HEADS", n_heads)
         .constant("N_ROT", op.n_rot)
         .constant("V_DIM", slot.v_dim)

@@ -7,11 +7,14 @@ use chord_program::{
     Activation, KvSlot, KvType, Mask, OpKind, ProgramBuilder, RopePairing, RopeTable, Rows, SegmentKind, Table,
 };
 
-use crate::setup::{Case, Model, SOFT, Tokens, first_difference, gpu};
+use crate::setup::{Case, Model, SOFT, Tokens, first_difference, gpu, gpu_without};
+
+/// Runs on software adapters only.
+const SOFTWARE_ATTENTION: &str = "ops/attention_rows.wgsl";
 
 /// A file, what is broken in it (a text and what it becomes), and the op that must be named. A KV write shows in the
 /// attention that reads it.
-const MUTATIONS: [(&str, &str, &str, &str); 16] = [
+const MUTATIONS: [(&str, &str, &str, &str); 18] = [
     ("ops/rms_norm.wgsl", "+ EPS)", "+ 2.0 * EPS)", "rms_norm"),
     ("ops/layer_norm.wgsl", "x[base + i] - mean;", "x[base + i] - mean * 2.0;", "layer_norm"),
     ("ops/rope.wgsl", "u * turn.x - v * turn.y", "u * turn.x + v * turn.y", "rope"),
@@ -19,6 +22,8 @@ const MUTATIONS: [(&str, &str, &str, &str); 16] = [
     ("include/kv.wgsl", "pos % CAPACITY", "pos / 2u % CAPACITY", "attention"),
     ("ops/attention.wgsl", "key <= pos &&", "key < max(pos, 1u) &&", "attention"),
     ("ops/attention.wgsl", "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)", "attention"),
+    (SOFTWARE_ATTENTION, "key <= pos; key", "key < max(pos, 1u); key", "attention"),
+    (SOFTWARE_ATTENTION, "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)", "attention"),
     ("ops/elementwise.wgsl", "a[i] + FACTOR * b[i]", "a[i] + b[i]", "add"),
     ("ops/elementwise.wgsl", "ACT(a[i]) * b[i]", "ACT(b[i]) * a[i]", "glu"),
     ("ops/elementwise.wgsl", "return ACT(a[i]);", "return 1.001 * ACT(a[i]);", "act"),
@@ -82,14 +87,15 @@ fn nothing_broken_is_no_difference() {
 
 #[test]
 fn a_broken_op_is_named() {
-    let gpu = gpu();
+    let (hardware, software) = (gpu(), gpu_without(&[]));
     let model = every_op();
     for (file, from, to, op) in MUTATIONS {
         let text = FILES.iter().find(|(name, _)| *name == file).unwrap_or_else(|| panic!("no file {file}")).1;
         assert!(text.contains(from), "{file} does not contain {from:?}");
         let mut options = PlanOptions::default();
         options.shaders.replace(file, text.replace(from, to));
-        let mut executor = model.on_gpu(&gpu, options).expect("the broken kernel compiles");
+        let gpu = if file == SOFTWARE_ATTENTION { &software } else { &hardware };
+        let mut executor = model.on_gpu(gpu, options).expect("the broken kernel compiles");
         let difference = first_difference(&model, &mut executor, &batches(), SOFT).expect("traces");
         assert_eq!(difference.map(|(name, _)| name), Some(op), "{file}: {from} → {to}");
     }

@@ -18,17 +18,18 @@ pub(crate) const F32: f64 = 1e-7;
 /// NMSE limit of soft-max and of anything that goes through f16.
 pub(crate) const SOFT: f64 = 1e-6;
 
-/// Optional features to test without: all of them on, and all of them off.
-pub(crate) const VARIANTS: [&[&str]; 2] = [&[], &["subgroups", "shader-f16"]];
+/// What to test without: the kernels of hardware with all optional features and with none, and those of software.
+pub(crate) const VARIANTS: [&[&str]; 3] =
+    [&["software-kernels"], &["software-kernels", "subgroups", "shader-f16"], &[]];
 
 /// The system's adapter without some features.
 pub(crate) fn gpu_without(features: &[&str]) -> Gpu {
     request(GpuOptions { disable_features: features.iter().map(|f| (*f).to_owned()).collect(), ..options() })
 }
 
-/// The system's adapter.
+/// The system's adapter with the kernels of hardware.
 pub(crate) fn gpu() -> Gpu {
-    gpu_without(&[])
+    gpu_without(&["software-kernels"])
 }
 
 /// Options that accept any adapter.
