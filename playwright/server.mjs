@@ -25,6 +25,8 @@ const routes = [
   { prefix: "/package/", folder: fromRoot("web", "dist") },
   { prefix: "/minimal/", folder: minimal },
   { prefix: "/pages/", folder: fromRoot("playwright", "pages") },
+  { prefix: "/plain-pages/", folder: fromRoot("playwright", "pages"), isolated: false },
+  { prefix: "/plain/", folder: fromRoot("examples", "chat", "dist"), isolated: false },
   { prefix: "/", folder: fromRoot("examples", "chat", "dist") },
 ];
 

@@ -1,11 +1,14 @@
-// npm run build [wasm] [web] [demo]: the parts named, all of them by default.
+// npm run build [wasm] [web] [demo]: the parts named, all of them by default. `wasm:threads` is one artifact of `wasm`.
 
 import { main, step, StepError } from "./steps/console.mjs";
 import { installNodeModules } from "./steps/node-modules.mjs";
-import { buildWasm } from "./steps/wasm.mjs";
+import { artifacts } from "./steps/artifacts.mjs";
+import { buildArtifact, buildWasm } from "./steps/wasm.mjs";
 import { buildDemo, buildPackage } from "./steps/web.mjs";
 
-const parts = { wasm: ["engine", buildWasm], web: ["package", buildPackage], demo: ["demo page", buildDemo] };
+const whole = { wasm: ["engine", buildWasm], web: ["package", buildPackage], demo: ["demo page", buildDemo] };
+const parts = { ...whole };
+for (const name of Object.keys(artifacts)) parts[`wasm:${name}`] = [`engine, ${name}`, () => buildArtifact(name)];
 
 await main(async () => {
   const asked = process.argv.slice(2);
@@ -13,5 +16,5 @@ await main(async () => {
   if (unknown)
     throw new StepError(`"${unknown}" is no part of the build`, `choose from: ${Object.keys(parts).join(", ")}`);
   await step("npm packages", installNodeModules);
-  for (const name of asked.length ? asked : Object.keys(parts)) await step(...parts[name]);
+  for (const name of asked.length ? asked : Object.keys(whole)) await step(...parts[name]);
 });

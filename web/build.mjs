@@ -1,5 +1,5 @@
-// Builds `dist/`: `index.js` (the page's side), `chord-worker.js` (both workers) and `chord.wasm` beside them.
-// Each script is one module without imports. The page's side names the other two by `new URL(…, import.meta.url)`, a form
+// Builds `dist/`: `index.js` (the page's side), `chord-worker.js` (all workers) and the WebAssembly artifacts beside them.
+// Each script is one module without imports. The page's side names the other files by `new URL(…, import.meta.url)`, a form
 // that bundlers follow (they copy the files) and that browsers understand as it is. It is therefore not minified: whoever
 // bundles it does that. The worker is copied as it is, and is.
 
@@ -11,10 +11,13 @@ import { writeNotices } from "../scripts/steps/notices.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
-const wasm = join(here, "wasm", "chord_wasm_bg.wasm");
+/** What each artifact is called in the package: `src/chord.ts` names them. */
+const artifacts = { baseline: "chord.wasm", threads: "chord-threads.wasm" };
 
-if (!existsSync(wasm)) {
-  console.error("error: web/wasm/chord_wasm_bg.wasm is missing: run `npm run build:wasm` first");
+const wasm = (artifact) => join(here, "wasm", artifact, "chord_wasm_bg.wasm");
+for (const artifact of Object.keys(artifacts)) {
+  if (existsSync(wasm(artifact))) continue;
+  console.error(`error: ${wasm(artifact)} is missing: run \`npm run build:wasm\` first`);
   process.exit(1);
 }
 rmSync(dist, { recursive: true, force: true });
@@ -23,7 +26,7 @@ mkdirSync(dist);
 const bundled = new Set();
 await bundle("src/index.ts", "index.js", false);
 await bundle("src/worker/main.ts", "chord-worker.js", true);
-cpSync(wasm, join(dist, "chord.wasm"));
+for (const [artifact, file] of Object.entries(artifacts)) cpSync(wasm(artifact), join(dist, file));
 for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) cpSync(join(here, "..", licence), join(dist, licence));
 await writeNotices(join(dist, "THIRD_PARTY_NOTICES.txt"), [...bundled]);
 

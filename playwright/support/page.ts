@@ -12,8 +12,8 @@ declare global {
 }
 
 /** Opens the page on which `sdk` is the imported package. */
-export async function openSdk(page: Page): Promise<void> {
-  await page.goto("/pages/sdk.html");
+export async function openSdk(page: Page, address = "/pages/sdk.html"): Promise<void> {
+  await page.goto(address);
   await expect(page).toHaveTitle("ready");
 }
 

@@ -34,6 +34,7 @@ const isolation = {
  * @property {string} [file] one file on disk
  * @property {() => unknown} [json] makes the answer
  * @property {number} [bytesPerSecond] of all connections together, for tests of progress and cancelling
+ * @property {boolean} [isolated] false leaves out the headers of cross-origin isolation, as hosts do that cannot set them
  *
  * @param {Route[]} routes the first whose prefix matches answers
  * @param {object} [options]
@@ -41,16 +42,18 @@ const isolation = {
  * @param {(path: string, bytes: number) => void} [options.onSent] sees the body bytes handed to each response
  */
 export function staticServer(routes, options = {}) {
-  const headers = { ...isolation, ...options.headers };
   const lines = new Map(routes.map((route) => [route, line(route.bytesPerSecond)]));
-  return createServer((request, response) => {
+  const send = (response, headers) => {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-    response.setHeader("X-Content-Type-Options", "nosniff");
+  };
+  return createServer((request, response) => {
+    send(response, { "X-Content-Type-Options": "nosniff", ...options.headers });
     if (request.method !== "GET" && request.method !== "HEAD") return refuse(response, 405, "only GET and HEAD");
 
     const path = decodePath(request.url ?? "/");
     if (path === null) return refuse(response, 400, "bad path");
     const route = routes.find(({ prefix }) => (prefix.endsWith("/") ? path.startsWith(prefix) : path === prefix));
+    if (route?.isolated !== false) send(response, isolation);
     if (!route) return refuse(response, 404, "nothing here");
     if (route.json) return sendJson(request, response, route.json());
 

@@ -1,7 +1,9 @@
-// The engine as WebAssembly: cargo, wasm-bindgen, wasm-opt; into web/wasm.
+// The engine as WebAssembly: cargo, wasm-bindgen, wasm-opt; each artifact into its folder of web/wasm.
 
-import { cpSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { artifacts } from "./artifacts.mjs";
 import { megabytes } from "./console.mjs";
 import { fingerprint, forget, isCurrent, remember } from "./fingerprint.mjs";
 import { fromRoot } from "./paths.mjs";
@@ -9,46 +11,65 @@ import { hostCargo, wasmToolchain } from "./rust.mjs";
 import { run } from "./shell.mjs";
 
 const name = "chord_wasm";
-const output = fromRoot("web", "wasm");
-const outputs = [`${name}.js`, `${name}.d.ts`, `${name}_bg.wasm`].map((file) => join(output, file));
-const sources = ["Cargo.toml", "Cargo.lock", "rust", "shaders", "scripts/bindgen", "scripts/steps/wasm.mjs"];
+const crates = ["gguf", "text", "program", "model", "cpu", "gpu", "engine", "wasm"];
+const sources = [
+  ...["Cargo.toml", "Cargo.lock", "shaders", "scripts/bindgen", "scripts/steps/wasm.mjs"],
+  ...crates.map((crate) => `rust/${crate}`),
+].map((path) => fromRoot(path));
 
-const targetFeatures = "-C target-feature=+simd128";
-
+/** Builds what has changed of every artifact, and says their sizes. */
 export async function buildWasm() {
-  const mark = fingerprint(sources.map((path) => fromRoot(path)));
-  if (isCurrent("wasm", mark, outputs)) return `unchanged, ${megabytes(statSync(outputs[2]).size)}`;
-  forget("wasm");
+  const notes = [];
+  for (const artifact of Object.keys(artifacts)) notes.push(`${artifact} ${await buildArtifact(artifact)}`);
+  return notes.join("; ");
+}
 
-  const rust = await wasmToolchain();
-  const targetFolder = fromRoot("target", "wasm");
+/** Builds one artifact if its sources have changed. */
+export async function buildArtifact(artifact) {
+  const recipe = artifacts[artifact];
+  const output = fromRoot("web", "wasm", artifact);
+  const outputs = [`${name}.js`, `${name}.d.ts`, `${name}_bg.wasm`].map((file) => join(output, file));
+  const stamp = `wasm-${artifact}`;
+  const mark = fingerprint(sources, JSON.stringify(recipe));
+  if (isCurrent(stamp, mark, outputs)) return `unchanged, ${size(outputs[2])}`;
+  forget(stamp);
+
+  const rust = await wasmToolchain(recipe);
+  const targetFolder = fromRoot("target", recipe.folder);
   await run(
     rust.cargo,
-    ["build", "--profile", "wasm", "-p", "chord-wasm", "--target", "wasm32-unknown-unknown", ...rust.args],
-    { env: { ...rust.env, RUSTFLAGS: targetFeatures, CARGO_TARGET_DIR: targetFolder }, log: "wasm-cargo" },
+    ["build", "--profile", "wasm", "-p", "chord-wasm", "--target", recipe.target, ...recipe.cargo, ...rust.args],
+    {
+      env: { ...rust.env, CARGO_ENCODED_RUSTFLAGS: recipe.rustflags.join("\x1f"), CARGO_TARGET_DIR: targetFolder },
+      log: `${stamp}-cargo`,
+    },
   );
 
   const bound = join(targetFolder, "bindgen");
   rmSync(bound, { recursive: true, force: true });
   const host = await hostCargo();
-  const module = join(targetFolder, "wasm32-unknown-unknown", "wasm", `${name}.wasm`);
+  const module = join(targetFolder, recipe.target, "wasm", `${name}.wasm`);
   await run(host.cargo, ["run", "-p", "chord-bindgen", "--", module, bound], {
     env: host.env,
-    log: "wasm-bindgen",
+    log: `${stamp}-bindgen`,
   });
 
   const raw = join(bound, `${name}_bg.wasm`);
   const small = join(bound, `${name}_bg.opt.wasm`);
   const rawBytes = statSync(raw).size;
-  await run(process.execPath, [fromRoot("node_modules", "binaryen", "bin", "wasm-opt"), "-O3", raw, "-o", small], {
-    log: "wasm-opt",
-  });
+  const wasmOpt = fromRoot("node_modules", "binaryen", "bin", "wasm-opt");
+  await run(process.execPath, [wasmOpt, "-O3", ...recipe.wasmOpt, raw, "-o", small], { log: `${stamp}-opt` });
   cpSync(small, raw);
   rmSync(small);
 
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   cpSync(bound, output, { recursive: true });
-  remember("wasm", mark);
-  return `built with ${rust.name}, ${megabytes(statSync(outputs[2]).size)} (${megabytes(rawBytes)} before wasm-opt)`;
+  remember(stamp, mark);
+  return `built with ${rust.name}, ${size(outputs[2])} (${megabytes(rawBytes)} before wasm-opt)`;
+}
+
+function size(file) {
+  const bytes = readFileSync(file);
+  return `${megabytes(bytes.length)}, ${megabytes(gzipSync(bytes).length)} gzipped`;
 }

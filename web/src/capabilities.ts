@@ -56,6 +56,18 @@ export function adapterName({ description, vendor, architecture, device }: GPUAd
   return description || [vendor, architecture, device].filter(Boolean).join(" ");
 }
 
+/** The adapter that models run on, or why there is none. */
+export async function requestAdapter(): Promise<GPUAdapter | string> {
+  if (!globalThis.isSecureContext) return "WebGPU needs https or localhost";
+  if (!("gpu" in navigator) || !navigator.gpu) return "this browser has no WebGPU";
+  try {
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+    return adapter ?? "the browser offers no WebGPU adapter";
+  } catch (error) {
+    return String(error);
+  }
+}
+
 /** What WebGPU offers here. */
 export async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
   const none = (why: string) => ({
@@ -68,15 +80,8 @@ export async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
     limits: {},
     why,
   });
-  if (!globalThis.isSecureContext) return none("WebGPU needs https or localhost");
-  if (!("gpu" in navigator) || !navigator.gpu) return none("this browser has no WebGPU");
-  let adapter: GPUAdapter | null;
-  try {
-    adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-  } catch (error) {
-    return none(String(error));
-  }
-  if (!adapter) return none("the browser offers no WebGPU adapter");
+  const adapter = await requestAdapter();
+  if (typeof adapter === "string") return none(adapter);
   const { info, limits } = adapter;
   return {
     available: true,

@@ -1,4 +1,5 @@
 import { cache } from "./cache.js";
+import { artifactUrls } from "./artifact-urls.js";
 import { capabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
 import type { CallName, EngineCalls, StoreReport } from "./protocol.js";
@@ -38,7 +39,7 @@ export interface TokenizeOptions extends CallOptions {
 
 /**
  * A loaded model. Calls to one chord are queued, never interleaved. After {@link unload}, or after a failure of the
- * device or the engine, every call rejects with the reason.
+ * engine, or of a device that was asked for by name, every call rejects with the reason.
  */
 export class Chord {
   /** OpenAI's `chat.completions`. */
@@ -59,7 +60,10 @@ export class Chord {
         throw new ChordError("invalid-argument", "tokens must be token ids", { field: "tokens" });
       return this.call("logits", { tokens: Uint32Array.from(tokens) }, options.signal);
     },
-    /** Destroys the GPU device, to see what follows: every call rejects with `device-lost`. */
+    /**
+     * Destroys the GPU device, to see what follows: under `backend: "auto"` the CPU goes on, otherwise every call rejects
+     * with `device-lost`.
+     */
     loseDevice: (): void => this.client.loseDevice(),
   };
   private readonly queue = new TaskQueue();
@@ -78,9 +82,9 @@ export class Chord {
     const checked = checkOptions(options);
     const base = baseUrl();
     const descriptor = resolveSource(source, base);
-    // Both beside this module; bundlers know this form and copy the files.
+    // All beside this module; bundlers know this form and copy the files.
     const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), base).href;
-    const wasmUrl = new URL(options.wasmUrl ?? new URL("./chord.wasm", import.meta.url), base).href;
+    const wasmUrls = artifactUrls(options.wasmUrl, base);
     const remote = descriptor.kind === "url" || descriptor.kind === "hub";
     if (remote && checked.store !== "none" && checked.store !== "memory") askToPersist();
 
@@ -90,7 +94,8 @@ export class Chord {
     if (control?.paused) client.setPaused(true);
     const ignoreControl = control?.subscribe((paused) => client.setPaused(paused));
     try {
-      const params = { wasmUrl, options: checked.engine };
+      const { engine, threads, softwareGpu } = checked;
+      const params = { wasmUrls, options: engine, threads, softwareGpu };
       const { info, store } = await client.call("load", params, onProgress ? { onEvent: onProgress } : {});
       return new Chord(client, store, info.model.name ?? info.model.architecture);
     } catch (error) {
@@ -128,8 +133,7 @@ export class Chord {
 
   /** Backend and reason, adapter, memory, counters, facts of the model. */
   async info(): Promise<ChordInfo> {
-    const { engine, wasmHeapBytes } = await this.call("info", null);
-    return toChordInfo(engine, wasmHeapBytes, this.store);
+    return toChordInfo(await this.call("info", null), this.store);
   }
 
   /** Stops what is running and frees all memory. Calls that were not answered reject with `unloaded`. */

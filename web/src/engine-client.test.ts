@@ -120,6 +120,43 @@ describe("calls", () => {
   });
 });
 
+describe("workers of the CPU", () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const module = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
+  const ask = () => engine.say({ type: "startPool", artifact: "threads", module, memory, invitations: [7] });
+  const started = () => engine.requests.find(({ type }) => type === "poolStarted");
+
+  test("are started when the engine asks, and it is told when they are", async () => {
+    ask();
+    const worker = FakeWorker.all[2]!;
+    await tick();
+    expect(started()).toBeUndefined();
+    worker.onmessage?.({ data: { type: "ready" } as never });
+    await tick();
+    expect(started()).toEqual({ type: "poolStarted" });
+    client.end(new ChordError("unloaded", "gone"));
+    expect(worker.terminated).toBe(true);
+  });
+
+  test("that do not start are the engine's to do without", async () => {
+    ask();
+    FakeWorker.all[2]!.onmessage?.({ data: { type: "failed", reason: "no memory" } as never });
+    await tick();
+    expect(started()).toEqual({ type: "poolStarted", error: "no memory" });
+    expect(client.failure).toBeUndefined();
+  });
+
+  test("that panic end everything, for the engine waits for them", async () => {
+    const call = client.call("info", null);
+    ask();
+    FakeWorker.all[2]!.onmessage?.({ data: { type: "ready" } as never });
+    await tick();
+    FakeWorker.all[2]!.onmessage?.({ data: { type: "panic", message: "out of bounds" } as never });
+    await expect(call).rejects.toMatchObject({ code: "internal" });
+    expect(engine.terminated).toBe(true);
+  });
+});
+
 describe("unload", () => {
   test("cancels, rejects what was not answered, frees, then ends the workers", async () => {
     const call = client.call("info", null);

@@ -1,5 +1,6 @@
 import type { DownloadSettings } from "./download/settings.js";
 import { ChordError, fromErrorRecord } from "./errors.js";
+import { PoolWorkers } from "./pool-workers.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse, IoControl, WorkerStart } from "./protocol.js";
 import { withResolvers } from "./queue.js";
 import type { SourceDescriptor } from "./source/source.js";
@@ -19,10 +20,11 @@ const FATAL = new Set(["device-lost", "worker-failed", "internal"]);
 /** The engine has this long to free its memory before its worker is ended anyway. */
 const UNLOAD_MS = 2_000;
 
-/** The page's end of the protocol: starts the two workers, sends calls, and fails all of them together. */
+/** The page's end of the protocol: starts the workers, sends calls, and fails all of them together. */
 export class EngineClient {
   private readonly engine: Worker;
   private readonly io: Worker;
+  private readonly pool: PoolWorkers;
   private readonly pending = new Map<number, Pending>();
   private nextId = 1;
   private dead: Error | undefined;
@@ -43,6 +45,7 @@ export class EngineClient {
       this.engine.terminate();
       throw error;
     }
+    this.pool = new PoolWorkers(workerUrl, (error) => this.end(error));
     const { port1, port2 } = new MessageChannel();
     this.start(this.engine, { role: "engine", io: port1 }, port1, workerUrl);
     this.start(this.io, { role: "io", engine: port2, source, store, download, inspect }, port2, workerUrl);
@@ -103,12 +106,13 @@ export class EngineClient {
     this.end(error);
   }
 
-  /** Ends both workers, and with them the device. Calls under way reject with `error`. */
+  /** Ends all workers, and with them the device. Calls under way reject with `error`. */
   end(error: Error): void {
     if (this.dead) return;
     this.dead = error;
     this.engine.terminate();
     this.io.terminate();
+    this.pool.end();
     const calls = [...this.pending.values()];
     this.pending.clear();
     calls.forEach(({ reject }) => reject(error));
@@ -144,6 +148,14 @@ export class EngineClient {
       case "fatal":
         this.end(fromErrorRecord(response.error));
         return;
+      case "startPool": {
+        const { artifact, module, memory, invitations } = response;
+        this.pool.start({ role: "pool", artifact, module, memory }, invitations).then(
+          () => this.post({ type: "poolStarted" }),
+          (error: Error) => this.post({ type: "poolStarted", error: error.message }),
+        );
+        return;
+      }
     }
   }
 

@@ -52,10 +52,15 @@ export interface GenerateRequest {
   max_tokens?: number;
   stop: string[];
   seed?: number;
+  /** Tokens of the answer that are there already: the generation goes on after them. */
+  answered?: number[];
 }
 
 /** `Event`: text that has become certain (whole characters, nothing of a stop string), or progress of the prompt. */
 export type GenerateEvent = { text: string } | { prompt: PromptProgress };
+
+/** The same as the worker hears it: a token that was chosen, too. */
+export type WorkerGenerateEvent = GenerateEvent | { token: number };
 
 /** `PromptProgress`. */
 export interface PromptProgress {

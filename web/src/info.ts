@@ -1,11 +1,15 @@
-import type { EngineInfo } from "./engine-types.js";
-import type { StoreReport } from "./protocol.js";
+import type { ArtifactName } from "./artifacts.js";
+import type { StoreReport, WorkerInfo } from "./protocol.js";
 
 /** Facts about a loaded model. Byte counts are exact as numbers up to 2^53. */
 export interface ChordInfo {
   backend: "webgpu" | "cpu";
-  /** Why this one, for people: each step of the ladder that was taken. Empty when it was asked for. */
+  /** Why this one and on so many threads, for people: each step of the ladder that was taken, with its reason. */
   why: string;
+  /** Threads of the CPU that compute; 1 where the GPU does. */
+  threads: number;
+  /** The WebAssembly that runs: chosen by what the browser has, and the only one that was fetched. */
+  artifact: ArtifactName;
   adapter: {
     name: string;
     /** A GPU that is computed on the CPU. */
@@ -63,11 +67,14 @@ export interface ChordInfo {
 }
 
 /** The engine's words → the API's. */
-export function toChordInfo(info: EngineInfo, wasmHeapBytes: number, store: StoreReport): ChordInfo {
+export function toChordInfo(worker: WorkerInfo, store: StoreReport): ChordInfo {
+  const { engine: info, threads, artifact, wasmHeapBytes } = worker;
   const { model, counters, memory, paging } = info;
   return {
     backend: info.backend === "gpu" ? "webgpu" : "cpu",
     why: info.why.join("; "),
+    threads,
+    artifact,
     adapter: { name: info.device, isSoftware: info.is_software },
     features: info.features,
     contextLength: info.n_ctx,

@@ -1,3 +1,4 @@
+import { artifactUrls } from "./artifact-urls.js";
 import { webgpuCapabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
 import type { DeviceFacts, EngineInspection, EngineVerdict } from "./engine-types.js";
@@ -64,12 +65,12 @@ export async function inspect(source: ModelSource, options: InspectOptions = {})
   const descriptor = resolveSource(source, base);
   const checked = checkOptions(options);
   const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), base).href;
-  const wasmUrl = new URL(options.wasmUrl ?? new URL("./chord.wasm", import.meta.url), base).href;
+  const wasmUrls = artifactUrls(options.wasmUrl, base);
   const client = new EngineClient(workerUrl, descriptor, checked.store, checked.download, true);
   const abort = () => client.end(abortError(signal));
   signal?.addEventListener("abort", abort, { once: true });
   try {
-    const params = { wasmUrl, options: checked.engine, device: await deviceFacts() };
+    const params = { wasmUrls, options: checked.engine, device: await deviceFacts() };
     return toInspection(await client.call("inspect", params));
   } finally {
     signal?.removeEventListener("abort", abort);

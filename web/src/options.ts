@@ -1,3 +1,4 @@
+import { type ArtifactName, defaultThreads, MOST_THREADS } from "./artifacts.js";
 import type { LoadOptions as EngineLoadOptions } from "./engine-types.js";
 import { ChordError } from "./errors.js";
 import { checkDownload, type DownloadSettings } from "./download/settings.js";
@@ -12,6 +13,13 @@ export interface ChordLoadOptions {
    * there is none; `cpu` needs nothing. Default `auto`.
    */
   backend?: "auto" | "webgpu" | "cpu";
+  /**
+   * Threads of the CPU, used where the page is cross-origin isolated. Default: the cores, less one for the page where
+   * there are more than two. At most 64.
+   */
+  threads?: number;
+  /** Under `auto`, count a GPU that is computed in software as a real one. Default false: the CPU itself is faster. */
+  softwareGpu?: boolean;
   /** Tokens that a conversation can have. Default: what the model was trained for, at most 4,096. */
   contextLength?: number;
   /** Precision of the KV cache. Default `f16`; `f32` takes twice the memory. */
@@ -47,13 +55,18 @@ export interface ChordLoadOptions {
   };
   /** Where `chord-worker.js` is, if not beside this module. */
   workerUrl?: string | URL;
-  /** Where `chord.wasm` is, if not beside this module. */
-  wasmUrl?: string | URL;
+  /**
+   * Where the WebAssembly is, if not beside this module: one address, which is that of the `baseline` artifact and the
+   * only one then used, or an address for each artifact that lies elsewhere.
+   */
+  wasmUrl?: string | URL | Partial<Record<ArtifactName, string | URL>>;
 }
 
 /** Options that were checked, with defaults. */
 export interface CheckedOptions {
   engine: EngineLoadOptions;
+  threads: number;
+  softwareGpu: boolean;
   store: StoreChoice;
   download: DownloadSettings;
 }
@@ -67,7 +80,12 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
     backend: backend === "webgpu" ? "gpu" : backend,
     kv: oneOf("kv", options.kv, ["f16", "f32"]) ?? "f16",
   };
-  const { contextLength, disableFeatures, maxGpuBytes, selfTest } = options;
+  const { contextLength, disableFeatures, maxGpuBytes, selfTest, softwareGpu = false } = options;
+  const threads = options.threads ?? defaultThreads(navigator.hardwareConcurrency);
+  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
+    const message = `threads must be a whole number from 1 to ${MOST_THREADS}, not ${threads}`;
+    throw new ChordError("invalid-argument", message, { field: "threads" });
+  }
   if (contextLength !== undefined) {
     if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > 0xffffffff) {
       throw new ChordError("invalid-argument", `contextLength must be a whole number from 1 on, not ${contextLength}`, {
@@ -88,7 +106,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   if (options.debug?.discardWeights === true) engine.discard_weights = true;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
   const store = oneOf("store", options.store, STORE_CHOICES) ?? "auto";
-  return { engine, store, download: checkDownload(options.download) };
+  return { engine, threads, softwareGpu, store, download: checkDownload(options.download) };
 }
 
 function oneOf<T extends string>(field: string, value: T | undefined, allowed: readonly T[]): T | undefined {

@@ -1,9 +1,10 @@
 /**
- * Everything that is said between page, engine worker and I/O worker. One worker script plays both parts; its first
- * message says which. Calls of the page and their answers are one table, {@link EngineCalls}; the messages are derived
- * from it, so that both ends agree by type.
+ * Everything that is said between page, engine worker, I/O worker and pool workers. One worker script plays all the
+ * parts; its first message says which. Calls of the page and their answers are one table, {@link EngineCalls}; the
+ * messages are derived from it, so that both ends agree by type.
  */
 
+import type { ArtifactName } from "./artifacts.js";
 import type {
   DeviceFacts,
   EngineInfo,
@@ -25,6 +26,7 @@ import type { NewModel, StoreChoice, StoreKind } from "./store/store.js";
 export type WorkerStart =
   | { role: "engine"; io: MessagePort }
   | { role: "import"; page: MessagePort }
+  | { role: "pool"; artifact: ArtifactName; module: WebAssembly.Module; memory: WebAssembly.Memory }
   | ({ role: "io"; engine: MessagePort } & IoStart);
 
 /** What the I/O worker is to open. */
@@ -62,10 +64,32 @@ export interface StoreReport {
   error?: ErrorRecord;
 }
 
+/** Addresses of artifacts. */
+export type WasmUrls = { baseline: string } & Partial<Record<ArtifactName, string>>;
+
+/** What to load, how, and where its parts are. */
+export interface LoadParams {
+  /** The artifacts to choose from. */
+  wasmUrls: WasmUrls;
+  options: LoadOptions;
+  /** CPU threads wanted. */
+  threads: number;
+  /** Under `auto`, a GPU that is computed in software counts as a real one. */
+  softwareGpu: boolean;
+}
+
+/** The engine's facts, and those of the worker around it. */
+export interface WorkerInfo {
+  engine: EngineInfo;
+  artifact: ArtifactName;
+  threads: number;
+  wasmHeapBytes: number;
+}
+
 /** Calls of the page to the engine worker. */
 export interface EngineCalls {
   load: {
-    params: { wasmUrl: string; options: LoadOptions };
+    params: LoadParams;
     result: { info: EngineInfo; store: StoreReport };
     event: LoadProgress;
   };
@@ -73,10 +97,10 @@ export interface EngineCalls {
   tokenize: { params: { text: string; options: TokenizeOptions }; result: Uint32Array; event: never };
   tokenizeChat: { params: { messages: Message[] }; result: Uint32Array; event: never };
   logits: { params: { tokens: Uint32Array }; result: Float32Array; event: never };
-  info: { params: null; result: { engine: EngineInfo; wasmHeapBytes: number }; event: never };
+  info: { params: null; result: WorkerInfo; event: never };
   /** In place of a load: the I/O worker was told that the model is only looked at. Ends that worker. */
   inspect: {
-    params: { wasmUrl: string; options: LoadOptions; device: DeviceFacts };
+    params: { wasmUrls: WasmUrls; options: LoadOptions; device: DeviceFacts };
     result: EngineInspection;
     event: never;
   };
@@ -86,18 +110,40 @@ export interface EngineCalls {
 /** Name of a call. */
 export type CallName = keyof EngineCalls;
 
-/** Page → engine worker. `cancel` stops the call `id`; `loseDevice` destroys the GPU device, to try what follows. */
+/**
+ * Page → engine worker. `cancel` stops the call `id`; `loseDevice` destroys the GPU device, to try what follows;
+ * `poolStarted` answers `startPool`.
+ */
 export type EngineRequest =
   | { [K in CallName]: { type: "call"; call: K; id: number; params: EngineCalls[K]["params"] } }[CallName]
   | { type: "cancel"; id: number }
-  | { type: "loseDevice" };
+  | { type: "loseDevice" }
+  | { type: "poolStarted"; error?: string };
 
-/** Engine worker → page. After `fatal` nothing more comes and every call has failed. */
+/**
+ * Engine worker → page. After `fatal` nothing more comes and every call has failed. `startPool` asks for a worker for
+ * each invitation, in place of those there were.
+ */
 export type EngineResponse =
   | { [K in CallName]: { type: "result"; call: K; id: number; result: EngineCalls[K]["result"] } }[CallName]
   | { [K in CallName]: { type: "event"; call: K; id: number; event: EngineCalls[K]["event"] } }[CallName]
   | { type: "failed"; id: number; error: ErrorRecord }
-  | { type: "fatal"; error: ErrorRecord };
+  | { type: "fatal"; error: ErrorRecord }
+  | {
+      type: "startPool";
+      artifact: ArtifactName;
+      module: WebAssembly.Module;
+      memory: WebAssembly.Memory;
+      invitations: number[];
+    };
+
+/** Page → pool worker, after its first message: joins the pool. */
+export interface PoolRequest {
+  invitation: number;
+}
+
+/** Pool worker → page. */
+export type PoolResponse = { type: "ready" } | { type: "failed"; reason: string } | { type: "panic"; message: string };
 
 /**
  * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back and is not answered. `finish` fetches what

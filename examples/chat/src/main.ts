@@ -10,6 +10,7 @@ import { Chord } from "@querent-ai/wasm-chord";
 import { initAboutView, showModel } from "./about-view.js";
 import { ChatView } from "./chat-view.js";
 import { announce, byId } from "./dom.js";
+import { isolate } from "./isolation.js";
 import { initLoadView, showLoadProgress, startLoadView } from "./load-view.js";
 import { initPicker, refreshPicker, showPickerProblem, type ChosenModel } from "./picker.js";
 import { isCancelled } from "./problem.js";
@@ -24,6 +25,7 @@ const chatView = new ChatView();
 let session: Session | null = null;
 let loadAbort: AbortController | null = null;
 
+void isolate(() => loadAbort === null && session === null);
 initTheme();
 initSettings();
 initAboutView(

@@ -24,24 +24,36 @@ impl Engine {
         pause: &mut impl AsyncFnMut(),
     ) -> Result<GenerateResult, EngineError> {
         let called_ms = self.runner.now();
-        let prompt = self.encode_prompt(&request.prompt)?;
+        let mut prompt = self.encode_prompt(&request.prompt)?;
+        let prompt_tokens = prompt.len() as u32;
+        let answered = request.answered.len() as u32;
+        prompt.extend(&request.answered);
         let seed = request.seed.unwrap_or_else(|| self.fresh_seed());
         let mut stream = TextStream::new(&self.tokenizer, &request.stop, on_event);
-        let tokens = TokenRequest {
-            sequence: request.sequence,
-            prompt: &prompt,
-            sampling: request.sampling,
-            seed,
-            max_tokens: request.max_tokens,
+        let left = request.max_tokens.map(|max| max.saturating_sub(answered));
+        let is_full = answered > 0 && (left == Some(0) || prompt.len() > self.runner.program().n_ctx as usize);
+        let report = match stream.replay(&request.answered) {
+            Flow::Stop => RunReport::ended(RunEnd::Stopped, called_ms),
+            Flow::Continue if is_full => RunReport::ended(RunEnd::Length, called_ms),
+            Flow::Continue => {
+                let tokens = TokenRequest {
+                    sequence: request.sequence,
+                    prompt: &prompt,
+                    sampling: request.sampling,
+                    seed,
+                    drawn: answered,
+                    max_tokens: left,
+                };
+                self.runner.generate(tokens, cancel, &mut stream, pause).await?
+            }
         };
-        let report = self.runner.generate(tokens, cancel, &mut stream, pause).await?;
         let finish_reason = stream.finish(report.end);
         Ok(GenerateResult {
             finish_reason,
             usage: Usage {
-                prompt_tokens: prompt.len() as u32,
-                cached_tokens: report.reused,
-                completion_tokens: report.tokens.len() as u32,
+                prompt_tokens,
+                cached_tokens: report.reused.min(prompt_tokens),
+                completion_tokens: answered + report.tokens.len() as u32,
             },
             timings: timings(&report, prompt.len(), called_ms),
             seed,
@@ -70,6 +82,27 @@ impl<'a> TextStream<'a> {
             found_stop: false,
             on_event,
         }
+    }
+
+    /// Takes tokens whose text has been shown before. [`Flow::Stop`] if the last of them ended the answer.
+    fn replay(&mut self, answered: &[u32]) -> Flow {
+        for &id in answered {
+            if self.take(id) == Flow::Stop {
+                self.text.clear();
+                return Flow::Stop;
+            }
+            self.text.clear();
+        }
+        Flow::Continue
+    }
+
+    /// Adds a token's text to what is to be shown.
+    fn take(&mut self, id: u32) -> Flow {
+        if self.tokenizer.is_eog(id) {
+            return Flow::Stop;
+        }
+        self.found_stop = self.stops.push(self.detokenizer.push(self.tokenizer, id), &mut self.text);
+        if self.found_stop { Flow::Stop } else { Flow::Continue }
     }
 
     fn show(&mut self) {
@@ -104,12 +137,9 @@ impl RunObserver for TextStream<'_> {
 
     fn token(&mut self, id: u32) -> Result<Flow, EngineError> {
         (self.on_event)(Event::Token(id));
-        if self.tokenizer.is_eog(id) {
-            return Ok(Flow::Stop);
-        }
-        self.found_stop = self.stops.push(self.detokenizer.push(self.tokenizer, id), &mut self.text);
+        let flow = self.take(id);
         self.show();
-        Ok(if self.found_stop { Flow::Stop } else { Flow::Continue })
+        Ok(flow)
     }
 }
 

@@ -39,6 +39,9 @@ pub struct GenerateRequest {
     pub stop: Vec<String>,
     /// The same seed draws the same tokens; the result tells which one was used where none is given.
     pub seed: Option<u64>,
+    /// Tokens of the answer that are there already, from a run that another device broke off. The generation goes on after
+    /// them as if it had never ended: with the draws, the limits and the text that follow.
+    pub answered: Vec<u32>,
     /// The sequence whose cache is used.
     pub sequence: u32,
 }
@@ -62,7 +65,7 @@ pub struct Usage {
     pub prompt_tokens: u32,
     /// Tokens of the prompt that the cache held already.
     pub cached_tokens: u32,
-    /// Tokens generated, an end-of-generation token included.
+    /// Tokens generated, those answered before and an end-of-generation token included.
     pub completion_tokens: u32,
 }
 

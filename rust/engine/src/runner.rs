@@ -52,6 +52,8 @@ pub struct TokenRequest<'a> {
     pub sampling: Sampling,
     /// Seed of the draws.
     pub seed: u64,
+    /// Draws made before this run: the first one here has this number.
+    pub drawn: u32,
     /// Most tokens to generate.
     pub max_tokens: Option<u32>,
 }
@@ -86,6 +88,22 @@ pub struct RunReport {
     pub prefill_stall_ms: f64,
     /// And after it.
     pub decode_stall_ms: f64,
+}
+
+impl RunReport {
+    /// A run that had nothing to do.
+    pub(crate) fn ended(end: RunEnd, at_ms: f64) -> Self {
+        RunReport {
+            end,
+            reused: 0,
+            tokens: Vec::new(),
+            started_ms: at_ms,
+            first_token_ms: None,
+            ended_ms: at_ms,
+            prefill_stall_ms: 0.0,
+            decode_stall_ms: 0.0,
+        }
+    }
 }
 
 /// Prompt chunks under way at a time.
@@ -217,7 +235,7 @@ impl Runner {
     ) -> Result<RunReport, EngineError> {
         let started_ms = self.now();
         self.check_prompt(request.prompt)?;
-        let sampler = Sampler::new(request.sampling, request.seed)?;
+        let sampler = Sampler::new(request.sampling, request.seed)?.after(request.drawn);
         self.recover().await?;
         let stalled_ms = self.page_cost().stall_ms;
         let reused = self.keep_common_prefix(request.sequence, request.prompt)?;
@@ -229,16 +247,7 @@ impl Runner {
             cancel,
             observer,
             arrived: VecDeque::new(),
-            report: RunReport {
-                end: RunEnd::Length,
-                reused,
-                tokens: Vec::new(),
-                started_ms,
-                first_token_ms: None,
-                ended_ms: started_ms,
-                prefill_stall_ms: 0.0,
-                decode_stall_ms: 0.0,
-            },
+            report: RunReport { reused, ..RunReport::ended(RunEnd::Length, started_ms) },
         };
         // The last token chosen needs no position of its own.
         let room = run.runner.program().n_ctx - request.prompt.len() as u32 + 1;

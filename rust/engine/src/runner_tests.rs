@@ -56,7 +56,7 @@ fn run_script(runner: &mut Runner, request: TokenRequest<'_>, script: &mut Scrip
 }
 
 fn request(prompt: &[u32], max_tokens: u32, sampling: Sampling) -> TokenRequest<'_> {
-    TokenRequest { sequence: 0, prompt, sampling, seed: 1, max_tokens: Some(max_tokens) }
+    TokenRequest { sequence: 0, prompt, sampling, seed: 1, drawn: 0, max_tokens: Some(max_tokens) }
 }
 
 fn generate(runner: &mut Runner, prompt: &[u32], n: u32, sampling: Sampling) -> RunReport {

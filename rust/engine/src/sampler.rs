@@ -90,6 +90,11 @@ impl Sampler {
         Ok(Sampler { sampling, seed, drawn: 0, candidates: Vec::new() })
     }
 
+    /// The sampler after `drawn` draws, for an answer that goes on.
+    pub(crate) fn after(self, drawn: u32) -> Self {
+        Sampler { drawn, ..self }
+    }
+
     /// Chooses from `logits` `[n_vocab]`, given the tokens so far. Logits that are not finite are an error.
     pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> Result<u32, EngineError> {
         if let Some(id) = logits.iter().position(|logit| !logit.is_finite()) {

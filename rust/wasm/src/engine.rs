@@ -10,9 +10,9 @@ use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::CancelToken;
 use crate::error::{bad_argument, load_error, to_js};
 use crate::host::{Host, HostFile, Rejection, now_ms};
+use crate::{CancelToken, ThreadPool};
 
 /// Weights pass through a window of this size. The module's memory never shrinks: what is gone after a load counts too.
 const WINDOW_BYTES: u64 = 4 << 20;
@@ -37,18 +37,21 @@ struct TokenizeOptions {
 #[serde(rename_all = "snake_case")]
 enum EventObject<'a> {
     Text(&'a str),
+    Token(u32),
     Prompt(PromptProgress),
 }
 
 #[wasm_bindgen]
 impl WasmEngine {
-    /// Loads the model of `size` bytes that `host` reads. `on_progress` hears of each step.
+    /// Loads the model of `size` bytes that `host` reads. `on_progress` hears of each step. On the CPU the threads of `pool`
+    /// compute; they must be complete.
     pub async fn load(
         host: Host,
         size: u64,
         options: JsValue,
         on_progress: Function,
         cancel: &CancelToken,
+        pool: ThreadPool,
     ) -> Result<WasmEngine, JsValue> {
         let mut options: LoadOptions = serde_wasm_bindgen::from_value(options).map_err(bad_argument)?;
         options.window_bytes = options.window_bytes.min(WINDOW_BYTES);
@@ -56,13 +59,15 @@ impl WasmEngine {
         let rejection = Rejection::default();
         let file = HostFile::new(host.clone(), size, Rc::clone(&rejection));
         let mut progress = |progress: LoadProgress| notify(&on_progress, &progress);
+        options.threads = Some(pool.n_threads());
+        options.pool = pool.into_source();
         let engine = Engine::load(file, &options, now_ms, &mut progress, &flag)
             .await
             .map_err(|error| load_error(&error, &rejection))?;
         Ok(WasmEngine { engine, host })
     }
 
-    /// Runs one generation to its end and gives its `GenerateResult`. `on_event` hears of text and of the prompt.
+    /// Runs one generation to its end and gives its `GenerateResult`. `on_event` hears of tokens, text and the prompt.
     pub async fn generate(
         &mut self,
         request: JsValue,
@@ -73,6 +78,7 @@ impl WasmEngine {
         let flag = cancel.flag();
         let mut events = |event: Event<'_>| match event {
             Event::Text(text) => notify(&on_event, &EventObject::Text(text)),
+            Event::Token(id) => notify(&on_event, &EventObject::Token(id)),
             Event::Prompt(progress) => notify(&on_event, &EventObject::Prompt(progress)),
             _ => {}
         };

@@ -8,9 +8,11 @@ mod error;
 mod host;
 mod inspect;
 mod panic;
+mod pool;
 
 pub use cancel::CancelToken;
 pub use engine::WasmEngine;
 pub use host::Host;
 pub use inspect::inspect;
 pub use panic::on_panic;
+pub use pool::{ThreadPool, join_pool};

@@ -8,9 +8,9 @@ declare module "*/chord_wasm.js" {
     EngineInfo,
     EngineInspection,
     EngineLoadProgress,
-    GenerateEvent,
     GenerateRequest,
     GenerateResult,
+    WorkerGenerateEvent,
   } from "../engine-types.js";
   import type { LoadOptions, Message, TokenizeOptions } from "../engine-types.js";
 
@@ -27,6 +27,18 @@ declare module "*/chord_wasm.js" {
     free(): void;
   }
 
+  /** The threads of the CPU, this one included. */
+  export class ThreadPool {
+    constructor(n_threads: number);
+    /** What one more worker needs to join. It must join. */
+    invitation(): number;
+    is_complete(): boolean;
+    free(): void;
+  }
+
+  /** Serves a pool until it is dropped: blocks. */
+  export function join_pool(invitation: number): void;
+
   export class WasmEngine {
     static load(
       host: Host,
@@ -34,10 +46,11 @@ declare module "*/chord_wasm.js" {
       options: LoadOptions,
       on_progress: (progress: EngineLoadProgress) => void,
       cancel: CancelToken,
+      pool: ThreadPool,
     ): Promise<WasmEngine>;
     generate(
       request: GenerateRequest,
-      on_event: (event: GenerateEvent) => void,
+      on_event: (event: WorkerGenerateEvent) => void,
       cancel: CancelToken,
     ): Promise<GenerateResult>;
     tokenize(text: string, options: TokenizeOptions): Uint32Array<ArrayBuffer>;
@@ -59,8 +72,9 @@ declare module "*/chord_wasm.js" {
   /** Says who hears of panics. */
   export function on_panic(callback: (message: string) => void): void;
 
-  /** Fetches, compiles and starts the module. */
+  /** Starts the module; that of shared memory may be given one. */
   export default function init(options: {
-    module_or_path: Response | Promise<Response>;
+    module_or_path: WebAssembly.Module;
+    memory?: WebAssembly.Memory;
   }): Promise<{ memory: WebAssembly.Memory }>;
 }

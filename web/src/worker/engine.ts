@@ -1,24 +1,31 @@
 /** The engine worker: the wasm module and the GPU, behind the protocol. */
 
-import init, { CancelToken, inspect, on_panic, WasmEngine } from "../../wasm/chord_wasm.js";
-import type { EngineInfo, EngineLoadProgress } from "../engine-types.js";
+import { chooseArtifact, detectFeatures } from "../artifacts.js";
+import type { GenerateEvent, WorkerGenerateEvent } from "../engine-types.js";
 import { ChordError, toErrorRecord } from "../errors.js";
 import { ProgressMeter } from "../progress.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse } from "../protocol.js";
 import { IoClient } from "./io-client.js";
 import { macrotaskYielder } from "./macrotask.js";
+import { Model } from "./model.js";
+import { Modules } from "./modules.js";
 import { workerScope } from "./scope.js";
-import { adapterFacts, type AdapterFacts, watchDevices } from "./webgpu.js";
+import { Stop } from "./stop.js";
+import { PoolHost } from "./thread-pool.js";
+import { watchDevices } from "./webgpu.js";
 
 /** A failure of the device is held back this long, for the loss of the device would be the true reason. */
 const LOSS_MS = 100;
+
+/** What runs on a device that is lost has this long to fail. */
+const STUCK_MS = 5_000;
 
 /** A call under way. */
 interface Call<K extends CallName> {
   params: EngineCalls[K]["params"];
   event: (event: EngineCalls[K]["event"]) => void;
-  /** Runs work with a token that is raised when the page gives the call up. */
-  cancellable: <T>(work: (token: CancelToken) => Promise<T>) => Promise<T>;
+  /** Raised when the page gives the call up. */
+  stop: Stop;
 }
 
 /** One answer for each kind of call. */
@@ -28,30 +35,39 @@ type Handlers = {
 
 /** Answers the page until it unloads the model. */
 export function runEngine(ioPort: MessagePort): void {
-  let engine: WasmEngine | undefined;
-  let memory: WebAssembly.Memory | undefined;
-  let adapter: AdapterFacts = { name: "", subgroups: false };
   let ended = false;
   let progress: ProgressMeter | undefined;
-  const running = new Map<number, CancelToken>();
+  const running = new Map<number, Stop>();
   /** Calls are answered one after the other: the engine does one thing at a time. */
   let turn = Promise.resolve();
-  const io = new IoClient(ioPort, ({ bytes, networkBytes, networkDone }) =>
-    progress?.arrived(bytes, networkBytes, networkDone),
-  );
 
   const post = (message: EngineResponse, transfer: Transferable[] = []) => {
     if (!ended) workerScope.postMessage(message, transfer);
   };
   /** The engine cannot go on: the module may be in any state. */
-  const fail = (error: ChordError) => {
+  const fail = (error: unknown) => {
     post({ type: "fatal", error: toErrorRecord(error) });
     ended = true;
   };
 
-  const devices = watchDevices((reason) =>
-    fail(new ChordError("device-lost", `The GPU device was lost (${reason}). Load the model again.`, { reason })),
+  const io = new IoClient(ioPort, ({ bytes, networkBytes, networkDone }) =>
+    progress?.arrived(bytes, networkBytes, networkDone),
   );
+  const onPanic = (message: string) => fail(new ChordError("internal", `A defect of the engine: ${message}`));
+  const pool = new PoolHost(post);
+  const model = new Model(io, (urls) => new Modules(urls, onPanic), pool);
+
+  const devices = watchDevices((reason) => {
+    const lost = new ChordError("device-lost", `The GPU device was lost (${reason}). Load the model again.`, {
+      reason,
+    });
+    if (!model.noteLoss(reason)) return fail(lost);
+    // Behind what is under way, which fails and steps down itself.
+    turn = turn.then(() => model.stepDown()).catch(fail);
+    setTimeout(() => {
+      if (model.isStuck) fail(lost);
+    }, STUCK_MS);
+  });
   // A panic ends in a trap, which no promise of the module's ever sees.
   const stopped = (event: Event, reason: string) => {
     event.preventDefault();
@@ -60,77 +76,55 @@ export function runEngine(ioPort: MessagePort): void {
   workerScope.addEventListener("error", (event) => stopped(event, event.message));
   workerScope.addEventListener("unhandledrejection", (event) => stopped(event, String(event.reason)));
 
-  async function start(wasmUrl: string): Promise<void> {
-    try {
-      const response = await fetch(wasmUrl);
-      if (!response.ok) throw new Error(`${response.status} ${response.statusText}`.trimEnd());
-      ({ memory } = await init({ module_or_path: response }));
-    } catch (cause) {
-      throw new ChordError("wasm-failed", `The engine ${wasmUrl} could not be loaded (${String(cause)})`, { wasmUrl });
-    }
-    on_panic((message: string) => fail(new ChordError("internal", `A defect of the engine: ${message}`)));
-  }
-
-  const loaded = (): WasmEngine => {
-    if (!engine) throw new ChordError("internal", "no model is loaded");
-    return engine;
-  };
-
-  const info = (): EngineInfo => {
-    const info: EngineInfo = loaded().info();
-    return info.backend === "gpu" ? { ...info, device: info.device || adapter.name } : info;
-  };
-
   const handlers: Handlers = {
-    async load({ params: { wasmUrl, options }, event, cancellable }) {
+    async load({ params, event, stop }) {
       const meter = (progress = new ProgressMeter(event));
-      const [file, facts] = await Promise.all([io.open(), adapterFacts(), start(wasmUrl)]);
-      adapter = facts;
-      meter.opened(Number(file.size), file.fromCache);
-      const host = { read: (offset: bigint, length: number) => io.read(offset, length), pause: macrotaskYielder() };
-      const asked = { ...options, web_subgroups: adapter.subgroups };
-      engine = await cancellable((token) =>
-        WasmEngine.load(host, file.size, asked, ({ stage }: EngineLoadProgress) => meter.engine(stage), token),
+      const store = await model.load(
+        params,
+        stop,
+        ({ size, fromCache }) => meter.opened(Number(size), fromCache),
+        (stage) => meter.engine(stage),
       );
-      const store = await io.finish();
-      // Layers that are paged are read again and again.
-      if (info().paging.paged_layers === 0) await io.close();
       meter.ready();
-      return { info: info(), store };
+      return { info: model.info().engine, store };
     },
-    generate: ({ params, event, cancellable }) => cancellable((token) => loaded().generate(params, event, token)),
-    tokenize: ({ params: { text, options } }) => loaded().tokenize(text, options),
-    tokenizeChat: ({ params: { messages } }) => loaded().tokenize_chat(messages),
-    logits: ({ params: { tokens }, cancellable }) => cancellable((token) => loaded().logits(tokens, token)),
-    info: () => ({ engine: info(), wasmHeapBytes: memory?.buffer.byteLength ?? 0 }),
-    async inspect({ params: { wasmUrl, options, device }, cancellable }) {
-      const [file] = await Promise.all([io.open(0), start(wasmUrl)]);
+    generate({ params, event, stop }) {
+      // What a rung further down needs to go on where this one ended.
+      const answered: number[] = [];
+      const seed = params.seed ?? randomSeed();
+      const onEvent = (heard: WorkerGenerateEvent) => {
+        if ("token" in heard) answered.push(heard.token);
+        else event(heard satisfies GenerateEvent);
+      };
+      return model.run(stop, (engine, token) =>
+        engine.generate({ ...params, seed, answered: [...answered] }, onEvent, token),
+      );
+    },
+    tokenize: ({ params: { text, options } }) => model.engine.tokenize(text, options),
+    tokenizeChat: ({ params: { messages } }) => model.engine.tokenize_chat(messages),
+    logits: ({ params: { tokens }, stop }) => model.run(stop, (engine, token) => engine.logits(tokens, token)),
+    info: () => model.info(),
+    async inspect({ params: { wasmUrls, options, device }, stop }) {
+      const modules = new Modules(wasmUrls, onPanic);
+      const { artifact } = chooseArtifact(await detectFeatures(), modules.offered);
+      const [file, { bindings }] = await Promise.all([io.open(0), modules.start(artifact)]);
       const host = { read: (offset: bigint, length: number) => io.read(offset, length), pause: macrotaskYielder() };
-      const found = await cancellable((token) => inspect(host, file.size, options, device, token));
+      const found = await stop.during(bindings, (token) => bindings.inspect(host, file.size, options, device, token));
       await io.close();
       return found;
     },
     unload() {
-      engine?.free();
-      engine = undefined;
+      model.free();
       return null;
     },
   };
 
   async function answer<K extends CallName>(call: K, id: number, params: EngineCalls[K]["params"]): Promise<void> {
-    async function cancellable<T>(work: (token: CancelToken) => Promise<T>): Promise<T> {
-      const token = new CancelToken();
-      running.set(id, token);
-      try {
-        return await work(token);
-      } finally {
-        running.delete(id);
-        token.free();
-      }
-    }
+    const stop = new Stop();
+    running.set(id, stop);
     try {
       const event = (event: EngineCalls[K]["event"]) => post({ type: "event", call, id, event } as EngineResponse);
-      const result = await handlers[call]({ params, event, cancellable });
+      const result = await handlers[call]({ params, event, stop });
       const transfer = ArrayBuffer.isView(result) ? [result.buffer as ArrayBuffer] : [];
       post({ type: "result", call, id, result } as EngineResponse, transfer);
     } catch (error) {
@@ -138,6 +132,8 @@ export function runEngine(ioPort: MessagePort): void {
       // What was under way on a lost device fails a moment before the device is known to be lost.
       if (record.code === "device") await new Promise((resolve) => setTimeout(resolve, LOSS_MS));
       post({ type: "failed", id, error: record });
+    } finally {
+      running.delete(id);
     }
   }
 
@@ -147,11 +143,20 @@ export function runEngine(ioPort: MessagePort): void {
         turn = turn.then(() => answer(data.call, data.id, data.params));
         return;
       case "cancel":
-        running.get(data.id)?.cancel();
+        running.get(data.id)?.raise();
         return;
       case "loseDevice":
         devices.lose();
         return;
+      case "poolStarted":
+        pool.started(data.error);
+        return;
     }
   });
+}
+
+/** A seed that JavaScript's numbers hold exactly. */
+function randomSeed(): number {
+  const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
+  return (high & 0x1fffff) * 2 ** 32 + low;
 }

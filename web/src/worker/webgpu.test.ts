@@ -79,20 +79,25 @@ describe("the loss of a device", () => {
 });
 
 describe("facts of the adapter", () => {
+  beforeEach(() => vi.stubGlobal("isSecureContext", true));
   const offer = (requestAdapter: () => Promise<unknown>) => vi.stubGlobal("navigator", { gpu: { requestAdapter } });
 
-  test("name and subgroups", async () => {
-    offer(() => Promise.resolve(new FakeAdapter(new Set(["subgroups"]))));
-    expect(await adapterFacts()).toEqual({ name: "acme gen-7", subgroups: true });
+  test("name, subgroups, and whether it is computed in software", async () => {
+    const adapter = new FakeAdapter(new Set(["subgroups"]));
+    offer(() => Promise.resolve(adapter));
+    expect(await adapterFacts()).toEqual({ name: "acme gen-7", isSoftware: false, subgroups: true });
+    Object.assign(adapter.info, { isFallbackAdapter: true });
+    expect(await adapterFacts()).toMatchObject({ isSoftware: true });
   });
 
   test.each([
-    ["no adapter", () => offer(() => Promise.resolve(null))],
-    ["a refusal", () => offer(() => Promise.reject(new Error("no")))],
-    ["no WebGPU", () => vi.stubGlobal("navigator", {})],
-  ])("nothing where there is %s", async (_what, stub) => {
+    ["no adapter", "offers no WebGPU adapter", () => offer(() => Promise.resolve(null))],
+    ["a refusal", "Error: no", () => offer(() => Promise.reject(new Error("no")))],
+    ["no WebGPU", "has no WebGPU", () => vi.stubGlobal("navigator", {})],
+    ["no secure context", "needs https", () => vi.stubGlobal("isSecureContext", false)],
+  ])("where there is %s, the reason", async (_what, reason, stub) => {
     stub();
-    expect(await adapterFacts()).toEqual({ name: "", subgroups: false });
+    expect(await adapterFacts()).toMatchObject({ name: "", absent: expect.stringContaining(reason) });
   });
 });
 

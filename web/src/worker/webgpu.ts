@@ -7,7 +7,7 @@
  * at once.
  */
 
-import { adapterName } from "../capabilities.js";
+import { adapterName, requestAdapter } from "../capabilities.js";
 
 /** Features that are asked for wherever the adapter has them, besides those that wgpu asks for. */
 const ADDED_FEATURES: readonly GPUFeatureName[] = ["subgroups"];
@@ -48,16 +48,17 @@ export function watchDevices(onLost: (reason: string) => void): WatchedDevices {
 export interface AdapterFacts {
   /** As {@link adapterName} has it. wgpu knows only the description, which most browsers leave empty. */
   name: string;
+  /** It is computed on the CPU. */
+  isSoftware: boolean;
   subgroups: boolean;
+  /** Why there is none, where there is none. */
+  absent?: string;
 }
 
-/** Looks at the adapter; nothing is known where there is none. */
+/** Looks at the adapter. */
 export async function adapterFacts(): Promise<AdapterFacts> {
-  try {
-    const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-    if (adapter) return { name: adapterName(adapter.info), subgroups: adapter.features.has("subgroups") };
-  } catch {
-    // The engine will ask again, and say why there is none.
-  }
-  return { name: "", subgroups: false };
+  const adapter = await requestAdapter();
+  if (typeof adapter === "string") return { name: "", isSoftware: false, subgroups: false, absent: adapter };
+  const { info, features } = adapter;
+  return { name: adapterName(info), isSoftware: info.isFallbackAdapter ?? false, subgroups: features.has("subgroups") };
 }

@@ -1,0 +1,131 @@
+/** The CPU's threads: where a page has them, that they change nothing but the speed, and that they end. */
+
+import { expect, type Page, test } from "@playwright/test";
+import { bytesSent, openSdk } from "../support/page.ts";
+
+const model = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+const tiny = "/golden/tiny/llama.Q4_0.gguf";
+
+/** What SmolLM2 answers with so many threads, and on what. */
+function answer(page: Page, threads: number) {
+  return page.evaluate(
+    async ({ model, threads }) => {
+      const chord = await sdk.Chord.load(model, { backend: "cpu", store: "memory", contextLength: 256, threads });
+      const messages = [{ role: "user" as const, content: "Name three colours." }];
+      const { choices } = await chord.chat.completions.create({ messages, temperature: 0, max_tokens: 24 });
+      const { why, artifact, threads: used } = await chord.info();
+      await chord.unload();
+      return { text: choices[0]!.message.content, why, artifact, used };
+    },
+    { model, threads },
+  );
+}
+
+test("an isolated page computes on threads, and they say what one thread says", async ({ page, request }) => {
+  const artifactBytes = () =>
+    Promise.all(["chord.wasm", "chord-threads.wasm"].map((name) => bytesSent(request, `/package/${name}`)));
+  await openSdk(page);
+  const before = await artifactBytes();
+  const two = await answer(page, 2);
+  const after = await artifactBytes();
+  expect(two).toMatchObject({ artifact: "threads", used: 2, why: expect.stringContaining("on 2 threads") });
+  expect(after[0], "no byte of the baseline").toBe(before[0]);
+  expect(after[1]).toBeGreaterThanOrEqual(before[1]!);
+
+  const one = await answer(page, 1);
+  expect(one).toMatchObject({ used: 1, why: expect.stringContaining("one thread") });
+  expect(two.text).toBe(one.text);
+  expect(one.text.length).toBeGreaterThan(10);
+});
+
+test("a page that is not isolated computes on one thread, and says why", async ({ page }) => {
+  await openSdk(page, "/plain-pages/sdk.html");
+  expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
+  const plain = await answer(page, 4);
+  expect(plain).toMatchObject({
+    artifact: "threads",
+    used: 1,
+    why: expect.stringContaining("not cross-origin isolated"),
+  });
+  await openSdk(page);
+  expect(plain.text).toBe((await answer(page, 2)).text);
+});
+
+test("one address of WebAssembly is the baseline's", async ({ page }) => {
+  await openSdk(page);
+  const info = await page.evaluate(async (tiny) => {
+    const chord = await sdk.Chord.load(tiny, { backend: "cpu", store: "none", wasmUrl: "/package/chord.wasm" });
+    const info = await chord.info();
+    await chord.completions.create({ prompt: [1, 2, 3], max_tokens: 2 });
+    await chord.unload();
+    return info;
+  }, tiny);
+  expect(info).toMatchObject({ artifact: "baseline", threads: 1 });
+});
+
+test("workers that cannot start cost the threads and not the load", async ({ page }) => {
+  const worker = await (await page.request.get("/package/chord-worker.js")).text();
+  // The third worker of a load is the pool's.
+  const refusing = `if (self.name.startsWith("chord-cpu")) throw new Error("no more workers");`;
+  await page.route("**/package/chord-worker.js", (route) =>
+    route.fulfill({
+      body: refusing + worker,
+      contentType: "text/javascript",
+      headers: { "Cross-Origin-Embedder-Policy": "require-corp" },
+    }),
+  );
+  await openSdk(page);
+  const info = await page.evaluate(async (tiny) => {
+    const chord = await sdk.Chord.load(tiny, { backend: "cpu", store: "none", threads: 3 });
+    const info = await chord.info();
+    await chord.completions.create({ prompt: [1, 2, 3], max_tokens: 2 });
+    await chord.unload();
+    return info;
+  }, tiny);
+  expect(info).toMatchObject({ threads: 1, why: expect.stringContaining("no more workers") });
+});
+
+test("a stop gets through in the middle of a prompt", async ({ page }) => {
+  await openSdk(page);
+  const stopped = await page.evaluate(async (model) => {
+    const chord = await sdk.Chord.load(model, { backend: "cpu", store: "memory", contextLength: 4096, threads: 2 });
+    const prompt = Array.from({ length: 4000 }, (_, i) => 1000 + ((i * 7) % 2000));
+    const abort = new AbortController();
+    const long = chord.completions.create({ prompt, temperature: 0, max_tokens: 1 }, { signal: abort.signal });
+    const settled = long.then(
+      () => "answered",
+      (error: Error) => error.name,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    abort.abort();
+    const name = await settled;
+    // The engine is free again when it answers the next call.
+    const from = performance.now();
+    await chord.completions.create({ prompt: prompt.slice(0, 4), temperature: 0, max_tokens: 1 });
+    const afterMs = performance.now() - from;
+    await chord.unload();
+    return { name, afterMs };
+  }, model);
+  expect(stopped.name).toBe("AbortError");
+  // A chunk of the prompt may be under way; the whole of it would take many seconds.
+  expect(stopped.afterMs).toBeLessThan(4_000);
+});
+
+test("no worker is left after unloading, whatever they did", async ({ page }) => {
+  await openSdk(page);
+  for (const busy of [false, true]) {
+    await page.evaluate(
+      async ({ tiny, busy }) => {
+        const chord = await sdk.Chord.load(tiny, { backend: "cpu", store: "none", threads: 3 });
+        if (busy) void chord.completions.create({ prompt: [1, 2], max_tokens: 400 }).catch(() => undefined);
+        Object.assign(globalThis, { chord });
+      },
+      { tiny, busy },
+    );
+    expect(page.workers().length).toBeGreaterThanOrEqual(3);
+    await page.evaluate(() =>
+      (globalThis as unknown as { chord: Awaited<ReturnType<typeof sdk.Chord.load>> }).chord.unload(),
+    );
+    await expect.poll(() => page.workers().length).toBe(0);
+  }
+});

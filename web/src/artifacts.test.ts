@@ -1,0 +1,46 @@
+import { describe, expect, test } from "vitest";
+import { ARTIFACTS, chooseArtifact, defaultThreads, type WasmFeatures } from "./artifacts.js";
+
+const everything: WasmFeatures = {
+  relaxedSimd: true,
+  sharedMemory: true,
+  waitAsync: true,
+  crossOriginIsolated: true,
+};
+
+describe("the artifact", () => {
+  test("has threads where the browser and the page allow them", () => {
+    expect(chooseArtifact(everything, ARTIFACTS)).toEqual({ artifact: "threads" });
+  });
+
+  test("has relaxed SIMD on one thread where the page is not isolated", () => {
+    const choice = chooseArtifact({ ...everything, crossOriginIsolated: false }, ARTIFACTS);
+    expect(choice).toEqual({ artifact: "threads", oneThread: "the page is not cross-origin isolated" });
+  });
+
+  test("is the baseline where only that is offered", () => {
+    const choice = chooseArtifact(everything, ["baseline"]);
+    expect(choice).toEqual({ artifact: "baseline", oneThread: "wasmUrl names the baseline alone" });
+  });
+
+  test.each([
+    ["relaxed SIMD", { relaxedSimd: false }],
+    ["shared memory", { sharedMemory: false }],
+    ["Atomics.waitAsync", { waitAsync: false }],
+    ["relaxed SIMD and no Atomics.waitAsync", { relaxedSimd: false, waitAsync: false }],
+  ])("is the baseline in a browser without %s", (what, lacking) => {
+    const choice = chooseArtifact({ ...everything, ...lacking }, ARTIFACTS);
+    expect(choice).toEqual({ artifact: "baseline", oneThread: `this browser has no ${what}` });
+  });
+});
+
+test.each([
+  [0, 1],
+  [1, 1],
+  [2, 2],
+  [3, 2],
+  [16, 15],
+  [128, 64],
+])("of %i cores, %i compute", (cores, threads) => {
+  expect(defaultThreads(cores)).toBe(threads);
+});

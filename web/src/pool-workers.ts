@@ -1,0 +1,72 @@
+import { ChordError } from "./errors.js";
+import type { PoolRequest, PoolResponse, WorkerStart } from "./protocol.js";
+import { startWorker, workerError } from "./worker-handle.js";
+
+/** Workers have this long to start. */
+const START_MS = 20_000;
+
+/** The workers of the CPU pool. They share the engine worker's memory and are deaf while the engine computes. */
+export class PoolWorkers {
+  private workers: Worker[] = [];
+
+  /** `onFailure` hears of a worker that ends or panics once all have started. */
+  constructor(
+    private readonly url: string,
+    private readonly onFailure: (error: ChordError) => void,
+  ) {}
+
+  /** Starts a worker for each invitation, in place of those there were. None joins before all are ready to. */
+  async start(message: Extract<WorkerStart, { role: "pool" }>, invitations: readonly number[]): Promise<void> {
+    this.end();
+    const starting = invitations.map((_, index) => this.startOne(message, index + 1));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`they did not start within ${START_MS / 1000} s`)), START_MS);
+    });
+    try {
+      await Promise.race([Promise.all(starting), late]);
+    } catch (error) {
+      this.end();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+    this.workers.forEach((worker, index) => {
+      const request: PoolRequest = { invitation: invitations[index]! };
+      worker.postMessage(request);
+    });
+  }
+
+  /** Ends them, whatever they do. */
+  end(): void {
+    this.workers.forEach((worker) => worker.terminate());
+    this.workers = [];
+  }
+
+  private startOne(message: Extract<WorkerStart, { role: "pool" }>, number: number): Promise<void> {
+    const worker = startWorker(this.url, `chord-cpu-${number}`);
+    this.workers.push(worker);
+    return new Promise((resolve, reject) => {
+      let isReady = false;
+      worker.onmessage = ({ data }: MessageEvent<PoolResponse>) => {
+        switch (data.type) {
+          case "ready":
+            isReady = true;
+            return resolve();
+          case "failed":
+            return reject(new Error(data.reason));
+          case "panic":
+            return this.onFailure(new ChordError("internal", `A defect of the engine: ${data.message}`));
+        }
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        const error = workerError(event, this.url);
+        if (isReady) this.onFailure(error);
+        else reject(error);
+      };
+      worker.onmessageerror = () => reject(new Error("the module or its memory could not be handed over"));
+      worker.postMessage(message);
+    });
+  }
+}

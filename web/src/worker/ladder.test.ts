@@ -1,0 +1,43 @@
+import { describe, expect, test } from "vitest";
+import { isReasonToStepDown, ladder } from "./ladder.js";
+import type { AdapterFacts } from "./webgpu.js";
+
+const real: AdapterFacts = { name: "acme gen-7", isSoftware: false, subgroups: true };
+const software: AdapterFacts = { ...real, isSoftware: true };
+const none: AdapterFacts = { name: "", isSoftware: false, subgroups: false, absent: "this browser has no WebGPU" };
+
+describe("auto", () => {
+  test("begins with a real GPU and has the CPU below it", () => {
+    expect(ladder("auto", real, false)).toEqual({ rungs: ["gpu", "cpu"], why: [] });
+  });
+
+  test("passes over a software GPU, and says so", () => {
+    const { rungs, why } = ladder("auto", software, false);
+    expect(rungs).toEqual(["cpu"]);
+    expect(why.join()).toContain("computed in software");
+  });
+
+  test("takes a software GPU that counts as real", () => {
+    expect(ladder("auto", software, true).rungs).toEqual(["gpu", "cpu"]);
+  });
+
+  test("goes to the CPU where there is no adapter, with the browser's reason", () => {
+    expect(ladder("auto", none, true)).toEqual({ rungs: ["cpu"], why: ["no GPU: this browser has no WebGPU"] });
+  });
+});
+
+test.each(["gpu", "cpu"] as const)("%s asked for is the only rung, whatever the adapter", (backend) => {
+  for (const adapter of [real, software, none]) expect(ladder(backend, adapter, false).rungs).toEqual([backend]);
+});
+
+test.each([
+  ["no-backend", true],
+  ["device-lost", true],
+  ["out-of-memory", true],
+  ["bad-magic", false],
+  ["http-status", false],
+  ["cancelled", false],
+  ["internal", false],
+])("%s: another rung is tried: %s", (code, expected) => {
+  expect(isReasonToStepDown({ code, message: "" })).toBe(expected);
+});

@@ -1,0 +1,226 @@
+/** The loaded model: the rung of the ladder it is on, and how it goes down when that breaks. */
+
+import { type ArtifactChoice, chooseArtifact, detectFeatures, type WasmFeatures } from "../artifacts.js";
+import type { EngineInfo, EngineLoadProgress } from "../engine-types.js";
+import { ChordError, toErrorRecord } from "../errors.js";
+import type { LoadParams, StoreReport, WorkerInfo } from "../protocol.js";
+import type { IoClient } from "./io-client.js";
+import { isReasonToStepDown, ladder, type Rung } from "./ladder.js";
+import { macrotaskYielder } from "./macrotask.js";
+import type { Bindings, Modules, StartedModule } from "./modules.js";
+import { Stop } from "./stop.js";
+import type { PoolHost } from "./thread-pool.js";
+import { type AdapterFacts, adapterFacts } from "./webgpu.js";
+
+type WasmEngine = Awaited<ReturnType<Bindings["WasmEngine"]["load"]>>;
+type CancelToken = InstanceType<Bindings["CancelToken"]>;
+
+/** What was under way on a lost device fails a moment before the device is known to be lost. */
+const LOSS_MS = 100;
+
+/** The model where it runs at present. */
+interface Running {
+  rung: Rung;
+  engine: WasmEngine;
+  started: StartedModule;
+  threads: number;
+}
+
+/** What a load was asked for, and what it found. */
+interface Plan extends LoadParams {
+  size: bigint;
+  adapter: AdapterFacts;
+  features: WasmFeatures;
+  modules: Modules;
+}
+
+/** Who hears of a load. */
+type OnStage = (stage: EngineLoadProgress["stage"]) => void;
+
+export class Model {
+  private plan: Plan | undefined;
+  private running: Running | undefined;
+  /** Each step, with its reason. */
+  private why: string[] = [];
+  /** The device is lost, and nothing has been done about it yet. */
+  private lost: string | undefined;
+  private steppingDown: Promise<void> | undefined;
+
+  constructor(
+    private readonly io: IoClient,
+    private readonly modules: (urls: LoadParams["wasmUrls"]) => Modules,
+    private readonly pool: PoolHost,
+  ) {}
+
+  /** Loads on the first rung that carries. `onOpened` hears of the file before. */
+  async load(
+    params: LoadParams,
+    stop: Stop,
+    onOpened: (file: { size: bigint; fromCache: boolean }) => void,
+    onStage: OnStage,
+  ): Promise<StoreReport> {
+    const modules = this.modules(params.wasmUrls);
+    const features = await detectFeatures();
+    const { artifact } = chooseArtifact(features, modules.offered);
+    const [file, adapter] = await Promise.all([this.io.open(), adapterFacts(), modules.start(artifact)]);
+    onOpened(file);
+    const plan = (this.plan = { ...params, size: file.size, adapter, features, modules });
+    const { rungs, why } = ladder(params.options.backend, adapter, params.softwareGpu);
+    this.why = why;
+    for (const [index, rung] of rungs.entries()) {
+      try {
+        this.running = await this.start(plan, rung, stop, onStage);
+        break;
+      } catch (error) {
+        const record = toErrorRecord(error);
+        if (index + 1 === rungs.length || !isReasonToStepDown(record)) throw error;
+        this.lost = undefined;
+        this.why.push(`not on the GPU: ${record.message}`);
+      }
+    }
+    const store = await this.io.finish();
+    // Whoever may have to step down will read the file again, and so will who pages layers.
+    if (!this.canStepDown && this.info().engine.paging.paged_layers === 0) await this.io.close();
+    return store;
+  }
+
+  /**
+   * Runs work on the engine, and runs it again on the rung below when the device is lost under it.
+   *
+   * @param work called with the engine of the present rung; what it has done already it must remember itself
+   */
+  async run<T>(stop: Stop, work: (engine: WasmEngine, token: CancelToken) => Promise<T>): Promise<T> {
+    for (;;) {
+      const { engine, started } = this.loaded();
+      try {
+        return await stop.during(started.bindings, (token) => work(engine, token));
+      } catch (error) {
+        if (!(await this.recovered(error))) throw error;
+      }
+    }
+  }
+
+  /** For what is answered at once. */
+  get engine(): WasmEngine {
+    return this.loaded().engine;
+  }
+
+  info(): WorkerInfo {
+    const { engine, started, threads, rung } = this.loaded();
+    const info: EngineInfo = engine.info();
+    const device = rung === "gpu" ? info.device || (this.plan?.adapter.name ?? "") : info.device;
+    return {
+      engine: { ...info, device, why: this.why },
+      artifact: started.artifact,
+      threads,
+      wasmHeapBytes: started.memory.buffer.byteLength,
+    };
+  }
+
+  /** Notes the loss of the device. False where nothing can be done about it, because the GPU was asked for. */
+  noteLoss(reason: string): boolean {
+    if (this.plan?.options.backend === "gpu") return false;
+    if (this.running?.rung !== "cpu") this.lost = reason;
+    return true;
+  }
+
+  /** The device is lost and whatever ran on it has not ended since. */
+  get isStuck(): boolean {
+    return this.lost !== undefined;
+  }
+
+  /** Goes on with the CPU after a loss; does nothing where there was none. */
+  stepDown(): Promise<void> {
+    this.steppingDown ??= this.goDown().finally(() => {
+      this.steppingDown = undefined;
+    });
+    return this.steppingDown;
+  }
+
+  free(): void {
+    this.running?.engine.free();
+    this.running = undefined;
+  }
+
+  private get canStepDown(): boolean {
+    return this.plan?.options.backend === "auto" && this.running?.rung === "gpu";
+  }
+
+  private loaded(): Running {
+    if (!this.running) throw new ChordError("internal", "no model is loaded");
+    return this.running;
+  }
+
+  private async recovered(error: unknown): Promise<boolean> {
+    if (!this.canStepDown) return false;
+    if (this.lost === undefined && isReasonToStepDown(toErrorRecord(error))) {
+      await new Promise((resolve) => setTimeout(resolve, LOSS_MS));
+    }
+    if (this.lost === undefined) return false;
+    await this.stepDown();
+    return true;
+  }
+
+  private async goDown(): Promise<void> {
+    const { plan, running, lost } = this;
+    if (!plan || !running || running.rung === "cpu" || lost === undefined) return;
+    this.lost = undefined;
+    this.free();
+    this.why.push(`the GPU was lost (${lost})`);
+    try {
+      this.running = await this.start(plan, "cpu", new Stop(), () => undefined);
+      await this.io.close();
+    } catch (cause) {
+      const { message } = toErrorRecord(cause);
+      throw new ChordError("device-lost", `The GPU was lost (${lost}), and the CPU cannot go on: ${message}`, {
+        reason: lost,
+      });
+    }
+  }
+
+  private async start(plan: Plan, rung: Rung, stop: Stop, onStage: OnStage): Promise<Running> {
+    const choice = chooseArtifact(plan.features, plan.modules.offered);
+    const started = await plan.modules.start(choice.artifact);
+    const { bindings } = started;
+    const isAuto = plan.options.backend === "auto";
+    const { pool, threads, why } =
+      rung === "cpu"
+        ? await this.threads(choice, plan.threads, started)
+        : { pool: new bindings.ThreadPool(1), threads: 1, why: "" };
+    const host = {
+      read: (offset: bigint, length: number) => this.io.read(offset, length),
+      pause: macrotaskYielder(),
+    };
+    const asked = { ...plan.options, backend: rung, web_subgroups: plan.adapter.subgroups };
+    const engine = await stop.during(bindings, (token) =>
+      bindings.WasmEngine.load(host, plan.size, asked, ({ stage }: EngineLoadProgress) => onStage(stage), token, pool),
+    );
+    if (rung === "cpu") this.why.push(why);
+    else if (isAuto) this.why.push(describeGpu(plan));
+    // The first of the engine's own reasons is that the rung was asked for, which here means nothing.
+    this.why.push(...(engine.info() as EngineInfo).why.slice(1));
+    return { rung, engine, started, threads };
+  }
+
+  /** As many threads as can be had, and in words how many and why. */
+  private async threads(choice: ArtifactChoice, threads: number, started: StartedModule) {
+    const one = (reason: string) => ({
+      pool: new started.bindings.ThreadPool(1),
+      threads: 1,
+      why: `the CPU runs everything on one thread: ${reason}`,
+    });
+    if (threads === 1) return one("no more are wanted");
+    if (choice.oneThread !== undefined) return one(choice.oneThread);
+    try {
+      const pool = await this.pool.start(started, threads);
+      return { pool, threads, why: `the CPU runs everything on ${threads} threads` };
+    } catch (error) {
+      return one(`its workers could not be started (${toErrorRecord(error).message})`);
+    }
+  }
+}
+
+function describeGpu({ adapter, options }: Plan): string {
+  const kind = adapter.isSoftware ? "the GPU, computed in software, counts as real" : "the GPU is real";
+  return options.self_test === false ? kind : `${kind} and computes as the CPU does`;
+}

@@ -1,0 +1,83 @@
+/** The wasm artifacts of this worker: fetched, compiled and started when they are needed, once each. */
+
+import * as baseline from "../../wasm/baseline/chord_wasm.js";
+import * as threads from "../../wasm/threads/chord_wasm.js";
+import type { ArtifactName } from "../artifacts.js";
+import { ChordError } from "../errors.js";
+import type { WasmUrls } from "../protocol.js";
+import { sharedMemory } from "./shared-memory.js";
+
+/** The bindings of any artifact: wasm-bindgen wrote them of the same exports. */
+export type Bindings = typeof baseline;
+
+/** What lies beside each artifact. One of these modules holds one instance. */
+const bindings: Record<ArtifactName, Bindings> = {
+  baseline,
+  threads: threads as unknown as Bindings,
+};
+
+/** An artifact that runs. */
+export interface StartedModule {
+  artifact: ArtifactName;
+  bindings: Bindings;
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+}
+
+/** The artifacts, at their addresses. */
+export class Modules {
+  private readonly started = new Map<ArtifactName, Promise<StartedModule>>();
+
+  /** `onPanic` hears of every panic, with its place; the module that panicked must not be used any more. */
+  constructor(
+    private readonly urls: WasmUrls,
+    private readonly onPanic: (message: string) => void,
+  ) {}
+
+  /** Artifacts with an address. */
+  get offered(): ArtifactName[] {
+    return Object.keys(this.urls) as ArtifactName[];
+  }
+
+  /** Starts an artifact, or gives the one that runs. */
+  start(artifact: ArtifactName): Promise<StartedModule> {
+    const known = this.started.get(artifact);
+    if (known) return known;
+    const starting = this.startAnew(artifact);
+    this.started.set(artifact, starting);
+    return starting;
+  }
+
+  private async startAnew(artifact: ArtifactName): Promise<StartedModule> {
+    const wasmUrl = this.urls[artifact];
+    if (wasmUrl === undefined) throw new ChordError("internal", `the artifact ${artifact} was not offered`);
+    try {
+      const module = await compile(await fetch(wasmUrl));
+      const memory = artifact === "threads" ? sharedMemory() : undefined;
+      const started = await instantiate(artifact, module, memory);
+      started.bindings.on_panic(this.onPanic);
+      return started;
+    } catch (cause) {
+      throw new ChordError("wasm-failed", `The engine ${wasmUrl} could not be loaded (${String(cause)})`, { wasmUrl });
+    }
+  }
+}
+
+/** Starts a compiled artifact in this worker, with a memory that exists already where it is given one. */
+export async function instantiate(
+  artifact: ArtifactName,
+  module: WebAssembly.Module,
+  shared?: WebAssembly.Memory,
+): Promise<StartedModule> {
+  const glue = bindings[artifact];
+  const { memory } = await glue.default({ module_or_path: module, ...(shared ? { memory: shared } : {}) });
+  return { artifact, bindings: glue, module, memory };
+}
+
+/** Streaming needs the right media type, which not every host sends. */
+async function compile(response: Response): Promise<WebAssembly.Module> {
+  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`.trimEnd());
+  const isWasm = /^application\/wasm$/i.test(response.headers.get("Content-Type") ?? "");
+  if (isWasm && "compileStreaming" in WebAssembly) return WebAssembly.compileStreaming(response);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
