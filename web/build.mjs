@@ -12,7 +12,7 @@ import { writeNotices } from "../scripts/steps/notices.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
 /** What each artifact is called in the package: `src/chord.ts` names them. */
-const artifacts = { baseline: "chord.wasm", threads: "chord-threads.wasm" };
+const artifacts = { baseline: "chord.wasm", threads: "chord-threads.wasm", memory64: "chord-memory64.wasm" };
 
 const wasm = (artifact) => join(here, "wasm", artifact, "chord_wasm_bg.wasm");
 for (const artifact of Object.keys(artifacts)) {

@@ -41,4 +41,13 @@ export const artifacts = {
     ownStd: true,
     wasmOpt: ["--enable-threads", "--enable-bulk-memory", "--enable-relaxed-simd"],
   },
+  // Addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web back end is wasm32 only.
+  memory64: {
+    target: "wasm64-unknown-unknown",
+    folder: "wasm64",
+    cargo: ["--no-default-features"],
+    rustflags: ["-Ctarget-feature=+simd128", ...linkArgs("--max-memory=17179869184")],
+    ownStd: true,
+    wasmOpt: ["--enable-memory64", "--enable-bulk-memory"],
+  },
 };

@@ -11,5 +11,6 @@ export function artifactUrls(given: ChordLoadOptions["wasmUrl"], base: string): 
   return {
     baseline: absolute(given?.baseline ?? new URL("./chord.wasm", import.meta.url)),
     threads: absolute(given?.threads ?? new URL("./chord-threads.wasm", import.meta.url)),
+    memory64: absolute(given?.memory64 ?? new URL("./chord-memory64.wasm", import.meta.url)),
   };
 }

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { ARTIFACTS, chooseArtifact, defaultThreads, type WasmFeatures } from "./artifacts.js";
+import { ARTIFACTS, chooseArtifact, defaultThreads, type WasmFeatures, wideArtifact } from "./artifacts.js";
 
 const everything: WasmFeatures = {
   relaxedSimd: true,
   sharedMemory: true,
   waitAsync: true,
+  memory64: true,
   crossOriginIsolated: true,
 };
 
@@ -31,6 +32,17 @@ describe("the artifact", () => {
   ])("is the baseline in a browser without %s", (what, lacking) => {
     const choice = chooseArtifact({ ...everything, ...lacking }, ARTIFACTS);
     expect(choice).toEqual({ artifact: "baseline", oneThread: `this browser has no ${what}` });
+  });
+});
+
+describe("the artifact of models that 32 bits cannot address", () => {
+  test("is there where the browser has Memory64", () => {
+    expect(wideArtifact(everything, ARTIFACTS)?.artifact).toBe("memory64");
+  });
+
+  test("is not there where it has not, or where only another is offered", () => {
+    expect(wideArtifact({ ...everything, memory64: false }, ARTIFACTS)).toBeUndefined();
+    expect(wideArtifact(everything, ["baseline"])).toBeUndefined();
   });
 });
 

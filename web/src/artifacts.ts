@@ -1,13 +1,14 @@
 /** The WebAssembly artifacts of one source, and which of them a browser takes. */
 
-import { relaxedSimd } from "wasm-feature-detect";
+import { memory64, relaxedSimd } from "wasm-feature-detect";
 
 /** All of them; `scripts/steps/artifacts.mjs` says how each is built. */
-export const ARTIFACTS = ["baseline", "threads"] as const;
+export const ARTIFACTS = ["baseline", "threads", "memory64"] as const;
 
 /**
  * `baseline` runs everywhere, on one thread. `threads` has relaxed SIMD and a memory that workers can share; without
- * cross-origin isolation it still has the SIMD.
+ * cross-origin isolation it still has the SIMD. `memory64` is for models that the CPU has no room for in 32 bits; it has
+ * neither threads nor a GPU.
  */
 export type ArtifactName = (typeof ARTIFACTS)[number];
 
@@ -18,15 +19,18 @@ export interface WasmFeatures {
   sharedMemory: boolean;
   /** What wakes a task of the `threads` artifact. */
   waitAsync: boolean;
+  memory64: boolean;
   crossOriginIsolated: boolean;
 }
 
 /** Looks at this browser. */
 export async function detectFeatures(): Promise<WasmFeatures> {
+  const [relaxed, wide] = await Promise.all([relaxedSimd(), memory64()]);
   return {
-    relaxedSimd: await relaxedSimd(),
+    relaxedSimd: relaxed,
     sharedMemory: hasSharedMemory(),
     waitAsync: typeof Atomics === "object" && "waitAsync" in Atomics,
+    memory64: wide,
     crossOriginIsolated: globalThis.crossOriginIsolated === true,
   };
 }
@@ -52,6 +56,12 @@ export function chooseArtifact(features: WasmFeatures, offered: readonly Artifac
     return { artifact: "threads", oneThread: "the page is not cross-origin isolated" };
   }
   return { artifact: "threads" };
+}
+
+/** The artifact for a model that needs more than 32 bits can address, where the browser runs it. */
+export function wideArtifact(features: WasmFeatures, offered: readonly ArtifactName[]): ArtifactChoice | undefined {
+  if (!features.memory64 || !offered.includes("memory64")) return undefined;
+  return { artifact: "memory64", oneThread: "the model needs 64-bit addresses" };
 }
 
 /** Most threads of a pool: `MOST_THREADS` of `rust/cpu/src/pool`. */

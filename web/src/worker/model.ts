@@ -1,6 +1,6 @@
 /** The loaded model: the rung of the ladder it is on, and how it goes down when that breaks. */
 
-import { type ArtifactChoice, chooseArtifact, detectFeatures, type WasmFeatures } from "../artifacts.js";
+import { type ArtifactChoice, chooseArtifact, detectFeatures, type WasmFeatures, wideArtifact } from "../artifacts.js";
 import type { EngineInfo, EngineLoadProgress } from "../engine-types.js";
 import { ChordError, toErrorRecord } from "../errors.js";
 import type { LoadParams, StoreReport, WorkerInfo } from "../protocol.js";
@@ -178,8 +178,26 @@ export class Model {
     }
   }
 
+  /** Starts on a rung, with the artifact that this browser and this model ask for. */
   private async start(plan: Plan, rung: Rung, stop: Stop, onStage: OnStage): Promise<Running> {
-    const choice = chooseArtifact(plan.features, plan.modules.offered);
+    const { features, modules } = plan;
+    try {
+      return await this.startWith(chooseArtifact(features, modules.offered), plan, rung, stop, onStage);
+    } catch (error) {
+      const wide = wideArtifact(features, modules.offered);
+      // Only the header tells what a model takes, and only the engine reads headers.
+      if (rung === "gpu" || !wide || toErrorRecord(error).code !== "needs-memory64") throw error;
+      return this.startWith(wide, plan, rung, stop, onStage);
+    }
+  }
+
+  private async startWith(
+    choice: ArtifactChoice,
+    plan: Plan,
+    rung: Rung,
+    stop: Stop,
+    onStage: OnStage,
+  ): Promise<Running> {
     const started = await plan.modules.start(choice.artifact);
     const { bindings } = started;
     const isAuto = plan.options.backend === "auto";

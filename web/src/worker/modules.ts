@@ -1,6 +1,7 @@
 /** The wasm artifacts of this worker: fetched, compiled and started when they are needed, once each. */
 
 import * as baseline from "../../wasm/baseline/chord_wasm.js";
+import * as memory64 from "../../wasm/memory64/chord_wasm.js";
 import * as threads from "../../wasm/threads/chord_wasm.js";
 import type { ArtifactName } from "../artifacts.js";
 import { ChordError } from "../errors.js";
@@ -14,6 +15,7 @@ export type Bindings = typeof baseline;
 const bindings: Record<ArtifactName, Bindings> = {
   baseline,
   threads: threads as unknown as Bindings,
+  memory64: memory64 as unknown as Bindings,
 };
 
 /** An artifact that runs. */
