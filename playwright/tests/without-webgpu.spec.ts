@@ -12,7 +12,7 @@ test("auto takes the CPU and says why", async ({ page }) => {
       contextLength: 256,
     });
     const answer = await chord.chat.completions.create({
-      messages: [{ role: "user", content: "What is the capital of France?" }],
+      messages: [{ role: "user", content: "Name the capital of France." }],
       temperature: 0,
       max_tokens: 16,
     });

@@ -8,7 +8,7 @@ import type { Session, Turn } from "./session.js";
 import { settings } from "./settings.js";
 
 const suggestions = [
-  "What is the capital of France?",
+  "Name the capital of France.",
   "Explain gravity to a child in three sentences.",
   "Write a haiku about the sea.",
 ];

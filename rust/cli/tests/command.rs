@@ -295,7 +295,7 @@ fn trace_agrees_with_the_reference_and_names_the_first_op_that_does_not() {
 #[test]
 fn run_streams_text_and_reports_on_standard_error() {
     let Some(model) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
-    let question = "What is the capital of France?";
+    let question = "Name the capital of France.";
     let output = chord(&["run", path(&model), "-p", question, "-n", "16", "--backend", "cpu"]);
     assert_eq!(stdout(&output), "The capital of France is Paris.\n");
     assert!(stderr(&output).contains("tok/s"));
@@ -309,7 +309,7 @@ fn run_streams_text_and_reports_on_standard_error() {
 
     let args = ["run", path(&model), "-p", question, "--ctx", "8", "--backend", "cpu"];
     let (code, message) = failure(&chord(&args));
-    assert!(code == "prompt-too-long" && message.contains("37 tokens") && message.contains("holds 8"), "{message}");
+    assert!(code == "prompt-too-long" && message.contains("36 tokens") && message.contains("holds 8"), "{message}");
     let args = ["run", path(&model), "-p", question, "--temp=-1", "--backend", "cpu"];
     assert_eq!(failure(&chord(&args)).0, "bad-request");
 }
@@ -329,7 +329,7 @@ fn a_seed_gives_the_same_text_again() {
 fn chat_keeps_the_conversation() {
     let Some(model) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
     let args = ["chat", path(&model), "-n", "12", "--backend", "cpu"];
-    let output = chord_with_input(&args, b"What is the capital of France?\n\nAnd of Italy?\n/new\n/exit\n");
+    let output = chord_with_input(&args, b"Name the capital of France.\n\nAnd of Italy?\n/new\n/exit\n");
     assert!(stdout(&output).starts_with("The capital of France is Paris.\n"));
     let figures: Vec<String> = stderr(&output).lines().filter(|l| l.contains("cached")).map(str::to_owned).collect();
     assert_eq!(figures.len(), 2, "{figures:?}");

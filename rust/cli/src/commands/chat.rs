@@ -54,6 +54,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
             stop: args.sampling.stop.clone(),
             seed: args.sampling.seed,
             sequence: 0,
+            answered: Vec::new(),
         };
         match stream(&mut engine, &request, true).await {
             Ok((reply, result)) => {

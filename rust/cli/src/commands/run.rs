@@ -52,6 +52,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
         stop: args.sampling.stop.clone(),
         seed: args.sampling.seed,
         sequence: 0,
+        answered: Vec::new(),
     };
     let (text, result) = stream(&mut engine, &request, !args.json).await?;
     let interrupted = result.finish_reason == FinishReason::Cancelled;
