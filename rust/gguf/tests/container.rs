@@ -194,7 +194,9 @@ proptest! {
     #[test]
     fn mutations_never_panic_and_pieces_agree(file in mutated(), seed in any::<u64>()) {
         let whole = read_header(&file);
-        prop_assert_eq!(read_in_pieces(&file, &random_lengths(seed)), whole.clone());
+        // As text: a mutation may make a NaN, which is not equal to itself.
+        let text = |header: &_| format!("{header:?}");
+        prop_assert_eq!(text(&read_in_pieces(&file, &random_lengths(seed))), text(&whole));
         match whole {
             Ok(header) => for tensor in &header.tensors {
                 prop_assert!(tensor.offset + tensor.n_bytes <= header.file_len);

@@ -47,6 +47,7 @@ fn is_source(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
     !name.contains(".test.")
         && !name.starts_with("tests")
+        && !name.ends_with("_tests.rs")
         && [".rs", ".wgsl", ".ts"].iter().any(|end| name.ends_with(end))
 }
 
