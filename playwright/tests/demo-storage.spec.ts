@@ -10,6 +10,16 @@ async function openStorage(page: Page) {
   return page.getByRole("dialog", { name: "Storage" });
 }
 
+/** A number, once it has not changed for half a second. */
+async function settled(read: () => Promise<number>): Promise<number> {
+  for (let last = await read(); ;) {
+    await new Promise((later) => setTimeout(later, 500));
+    const now = await read();
+    if (now === last) return now;
+    last = now;
+  }
+}
+
 test("a load is paused, goes on, and what it left is listed and deleted", async ({ page, request }) => {
   await page.goto("/");
   await page.getByRole("radio", { name: "The same, from a slow host" }).check();
@@ -24,8 +34,7 @@ test("a load is paused, goes on, and what it left is listed and deleted", async 
   await expect(page.locator("#load-stage")).toHaveText("Paused");
   await expect(page.locator("#load-eta")).toHaveText("–");
   // What was on its way comes in; then nothing more.
-  await page.waitForTimeout(700);
-  const sent = await bytesSent(request, slowPath);
+  const sent = await settled(() => bytesSent(request, slowPath));
   const shown = await page.locator("#load-bytes").textContent();
   await page.waitForTimeout(700);
   expect(await bytesSent(request, slowPath)).toBe(sent);

@@ -61,6 +61,8 @@ export class Download {
   /** The one connection to a server without ranges is in use. */
   private streaming = false;
   private failure: unknown;
+  /** Somebody has heard of the failure. */
+  private told = true;
   private stopped = false;
   all: boolean;
 
@@ -80,6 +82,7 @@ export class Download {
       this.bodies.add(first);
       this.answered = true;
       if (!first.ranged) this.limit = 1;
+      else if (options.gate.shut) this.drop(first);
     }
     this.ignoreGate = options.gate.subscribe(() => this.gateChanged());
     this.pump();
@@ -89,6 +92,11 @@ export class Download {
   want(index: number): Promise<Uint8Array<ArrayBuffer>> {
     let waiter = this.wanted.get(index);
     if (this.stopped) return Promise.reject(new ChordError("internal", `chunk ${index} is wanted of a closed file`));
+    // What went wrong before anybody asked would otherwise be tried again, and often fail in another way.
+    if (!this.told) {
+      this.told = true;
+      return Promise.reject(this.failure);
+    }
     if (!waiter) {
       waiter = withResolvers<Uint8Array<ArrayBuffer>>();
       this.wanted.set(index, waiter);
@@ -102,7 +110,10 @@ export class Download {
   /** Resolves when nothing is missing, rejects when the download gave up. */
   async whole(): Promise<void> {
     while (this.options.missing.size > 0 || this.running > 0) {
-      if (this.failure !== undefined) throw this.failure;
+      if (this.failure !== undefined) {
+        this.told = true;
+        throw this.failure;
+      }
       if (this.stopped) return;
       this.pump();
       await new Promise<void>((wake) => this.ended.push(wake));
@@ -262,6 +273,11 @@ export class Download {
       this.drop(body);
       throw new NotNeeded();
     }
+    // Asked for just before the download was paused: what is not read would pile up on the way.
+    if (this.options.gate.shut && body.ranged) {
+      this.drop(body);
+      throw new NotNeeded();
+    }
     if (body.size !== this.file.size || !sameFile(this.file, body)) {
       this.drop(body);
       throw this.changed(body.size);
@@ -352,6 +368,7 @@ export class Download {
     const waiters = [...this.wanted.values()];
     this.wanted.clear();
     for (const waiter of waiters) waiter.reject(error);
+    this.told = waiters.length > 0;
     this.wake();
   }
 

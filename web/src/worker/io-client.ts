@@ -63,8 +63,10 @@ export class IoClient {
     if (start + length > this.size) {
       throw new ChordError("internal", `read of ${length} bytes at ${start} of a file of ${this.size}`);
     }
+    // An empty file has no chunk that could be asked for.
+    if (length === 0) return new Uint8Array(0);
     const first = Math.floor(start / this.chunkBytes);
-    const last = Math.floor((start + Math.max(length, 1) - 1) / this.chunkBytes);
+    const last = Math.floor((start + length - 1) / this.chunkBytes);
     if (first === last) {
       const chunk = await this.chunk(first);
       const from = start - first * this.chunkBytes;

@@ -57,6 +57,13 @@ describe("a local file", () => {
     expect(await io.finish()).toEqual({ kind: "file", complete: true, networkBytes: 0 });
   });
 
+  test("may be empty", async () => {
+    const io = connect({ kind: "blob", blob: new File([], "m.gguf") });
+    expect(await io.open()).toMatchObject({ size: 0n });
+    expect(await io.read(0n, 0)).toEqual(new Uint8Array(0));
+    await io.close();
+  });
+
   test("comes in chunks, of which a read may take parts of several", async () => {
     const io = connect({ kind: "blob", blob: new File([bytes], "m.gguf") });
     await io.open();
