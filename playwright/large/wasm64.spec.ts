@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@playwright/test";
-import { openSdk } from "../support/page.ts";
+import { openSdk, preludeOfWorkers } from "../support/page.ts";
 import { syntheticUrl } from "./synthetic.ts";
 
 /** What `scripts/test-large.mjs` had the native command compute. */
@@ -33,8 +33,9 @@ test("a model above 4 GiB runs in the 64-bit engine", async ({ page }, testInfo)
   await openSdk(page);
   const found = await page.evaluate(
     async ({ url, tokens, prompt, maxTokens }) => {
+      const { verdict } = await sdk.Chord.inspect(url, { backend: "cpu", contextLength: 64 });
       const started = performance.now();
-      const chord = await sdk.Chord.load(url, { backend: "cpu", store: "none", contextLength: 64 });
+      const chord = await sdk.Chord.load(url, { backend: "cpu", store: "none", contextLength: 64, threads: 2 });
       const loaded = performance.now();
       const logits = await chord.debug.logits(tokens);
       const computed = performance.now();
@@ -43,30 +44,57 @@ test("a model above 4 GiB runs in the 64-bit engine", async ({ page }, testInfo)
       const info = await chord.info();
       await chord.unload();
       const seconds = [loaded - started, computed - loaded, generated - computed].map((ms) => ms / 1000);
-      return { logits: Array.from(logits), text: answer.choices[0]?.text, info, seconds };
+      return { logits: Array.from(logits), text: answer.choices[0]?.text, info, verdict: verdict.text, seconds };
     },
     { url: syntheticUrl(native.mebibytes, native.type), ...native },
   );
 
   const { info, seconds } = found;
   const [load, logits, generation] = seconds.map((s) => s.toFixed(1));
-  const errors = expected.length ? rowErrors(expected, Float32Array.from(found.logits), native.vocabulary) : [];
-  const worst = Math.max(...errors);
+  expect(found.logits.length).toBe(expected.length);
+  const worst = Math.max(...rowErrors(expected, Float32Array.from(found.logits), native.vocabulary));
   const figures =
     `${(info.model.sizeBytes / 2 ** 30).toFixed(2)} GiB: loaded in ${load} s, ${native.tokens.length} positions in ` +
-    `${logits} s, ${native.maxTokens} tokens in ${generation} s; heap ${(info.wasmHeapBytes / 2 ** 30).toFixed(2)} GiB; ` +
+    `${logits} s, ${native.maxTokens} tokens in ${generation} s on ${info.threads} threads; ` +
+    `heap ${(info.wasmHeapBytes / 2 ** 30).toFixed(2)} GiB; ` +
     `worst NMSE of a row ${worst.toExponential(1)}`;
   testInfo.annotations.push({ type: "wasm64", description: figures });
   console.log(figures);
   expect(info.model.sizeBytes).toBeGreaterThan(2 ** 32);
   expect(info.wasmHeapBytes).toBeGreaterThan(2 ** 32);
-  expect(info.backend).toBe("cpu");
+  expect(info).toMatchObject({ backend: "cpu", artifact: "memory64", threads: 2 });
+  expect(found.verdict).toBe("fits");
   expect(worst).toBeLessThanOrEqual(nmseLimit);
   for (let at = 0; at < expected.length; at += native.vocabulary) {
     const row = expected.subarray(at, at + native.vocabulary);
     if (gap(row) > margin) expect(best(found.logits.slice(at, at + native.vocabulary))).toBe(best(row));
   }
+  expect(native.text.length).toBeGreaterThan(0);
   expect(found.text).toBe(native.text);
+});
+
+test("a browser without what the 64-bit engine needs is told so, before a weight is read", async ({ page }) => {
+  await preludeOfWorkers(page, "delete Atomics.waitAsync;");
+  await openSdk(page);
+  const refused = await page.evaluate(
+    async (url) => {
+      const loading = sdk.Chord.load(url, { backend: "cpu", store: "none", contextLength: 64 });
+      return loading.then(
+        () => "it loaded",
+        (error: { code: string; message: string; details: { needed?: bigint } }) => ({
+          code: error.code,
+          message: error.message,
+          isLarge: Number(error.details.needed) > 2 ** 32,
+        }),
+      );
+    },
+    syntheticUrl(4608, "Q8_0"),
+  );
+  expect(refused).toEqual({
+    code: "needs-memory64",
+    message: expect.stringMatching(/needs \d+ bytes .* room for 3758096384.* has no Atomics.waitAsync/),
+    isLarge: true,
+  });
 });
 
 /** Mean squared error over the variance, for each row. */

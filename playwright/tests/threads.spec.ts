@@ -1,7 +1,7 @@
 /** The CPU's threads: where a page has them, that they change nothing but the speed, and that they end. */
 
 import { expect, type Page, test } from "@playwright/test";
-import { bytesSent, openSdk } from "../support/page.ts";
+import { bytesSent, openSdk, preludeOfWorkers } from "../support/page.ts";
 
 const model = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 const tiny = "/golden/tiny/llama.Q4_0.gguf";
@@ -64,16 +64,8 @@ test("one address of WebAssembly is the baseline's", async ({ page }) => {
 });
 
 test("workers that cannot start cost the threads and not the load", async ({ page }) => {
-  const worker = await (await page.request.get("/package/chord-worker.js")).text();
   // The third worker of a load is the pool's.
-  const refusing = `if (self.name.startsWith("chord-cpu")) throw new Error("no more workers");`;
-  await page.route("**/package/chord-worker.js", (route) =>
-    route.fulfill({
-      body: refusing + worker,
-      contentType: "text/javascript",
-      headers: { "Cross-Origin-Embedder-Policy": "require-corp" },
-    }),
-  );
+  await preludeOfWorkers(page, `if (self.name.startsWith("chord-cpu")) throw new Error("no more workers");`);
   await openSdk(page);
   const info = await page.evaluate(async (tiny) => {
     const chord = await sdk.Chord.load(tiny, { backend: "cpu", store: "none", threads: 3 });

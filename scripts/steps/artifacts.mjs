@@ -12,8 +12,18 @@
 
 const linkArgs = (...args) => args.map((arg) => `-Clink-arg=${arg}`);
 
-// wasm-bindgen makes each thread's stack and thread-local memory with these.
-const threadExports = ["__wasm_init_tls", "__tls_size", "__tls_align", "__tls_base", "__heap_base"];
+/** Relaxed SIMD, and a memory that workers share, of at most so many bytes. */
+const threadFlags = (maxMemory) => [
+  "-Ctarget-feature=+simd128,+relaxed-simd,+atomics,+bulk-memory",
+  ...linkArgs("--shared-memory", "--import-memory", `--max-memory=${maxMemory}`),
+  // The worker makes the memory and must know where to begin: web/src/worker/shared-memory.ts.
+  ...linkArgs("--initial-memory=2097152"),
+  // wasm-bindgen makes each thread's stack and thread-local memory with these.
+  ...["__wasm_init_tls", "__tls_size", "__tls_align", "__tls_base", "__heap_base"].flatMap((name) =>
+    linkArgs(`--export=${name}`),
+  ),
+];
+const threadWasmOpt = ["--enable-threads", "--enable-bulk-memory", "--enable-relaxed-simd"];
 
 /** @type {Record<string, Artifact>} */
 export const artifacts = {
@@ -26,28 +36,23 @@ export const artifacts = {
     ownStd: false,
     wasmOpt: [],
   },
-  // Relaxed SIMD, and a memory that workers share where the page is cross-origin isolated.
+  // Relaxed SIMD, and threads where the page is cross-origin isolated.
   threads: {
     target: "wasm32-unknown-unknown",
     folder: "wasm-threads",
     cargo: [],
-    rustflags: [
-      "-Ctarget-feature=+simd128,+relaxed-simd,+atomics,+bulk-memory",
-      ...linkArgs("--shared-memory", "--import-memory", "--max-memory=4294967296"),
-      // The worker makes the memory and must know where to begin: web/src/worker/shared-memory.ts.
-      ...linkArgs("--initial-memory=2097152"),
-      ...linkArgs(...threadExports.map((name) => `--export=${name}`)),
-    ],
+    rustflags: threadFlags(4 * 2 ** 30),
     ownStd: true,
-    wasmOpt: ["--enable-threads", "--enable-bulk-memory", "--enable-relaxed-simd"],
+    wasmOpt: threadWasmOpt,
   },
-  // Addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web back end is wasm32 only.
+  // The same with addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web back end is wasm32
+  // only.
   memory64: {
     target: "wasm64-unknown-unknown",
     folder: "wasm64",
     cargo: ["--no-default-features"],
-    rustflags: ["-Ctarget-feature=+simd128", ...linkArgs("--max-memory=17179869184")],
+    rustflags: threadFlags(16 * 2 ** 30),
     ownStd: true,
-    wasmOpt: ["--enable-memory64", "--enable-bulk-memory"],
+    wasmOpt: ["--enable-memory64", ...threadWasmOpt],
   },
 };

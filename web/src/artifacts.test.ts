@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ARTIFACTS, chooseArtifact, defaultThreads, type WasmFeatures, wideArtifact } from "./artifacts.js";
+import { ARTIFACTS, chooseArtifact, cpuBytes, defaultThreads, type WasmFeatures, wideArtifact } from "./artifacts.js";
 
 const everything: WasmFeatures = {
   relaxedSimd: true,
@@ -36,13 +36,33 @@ describe("the artifact", () => {
 });
 
 describe("the artifact of models that 32 bits cannot address", () => {
-  test("is there where the browser has Memory64", () => {
-    expect(wideArtifact(everything, ARTIFACTS)?.artifact).toBe("memory64");
+  test("has threads where the browser and the page allow them", () => {
+    expect(wideArtifact(everything, ARTIFACTS)).toEqual({ artifact: "memory64" });
+    expect(cpuBytes(everything, ARTIFACTS)).toBe(15.5 * 2 ** 30);
   });
 
-  test("is not there where it has not, or where only another is offered", () => {
-    expect(wideArtifact({ ...everything, memory64: false }, ARTIFACTS)).toBeUndefined();
-    expect(wideArtifact(everything, ["baseline"])).toBeUndefined();
+  test("has one thread where the page is not isolated", () => {
+    const plain = { ...everything, crossOriginIsolated: false };
+    const choice = wideArtifact(plain, ARTIFACTS);
+    expect(choice).toEqual({ artifact: "memory64", oneThread: "the page is not cross-origin isolated" });
+    expect(cpuBytes(plain, ARTIFACTS)).toBe(15.5 * 2 ** 30);
+  });
+
+  test.each([
+    ["Memory64", { memory64: false }],
+    ["relaxed SIMD", { relaxedSimd: false }],
+    ["shared memory", { sharedMemory: false }],
+    ["Atomics.waitAsync", { waitAsync: false }],
+    ["Memory64 and no relaxed SIMD", { memory64: false, relaxedSimd: false }],
+  ])("is not there in a browser without %s", (what, lacking) => {
+    const features = { ...everything, ...lacking };
+    expect(wideArtifact(features, ARTIFACTS)).toEqual({ lacking: `this browser has no ${what}` });
+    expect(cpuBytes(features, ARTIFACTS)).toBe(3.5 * 2 ** 30);
+  });
+
+  test("is not there where only another is offered", () => {
+    expect(wideArtifact(everything, ["baseline"])).toEqual({ lacking: "wasmUrl names the baseline alone" });
+    expect(cpuBytes(everything, ["baseline"])).toBe(3.5 * 2 ** 30);
   });
 });
 

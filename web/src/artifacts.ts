@@ -7,8 +7,8 @@ export const ARTIFACTS = ["baseline", "threads", "memory64"] as const;
 
 /**
  * `baseline` runs everywhere, on one thread. `threads` has relaxed SIMD and a memory that workers can share; without
- * cross-origin isolation it still has the SIMD. `memory64` is for models that the CPU has no room for in 32 bits; it has
- * neither threads nor a GPU.
+ * cross-origin isolation it still has the SIMD. `memory64` is the same with addresses of 64 bits, for models that the CPU
+ * has no room for in 32; it has no GPU.
  */
 export type ArtifactName = (typeof ARTIFACTS)[number];
 
@@ -17,7 +17,7 @@ export interface WasmFeatures {
   relaxedSimd: boolean;
   /** A shared memory can be made; posting it to a worker needs cross-origin isolation besides. */
   sharedMemory: boolean;
-  /** What wakes a task of the `threads` artifact. */
+  /** What wakes a task of an artifact with threads. */
   waitAsync: boolean;
   memory64: boolean;
   crossOriginIsolated: boolean;
@@ -43,25 +43,44 @@ export interface ArtifactChoice {
 
 /** The best of those offered that the browser can run. */
 export function chooseArtifact(features: WasmFeatures, offered: readonly ArtifactName[]): ArtifactChoice {
-  if (!offered.includes("threads")) return { artifact: "baseline", oneThread: "wasmUrl names the baseline alone" };
-  const missing = [
-    [features.relaxedSimd, "relaxed SIMD"],
-    [features.sharedMemory, "shared memory"],
-    [features.waitAsync, "Atomics.waitAsync"],
-  ].flatMap(([has, name]) => (has ? [] : [name]));
-  if (missing.length > 0) {
-    return { artifact: "baseline", oneThread: `this browser has no ${missing.join(" and no ")}` };
-  }
-  if (!features.crossOriginIsolated) {
-    return { artifact: "threads", oneThread: "the page is not cross-origin isolated" };
-  }
-  return { artifact: "threads" };
+  const lacking = offered.includes("threads") ? lackingForThreads(features) : "wasmUrl names the baseline alone";
+  if (lacking !== undefined) return { artifact: "baseline", oneThread: lacking };
+  return withThreads("threads", features);
 }
 
-/** The artifact for a model that needs more than 32 bits can address, where the browser runs it. */
-export function wideArtifact(features: WasmFeatures, offered: readonly ArtifactName[]): ArtifactChoice | undefined {
-  if (!features.memory64 || !offered.includes("memory64")) return undefined;
-  return { artifact: "memory64", oneThread: "the model needs 64-bit addresses" };
+/** The artifact for a model that needs more than 32 bits can address, or why there is none for it here. */
+export function wideArtifact(
+  features: WasmFeatures,
+  offered: readonly ArtifactName[],
+): ArtifactChoice | { lacking: string } {
+  const lacking = offered.includes("memory64")
+    ? lackingForThreads(features, [[features.memory64, "Memory64"]])
+    : "wasmUrl names the baseline alone";
+  return lacking === undefined ? withThreads("memory64", features) : { lacking };
+}
+
+/** Bytes that a model can have on the CPU, beside the engine itself. How much memory the machine has, browsers hide. */
+export function cpuBytes(features: WasmFeatures, offered: readonly ArtifactName[]): number {
+  return ("lacking" in wideArtifact(features, offered) ? 3.5 : 15.5) * 2 ** 30;
+}
+
+/** What is missing of that which the artifacts with threads are linked for, in words. */
+function lackingForThreads(
+  { relaxedSimd, sharedMemory, waitAsync }: WasmFeatures,
+  others: [boolean, string][] = [],
+): string | undefined {
+  const needs: [boolean, string][] = [
+    ...others,
+    [relaxedSimd, "relaxed SIMD"],
+    [sharedMemory, "shared memory"],
+    [waitAsync, "Atomics.waitAsync"],
+  ];
+  const missing = needs.filter(([has]) => !has).map(([, name]) => name);
+  return missing.length > 0 ? `this browser has no ${missing.join(" and no ")}` : undefined;
+}
+
+function withThreads(artifact: ArtifactName, { crossOriginIsolated }: WasmFeatures): ArtifactChoice {
+  return crossOriginIsolated ? { artifact } : { artifact, oneThread: "the page is not cross-origin isolated" };
 }
 
 /** Most threads of a pool: `MOST_THREADS` of `rust/cpu/src/pool`. */

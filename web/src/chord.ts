@@ -94,8 +94,8 @@ export class Chord {
     if (control?.paused) client.setPaused(true);
     const ignoreControl = control?.subscribe((paused) => client.setPaused(paused));
     try {
-      const { engine, threads, softwareGpu } = checked;
-      const params = { wasmUrls, options: engine, threads, softwareGpu };
+      const { engine, threads, softwareGpu, memory64 } = checked;
+      const params = { wasmUrls, options: engine, threads, softwareGpu, memory64 };
       const { info, store } = await client.call("load", params, onProgress ? { onEvent: onProgress } : {});
       return new Chord(client, store, info.model.name ?? info.model.architecture);
     } catch (error) {

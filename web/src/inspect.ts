@@ -1,9 +1,11 @@
 import { artifactUrls } from "./artifact-urls.js";
+import { type ArtifactName, cpuBytes, detectFeatures } from "./artifacts.js";
 import { webgpuCapabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
 import type { DeviceFacts, EngineInspection, EngineVerdict } from "./engine-types.js";
 import { abortError, ChordError, throwIfAborted } from "./errors.js";
 import { checkOptions, type ChordLoadOptions } from "./options.js";
+import type { WasmUrls } from "./protocol.js";
 import { baseUrl, resolveSource } from "./source/resolve.js";
 import type { ModelSource } from "./source/source.js";
 
@@ -12,9 +14,6 @@ export type InspectOptions = Pick<
   ChordLoadOptions,
   "backend" | "contextLength" | "kv" | "maxGpuBytes" | "signal" | "workerUrl" | "wasmUrl"
 >;
-
-/** What 32-bit addresses leave for a model, beside the engine itself. */
-const CPU_BYTES = 3.5 * 2 ** 30;
 
 /** Whether this device can run a model as asked; `text` says it in words. */
 export type Verdict =
@@ -70,7 +69,7 @@ export async function inspect(source: ModelSource, options: InspectOptions = {})
   const abort = () => client.end(abortError(signal));
   signal?.addEventListener("abort", abort, { once: true });
   try {
-    const params = { wasmUrls, options: checked.engine, device: await deviceFacts() };
+    const params = { wasmUrls, options: checked.engine, device: await deviceFacts(wasmUrls) };
     return toInspection(await client.call("inspect", params));
   } finally {
     signal?.removeEventListener("abort", abort);
@@ -78,10 +77,11 @@ export async function inspect(source: ModelSource, options: InspectOptions = {})
   }
 }
 
-async function deviceFacts(): Promise<DeviceFacts> {
-  const { available, maxBufferBytes, maxBindingBytes, isSoftware } = await webgpuCapabilities();
+async function deviceFacts(wasmUrls: WasmUrls): Promise<DeviceFacts> {
+  const [webgpu, features] = await Promise.all([webgpuCapabilities(), detectFeatures()]);
+  const { available, maxBufferBytes, maxBindingBytes, isSoftware } = webgpu;
   const gpu = { max_buffer_bytes: maxBufferBytes, max_binding_bytes: maxBindingBytes, is_software: isSoftware };
-  return { ...(available ? { gpu } : {}), cpu_bytes: CPU_BYTES };
+  return { ...(available ? { gpu } : {}), cpu_bytes: cpuBytes(features, Object.keys(wasmUrls) as ArtifactName[]) };
 }
 
 /** The engine's words → the API's. */

@@ -52,6 +52,8 @@ export interface ChordLoadOptions {
   debug?: {
     /** Drop the weights where a device would take them: shows what a load itself costs. Such a model cannot run. */
     discardWeights?: boolean;
+    /** On the CPU, take the 64-bit engine whatever the model's size. */
+    memory64?: boolean;
   };
   /** Where `chord-worker.js` is, if not beside this module. */
   workerUrl?: string | URL;
@@ -67,6 +69,7 @@ export interface CheckedOptions {
   engine: EngineLoadOptions;
   threads: number;
   softwareGpu: boolean;
+  memory64: boolean;
   store: StoreChoice;
   download: DownloadSettings;
 }
@@ -106,7 +109,8 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   if (options.debug?.discardWeights === true) engine.discard_weights = true;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
   const store = oneOf("store", options.store, STORE_CHOICES) ?? "auto";
-  return { engine, threads, softwareGpu, store, download: checkDownload(options.download) };
+  const memory64 = options.debug?.memory64 === true;
+  return { engine, threads, softwareGpu, memory64, store, download: checkDownload(options.download) };
 }
 
 function oneOf<T extends string>(field: string, value: T | undefined, allowed: readonly T[]): T | undefined {

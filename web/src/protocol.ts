@@ -76,6 +76,8 @@ export interface LoadParams {
   threads: number;
   /** Under `auto`, a GPU that is computed in software counts as a real one. */
   softwareGpu: boolean;
+  /** On the CPU the 64-bit engine is taken whatever the model's size. */
+  memory64: boolean;
 }
 
 /** The engine's facts, and those of the worker around it. */

@@ -181,14 +181,27 @@ export class Model {
   /** Starts on a rung, with the artifact that this browser and this model ask for. */
   private async start(plan: Plan, rung: Rung, stop: Stop, onStage: OnStage): Promise<Running> {
     const { features, modules } = plan;
+    if (rung === "cpu" && plan.memory64) return this.startWide(plan, {}, stop, onStage);
     try {
       return await this.startWith(chooseArtifact(features, modules.offered), plan, rung, stop, onStage);
     } catch (error) {
-      const wide = wideArtifact(features, modules.offered);
       // Only the header tells what a model takes, and only the engine reads headers.
-      if (rung === "gpu" || !wide || toErrorRecord(error).code !== "needs-memory64") throw error;
-      return this.startWith(wide, plan, rung, stop, onStage);
+      const { code, details = {} } = toErrorRecord(error);
+      if (rung === "gpu" || code !== "needs-memory64") throw error;
+      return this.startWide(plan, details, stop, onStage);
     }
+  }
+
+  /** Starts the 64-bit engine; `details` are those of the 32-bit one's refusal. */
+  private async startWide(
+    plan: Plan,
+    details: Record<string, unknown>,
+    stop: Stop,
+    onStage: OnStage,
+  ): Promise<Running> {
+    const choice = wideArtifact(plan.features, plan.modules.offered);
+    if ("lacking" in choice) throw needsMemory64(details, choice.lacking);
+    return this.startWith(choice, plan, "cpu", stop, onStage);
   }
 
   private async startWith(
@@ -236,6 +249,18 @@ export class Model {
       return one(`its workers could not be started (${toErrorRecord(error).message})`);
     }
   }
+}
+
+/** The engine's error of this code knows the bytes, and nothing of browsers. */
+function needsMemory64(details: Record<string, unknown>, lacking: string): ChordError {
+  const { needed, limit } = details;
+  const bytes =
+    needed === undefined
+      ? ""
+      : `The model needs ${String(needed)} bytes of memory on the CPU, 32-bit WebAssembly has room for ${String(limit)}. `;
+  const next = "Take another browser, a smaller quantization or a shorter context.";
+  const message = `${bytes}The 64-bit engine cannot run here: ${lacking}. ${next}`;
+  return new ChordError("needs-memory64", message, { ...details, lacking });
 }
 
 function describeGpu({ adapter, options }: Plan): string {

@@ -55,11 +55,12 @@ export class Modules {
     if (wasmUrl === undefined) throw new ChordError("internal", `the artifact ${artifact} was not offered`);
     try {
       const module = await compile(await fetch(wasmUrl));
-      const memory = artifact === "threads" ? sharedMemory() : undefined;
+      const memory = artifact === "baseline" ? undefined : sharedMemory(artifact);
       const started = await instantiate(artifact, module, memory);
       started.bindings.on_panic(this.onPanic);
       return started;
     } catch (cause) {
+      if (cause instanceof ChordError) throw cause;
       throw new ChordError("wasm-failed", `The engine ${wasmUrl} could not be loaded (${String(cause)})`, { wasmUrl });
     }
   }

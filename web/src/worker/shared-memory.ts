@@ -1,27 +1,62 @@
-/** The memory of the `threads` artifact, made here because its maximum is a matter of what the browser grants. */
+/** The memory of artifacts with threads, made here because its maximum is a matter of what the browser grants. */
+
+import type { ArtifactName } from "../artifacts.js";
+import { ChordError } from "../errors.js";
 
 const PAGE_BYTES = 65_536;
 
 /**
- * What the module needs to begin with: `--initial-memory` of `scripts/steps/artifacts.mjs`, and a page that wasm-bindgen
+ * What a module needs to begin with: `--initial-memory` of `scripts/steps/artifacts.mjs`, and a page that wasm-bindgen
  * adds. With less the module is refused.
  */
 const INITIAL_PAGES = (2 << 20) / PAGE_BYTES + 1;
 
-/** Maxima to try. A shared memory reserves its maximum at once, and not every system has 4 GiB of addresses to spare. */
-const MAXIMUM_PAGES = [65_536, 32_768, 16_384, 8_192, 4_096];
+/** Artifacts whose memory is shared. */
+export type SharedArtifact = Exclude<ArtifactName, "baseline">;
 
-/** A shared memory with the largest maximum that the browser grants. */
-export function sharedMemory(
-  create: (pages: WebAssembly.MemoryDescriptor) => WebAssembly.Memory = (pages) => new WebAssembly.Memory(pages),
-): WebAssembly.Memory {
+/**
+ * Maxima to try, in MiB; the first is what the module is linked with. A shared memory reserves its maximum at once, and
+ * not every system has that many addresses to spare. With less than 4 GiB the 64-bit engine would be of no use.
+ */
+const MAXIMA: Record<SharedArtifact, readonly number[]> = {
+  threads: [4_096, 2_048, 1_024, 512, 256],
+  memory64: [16_384, 12_288, 8_192, 6_144, 4_096],
+};
+
+/** `WebAssembly.MemoryDescriptor` with addresses of 32 bits, or of 64, where page counts are `bigint`. */
+export type SharedPages =
+  | { initial: number; maximum: number; shared: true }
+  | { initial: bigint; maximum: bigint; shared: true; address: "i64" };
+
+/**
+ * A shared memory with the largest maximum that the browser grants.
+ *
+ * @throws ChordError `out-of-memory` where it grants none of them
+ */
+export function sharedMemory(artifact: SharedArtifact, create = createMemory): WebAssembly.Memory {
   let refusal: unknown;
-  for (const maximum of MAXIMUM_PAGES) {
+  for (const mebibytes of MAXIMA[artifact]) {
+    const maximum = (mebibytes * 2 ** 20) / PAGE_BYTES;
     try {
-      return create({ initial: INITIAL_PAGES, maximum, shared: true });
+      return create(
+        artifact === "memory64"
+          ? { initial: BigInt(INITIAL_PAGES), maximum: BigInt(maximum), shared: true, address: "i64" }
+          : { initial: INITIAL_PAGES, maximum, shared: true },
+      );
     } catch (error) {
       refusal = error;
     }
   }
-  throw refusal;
+  const least = MAXIMA[artifact].at(-1)!;
+  throw new ChordError(
+    "out-of-memory",
+    `The browser grants the CPU no shared memory, not even one that may grow to ${least} MiB (${String(refusal)}). ` +
+      "Close other tabs, or take a 64-bit browser.",
+    { needed: least * 2 ** 20 },
+  );
+}
+
+/** The declarations of browsers' APIs know 32 bits alone. */
+function createMemory(pages: SharedPages): WebAssembly.Memory {
+  return new WebAssembly.Memory(pages as WebAssembly.MemoryDescriptor);
 }
