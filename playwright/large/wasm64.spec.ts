@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@playwright/test";
-import { openSdk, preludeOfWorkers } from "../support/page.ts";
+import { openSdk, workerWith } from "../support/page.ts";
 import { syntheticUrl } from "./synthetic.ts";
 
 /** What `scripts/test-large.mjs` had the native command compute. */
@@ -74,11 +74,11 @@ test("a model above 4 GiB runs in the 64-bit engine", async ({ page }, testInfo)
 });
 
 test("a browser without what the 64-bit engine needs is told so, before a weight is read", async ({ page }) => {
-  await preludeOfWorkers(page, "delete Atomics.waitAsync;");
   await openSdk(page);
+  const workerUrl = await workerWith(page, "delete Atomics.waitAsync;");
   const refused = await page.evaluate(
-    async (url) => {
-      const loading = sdk.Chord.load(url, { backend: "cpu", store: "none", contextLength: 64 });
+    async ({ url, workerUrl }) => {
+      const loading = sdk.Chord.load(url, { backend: "cpu", store: "none", contextLength: 64, workerUrl });
       return loading.then(
         () => "it loaded",
         (error: { code: string; message: string; details: { needed?: bigint } }) => ({
@@ -88,7 +88,7 @@ test("a browser without what the 64-bit engine needs is told so, before a weight
         }),
       );
     },
-    syntheticUrl(4608, "Q8_0"),
+    { url: syntheticUrl(4608, "Q8_0"), workerUrl },
   );
   expect(refused).toEqual({
     code: "needs-memory64",

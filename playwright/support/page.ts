@@ -17,16 +17,15 @@ export async function openSdk(page: Page, address = "/pages/sdk.html"): Promise<
   await expect(page).toHaveTitle("ready");
 }
 
-/** Has every worker of the package begin with `prelude`: what a browser lacks, or how one fails. */
-export async function preludeOfWorkers(page: Page, prelude: string): Promise<void> {
-  const worker = await (await page.request.get("/package/chord-worker.js")).text();
-  await page.route("**/package/chord-worker.js", (route) =>
-    route.fulfill({
-      body: `${prelude}\n${worker}`,
-      contentType: "text/javascript",
-      headers: { "Cross-Origin-Embedder-Policy": "require-corp" },
-    }),
-  );
+/**
+ * Address of a worker script that begins with `prelude`: what a browser lacks, or how a worker fails. For `workerUrl`, on
+ * the page that is open.
+ */
+export function workerWith(page: Page, prelude: string): Promise<string> {
+  return page.evaluate(async (prelude) => {
+    const worker = await (await fetch("/package/chord-worker.js")).text();
+    return URL.createObjectURL(new Blob([`${prelude}\n${worker}`], { type: "text/javascript" }));
+  }, prelude);
 }
 
 /** Bytes that the test server has handed out for a path. */

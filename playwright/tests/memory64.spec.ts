@@ -1,7 +1,7 @@
 /** The 64-bit engine on models that would not need it: that its threads and vectors compute what the 32-bit ones do. */
 
 import { expect, type Page, test } from "@playwright/test";
-import { openSdk, preludeOfWorkers } from "../support/page.ts";
+import { openSdk, workerWith } from "../support/page.ts";
 
 const model = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 const tiny = "/golden/tiny/llama.Q4_0.gguf";
@@ -53,12 +53,12 @@ test("on a page that is not isolated it computes the same on one thread, and say
 
 /** Runs a few tokens of a tiny model in workers that begin with `prelude`. */
 async function runWith(page: Page, prelude: string) {
-  await preludeOfWorkers(page, prelude);
   await openSdk(page);
-  return page.evaluate(async (tiny) => {
+  const found = { tiny, workerUrl: await workerWith(page, prelude) };
+  return page.evaluate(async ({ tiny, workerUrl }) => {
     try {
-      const debug = { memory64: true };
-      const chord = await sdk.Chord.load(tiny, { backend: "cpu", store: "none", threads: 2, debug });
+      const options = { backend: "cpu", store: "none", threads: 2, workerUrl } as const;
+      const chord = await sdk.Chord.load(tiny, { ...options, debug: { memory64: true } });
       await chord.completions.create({ prompt: [1, 2, 3], max_tokens: 4 });
       const { artifact, threads } = await chord.info();
       await chord.unload();
@@ -67,7 +67,7 @@ async function runWith(page: Page, prelude: string) {
       const { code, message } = error as { code: string; message: string };
       return { code, message };
     }
-  }, tiny);
+  }, found);
 }
 
 test("a browser that lacks something is refused by its name", async ({ page }) => {

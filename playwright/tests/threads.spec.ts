@@ -1,7 +1,7 @@
 /** The CPU's threads: where a page has them, that they change nothing but the speed, and that they end. */
 
 import { expect, type Page, test } from "@playwright/test";
-import { bytesSent, openSdk, preludeOfWorkers } from "../support/page.ts";
+import { bytesSent, openSdk, workerWith } from "../support/page.ts";
 
 const model = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 const tiny = "/golden/tiny/llama.Q4_0.gguf";
@@ -64,16 +64,20 @@ test("one address of WebAssembly is the baseline's", async ({ page }) => {
 });
 
 test("workers that cannot start cost the threads and not the load", async ({ page }) => {
-  // The third worker of a load is the pool's.
-  await preludeOfWorkers(page, `if (self.name.startsWith("chord-cpu")) throw new Error("no more workers");`);
   await openSdk(page);
-  const info = await page.evaluate(async (tiny) => {
-    const chord = await sdk.Chord.load(tiny, { backend: "cpu", store: "none", threads: 3 });
-    const info = await chord.info();
-    await chord.completions.create({ prompt: [1, 2, 3], max_tokens: 2 });
-    await chord.unload();
-    return info;
-  }, tiny);
+  // The third worker of a load is the pool's.
+  const refusing = `if (self.name.startsWith("chord-cpu")) throw new Error("no more workers");`;
+  const workerUrl = await workerWith(page, refusing);
+  const info = await page.evaluate(
+    async ({ tiny, workerUrl }) => {
+      const chord = await sdk.Chord.load(tiny, { backend: "cpu", store: "none", threads: 3, workerUrl });
+      const info = await chord.info();
+      await chord.completions.create({ prompt: [1, 2, 3], max_tokens: 2 });
+      await chord.unload();
+      return info;
+    },
+    { tiny, workerUrl },
+  );
   expect(info).toMatchObject({ threads: 1, why: expect.stringContaining("no more workers") });
 });
 
