@@ -10,6 +10,8 @@ export interface LoadOptions {
   kv: "f16" | "f32";
   /** Where all weights do not fit, layers are paged. */
   max_gpu_bytes?: number;
+  /** Form of activations on the CPU. */
+  activations?: "q8" | "f32";
   /** The worker makes `subgroups` available although wgpu does not ask for it: see `worker/webgpu.ts`. */
   web_subgroups?: boolean;
   /** GPU features not to use: `subgroups`, `shader-f16`. */

@@ -52,6 +52,8 @@ export interface ChordLoadOptions {
   debug?: {
     /** Drop the weights where a device would take them: shows what a load itself costs. Such a model cannot run. */
     discardWeights?: boolean;
+    /** Form of activations in the CPU's products: rounded to 8 bits (`q8`, the default), or exact and slow. */
+    activations?: "q8" | "f32";
     /** On the CPU, take the 64-bit engine whatever the model's size. */
     memory64?: boolean;
   };
@@ -107,6 +109,8 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   }
   if (selfTest !== undefined) engine.self_test = selfTest;
   if (options.debug?.discardWeights === true) engine.discard_weights = true;
+  const activations = oneOf("debug.activations", options.debug?.activations, ["q8", "f32"]);
+  if (activations !== undefined) engine.activations = activations;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
   const store = oneOf("store", options.store, STORE_CHOICES) ?? "auto";
   const memory64 = options.debug?.memory64 === true;
