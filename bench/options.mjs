@@ -20,10 +20,13 @@ what   (none)        prefill and decode in Chromium, beside wllama
 --prompts 16,128,512 prompt lengths in tokens
 --tokens 64          tokens to decode after the first
 --repeat 5           repetitions, of which the median counts
+--activations q16|q8|f32  of our side, on the CPU                        (q16)
 --only ours|wllama|llama.cpp  leave the other side out
 --chord FILE         with --native: this program, instead of building it
 --python FILE        the Python that has llama-cpp-python                (CHORD_PYTHON, or python3)
 --json FILE          write the JSON there instead of printing it`;
+
+const ACTIVATIONS = /** @type {const} */ (["q16", "q8", "f32"]);
 
 /**
  * @typedef {ReturnType<typeof readOptions>} Options
@@ -36,6 +39,8 @@ export function readOptions() {
   if (only !== null && !["ours", "wllama", "llama.cpp"].includes(only)) {
     throw new StepError(`--only ${only}`, "choose ours, wllama or llama.cpp");
   }
+  const activations = ACTIVATIONS.find((name) => name === values.activations);
+  if (!activations) throw new StepError(`--activations ${values.activations}`, `choose ${ACTIVATIONS.join(", ")}`);
   return {
     help: values.help === true,
     what: values.native ? "native" : values.load ? "load" : values.ceilings ? "ceilings" : "speed",
@@ -44,6 +49,7 @@ export function readOptions() {
     prompts: numbers("--prompts", values.prompts),
     tokens: numbers("--tokens", values.tokens)[0] ?? 64,
     repeat: numbers("--repeat", values.repeat)[0] ?? 5,
+    activations,
     only,
     chord: values.chord ?? null,
     python: values.python ?? process.env.CHORD_PYTHON ?? "python3",
@@ -64,6 +70,7 @@ function parse() {
         prompts: { type: "string", default: "16,128,512" },
         tokens: { type: "string", default: "64" },
         repeat: { type: "string", default: "5" },
+        activations: { type: "string", default: "q16" },
         only: { type: "string" },
         chord: { type: "string" },
         python: { type: "string" },

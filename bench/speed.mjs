@@ -59,7 +59,7 @@ async function withThreads(page, url, threads, options, prompts, facts) {
   const sides = sidesOf(options.only);
   const nCtx = Math.max(...options.prompts) + options.tokens + 8;
   for (const side of sides) {
-    const request = { url, threads, nCtx };
+    const request = { url, threads, nCtx, activations: options.activations };
     const report = await page.evaluate(
       ([side, request]) => bench[side].load(request),
       /** @type {const} */ ([side, request]),

@@ -12,15 +12,16 @@ let chord;
  * @param {LoadRequest} request
  * @returns {Promise<LoadReport>}
  */
-export async function load({ url, threads, nCtx, backend = "cpu", cached = false }) {
+export async function load({ url, threads, nCtx, backend = "cpu", activations = "q16", cached = false }) {
   /** @type {LoadReport["events"]} */
   const events = [];
   const began = performance.now();
   /** @type {import("@querent-ai/wasm-chord").ChordLoadOptions} */
   const options = {
     backend,
+    activations,
     contextLength: nCtx,
-    ...{ threads },
+    threads,
     ...(cached ? {} : { store: "none" }),
     onProgress: ({ stage, loaded }) => events.push({ ms: performance.now() - began, stage, loaded }),
   };

@@ -46,7 +46,7 @@ async function computeIn(page: Page, native: Native, activations: Activations) {
       const options = { backend: "cpu", contextLength: 64 } as const;
       const { verdict } = await sdk.Chord.inspect(url, options);
       const started = performance.now();
-      const chord = await sdk.Chord.load(url, { ...options, store: "none", threads: 2, debug: { activations } });
+      const chord = await sdk.Chord.load(url, { ...options, store: "none", threads: 2, activations });
       const loaded = performance.now();
       const logits = await chord.debug.logits(tokens);
       const computed = performance.now();

@@ -8,10 +8,10 @@ export interface LoadOptions {
   backend: "auto" | "gpu" | "cpu";
   n_ctx?: number;
   kv: "f16" | "f32";
+  /** On the CPU. */
+  activations: "q16" | "q8" | "f32";
   /** Where all weights do not fit, layers are paged. */
   max_gpu_bytes?: number;
-  /** Form of activations on the CPU. */
-  activations?: "q8" | "f32";
   /** The worker makes `subgroups` available although wgpu does not ask for it: see `worker/webgpu.ts`. */
   web_subgroups?: boolean;
   /** GPU features not to use: `subgroups`, `shader-f16`. */

@@ -18,6 +18,12 @@ export interface ChordLoadOptions {
    * there are more than two. At most 64.
    */
   threads?: number;
+  /**
+   * What the CPU multiplies quantized weights with: activations rounded to 16 bits, as good as `f32` for all practical
+   * purposes; to 8 bits, as llama.cpp does, which reads prompts faster and leaves close choices between tokens to chance;
+   * or not rounded at all, which is slow. Default `q16`.
+   */
+  activations?: "q16" | "q8" | "f32";
   /** Under `auto`, count a GPU that is computed in software as a real one. Default false: the CPU itself is faster. */
   softwareGpu?: boolean;
   /** Tokens that a conversation can have. Default: what the model was trained for, at most 4,096. */
@@ -52,8 +58,6 @@ export interface ChordLoadOptions {
   debug?: {
     /** Drop the weights where a device would take them: shows what a load itself costs. Such a model cannot run. */
     discardWeights?: boolean;
-    /** Form of activations in the CPU's products: rounded to 8 bits (`q8`, the default), or exact and slow. */
-    activations?: "q8" | "f32";
     /** On the CPU, take the 64-bit engine whatever the model's size. */
     memory64?: boolean;
   };
@@ -84,6 +88,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   const engine: EngineLoadOptions = {
     backend: backend === "webgpu" ? "gpu" : backend,
     kv: oneOf("kv", options.kv, ["f16", "f32"]) ?? "f16",
+    activations: oneOf("activations", options.activations, ["q16", "q8", "f32"]) ?? "q16",
   };
   const { contextLength, disableFeatures, maxGpuBytes, selfTest, softwareGpu = false } = options;
   const threads = options.threads ?? defaultThreads(navigator.hardwareConcurrency);
@@ -109,8 +114,6 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   }
   if (selfTest !== undefined) engine.self_test = selfTest;
   if (options.debug?.discardWeights === true) engine.discard_weights = true;
-  const activations = oneOf("debug.activations", options.debug?.activations, ["q8", "f32"]);
-  if (activations !== undefined) engine.activations = activations;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
   const store = oneOf("store", options.store, STORE_CHOICES) ?? "auto";
   const memory64 = options.debug?.memory64 === true;

@@ -75,10 +75,12 @@ async function measure(bytes, { checkOnly, only }) {
       for (const [tokens, bits] of [
         [1, 8],
         [128, 8],
+        [1, 16],
+        [128, 16],
         [1, 32],
         [128, 32],
       ]) {
-        if (bits === 8 && type === "F16") continue;
+        if (bits < 32 && type === "F16") continue;
         wasm.prepare(isa, id, rows, cols, tokens, bits);
         // Engines compile again, and better, what has run for a while.
         let start = performance.now();

@@ -56,7 +56,8 @@ pub extern "C" fn check(isa: usize) {
     let isa = InstructionSet::available()[isa];
     let (shapes, tokens) = ([(1, 32), (3, 576), (33, 96), (33, 256), (20, 768)], [1, 2, 3, 4, 5, 8, 9, 33, 70]);
     rows_read_back(isa);
-    eight_bit_products_are_right(isa, &shapes, &tokens);
+    rounded_products_are_right(isa, 1, &shapes, &tokens);
+    rounded_products_are_right(isa, 2, &shapes, &tokens);
     f32_products_are_right(isa, &shapes, &tokens);
     f32_products_are_right(isa, &[(5, 3), (18, 300)], &[1, 2, 9]);
     extremes_do_not_saturate(isa);
@@ -64,20 +65,20 @@ pub extern "C" fn check(isa: usize) {
     row_ranges_are_right(isa);
 }
 
-/// Makes a product ready: the type by its number in files, and 8 or 32 bits of activations.
+/// Makes a product ready: the type by its number in files, and 8, 16 or 32 bits of activations.
 #[unsafe(no_mangle)]
 pub extern "C" fn prepare(isa: usize, ty: u32, rows: usize, cols: usize, n_tokens: usize, bits: u32) {
     let isa = InstructionSet::available()[isa];
     let ty = GgmlType::from_id(ty).expect("a type");
-    let precision = if bits == 8 { Precision::EightBit } else { Precision::F32 };
+    let precision = if bits < 32 { Precision::EightBit } else { Precision::F32 };
     let mut random = Random::new(9);
     let row = chord_gguf::quantize(ty, &random.values(cols)).expect("whole blocks");
     let mut matrix = PackedMatrix::new(ty, rows, cols, isa, "weights").expect("memory");
     for r in 0..rows {
         matrix.write_rows(r, &row);
     }
-    let mut acts = Activations::new(isa);
-    acts.fill(&random.values(n_tokens * cols), n_tokens, cols, bits == 8, bits != 8);
+    let mut acts = Activations::with_digits(isa, if bits == 16 { 2 } else { 1 });
+    acts.fill(&random.values(n_tokens * cols), n_tokens, cols, bits < 32, bits == 32);
     CASE.replace(Some(Case { matrix, acts, precision, out: vec![0.0; n_tokens * rows] }));
 }
 

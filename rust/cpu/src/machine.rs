@@ -86,17 +86,21 @@ impl Machine {
         let fused = Plan::new(&program, Fusion::Yes, takes_codes);
         let single = Plan::new(&program, Fusion::No, takes_codes);
         let memory = fused.memory(&program);
-        let (isa, n_outputs) = (weights.isa(), program.max_outputs as usize);
+        let n_outputs = program.max_outputs as usize;
         let scratch = PerWorker::new(pool.n_threads(), || {
-            let taken = Taken::new(&program, &fused, isa, FEW_TOKENS, n_outputs)?;
-            Ok(Scratch { taken, experts: experts::Scratch::new(isa), attention: attention::Scratch::default() })
+            let taken = Taken::new(&program, &fused, weights.activations(), FEW_TOKENS, n_outputs)?;
+            Ok(Scratch {
+                taken,
+                experts: experts::Scratch::new(weights.activations()),
+                attention: attention::Scratch::default(),
+            })
         })?;
         let state = State {
             tables: program.tables.iter().map(|table| table.rows(program.n_ctx)).collect(),
             kv: KvCache::new(&program)?,
-            taken: Taken::new(&program, &fused, isa, program.max_batch as usize, n_outputs)?,
+            taken: Taken::new(&program, &fused, weights.activations(), program.max_batch as usize, n_outputs)?,
             scratch,
-            ops: vector_ops(isa),
+            ops: vector_ops(weights.isa()),
         };
         let plans = Plans {
             few: fused.with_barriers(&program, &memory, true),

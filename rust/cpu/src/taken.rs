@@ -8,7 +8,6 @@ use chord_program::{ExecError, Program};
 use crate::memory::Memory;
 use crate::packed::{Activations, Filler};
 use crate::plan::{Form, Plan, Work};
-use crate::simd::InstructionSet;
 
 /// Rows `[n, cols]` of one step at a time.
 pub(crate) struct Taken {
@@ -24,15 +23,14 @@ pub(crate) struct Taken {
 unsafe impl Sync for Taken {}
 
 impl Taken {
-    /// Room for the rows of any step in a batch of so many tokens and outputs.
+    /// Room in `activations` for the rows of any step in a batch of so many tokens and outputs.
     pub(crate) fn new(
         program: &Program,
         plan: &Plan,
-        isa: InstructionSet,
+        mut activations: Activations,
         n_tokens: usize,
         n_outputs: usize,
     ) -> Result<Self, ExecError> {
-        let mut activations = Activations::new(isa);
         let mut normed_len = 0;
         for step in &plan.steps {
             let Work::TakeRows { x, norm, form } = step.work else { continue };

@@ -51,6 +51,11 @@ impl Weights {
         self.isa
     }
 
+    /// Empty rows for products.
+    pub(crate) fn activations(&self) -> Activations {
+        Activations::with_digits(self.isa, if self.activations == ActivationType::Q16 { 2 } else { 1 })
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> u64 {
         let bytes = |tensor: &Tensor| match &tensor.form {
@@ -110,7 +115,7 @@ impl Weights {
     /// Whether products with this weight read rows of 8 bits.
     pub(crate) fn takes_codes(&self, view: &WeightRef) -> bool {
         match &self.tensors[view.weight.0 as usize].form {
-            Form::Matrix(matrix) => self.activations == ActivationType::Q8 && matrix.multiplies(Precision::EightBit),
+            Form::Matrix(matrix) => self.activations != ActivationType::F32 && matrix.multiplies(Precision::EightBit),
             Form::Vector(_) => false,
         }
     }

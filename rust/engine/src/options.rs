@@ -45,9 +45,11 @@ impl From<KvCache> for KvType {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activations {
-    /// Rounded to 8 bits: several times as fast.
-    #[default]
+    /// Rounded to 8 bits: fastest, and close choices between tokens are left to chance.
     Q8,
+    /// Rounded to two digits of 8 bits: nearly exact, for twice the products of `Q8`, and much faster than `F32`.
+    #[default]
+    Q16,
     /// As they are: exact up to the order of sums.
     F32,
 }
@@ -56,6 +58,7 @@ impl From<Activations> for ActivationType {
     fn from(activations: Activations) -> Self {
         match activations {
             Activations::Q8 => ActivationType::Q8,
+            Activations::Q16 => ActivationType::Q16,
             Activations::F32 => ActivationType::F32,
         }
     }
@@ -159,7 +162,7 @@ impl Default for LoadOptions {
             max_batch: None,
             max_outputs: 8,
             threads: None,
-            activations: Activations::Q8,
+            activations: Activations::default(),
             pool: PoolSource::default(),
             window_bytes: 16 << 20,
             adapter: None,

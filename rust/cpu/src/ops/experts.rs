@@ -6,7 +6,6 @@ use chord_program::Gating;
 
 use crate::frame::View;
 use crate::packed::Activations;
-use crate::simd::InstructionSet;
 use crate::weights::Matrix;
 
 /// Memory that is kept between calls.
@@ -22,8 +21,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    pub(crate) fn new(isa: InstructionSet) -> Self {
-        let activations = Activations::new(isa);
+    pub(crate) fn new(activations: Activations) -> Self {
         Scratch { bytes: Vec::new(), order: Vec::new(), gathered: Vec::new(), activations, products: Vec::new() }
     }
 }

@@ -19,9 +19,12 @@ pub(crate) type Record = [f32; 4];
 /// uses and only grow.
 ///
 /// Each 32 neighbouring columns are quantized to −127 … 127: where the largest magnitude is `m`, the code of `x` is
-/// `x · (127 / m)`, rounded half to even, and the scale is `m / 127`. A block with an infinity or a NaN has a NaN as its scale, so that every product with it is NaN.
+/// `x · (127 / m)`, rounded half to even, and the scale is `m / 127`. A block with an infinity or a NaN has a NaN as its
+/// scale, so that every product with it is NaN. A second digit, where it is wanted, is what the first one left over,
+/// quantized in the same way with a scale of `m / 127 / 254`; all second digits lie behind all first ones.
 pub struct Activations {
     kernels: &'static Kernels,
+    digits: usize,
     n_tokens: usize,
     cols: usize,
     has_codes: bool,
@@ -32,10 +35,17 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Empty buffers.
+    /// Empty buffers, for codes of one digit.
     pub fn new(isa: InstructionSet) -> Self {
+        Self::with_digits(isa, 1)
+    }
+
+    /// Empty buffers, for codes of one digit of eight bits, or of two.
+    pub fn with_digits(isa: InstructionSet, digits: usize) -> Self {
+        assert!((1..=2).contains(&digits), "{digits} digits");
         Activations {
             kernels: kernels(isa),
+            digits,
             n_tokens: 0,
             cols: 0,
             has_codes: false,
@@ -71,9 +81,9 @@ impl Activations {
         (self.n_tokens, self.cols, self.has_codes, self.has_values) = (n_tokens, cols, as_codes, as_values);
         let n_panels = n_tokens.div_ceil(self.panel_tokens());
         let elements = n_panels * self.panel_tokens() * cols;
-        if as_codes && self.codes.len() < elements {
-            self.codes.resize(elements, 0);
-            self.records.resize(elements / BLOCK, [0.0; 4]);
+        if as_codes && self.codes.len() < elements * self.digits {
+            self.codes.resize(elements * self.digits, 0);
+            self.records.resize(elements / BLOCK * self.digits, [0.0; 4]);
         }
         if as_values && self.values.len() < elements {
             self.values.resize(elements, 0.0);
@@ -82,6 +92,7 @@ impl Activations {
             kernels: self.kernels,
             n_tokens,
             cols,
+            plane: if self.digits == 2 { elements } else { 0 },
             codes: if as_codes { self.codes.as_mut_ptr() } else { std::ptr::null_mut() },
             records: self.records.as_mut_ptr(),
             values: if as_values { self.values.as_mut_ptr() } else { std::ptr::null_mut() },
@@ -111,6 +122,16 @@ impl Activations {
         self.kernels.isa
     }
 
+    /// Digits of each code.
+    pub(crate) fn digits(&self) -> usize {
+        self.digits
+    }
+
+    /// Codes of one digit.
+    pub(crate) fn plane(&self) -> usize {
+        self.n_tokens.div_ceil(self.panel_tokens()) * self.panel_tokens() * self.cols
+    }
+
     /// Codes and their records, if [`Activations::quantize`] filled them last.
     pub(crate) fn codes(&self) -> Option<(*const i8, *const Record)> {
         self.has_codes.then_some((self.codes.as_ptr(), self.records.as_ptr()))
@@ -133,6 +154,8 @@ pub struct Filler {
     kernels: &'static Kernels,
     n_tokens: usize,
     cols: usize,
+    /// Codes of one digit, where there are two.
+    plane: usize,
     codes: *mut i8,
     records: *mut Record,
     values: *mut f32,
@@ -168,9 +191,12 @@ impl Filler {
                         let codes = self.codes.add(first * self.cols + 4 * t);
                         let records = self.records.add(first * (self.cols / BLOCK) + t);
                         if real {
-                            (self.kernels.quantize)(row, self.cols, codes, records, width);
+                            (self.kernels.quantize)(row, self.cols, codes, records, width, self.plane);
                         } else {
                             blank(self.cols, codes, records, width);
+                            if self.plane > 0 {
+                                blank(self.cols, codes.add(self.plane), records.add(self.plane / BLOCK), width);
+                            }
                         }
                     }
                     if !self.values.is_null() {
@@ -198,23 +224,40 @@ unsafe fn blank(cols: usize, codes: *mut i8, records: *mut Record, width: usize)
     }
 }
 
-/// Quantizes one token. Its groups of four codes lie `4 · width` bytes apart, its records `width`.
+/// Quantizes one token. Its groups of four codes lie `4 · width` bytes apart, its records `width`; second digits, where
+/// `plane` is not 0, so many codes behind the first ones.
 ///
 /// # Safety
 /// `x` points to `cols` numbers, the others to room for them.
 #[inline(always)]
-pub(crate) unsafe fn quantize_token(x: *const f32, cols: usize, codes: *mut i8, records: *mut Record, width: usize) {
+pub(crate) unsafe fn quantize_token(
+    x: *const f32,
+    cols: usize,
+    codes: *mut i8,
+    records: *mut Record,
+    width: usize,
+    plane: usize,
+) {
     for b in 0..cols / BLOCK {
         // SAFETY: the caller's.
         unsafe {
             let x = &*x.add(b * BLOCK).cast::<[f32; BLOCK]>();
-            let (rounded, record) = quantize_block(x);
-            let codes = codes.add(b * BLOCK * width);
-            for s in 0..BLOCK / 4 {
-                let four = [rounded[4 * s], rounded[4 * s + 1], rounded[4 * s + 2], rounded[4 * s + 3]];
-                codes.add(4 * s * width).cast::<[i8; 4]>().write_unaligned(four);
+            let (codes, records) = (codes.add(b * BLOCK * width), records.add(b * width));
+            let Some((scale, inverse)) = scale_of(x) else {
+                let scale = if largest(x).is_finite() { 0.0 } else { f32::NAN };
+                write(&[0; BLOCK], scale, codes, records, width);
+                if plane > 0 {
+                    write(&[0; BLOCK], scale, codes.add(plane), records.add(plane / BLOCK), width);
+                }
+                continue;
+            };
+            let (rounded, rest) = round(x, inverse);
+            write(&rounded, scale, codes, records, width);
+            if plane > 0 {
+                // What is left is at most a half.
+                let (rounded, _) = round(&rest, 254.0);
+                write(&rounded, scale / 254.0, codes.add(plane), records.add(plane / BLOCK), width);
             }
-            records.add(b * width).write(record);
         }
     }
 }
@@ -222,33 +265,55 @@ pub(crate) unsafe fn quantize_token(x: *const f32, cols: usize, codes: *mut i8, 
 /// Adding it to a number of up to 2²² rounds that to an integer, half to even, and leaves it in the lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
+/// Scale of a block and what it is multiplied with; `None` if it is not finite, all zeros, or too small.
 #[inline(always)]
-fn quantize_block(x: &[f32; BLOCK]) -> ([i8; BLOCK], Record) {
+fn scale_of(x: &[f32; BLOCK]) -> Option<(f32, f32)> {
+    let largest = largest(x);
+    let inverse = 127.0 / largest;
+    (largest.is_finite() && inverse.is_finite()).then_some((largest / 127.0, inverse))
+}
+
+/// The largest magnitude; not finite where any number is not.
+#[inline(always)]
+fn largest(x: &[f32; BLOCK]) -> f32 {
     // Magnitudes compare as their bits do, and what is not finite has the largest ones.
     let mut largest = 0;
     for x in x {
         let magnitude = x.to_bits() & 0x7fff_ffff;
         largest = if magnitude > largest { magnitude } else { largest };
     }
-    let largest = f32::from_bits(largest);
-    let scale = largest / 127.0;
-    let inverse = 127.0 / largest;
-    if !largest.is_finite() {
-        return ([0; BLOCK], [f32::NAN; 4]);
+    f32::from_bits(largest)
+}
+
+/// `x · factor` rounded to integers, and what rounding took off.
+#[inline(always)]
+fn round(x: &[f32; BLOCK], factor: f32) -> ([i32; BLOCK], [f32; BLOCK]) {
+    let (mut codes, mut rest) = ([0; BLOCK], [0.0; BLOCK]);
+    for i in 0..BLOCK {
+        let product = x[i] * factor;
+        let rounded = product + ROUND;
+        codes[i] = rounded.to_bits() as i32 - ROUND.to_bits() as i32;
+        rest[i] = product - (rounded - ROUND);
     }
-    if !inverse.is_finite() {
-        // Zeros, or too small for what follows.
-        return ([0; BLOCK], [0.0; 4]);
-    }
-    let mut codes = [0; BLOCK];
+    (codes, rest)
+}
+
+/// Writes a block's codes and their record.
+#[inline(always)]
+unsafe fn write(rounded: &[i32; BLOCK], scale: f32, codes: *mut i8, record: *mut Record, width: usize) {
     let mut sums = [0i32; 2];
     for (half, sum) in sums.iter_mut().enumerate() {
-        for i in half * 16..half * 16 + 16 {
-            let code = (x[i] * inverse + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
-            codes[i] = code as i8;
+        for code in &rounded[half * 16..half * 16 + 16] {
             *sum += code;
         }
     }
     let sum = |n: i32| scale * n as f32;
-    (codes, [scale, sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])])
+    // SAFETY: the caller's.
+    unsafe {
+        for s in 0..BLOCK / 4 {
+            let four = [rounded[4 * s], rounded[4 * s + 1], rounded[4 * s + 2], rounded[4 * s + 3]];
+            codes.add(4 * s * width).cast::<[i8; 4]>().write_unaligned(four.map(|code| code as i8));
+        }
+        record.write([scale, sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])]);
+    }
 }

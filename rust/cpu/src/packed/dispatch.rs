@@ -21,7 +21,7 @@ pub(crate) struct Kernels {
     /// Tokens in a panel.
     pub(crate) panel_tokens: usize,
     /// See [`quantize_token`].
-    pub(crate) quantize: unsafe fn(*const f32, usize, *mut i8, *mut Record, usize),
+    pub(crate) quantize: unsafe fn(*const f32, usize, *mut i8, *mut Record, usize, usize),
     /// Products with activations as they are; `None` for a type without.
     pub(crate) exact: fn(GgmlType) -> Option<Product>,
     /// Products with eight-bit activations; `None` for a type without.
@@ -36,9 +36,16 @@ macro_rules! instruction_set {
             use super::*;
 
             $(#[$feature])*
-            unsafe fn quantize(x: *const f32, cols: usize, codes: *mut i8, records: *mut Record, width: usize) {
+            unsafe fn quantize(
+                x: *const f32,
+                cols: usize,
+                codes: *mut i8,
+                records: *mut Record,
+                width: usize,
+                plane: usize,
+            ) {
                 // SAFETY: the caller's.
-                unsafe { quantize_token(x, cols, codes, records, width) }
+                unsafe { quantize_token(x, cols, codes, records, width, plane) }
             }
 
             type Sums<const T: usize> = [[<$isa as Isa>::F; $vectors]; T];

@@ -30,6 +30,10 @@ pub(crate) struct Job {
     pub(crate) n_tokens: usize,
     pub(crate) act_codes: *const i8,
     pub(crate) act_records: *const Record,
+    /// Digits of the codes, 1 or 2.
+    pub(crate) digits: usize,
+    /// Codes of one digit.
+    pub(crate) plane: usize,
     pub(crate) act_values: *const f32,
     /// Element `[token, row − rows.start]` is at `token · stride + row − rows.start`.
     pub(crate) out: *mut f32,
@@ -113,7 +117,7 @@ pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(
             for strip in job.strips.clone() {
                 let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols));
                 let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
-                let sums = one_token::<I, F, S>(codes, scales, job.cols, job.act_codes, job.act_records);
+                let sums = one_token::<I, F, S>(job, codes, scales);
                 job.store::<I, S>(strip, 0, &sums);
             }
         } else {
@@ -138,13 +142,7 @@ const fn run_of<I: Isa, D: Dot<I>>(steps: usize) -> usize {
 
 /// A strip times one token.
 #[inline(always)]
-unsafe fn one_token<I: Isa, F: Format, const S: usize>(
-    codes: *const u8,
-    scales: *const u8,
-    cols: usize,
-    acts: *const i8,
-    records: *const Record,
-) -> [I::F; S] {
+unsafe fn one_token<I: Isa, F: Format, const S: usize>(job: &Job, codes: *const u8, scales: *const u8) -> [I::F; S] {
     // SAFETY: the caller's.
     unsafe {
         let zero = I::splat_f32(0.0);
@@ -153,56 +151,58 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize>(
         let mut min: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
         let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
         let has_min = F::Scales::has_min(sign::<I, F>());
-        let n_units = cols / BLOCK / F::Scales::BLOCKS;
+        let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
         for unit in 0..n_units {
             let from = scales.add(unit * unit_scales::<I, F, S>());
             F::Scales::expand::<I, S>(from, sign::<I, F>(), 0, &mut scale, &mut min);
             for b in 0..F::Scales::BLOCKS {
                 let block = unit * F::Scales::BLOCKS + b;
                 let from = codes.add(block * block_codes);
-                let acts = acts.add(block * BLOCK);
-                let record = &*records.add(block);
                 let mut steps = [[I::splat(0); 8]; S];
                 let mut v = 0;
                 while v < S {
                     steps[v] = F::Codes::block::<I>(from.add(v * I::LANES * 4), S * I::LANES * 4);
                     v += 1;
                 }
-                let scale_of_acts = I::splat_f32(record[0]);
-                let mut g = 0;
-                while g < F::Scales::GROUPS {
-                    let mut dots = [I::splat(0); S];
-                    let run = run_of::<I, DotOf<I, F>>(8 / F::Scales::GROUPS);
-                    let mut s = g * (8 / F::Scales::GROUPS);
-                    while s < (g + 1) * (8 / F::Scales::GROUPS) {
-                        let mut sums = [I::splat(0); S];
-                        let end = s + run;
-                        while s < end {
-                            let four = DotOf::<I, F>::acts(acts.add(4 * s));
+                for digit in 0..job.digits {
+                    let acts = job.act_codes.add(digit * job.plane + block * BLOCK);
+                    let record = &*job.act_records.add(digit * (job.plane / BLOCK) + block);
+                    let scale_of_acts = I::splat_f32(record[0]);
+                    let mut g = 0;
+                    while g < F::Scales::GROUPS {
+                        let mut dots = [I::splat(0); S];
+                        let run = run_of::<I, DotOf<I, F>>(8 / F::Scales::GROUPS);
+                        let mut s = g * (8 / F::Scales::GROUPS);
+                        while s < (g + 1) * (8 / F::Scales::GROUPS) {
+                            let mut sums = [I::splat(0); S];
+                            let end = s + run;
+                            while s < end {
+                                let four = DotOf::<I, F>::acts(acts.add(4 * s));
+                                let mut v = 0;
+                                while v < S {
+                                    sums[v] = DotOf::<I, F>::dot(sums[v], DotOf::<I, F>::codes(steps[v][s]), four);
+                                    v += 1;
+                                }
+                                s += 1;
+                            }
                             let mut v = 0;
                             while v < S {
-                                sums[v] = DotOf::<I, F>::dot(sums[v], DotOf::<I, F>::codes(steps[v][s]), four);
+                                dots[v] = I::add_i32(dots[v], DotOf::<I, F>::total(sums[v]));
                                 v += 1;
                             }
-                            s += 1;
                         }
+                        let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
                         let mut v = 0;
                         while v < S {
-                            dots[v] = I::add_i32(dots[v], DotOf::<I, F>::total(sums[v]));
+                            let product = I::mul(I::to_f32(dots[v]), scale[b][g][v]);
+                            sums[v] = I::mul_add(product, scale_of_acts, sums[v]);
+                            if has_min {
+                                sums[v] = I::mul_add(min[b][g][v], sum_of_acts, sums[v]);
+                            }
                             v += 1;
                         }
+                        g += 1;
                     }
-                    let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
-                    let mut v = 0;
-                    while v < S {
-                        let product = I::mul(I::to_f32(dots[v]), scale[b][g][v]);
-                        sums[v] = I::mul_add(product, scale_of_acts, sums[v]);
-                        if has_min {
-                            sums[v] = I::mul_add(min[b][g][v], sum_of_acts, sums[v]);
-                        }
-                        v += 1;
-                    }
-                    g += 1;
                 }
             }
         }
@@ -280,6 +280,9 @@ unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
                 let records = job.act_records.add(block);
                 let sums = sums.assume_init_mut();
                 tile(chunk, n, acts, records, sums);
+                if job.digits == 2 {
+                    tile(chunk, n, acts.add(job.plane), records.add(job.plane / BLOCK), sums);
+                }
             }
             first += n;
         }

@@ -19,7 +19,7 @@ use crate::weights::zeroed;
 /// What activations are multiplied as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// Eight-bit codes, with a scale for each 32: see [`Activations::quantize`].
+    /// Codes of one or two digits of eight bits, with a scale for each 32: see [`Activations::quantize`].
     EightBit,
     /// Unchanged: see [`Activations::keep`].
     F32,
@@ -218,6 +218,8 @@ impl PackedMatrix {
             n_tokens: x.n_tokens(),
             act_codes: std::ptr::null(),
             act_records: std::ptr::null(),
+            digits: x.digits(),
+            plane: x.plane(),
             act_values: std::ptr::null(),
             out,
             stride,

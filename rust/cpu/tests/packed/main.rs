@@ -23,7 +23,12 @@ fn rows_that_were_packed_read_back() {
 
 #[test]
 fn products_of_eight_bits_are_exact_but_for_their_scales() {
-    on_each(|isa| eight_bit_products_are_right(isa, &SHAPES, &TOKENS));
+    on_each(|isa| rounded_products_are_right(isa, 1, &SHAPES, &TOKENS));
+}
+
+#[test]
+fn products_of_two_digits_are_exact_but_for_their_scales() {
+    on_each(|isa| rounded_products_are_right(isa, 2, &SHAPES, &TOKENS));
 }
 
 #[test]
