@@ -1,6 +1,13 @@
-/** A fixed number of chunk buffers, used again and again: a download takes the same memory whatever the file's size. */
+/** Chunks that the engine worker has or waits for at once: the one that it reads, and those ahead of it. */
+export const LENT = 3;
+
+/**
+ * Chunk buffers, used again and again: a load takes the same memory whatever the file's size. There are never more than
+ * `most` that are filled or written, {@link LENT} that somebody else has, and spares up to the sum of both.
+ */
 export class BufferPool {
   private out = 0;
+  private lent = 0;
   private readonly spares: ArrayBuffer[] = [];
   private readonly waiting: (() => void)[] = [];
 
@@ -11,32 +18,57 @@ export class BufferPool {
   async take(length: number): Promise<Uint8Array<ArrayBuffer>> {
     while (this.out >= this.most) await new Promise<void>((go) => this.waiting.push(go));
     this.out++;
-    return this.fresh(length);
+    return this.room(length);
   }
 
-  /** A buffer that is not counted: one that came back, or a new one. */
-  fresh(length: number): Uint8Array<ArrayBuffer> {
-    const fitting = this.spares.findIndex((buffer) => buffer.byteLength === length);
-    return new Uint8Array(fitting < 0 ? new ArrayBuffer(length) : this.spares.splice(fitting, 1)[0]!);
-  }
-
-  /** Gives a buffer back. */
+  /** Gives a buffer back that was taken. */
   give(buffer: ArrayBuffer): void {
-    this.spare(buffer);
-    this.lend();
-  }
-
-  /** A buffer that was taken is somebody else's from now on. */
-  lend(): void {
     this.out--;
+    this.keep(buffer);
     this.waiting.shift()?.();
   }
 
-  /** A buffer that is not counted comes in. */
-  spare(buffer: ArrayBuffer): void {
-    if (buffer.byteLength === 0) return;
-    if (this.spares.length < this.most) this.spares.push(buffer);
-    else free(buffer);
+  /** A buffer that was taken is somebody else's until it comes {@link back}. */
+  lend(): void {
+    this.out--;
+    this.lent++;
+    this.waiting.shift()?.();
+  }
+
+  /** Room for `length` bytes that somebody else will have, at once. */
+  borrow(length: number): Uint8Array<ArrayBuffer> {
+    this.lent++;
+    return this.room(length);
+  }
+
+  /** A buffer that was made elsewhere is lent. */
+  adopt(): void {
+    this.lent++;
+    this.trim();
+  }
+
+  /** What was lent is there again. */
+  back(buffer: ArrayBuffer): void {
+    this.lent--;
+    this.keep(buffer);
+  }
+
+  private room(length: number): Uint8Array<ArrayBuffer> {
+    const fitting = this.spares.findIndex((buffer) => buffer.byteLength === length);
+    if (fitting >= 0) return new Uint8Array(this.spares.splice(fitting, 1)[0]!);
+    // Spares of another length, such as that of the last chunk, would be too many now.
+    this.trim();
+    return new Uint8Array(length);
+  }
+
+  private keep(buffer: ArrayBuffer): void {
+    if (buffer.byteLength > 0) this.spares.push(buffer);
+  }
+
+  private trim(): void {
+    while (this.out + this.lent + this.spares.length > this.most + LENT && this.spares.length > 0) {
+      free(this.spares.shift()!);
+    }
   }
 }
 

@@ -200,7 +200,7 @@ export class CachedFile implements ModelFile {
   }
 
   recycle(buffer: ArrayBuffer): void {
-    this.buffers.spare(buffer);
+    this.buffers.back(buffer);
   }
 
   async finish(): Promise<StoreReport> {
@@ -245,10 +245,12 @@ export class CachedFile implements ModelFile {
     const hash = this.manifest.hashes[index];
     if (!this.store || !hash) return undefined;
     const { length } = chunkRange(this.size, this.chunkBytes, index);
+    // IndexedDB brings a buffer of its own.
+    const into = this.manifest.store === "indexeddb" ? undefined : this.buffers.borrow(length);
+    let bytes = into;
     try {
-      // IndexedDB brings a buffer of its own.
-      const into = this.manifest.store === "indexeddb" ? undefined : this.buffers.fresh(length);
-      const bytes = await this.store.chunk(this.manifest, index, into);
+      bytes = await this.store.chunk(this.manifest, index, into);
+      if (bytes && !into) this.buffers.adopt();
       if (bytes && (this.verified.has(index) || (await sha256(bytes)) === hash)) {
         this.verified.add(index);
         this.count(index, length, 0);
@@ -257,6 +259,8 @@ export class CachedFile implements ModelFile {
     } catch {
       // What cannot be read is fetched again.
     }
+    const unused = bytes ?? into;
+    if (unused) this.recycle(unused.buffer);
     if (this.manifest.hashes[index] === hash) this.forget(index);
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { free } from "../download/buffers.js";
+import { free, LENT } from "../download/buffers.js";
 import { ChordError, fromErrorRecord } from "../errors.js";
 import type { IoRequest, IoResponse, StoreReport } from "../protocol.js";
 import { withResolvers } from "../queue.js";
@@ -10,7 +10,7 @@ type Asked = Exclude<IoRequest, { type: "recycle" }>;
 type Unnumbered<R> = R extends unknown ? Omit<R, "id"> : never;
 
 /** Chunks that are asked for before they are needed: read, checked and handed over while the engine is at work. */
-const CHUNKS_AHEAD = 2;
+const CHUNKS_AHEAD = LENT - 1;
 
 /**
  * The engine worker's end of the conversation with the I/O worker. Whole chunks come over, without a copy; reads are
