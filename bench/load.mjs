@@ -46,7 +46,7 @@ export async function measureLoad(options) {
   line(`\n${basename(options.model)}, ${browser}, from the cache, medians of ${options.repeat}, milliseconds`);
   const head = ["", "load", "first token of 171", "together", "parts of the load"];
   const cells = rows.map((row) => {
-    const parts = Object.entries(row.parts).map(([stage, ms]) => `${stage} ${figure(ms)}`);
+    const parts = Object.entries(row.parts).map(([part, ms]) => `${part} ${figure(ms)}`);
     return [row.name, figure(row.loadMs), figure(row.firstMs), figure(row.togetherMs), parts.join(", ")];
   });
   line(table(head, cells));
@@ -114,19 +114,11 @@ async function once(page, url, { side, threads, backend }, prompt) {
 }
 
 /**
- * Median milliseconds from each stage's first report to the next stage's; what comes before the first is the start of
- * the worker and its module.
+ * Median milliseconds of each part: of those that follow each other, and of reading and hashing, which go on beside.
  *
  * @param {LoadReport[]} reports
  */
 function partsOf(reports) {
-  /** @type {Record<string, number[]>} */
-  const parts = {};
-  for (const { events, totalMs } of reports) {
-    const firsts = events.filter(({ stage }, n) => events.findIndex((event) => event.stage === stage) === n);
-    const marks = [{ stage: "start", ms: 0 }, ...firsts];
-    if (firsts.length === 0) continue;
-    marks.forEach(({ stage, ms }, n) => (parts[stage] ??= []).push((marks[n + 1]?.ms ?? totalMs) - ms));
-  }
-  return Object.fromEntries(Object.entries(parts).map(([stage, times]) => [stage, median(times)]));
+  const names = Object.keys(reports[0]?.parts ?? {});
+  return Object.fromEntries(names.map((name) => [name, median(reports.map(({ parts }) => parts[name] ?? NaN))]));
 }

@@ -13,8 +13,6 @@ let chord;
  * @returns {Promise<LoadReport>}
  */
 export async function load({ url, threads, nCtx, backend = "cpu", activations = "q16", cached = false }) {
-  /** @type {LoadReport["events"]} */
-  const events = [];
   const began = performance.now();
   /** @type {import("@querent-ai/wasm-chord").ChordLoadOptions} */
   const options = {
@@ -23,12 +21,12 @@ export async function load({ url, threads, nCtx, backend = "cpu", activations = 
     contextLength: nCtx,
     threads,
     ...(cached ? {} : { store: "none" }),
-    onProgress: ({ stage, loaded }) => events.push({ ms: performance.now() - began, stage, loaded }),
   };
   chord = await Chord.load(url, options);
   const totalMs = performance.now() - began;
-  const { adapter, features, why } = await chord.info();
-  return { totalMs, events, facts: [adapter.name, ...features, why].filter(Boolean).join("; ") };
+  const { adapter, features, why, load } = await chord.info();
+  const { total: _, ...parts } = load;
+  return { totalMs, parts, facts: [adapter.name, ...features, why].filter(Boolean).join("; ") };
 }
 
 /**

@@ -31,8 +31,8 @@ export interface Prompt {
 /** Times are milliseconds after the call. */
 export interface LoadReport {
   totalMs: number;
-  /** Reports on the way, as far as the engine makes any. */
-  events: { ms: number; stage: string; loaded: number }[];
+  /** Milliseconds of the load's parts, as far as the engine tells. */
+  parts: Record<string, number>;
   /** What the engine says of itself: threads, features, adapter. */
   facts: string;
 }

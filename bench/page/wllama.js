@@ -30,7 +30,7 @@ export async function load({ url, threads, nCtx, cached = false }) {
   // Zero layers on the GPU also keep it from looking for one.
   await wllama.loadModel(source, { n_threads: threads, n_ctx: nCtx, n_gpu_layers: 0, n_parallel: 1 });
   const totalMs = performance.now() - began;
-  return { totalMs, events: [], facts: `${Wllama.getLibllamaVersion()}, ${wllama.getNumThreads()} threads` };
+  return { totalMs, parts: {}, facts: `${Wllama.getLibllamaVersion()}, ${wllama.getNumThreads()} threads` };
 }
 
 /**

@@ -87,6 +87,20 @@ test("load, chat, stop, go on, and reload without the network", async ({ page, r
   expect(problems).toEqual([]);
 });
 
+test("the list says whether a model fits, before it is downloaded", async ({ page, request }) => {
+  const sent = await bytesSent(request, modelPath);
+  await page.goto("/");
+  const row = page.locator("#listed label").first();
+  await expect(row).toContainText("fits this device");
+  expect((await bytesSent(request, modelPath)) - sent).toBeLessThan(10e6);
+  // With a context that no browser's CPU holds, and no GPU.
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("spinbutton", { name: /Context/ }).fill("8000000");
+  await page.getByRole("button", { name: "Done" }).click();
+  await page.getByRole("radio", { name: "The same, from a slow host" }).check();
+  await expect(page.locator("#listed label").nth(1)).toContainText(/fits with a context of [\d,]+$/);
+});
+
 test("a load can be cancelled and another one made", async ({ page }) => {
   await page.goto("/");
   await loadModel(page, "The same, from a slow host");

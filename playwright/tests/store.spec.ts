@@ -15,6 +15,7 @@ const bytes = 98_362_432;
 test("a second load takes no byte of the model from the network", async ({ page, request }) => {
   const load = () =>
     page.evaluate(async (path) => {
+      const began = performance.now();
       const stages = new Set<string>();
       let last = -1;
       let backwards = false;
@@ -26,9 +27,10 @@ test("a second load takes no byte of the model from the network", async ({ page,
           last = report.progress;
         },
       });
-      const { store } = await chord.info();
+      const milliseconds = performance.now() - began;
+      const { store, load } = await chord.info();
       await chord.unload();
-      return { stages: [...stages], last, backwards, store };
+      return { stages: [...stages], last, backwards, store, load, milliseconds };
     }, path);
 
   await openSdk(page);
@@ -46,6 +48,15 @@ test("a second load takes no byte of the model from the network", async ({ page,
   expect(second.stages).not.toContain("download");
   expect(second.store).toMatchObject({ kind: "opfs", complete: true, networkBytes: 0 });
   expect(await bytesSent(request, path)).toBe(afterFirst);
+  // What the load says of its time: parts that follow each other, and two that went on beside.
+  const { total, storeRead, hash, ...parts } = second.load;
+  expect(total).toBeLessThanOrEqual(second.milliseconds);
+  expect(Object.values(parts).every((part) => part >= 0)).toBe(true);
+  const sum = Object.values(parts).reduce((all, part) => all + part, 0);
+  expect(sum).toBeGreaterThan(total / 2);
+  // Clocks of workers are rounded.
+  expect(sum).toBeLessThanOrEqual(total + 2);
+  for (const part of [storeRead, hash, parts.start, parts.header, parts.upload]) expect(part).toBeGreaterThan(0);
 
   const cached = await page.evaluate(async (path) => {
     const had = await sdk.Chord.cache.has(path);

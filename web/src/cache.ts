@@ -12,7 +12,7 @@ import { startWorker, workerError } from "./worker-handle.js";
 
 /** A model in the browser's storage. */
 export interface CachedModel {
-  /** The file's name, or the one it was imported under. `Chord.load(name)` loads it. */
+  /** The file's name, or the one it was imported under. An imported model is loaded by `Chord.load(name)`. */
   name: string;
   /** Where it came from; `null` when it was imported. */
   url: string | null;

@@ -5,7 +5,7 @@ import { EngineClient } from "./engine-client.js";
 import type { CallName, EngineCalls, StoreReport } from "./protocol.js";
 import { abortError, ChordError, throwIfAborted } from "./errors.js";
 import { generate } from "./generation.js";
-import { type ChordInfo, toChordInfo } from "./info.js";
+import { type ChordInfo, type LoadTimes, toChordInfo, toLoadTimes } from "./info.js";
 import { inspect } from "./inspect.js";
 import { checkChatRequest, checkCompletionRequest, checkMessages, isTokenIds } from "./openai/request.js";
 import { chatAnswer, textAnswer } from "./openai/response.js";
@@ -72,6 +72,7 @@ export class Chord {
   private constructor(
     private readonly client: EngineClient,
     private readonly store: StoreReport,
+    private readonly loadTimes: LoadTimes,
     private readonly modelName: string,
   ) {}
 
@@ -79,6 +80,7 @@ export class Chord {
   static async load(source: ModelSource, options: ChordLoadOptions = {}): Promise<Chord> {
     const { signal, onProgress, control } = options;
     throwIfAborted(signal);
+    const began = performance.now();
     const checked = checkOptions(options);
     const base = baseUrl();
     const descriptor = resolveSource(source, base);
@@ -96,8 +98,9 @@ export class Chord {
     try {
       const { engine, threads, softwareGpu, memory64 } = checked;
       const params = { wasmUrls, options: engine, threads, softwareGpu, memory64 };
-      const { info, store } = await client.call("load", params, onProgress ? { onEvent: onProgress } : {});
-      return new Chord(client, store, info.model.name ?? info.model.architecture);
+      const { info, store, times } = await client.call("load", params, onProgress ? { onEvent: onProgress } : {});
+      const load = toLoadTimes(performance.now() - began, info, times);
+      return new Chord(client, store, load, info.model.name ?? info.model.architecture);
     } catch (error) {
       client.end(error as Error);
       throw error;
@@ -133,7 +136,7 @@ export class Chord {
 
   /** Backend and reason, adapter, memory, counters, facts of the model. */
   async info(): Promise<ChordInfo> {
-    return toChordInfo(await this.call("info", null), this.store);
+    return toChordInfo(await this.call("info", null), this.store, this.loadTimes);
   }
 
   /** Stops what is running and frees all memory. Calls that were not answered reject with `unloaded`. */

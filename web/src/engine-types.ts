@@ -127,6 +127,15 @@ export interface EngineInfo {
     tokens: number;
     readbacks_before_submit: number;
   };
+  load: {
+    header_ms: number;
+    text_ms: number;
+    device_ms: number;
+    self_test_ms: number;
+    compile_ms: number;
+    read_ms: number;
+    upload_ms: number;
+  };
   n_ctx: number;
   n_vocab: number;
   max_batch: number;

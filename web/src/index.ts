@@ -8,7 +8,7 @@ export type { Capabilities } from "./capabilities.js";
 export { ChordError, SDK_ERROR_CODES } from "./errors.js";
 export type { DownloadSettings } from "./download/settings.js";
 export type { ChordErrorCode, ErrorRecord, SdkErrorCode } from "./errors.js";
-export type { ChordInfo } from "./info.js";
+export type { ChordInfo, LoadTimes } from "./info.js";
 export type { Inspection, InspectOptions, Verdict } from "./inspect.js";
 export { LoadControl } from "./load-control.js";
 export type {

@@ -1,5 +1,37 @@
 import type { ArtifactName } from "./artifacts.js";
-import type { StoreReport, WorkerInfo } from "./protocol.js";
+import type { EngineInfo } from "./engine-types.js";
+import type { StoreReport, WorkerInfo, WorkerLoadTimes } from "./protocol.js";
+
+/**
+ * What a load took, in milliseconds. The parts up to `keep` follow each other and make up `total`, but for what lies
+ * between them; `storeRead` and `hash` went on beside them in another worker.
+ */
+export interface LoadTimes {
+  /** From the call of `Chord.load` to its end. */
+  total: number;
+  /** Until there was something to read with: the workers, the WebAssembly, the file's place in the store or its first answer. */
+  start: number;
+  /** Reading and checking the header. */
+  header: number;
+  /** Building the tokenizer and the chat template. */
+  text: number;
+  /** Opening the GPU, or gathering the CPU's threads. */
+  device: number;
+  /** Comparing the GPU with the CPU; kernels that the test and the model share are compiled here. */
+  selfTest: number;
+  /** Compiling the other kernels, and making room for the weights. */
+  compile: number;
+  /** Waiting for bytes: of the network, or for what `storeRead` and `hash` had not done ahead. */
+  read: number;
+  /** Bringing the weights to where they are computed with, until the last of them is there. */
+  upload: number;
+  /** Waiting until every byte was stored. */
+  keep: number;
+  /** Reading the store, or a local file. */
+  storeRead: number;
+  /** Computing the SHA-256 of chunks. */
+  hash: number;
+}
 
 /** Facts about a loaded model. Byte counts are exact as numbers up to 2^53. */
 export interface ChordInfo {
@@ -64,10 +96,29 @@ export interface ChordInfo {
   /** Bytes of the engine's own memory. */
   wasmHeapBytes: number;
   store: StoreReport;
+  load: LoadTimes;
+}
+
+/** What was measured on either side of the workers → the API's words. */
+export function toLoadTimes(totalMs: number, { load }: EngineInfo, worker: WorkerLoadTimes): LoadTimes {
+  return {
+    total: totalMs,
+    start: totalMs - worker.sinceOpenMs,
+    header: load.header_ms,
+    text: load.text_ms,
+    device: load.device_ms,
+    selfTest: load.self_test_ms,
+    compile: load.compile_ms,
+    read: load.read_ms,
+    upload: load.upload_ms,
+    keep: worker.keepMs,
+    storeRead: worker.io.readMs,
+    hash: worker.io.hashMs,
+  };
 }
 
 /** The engine's words → the API's. */
-export function toChordInfo(worker: WorkerInfo, store: StoreReport): ChordInfo {
+export function toChordInfo(worker: WorkerInfo, store: StoreReport, load: LoadTimes): ChordInfo {
   const { engine: info, threads, artifact, wasmHeapBytes } = worker;
   const { model, counters, memory, paging } = info;
   return {
@@ -109,5 +160,6 @@ export function toChordInfo(worker: WorkerInfo, store: StoreReport): ChordInfo {
     },
     wasmHeapBytes,
     store,
+    load,
   };
 }

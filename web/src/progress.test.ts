@@ -34,6 +34,26 @@ describe("a download", () => {
     expect(stages).toEqual(["header", "compile", "download", "upload", "ready"]);
   });
 
+  test("is said to be one while bytes come that the engine does not take yet", () => {
+    const { reports, clock, meter } = meterWithClock();
+    meter.opened(100e6, false);
+    meter.engine("header");
+    const at = (time: number, loaded: number, done = false) => {
+      clock.time = time;
+      meter.arrived(loaded, loaded, done);
+      return reports.at(-1)!;
+    };
+    expect(at(300, 50e6)).toMatchObject({
+      stage: "download",
+      text: expect.stringMatching(/^Downloading: 50 of 100 MB/),
+    });
+    meter.engine("prepare");
+    expect(at(600, 80e6)).toMatchObject({ stage: "download", text: expect.stringMatching(/^Downloading/) });
+    expect(at(900, 100e6, true)).toMatchObject({ stage: "download", text: "Compiling kernels" });
+    meter.engine("weights");
+    expect(reports.at(-1)).toMatchObject({ stage: "upload", text: expect.stringMatching(/^Loading/) });
+  });
+
   test("never goes back", () => {
     const reports = download();
     for (const [index, { stage, loaded, progress }] of reports.entries()) {

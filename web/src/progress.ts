@@ -7,7 +7,8 @@ export const LOAD_STAGES = ["header", "compile", "download", "upload", "ready"] 
 
 /**
  * What the load is doing: reading the header, compiling kernels for the device, filling it from the network
- * (`download`) or from the store or a local file (`upload`).
+ * (`download`) or from the store or a local file (`upload`). While bytes come over the network it is `download`, also
+ * before the device takes them.
  */
 export type LoadStage = (typeof LOAD_STAGES)[number];
 
@@ -69,7 +70,8 @@ export class ProgressMeter {
     this.fromCache &&= networkBytes === 0;
     this.networkDone = networkDone;
     this.sample();
-    this.emit(this.filling && this.advance(this.fillStage()));
+    const isDownloading = networkBytes > 0 && !networkDone;
+    this.emit((isDownloading && this.advance("download")) || (this.filling && this.advance(this.fillStage())));
   }
 
   /** The engine has gone on. */
@@ -127,7 +129,8 @@ export class ProgressMeter {
     const etaMs =
       total === 0 || (left > 0 && bytesPerSecond === 0) ? null : left === 0 ? 0 : (left / bytesPerSecond) * 1000;
     this.progress = Math.max(this.progress, overall(stage, loaded, total));
-    const text = describe(stage, loaded, total, bytesPerSecond);
+    const isWaiting = stage === "download" && this.networkDone && !this.filling;
+    const text = describe(isWaiting ? "compile" : stage, loaded, total, bytesPerSecond);
     this.report({ stage, loaded, total, progress: this.progress, text, fromCache, bytesPerSecond, etaMs });
   }
 }

@@ -64,6 +64,14 @@ export interface StoreReport {
   error?: ErrorRecord;
 }
 
+/** Milliseconds of the I/O worker's parts of a load, which go on beside the engine's; what overlaps counts once. */
+export interface IoTimes {
+  /** Reading chunks from the store, or a local file. */
+  readMs: number;
+  /** Computing the hashes of chunks. */
+  hashMs: number;
+}
+
 /** Addresses of artifacts. */
 export type WasmUrls = { baseline: string } & Partial<Record<ArtifactName, string>>;
 
@@ -88,11 +96,20 @@ export interface WorkerInfo {
   wasmHeapBytes: number;
 }
 
+/** What a load took besides the engine's own parts, in milliseconds. */
+export interface WorkerLoadTimes {
+  /** From the moment that the engine ran and the file was open to the end of the load. */
+  sinceOpenMs: number;
+  /** Waiting for the I/O worker to have stored everything. */
+  keepMs: number;
+  io: IoTimes;
+}
+
 /** Calls of the page to the engine worker. */
 export interface EngineCalls {
   load: {
     params: LoadParams;
-    result: { info: EngineInfo; store: StoreReport };
+    result: { info: EngineInfo; store: StoreReport; times: WorkerLoadTimes };
     event: LoadProgress;
   };
   generate: { params: GenerateRequest; result: GenerateResult; event: GenerateEvent };
@@ -148,13 +165,15 @@ export interface PoolRequest {
 export type PoolResponse = { type: "ready" } | { type: "failed"; reason: string } | { type: "panic"; message: string };
 
 /**
- * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back and is not answered. `finish` fetches what
+ * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back, `header` says how many bytes were read for the
+ * header; neither is answered. `finish` fetches what
  * nobody read and says what became of the file; chunks go on to be answered until `close`, which frees everything.
  */
 export type IoRequest =
   | { type: "open"; id: number }
   | { type: "chunk"; id: number; index: number }
   | { type: "recycle"; buffer: ArrayBuffer }
+  | { type: "header"; bytes: number }
   | { type: "finish"; id: number }
   | { type: "close"; id: number };
 
@@ -167,7 +186,7 @@ export interface IoControl {
 export type IoResponse =
   | { type: "opened"; id: number; size: bigint; chunkBytes: number; fromCache: boolean }
   | { type: "chunk"; id: number; bytes: Uint8Array<ArrayBuffer> }
-  | { type: "finished"; id: number; report: StoreReport }
+  | { type: "finished"; id: number; report: StoreReport; times: IoTimes }
   | { type: "closed"; id: number }
   | { type: "failed"; id: number; error: ErrorRecord }
   | { type: "arrived"; bytes: number; networkBytes: number; networkDone: boolean };

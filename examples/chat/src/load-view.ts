@@ -64,7 +64,9 @@ function showPaused(): void {
   const useful = paused || downloading;
   if (!useful && document.activeElement === button) byId("load-cancel", HTMLButtonElement).focus();
   button.hidden = !useful;
-  showStage(paused ? "Paused" : stages[stage]);
+  // All bytes are there, and the device does not take them yet.
+  const isPreparing = stage === "download" && !downloading;
+  showStage(paused ? "Paused" : stages[isPreparing ? "compile" : stage]);
   if (paused) for (const id of ["load-speed", "load-eta"]) byId(id, HTMLElement).textContent = "–";
 }
 

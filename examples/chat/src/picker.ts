@@ -2,6 +2,7 @@
 
 import { type CachedModel, Chord, type ModelSource } from "@querent-ai/wasm-chord";
 import { byId, create } from "./dom.js";
+import { judge, knownVerdict, stopJudging, verdictText } from "./fit.js";
 import { formatBytes } from "./format.js";
 import { clearProblem, showProblem } from "./problem.js";
 
@@ -30,6 +31,7 @@ export async function initPicker(onChosen: (model: ChosenModel) => void): Promis
   const problem = byId("picker-problem", HTMLParagraphElement);
   const take = () => {
     clearProblem(problem);
+    stopJudging();
     try {
       onChosen(choice(form));
     } catch (error) {
@@ -41,7 +43,10 @@ export async function initPicker(onChosen: (model: ChosenModel) => void): Promis
     event.preventDefault();
     take();
   });
-  form.addEventListener("change", () => showPane(form));
+  form.addEventListener("change", () => {
+    showPane(form);
+    void judgeSelected(form);
+  });
   const input = byId("file", HTMLInputElement);
   input.addEventListener("change", () => setFile(input.files?.[0] ?? null));
   acceptDrops((dropped) => {
@@ -54,6 +59,30 @@ export async function initPicker(onChosen: (model: ChosenModel) => void): Promis
   await refreshPicker();
   if (offered.length === 0) selectKind(form, "repo");
   showPane(form);
+  void judgeSelected(form);
+}
+
+/** Says of the listed model that is selected whether it fits this device. */
+async function judgeSelected(form: HTMLFormElement): Promise<void> {
+  const selected = new FormData(form).get("listed");
+  const model = offered[Number(selected ?? -1)];
+  if (!model || kindOf(form) !== "listed") return;
+  const verdict = await judge(model.source);
+  const row = form.querySelector(`input[name="listed"][value="${Number(selected)}"]`)?.parentElement;
+  // The list may have become another one meanwhile.
+  const place = offered[Number(selected)] === model && row?.querySelector(".fit");
+  if (verdict && place) place.replaceWith(fitMark(model));
+}
+
+/** What is known of a model's fit. */
+function fitMark(model: ListedModel): HTMLSpanElement {
+  const verdict = knownVerdict(model.source);
+  const mark = create("span", "fit");
+  if (!verdict) return mark;
+  const { text, title } = verdictText(verdict);
+  Object.assign(mark, { textContent: text, title });
+  mark.dataset.fits = String(verdict.kind === "fits" || verdict.kind === "fits-with-context");
+  return mark;
 }
 
 /** Shows why a load failed, where the next choice is made. */
@@ -94,6 +123,7 @@ function listRow(model: ListedModel, index: number, kept: CachedModel | undefine
   const facts = [model.bytes === undefined ? "" : formatBytes(model.bytes), model.detail ?? ""].filter(Boolean);
   const detail = create("span", "hint number", facts.join(", "));
   if (kept) detail.append(facts.length ? ", " : "", create("span", "stored", keptText(kept)));
+  detail.append(fitMark(model));
   const row = create(
     "label",
     "choice",

@@ -32,8 +32,12 @@ impl Engine {
         progress: &mut dyn FnMut(LoadProgress),
         cancel: &CancelFlag,
     ) -> Result<Engine, EngineError> {
+        let began = clock();
         let header = read_header(&mut reader, progress, cancel).await?;
-        Engine::load_with_header(reader, header, options, clock, progress, cancel).await
+        let header_ms = clock() - began;
+        let mut engine = Engine::load_with_header(reader, header, options, clock, progress, cancel).await?;
+        engine.runner.load_times.header_ms = header_ms;
+        Ok(engine)
     }
 
     /// [`load`](Self::load) for a header that has been read already.
@@ -46,10 +50,13 @@ impl Engine {
         cancel: &CancelFlag,
     ) -> Result<Engine, EngineError> {
         progress(LoadProgress { stage: LoadStage::Prepare, loaded: 0, total: 1 });
+        let began = clock();
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
         let template = ChatTemplate::from_metadata(&header.metadata);
         let model = ModelInfo::from_header(&header);
-        let (runner, why) = load_runner(reader, header, options, clock, progress, cancel).await?;
+        let text_ms = clock() - began;
+        let (mut runner, why) = load_runner(reader, header, options, clock, progress, cancel).await?;
+        runner.load_times.text_ms = text_ms;
         Ok(Engine { runner, tokenizer, template, model, why, seeds_made: 0 })
     }
 

@@ -4,8 +4,8 @@ use chord_gguf::Header;
 use chord_program::{Counters, KvType, MemoryUse, SegmentKind};
 use serde::Serialize;
 
-use crate::KvCache;
 use crate::runner::Runner;
+use crate::{KvCache, LoadTimes};
 
 /// What the file says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -138,6 +138,8 @@ pub struct EngineInfo {
     pub paging: PagingInfo,
     /// Counts so far.
     pub counters: CounterInfo,
+    /// What the load took.
+    pub load: LoadTimes,
     /// Positions of the context.
     pub n_ctx: u32,
     /// Vocabulary size.
@@ -175,6 +177,7 @@ impl EngineInfo {
                 stall_ms: cost.stall_ms,
             },
             counters: runner.executor().counters().into(),
+            load: runner.load_times,
             n_ctx: program.n_ctx,
             n_vocab: program.n_vocab,
             max_batch: program.max_batch,

@@ -28,6 +28,7 @@ mod sampler;
 #[cfg(feature = "gpu")]
 mod selftest;
 mod stop;
+mod times;
 mod trace;
 mod traffic;
 mod weights;
@@ -48,5 +49,6 @@ pub use rng::{philox, uniform};
 pub use runner::{Clock, Flow, OnRows, RunEnd, RunObserver, RunReport, Runner, TokenRequest};
 pub use sampler::{Sampler, Sampling};
 pub use stop::StopMatcher;
+pub use times::LoadTimes;
 pub use trace::{Expected, TraceRow, trace};
 pub use traffic::bytes_per_token;

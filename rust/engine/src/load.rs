@@ -1,5 +1,6 @@
 //! From a header to a runner: lowering, the ladder of backends, weights.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use chord_cpu::CpuExecutor;
@@ -12,7 +13,7 @@ use crate::discard::DiscardingExecutor;
 use crate::paging::Pager;
 use crate::runner::{Clock, Runner};
 use crate::weights::{self, Placed, zeroed};
-use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, ReadAt};
+use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, LoadTimes, ReadAt};
 
 /// Prompt chunks on a GPU: enough rows for tiled kernels, few enough for one submit to stay short.
 pub(crate) const GPU_BATCH: u32 = 256;
@@ -47,7 +48,7 @@ pub async fn load_runner(
     };
     drop(header);
 
-    let mut load = Load { reader, placed, options, progress, cancel };
+    let mut load = Load { reader, placed, options, clock, progress, cancel, times: LoadTimes::default() };
     let mut why = Vec::new();
     let mut executor = None;
     if let Some(program) = gpu_program {
@@ -71,10 +72,12 @@ pub async fn load_runner(
     let executor = executor.ok_or_else(|| EngineError::Internal("no rung of the ladder was tried".into()))?;
     (load.progress)(LoadProgress { stage: LoadStage::Ready, loaded: 1, total: 1 });
     let pages = executor.device().pages;
-    let Load { reader, placed, options, .. } = load;
+    let Load { reader, placed, options, times, .. } = load;
     let is_paged = !pages.segments.is_empty();
     let pager = is_paged.then(|| Pager::new(reader, executor.program(), &pages, &placed, options.window_bytes));
-    Ok((Runner::with_pager(executor, pager, clock), why))
+    let mut runner = Runner::with_pager(executor, pager, clock);
+    runner.load_times = times;
+    Ok((runner, why))
 }
 
 /// Errors of a device are; those of the file, the source or the caller are not.
@@ -136,8 +139,11 @@ struct Load<'a, R> {
     reader: R,
     placed: Vec<Placed>,
     options: &'a LoadOptions,
+    clock: Clock,
     progress: &'a mut dyn FnMut(LoadProgress),
     cancel: &'a CancelFlag,
+    /// Of the rung that is tried.
+    times: LoadTimes,
 }
 
 impl<R: ReadAt> Load<'_, R> {
@@ -146,11 +152,18 @@ impl<R: ReadAt> Load<'_, R> {
         let (own, pages) = (executor.program().layer_weights(), executor.device().pages);
         let is_paged = |id| pages.segments.iter().any(|segment| own[*segment].contains(&id));
         let held: Vec<Placed> = self.placed.iter().filter(|placed| !is_paged(placed.id)).copied().collect();
-        weights::stream(&mut self.reader, &held, window, executor, self.progress, self.cancel).await
+        let moved =
+            weights::stream(&mut self.reader, &held, window, executor, self.clock, self.progress, self.cancel).await?;
+        let began = (self.clock)();
+        poll_fn(|cx| executor.poll_written(cx)).await?;
+        self.times.read_ms = moved.read_ms;
+        self.times.upload_ms = moved.write_ms + (self.clock)() - began;
+        Ok(())
     }
 
     fn prepare(&mut self) -> Result<(), EngineError> {
         (self.progress)(LoadProgress { stage: LoadStage::Prepare, loaded: 0, total: 1 });
+        self.times = LoadTimes::default();
         if self.cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(()) }
     }
 
@@ -166,11 +179,15 @@ impl<R: ReadAt> Load<'_, R> {
             let found = format!("{n_threads} threads, expected 1 to {MOST_THREADS}");
             return Err(EngineError::BadRequest(found));
         }
+        let began = (self.clock)();
         let pool = self.options.pool.start(n_threads).await.unwrap_or_else(|reason| {
             why.push(format!("no {n_threads} threads: {reason}"));
             Pool::alone()
         });
+        let opened = (self.clock)();
         let mut executor = CpuExecutor::with_pool(program, self.options.activations.into(), pool)?;
+        self.times.device_ms = opened - began;
+        self.times.compile_ms = (self.clock)() - opened;
         self.fill(&mut executor).await?;
         why.push(match self.options.backend {
             Backend::Auto => "the CPU runs everything".into(),
@@ -204,7 +221,7 @@ impl<R: ReadAt> Load<'_, R> {
         why: &mut Vec<String>,
     ) -> Result<Box<dyn Executor>, EngineError> {
         self.prepare()?;
-        let options = self.options;
+        let (options, clock) = (self.options, self.clock);
         let no_gpu = |reason: String| EngineError::NoBackend { backend: "gpu", reason };
         let request = chord_gpu::GpuOptions {
             adapter_name: options.adapter.clone(),
@@ -213,7 +230,9 @@ impl<R: ReadAt> Load<'_, R> {
             max_binding_bytes: options.max_binding_bytes,
             web_subgroups: options.web_subgroups,
         };
+        let began = clock();
         let gpu = chord_gpu::Gpu::request(request).await.map_err(|error| no_gpu(error.to_string()))?;
+        let opened = clock();
         let plan =
             chord_gpu::PlanOptions { fusion: options.fusion, max_bytes: options.max_gpu_bytes, ..Default::default() };
         if options.self_test {
@@ -225,7 +244,11 @@ impl<R: ReadAt> Load<'_, R> {
             .await
             .map_err(no_gpu)?;
         }
+        let compared = clock();
         let mut executor = chord_gpu::GpuExecutor::new(&gpu, program, plan).await?;
+        self.times.device_ms = opened - began;
+        self.times.self_test_ms = compared - opened;
+        self.times.compile_ms = clock() - compared;
         self.fill(&mut executor).await?;
         let tested = if options.self_test { " and computes as the CPU does" } else { "" };
         why.push(match options.backend {

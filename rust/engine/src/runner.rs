@@ -7,7 +7,7 @@ use chord_program::{Batch, ExecError, Executor, Program, Want};
 
 use crate::decode::{LOOK_AHEAD, Run};
 use crate::paging::{PageCost, Pager};
-use crate::{CancelFlag, EngineError, PromptProgress, Sampler, Sampling};
+use crate::{CancelFlag, EngineError, LoadTimes, PromptProgress, Sampler, Sampling};
 
 /// Milliseconds since any fixed moment. The engine has no clock of its own: in the browser there is no `Instant`.
 pub type Clock = fn() -> f64;
@@ -118,6 +118,8 @@ pub struct Runner {
     /// Brings what the executor does not hold.
     pager: Option<Pager>,
     clock: Clock,
+    /// What the load took.
+    pub(crate) load_times: LoadTimes,
 }
 
 impl Runner {
@@ -129,7 +131,7 @@ impl Runner {
     /// Runs on an executor that pages, with a pager for it.
     pub(crate) fn with_pager(executor: Box<dyn Executor>, pager: Option<Pager>, clock: Clock) -> Self {
         let sequences = vec![Sequence::default(); executor.program().n_seq_max as usize];
-        Runner { executor, sequences, logits_under_way: 0, pager, clock }
+        Runner { executor, sequences, logits_under_way: 0, pager, clock, load_times: LoadTimes::default() }
     }
 
     /// What paging has cost since the load.

@@ -3,6 +3,7 @@
 use chord_gguf::{Header, TensorInfo};
 use chord_program::{ExecError, Program, WeightId, WeightSink};
 
+use crate::runner::Clock;
 use crate::{CancelFlag, EngineError, LoadProgress, LoadStage, ReadAt};
 
 /// Tensors closer together than this are read in one go, padding included.
@@ -121,16 +122,27 @@ pub(crate) fn zeroed(n_bytes: u64) -> Result<Vec<u8>, EngineError> {
     Ok(bytes)
 }
 
+/// How long it took to bring weights to their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Moved {
+    /// Milliseconds of waiting for the reader.
+    pub(crate) read_ms: f64,
+    /// Milliseconds in the sink.
+    pub(crate) write_ms: f64,
+}
+
 /// Reads every weight once, in the order of the file, and hands it to the sink.
 pub(crate) async fn stream(
     reader: &mut impl ReadAt,
     placed: &[Placed],
     window_bytes: u64,
     sink: &mut (impl WeightSink + ?Sized),
+    clock: Clock,
     progress: &mut dyn FnMut(LoadProgress),
     cancel: &CancelFlag,
-) -> Result<(), EngineError> {
+) -> Result<Moved, EngineError> {
     let total = placed.iter().map(|p| p.n_bytes).sum();
+    let mut moved = Moved::default();
     let mut loaded = 0;
     let mut bytes: Vec<u8> = Vec::new();
     progress(LoadProgress { stage: LoadStage::Weights, loaded, total });
@@ -139,18 +151,27 @@ pub(crate) async fn stream(
             return Err(EngineError::Cancelled);
         }
         resize(&mut bytes, window.n_bytes)?;
+        let began = clock();
         reader.read_at(window.offset, &mut bytes).await?;
+        let there = clock();
         for part in &window.parts {
             sink.write(part.id, part.offset, part.of(&bytes))?;
             loaded += part.n_bytes;
         }
+        moved.read_ms += there - began;
+        moved.write_ms += clock() - there;
         progress(LoadProgress { stage: LoadStage::Weights, loaded, total });
     }
-    Ok(sink.finish()?)
+    let began = clock();
+    sink.finish()?;
+    moved.write_ms += clock() - began;
+    Ok(moved)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn placed(id: u32, offset: u64, rows: u64, row_bytes: u64) -> Placed {
@@ -196,6 +217,15 @@ mod tests {
         (i ^ i >> 8 ^ i >> 16 ^ i >> 24 ^ i >> 32) as u8
     }
 
+    thread_local! {
+        /// The time, which only reads and writes pass.
+        static NOW: Cell<f64> = const { Cell::new(0.0) };
+    }
+
+    fn pass(ms: f64) {
+        NOW.set(NOW.get() + ms);
+    }
+
     struct Generated(u64);
 
     impl ReadAt for Generated {
@@ -204,6 +234,7 @@ mod tests {
         }
         async fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), crate::ReadError> {
             assert!(offset + buf.len() as u64 <= self.0);
+            pass(3.0);
             buf.iter_mut().zip(offset..).for_each(|(byte, i)| *byte = byte_at(i));
             Ok(())
         }
@@ -222,9 +253,11 @@ mod tests {
             let place = self.placed[index].offset + offset;
             assert!(bytes.iter().zip(place..).all(|(byte, i)| *byte == byte_at(i)), "other bytes at {place}");
             self.seen[index] += bytes.len() as u64;
+            pass(2.0);
             Ok(())
         }
         fn finish(&mut self) -> Result<(), ExecError> {
+            pass(1.0);
             Ok(())
         }
     }
@@ -236,17 +269,20 @@ mod tests {
         let mut sink = Comparing { placed: &weights, seen: vec![0; 4] };
         let mut last = None;
         let mut progress = |p: LoadProgress| last = Some((p.loaded, p.total));
-        pollster::block_on(stream(
+        let moved = pollster::block_on(stream(
             &mut Generated(40 << 30),
             &weights,
             4096,
             &mut sink,
+            || NOW.get(),
             &mut progress,
             &CancelFlag::new(),
         ))
         .unwrap();
         assert_eq!(sink.seen, [11_000; 4]);
         assert_eq!(last, Some((44_000, 44_000)));
+        // Three windows of whole rows for each tensor.
+        assert_eq!(moved, Moved { read_ms: 12.0 * 3.0, write_ms: 12.0 * 2.0 + 1.0 });
     }
 
     #[test]
@@ -259,6 +295,7 @@ mod tests {
             &weights,
             4096,
             &mut sink,
+            || 0.0,
             &mut |_| (),
             &CancelFlag::new(),
         ))

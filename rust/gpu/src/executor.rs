@@ -15,7 +15,7 @@ use chord_program::{
 use crate::kernel::Dispatch;
 use crate::ops::argmax::NOT_A_NUMBER;
 use crate::plan::{Device, Outline, Plan, PlanSettings, Step};
-use crate::readback::{Readback, StagingPool};
+use crate::readback::{Arrival, Readback, StagingPool};
 use crate::resources::{Allocation, PipelineKey, Resources, Tally};
 use crate::sequence::Sequences;
 use crate::shader::ShaderSet;
@@ -74,6 +74,8 @@ pub struct GpuExecutor {
     /// What the executor does not hold, where it does not hold everything.
     pages: Option<Pages>,
     is_finished: bool,
+    /// The end of the last upload.
+    written: Option<Arrival>,
     sequences: Sequences,
     /// Sequence and position for which the batch on the device is the next decode step.
     primed: Option<(u32, u32)>,
@@ -126,6 +128,7 @@ impl GpuExecutor {
             plan,
             pages,
             is_finished: false,
+            written: None,
             sequences,
             primed: None,
             queued: VecDeque::new(),
@@ -384,7 +387,8 @@ impl WeightSink for GpuExecutor {
             return Err(ExecError::BadWeight { name: weight.name.clone(), what });
         }
         // Sends what is still staged for upload on its way.
-        self.gpu.queue.submit([]);
+        let submission = self.gpu.queue.submit([]);
+        self.written = Some(Arrival::of_work(&self.gpu, submission));
         self.is_finished = true;
         Ok(())
     }
@@ -404,6 +408,15 @@ impl Executor for GpuExecutor {
             memory: self.device.resources.tally.memory(),
             pages: self.pages.as_ref().map(|pages| pages.plan().clone()).unwrap_or_default(),
         }
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExecError>> {
+        let Some(written) = &self.written else { return Poll::Ready(Ok(())) };
+        if written.poll(cx, &self.gpu)?.is_pending() {
+            return Poll::Pending;
+        }
+        self.written = None;
+        Poll::Ready(Ok(()))
     }
 
     fn paged(&mut self) -> Option<&mut dyn Paged> {

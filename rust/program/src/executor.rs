@@ -91,6 +91,12 @@ pub trait Executor: WeightSink {
     fn device(&self) -> DeviceInfo;
     /// Counts so far.
     fn counters(&self) -> Counters;
+    /// Ready once all weights that were written are where they are computed with. Asked after [`WeightSink::finish`]; an
+    /// executor that copies them itself always is.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExecError>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
     /// How to bring the weights that are not held; none for an executor that holds all of them. One that pages takes
     /// work as usual, but runs it only as its pages come.
     fn paged(&mut self) -> Option<&mut dyn Paged> {

@@ -158,14 +158,17 @@ describe("the list", () => {
     expect(models[1]).toMatchObject({ url: "https://host/new.gguf", lastUsed: new Date(20) });
   });
 
-  test("finds a model by its address and by its name", async () => {
+  test("finds a model by its address, and an imported one by its name", async () => {
     await stored("https://host/m.gguf", 3, 10);
-    for (const source of ["https://host/m.gguf", new URL("https://host/m.gguf#x"), "m.gguf"]) {
+    await stored("imported:mine", 3, 10);
+    for (const source of ["https://host/m.gguf", new URL("https://host/m.gguf#x"), "mine"]) {
       expect(await cache.has(source)).toBe(true);
     }
-    expect(await cache.has("other.gguf")).toBe(false);
-    expect(await cache.delete("m.gguf")).toBe(true);
-    expect(await cache.list()).toEqual([]);
+    // The page's own file of that name is another one.
+    expect(await cache.has("m.gguf")).toBe(false);
+    expect(await cache.delete("m.gguf")).toBe(false);
+    expect(await cache.delete("mine")).toBe(true);
+    expect((await cache.list()).map(({ url }) => url)).toEqual(["https://host/m.gguf"]);
   });
 });
 
@@ -199,7 +202,7 @@ describe("eviction", () => {
       Promise.resolve().then(() => work(name.endsWith("a.gguf") ? null : {}));
     room(1_000, 1_000, { request });
     expect((await cache.evict({ bytes: 20 })).map(({ name }) => name)).toEqual(["b.gguf"]);
-    await expect(cache.delete("a.gguf")).rejects.toMatchObject({ code: "model-in-use" });
+    await expect(cache.delete("https://host/a.gguf")).rejects.toMatchObject({ code: "model-in-use" });
     expect(await names()).toEqual(["c.gguf", "a.gguf"]);
   });
 

@@ -211,6 +211,42 @@ describe("a second load", () => {
   });
 });
 
+describe("a look at what is stored in part", () => {
+  const look = (options: CachedFileOptions = {}) => open({ readOnly: true, connections: 1, ...options });
+
+  /** Stores the first three chunks, of which the header took so many bytes. */
+  async function storePart(headerBytes: number | undefined): Promise<void> {
+    server.behaviour = { cutAt: 14_000 };
+    const first = await open();
+    if (headerBytes !== undefined) first.noteHeader(headerBytes);
+    await expect(readAll(first)).rejects.toThrow();
+    await storedChunks(3);
+    first.close();
+    server.behaviour = { status: 500 };
+    server.served.length = 0;
+  }
+
+  test("needs no network where the header is stored, and fetches what lies behind where it is asked for", async () => {
+    await storePart(9_000);
+    const file = await look();
+    expect(await read(file, 0, 9_000)).toEqual(bytes.subarray(0, 9_000));
+    expect(server.ranges).toEqual([]);
+    server.behaviour = {};
+    expect(await read(file, 20_000, 10)).toEqual(bytes.subarray(20_000, 20_010));
+    file.close();
+    expect((await store.manifest(server.url))!.hashes.filter((hash) => hash !== null).length).toBe(3);
+  });
+
+  test.each([
+    ["where not all of the header is", 12_001],
+    ["where nobody has read the header", undefined],
+  ])("asks the server %s", async (_where, headerBytes) => {
+    await storePart(headerBytes);
+    await expect(look()).rejects.toMatchObject({ code: "http-status" });
+    expect(server.ranges.length).toBeGreaterThan(0);
+  });
+});
+
 describe("a load that was cut", () => {
   test("goes on where it ended", async () => {
     server.behaviour = { cutAt: 14_000 };

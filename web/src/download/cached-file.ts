@@ -1,12 +1,13 @@
 import { ChordError, type ErrorRecord, toErrorRecord } from "../errors.js";
-import type { StoreReport } from "../protocol.js";
+import type { IoTimes, StoreReport } from "../protocol.js";
 import { type ModelFile, type RemoteBody, type RemoteSource, sameFile } from "../source/source.js";
 import type { ModelStore } from "../store/model-store.js";
-import { chunkRange, isComplete, type Manifest, newManifest, sha256 } from "../store/store.js";
+import { chunkRange, hasHeader, isComplete, type Manifest, newManifest } from "../store/store.js";
 import { BufferPool } from "./buffers.js";
 import { CONNECTIONS, Download, isRangeRefused } from "./download.js";
 import { Gate } from "./gate.js";
 import { RETRY, type RetryPolicy, retrying } from "./retry.js";
+import { StoredChunks } from "./stored-chunks.js";
 import { ModelTabs, type TabMessage } from "./tabs.js";
 import { WholeHash } from "./whole-hash.js";
 
@@ -52,11 +53,10 @@ export class CachedFile implements ModelFile {
   readonly size: number;
   readonly chunkBytes: number;
   private readonly store: ModelStore | undefined;
+  private readonly stored: StoredChunks | undefined;
   private readonly gate: Gate;
   private readonly buffers: BufferPool;
   private readonly missing: Set<number>;
-  /** Chunks whose stored bytes were right when they were read or written. */
-  private readonly verified = new Set<number>();
   /** Bytes that have come of each chunk. */
   private readonly arrived = new Map<number, number>();
   private readonly waiting: (() => void)[] = [];
@@ -84,6 +84,7 @@ export class CachedFile implements ModelFile {
     this.keeping = this.store !== undefined && options.readOnly !== true;
     this.gate = options.gate ?? new Gate();
     this.buffers = new BufferPool((options.connections ?? CONNECTIONS) + 1);
+    this.stored = this.store && new StoredChunks(this.store, manifest, this.buffers);
     this.missing = new Set(manifest.hashes.flatMap((hash, index) => (hash === null ? [index] : [])));
     if (options.sha256 !== manifest.fileHash) this.wholeHash = options.wholeHash;
     if (tabs) tabs.onMessage = (message) => this.hear(message);
@@ -98,9 +99,9 @@ export class CachedFile implements ModelFile {
       options = { ...options, wholeHash: await WholeHash.create(announced) };
     }
     const stored = await store?.manifest(key);
-    if (stored && isComplete(stored) && isExpected(stored, options)) {
-      return new CachedFile(source, stored, options, "reader");
-    }
+    // A header that is stored is read from there, and nothing else is asked for where nothing is to be added.
+    const isEnough = stored && (isComplete(stored) || (options.readOnly && hasHeader(stored)));
+    if (isEnough && isExpected(stored, options)) return new CachedFile(source, stored, options, "reader");
     if (!store || options.readOnly) return CachedFile.openRemote(key, source, options, stored);
 
     // What lies in memory is this tab's alone.
@@ -188,6 +189,11 @@ export class CachedFile implements ModelFile {
     return this.missing.size === 0 && this.networkBytes === 0;
   }
 
+  get times(): IoTimes {
+    const { stored } = this;
+    return { readMs: stored?.reading.ms ?? 0, hashMs: stored?.hashing.ms ?? 0 };
+  }
+
   async chunk(index: number): Promise<Uint8Array<ArrayBuffer>> {
     if (!Number.isInteger(index) || index < 0 || index >= this.manifest.hashes.length) {
       throw new ChordError("internal", `chunk ${index} of a file of ${this.manifest.hashes.length} chunks`);
@@ -201,6 +207,11 @@ export class CachedFile implements ModelFile {
 
   recycle(buffer: ArrayBuffer): void {
     this.buffers.back(buffer);
+  }
+
+  noteHeader(bytes: number): void {
+    // Not waited for: it spares a later look at the model the network, no more.
+    if (this.keeping) this.store?.update(this.manifest, { headerBytes: bytes }).catch(() => undefined);
   }
 
   async finish(): Promise<StoreReport> {
@@ -243,32 +254,14 @@ export class CachedFile implements ModelFile {
   /** A stored chunk, if it is what was stored. */
   private async fromStore(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const hash = this.manifest.hashes[index];
-    if (!this.store || !hash) return undefined;
-    const { length } = chunkRange(this.size, this.chunkBytes, index);
-    // IndexedDB brings a buffer of its own.
-    const into = this.manifest.store === "indexeddb" ? undefined : this.buffers.borrow(length);
-    let bytes = into;
-    try {
-      bytes = await this.store.chunk(this.manifest, index, into);
-      if (bytes && !into) this.buffers.adopt();
-      if (bytes && (this.verified.has(index) || (await sha256(bytes)) === hash)) {
-        this.verified.add(index);
-        this.count(index, length, 0);
-        return bytes;
-      }
-    } catch {
-      // What cannot be read is fetched again.
+    if (!this.stored || !hash) return undefined;
+    const bytes = await this.stored.read(index);
+    if (bytes) this.count(index, bytes.length, 0);
+    else if (this.manifest.hashes[index] === hash) {
+      this.stored.forget(index);
+      this.missing.add(index);
     }
-    const unused = bytes ?? into;
-    if (unused) this.recycle(unused.buffer);
-    if (this.manifest.hashes[index] === hash) this.forget(index);
-    return undefined;
-  }
-
-  private forget(index: number): void {
-    this.manifest.hashes[index] = null;
-    this.verified.delete(index);
-    this.missing.add(index);
+    return bytes;
   }
 
   /** Resolves with true when a chunk is this tab's to fetch, with false when it may have been stored meanwhile. */
@@ -372,12 +365,14 @@ export class CachedFile implements ModelFile {
   /** A chunk from the network: data, flush, record, and only then anybody else. */
   private async take(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     this.wholeHash?.offer(index, bytes);
-    if (this.keeping && this.store) {
+    if (this.keeping && this.stored) {
       try {
-        const hash = await sha256(bytes);
-        await this.store.putChunk(this.manifest, index, bytes, hash);
-        this.verified.add(index);
-        this.tabs?.post({ type: "recorded", id: this.manifest.id, index, hash });
+        const hash = await this.stored.hash(bytes);
+        // Another chunk may have found the storage full meanwhile.
+        if (this.keeping) {
+          await this.stored.write(index, bytes, hash);
+          this.tabs?.post({ type: "recorded", id: this.manifest.id, index, hash });
+        }
       } catch (error) {
         await this.stopStoring(error);
       }
@@ -421,8 +416,7 @@ export class CachedFile implements ModelFile {
   /** Nothing is stored any more, nor will be. */
   private dropped(): void {
     this.keeping = false;
-    this.manifest.hashes.fill(null);
-    this.verified.clear();
+    this.stored?.forgetAll();
     if (this.download) this.download.all = false;
   }
 

@@ -1,6 +1,7 @@
 import { free } from "../download/buffers.js";
 import { ChordError } from "../errors.js";
-import type { StoreReport } from "../protocol.js";
+import { BusyTime } from "../download/busy-time.js";
+import type { IoTimes, StoreReport } from "../protocol.js";
 import { CHUNK_BYTES, chunkRange } from "../store/store.js";
 import type { ModelFile } from "./source.js";
 
@@ -8,6 +9,7 @@ import type { ModelFile } from "./source.js";
 export class BlobFile implements ModelFile {
   readonly size: number;
   readonly fromCache = true;
+  private readonly reading = new BusyTime();
 
   constructor(
     private readonly blob: Blob,
@@ -25,11 +27,15 @@ export class BlobFile implements ModelFile {
     }
   }
 
+  get times(): IoTimes {
+    return { readMs: this.reading.ms, hashMs: 0 };
+  }
+
   async chunk(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const { start, length } = chunkRange(this.size, this.chunkBytes, index);
     let bytes: ArrayBuffer;
     try {
-      bytes = await this.blob.slice(start, start + length).arrayBuffer();
+      bytes = await this.reading.during(() => this.blob.slice(start, start + length).arrayBuffer());
     } catch (cause) {
       throw unreadable(this.blob instanceof File ? this.blob.name : "The file", { offset: start }, cause);
     }
@@ -47,6 +53,8 @@ export class BlobFile implements ModelFile {
     // A Blob brings a buffer of its own each time.
     free(buffer);
   }
+
+  noteHeader(): void {}
 
   finish(): Promise<StoreReport> {
     return Promise.resolve({ kind: "file", complete: true, networkBytes: 0 });

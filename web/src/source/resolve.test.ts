@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { importedKey } from "./imported.js";
 import { resolveSource, sourceKey, storeKey } from "./resolve.js";
 
 const base = "https://example.org/app/page.html";
@@ -26,12 +27,19 @@ describe("sources", () => {
     expect(resolveSource({ url: "/x.gguf", sha256 }, base)).toMatchObject({ sha256: sha256.toLowerCase() });
   });
 
-  test("a name is that of a stored model, unless there is one at that address", () => {
+  test("a name is that of an imported model, unless there is one at that address", () => {
     const named = resolveSource("my model", base);
     expect(sourceKey(named, [])).toBe("https://example.org/app/my%20model");
-    expect(sourceKey(named, [{ key: "https://host/m.gguf", name: "my model" }])).toBe("https://host/m.gguf");
-    const there = { key: "https://example.org/app/my%20model", name: "x" };
-    expect(sourceKey(named, [{ key: "my model", name: "my model" }, there])).toBe(there.key);
+    const imported = { key: importedKey("my model") };
+    expect(sourceKey(named, [imported])).toBe(imported.key);
+    const there = { key: "https://example.org/app/my%20model" };
+    expect(sourceKey(named, [imported, there])).toBe(there.key);
+  });
+
+  test("a name is not that of a file that another host has under it", () => {
+    const named = resolveSource("model.gguf", base);
+    const elsewhere = { key: "https://host/model.gguf", name: "model.gguf" };
+    expect(sourceKey(named, [elsewhere])).toBe("https://example.org/app/model.gguf");
   });
 
   test("a file is taken as it is", () => {

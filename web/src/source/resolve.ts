@@ -1,5 +1,6 @@
 import { ChordError } from "../errors.js";
 import { hubUrl, isSha256, storedHubKey } from "./hugging-face.js";
+import { importedKey } from "./imported.js";
 import type { HubDescriptor, HuggingFaceSource, ModelSource, SourceDescriptor } from "./source.js";
 
 /** Where repositories are. */
@@ -44,15 +45,17 @@ export function storeKey(url: string): string {
 }
 
 /**
- * The key under which a source is stored, or would be; `keys` are those of all stored models with their names. `undefined`
- * for files in place, and where only the hub can tell which file is meant.
+ * The key under which a source is stored, or would be; `stored` are all stored models. A bare name is that of an imported
+ * model: a file of the same name that came from some host is another one. `undefined` for files in place, and where only
+ * the hub can tell which file is meant.
  */
-export function sourceKey(source: SourceDescriptor, stored: { key: string; name: string }[]): string | undefined {
+export function sourceKey(source: SourceDescriptor, stored: { key: string }[]): string | undefined {
   switch (source.kind) {
     case "url": {
       const key = storeKey(source.url);
       if (source.name === undefined || stored.some((model) => model.key === key)) return key;
-      return stored.find(({ key, name }) => key === source.name || name === source.name)?.key ?? key;
+      const imported = importedKey(source.name);
+      return stored.some((model) => model.key === imported) ? imported : key;
     }
     case "hub": {
       const keys = stored.map(({ key }) => key);

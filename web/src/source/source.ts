@@ -1,8 +1,8 @@
 /** Where a model's bytes come from. */
 
-import type { StoreReport } from "../protocol.js";
+import type { IoTimes, StoreReport } from "../protocol.js";
 
-/** A model as a caller names it. A string is an address, or the name of a stored model. */
+/** A model as a caller names it. A string is an address, or the name under which a model was imported. */
 export type ModelSource = string | URL | Blob | FileSystemFileHandle | UrlSource | HuggingFaceSource;
 
 /** A file on a web server. */
@@ -54,10 +54,14 @@ export interface ModelFile {
   readonly chunkBytes: number;
   /** No byte had to come over the network so far. */
   readonly fromCache: boolean;
+  /** What was done so far. */
+  readonly times: IoTimes;
   /** A whole chunk. Its buffer is the caller's, who may give it back by {@link recycle}. */
   chunk(index: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Takes back the buffer of a chunk. */
   recycle(buffer: ArrayBuffer): void;
+  /** The header was read, for which so many bytes from the file's start were needed. */
+  noteHeader(bytes: number): void;
   /** Fetches what nobody read, waits for the store and says what became of the file, which can still be read. */
   finish(): Promise<StoreReport>;
   /** Frees everything. */

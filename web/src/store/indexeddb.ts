@@ -44,8 +44,17 @@ export class IndexedDbStore implements ChunkStore {
   }
 
   async present(model: ModelBytes): Promise<Set<number>> {
-    const keys = await guarded(READ, () => this.db.getAllKeys("chunks", chunksOf(model.id)));
-    return new Set(keys.map(([, index]) => index));
+    return guarded(READ, async () => {
+      const { store, done } = this.db.transaction("chunks");
+      // Blobs come without their bytes.
+      const [keys, blobs] = await Promise.all([
+        store.getAllKeys(chunksOf(model.id)),
+        store.getAll(chunksOf(model.id)),
+        done,
+      ]);
+      const isWhole = (index: number, at: number) => blobs[at]?.size === lengthOf(model, index);
+      return new Set(keys.map(([, index]) => index).filter(isWhole));
+    });
   }
 
   delete(id: string): Promise<void> {
@@ -68,7 +77,7 @@ export class IndexedDbStore implements ChunkStore {
 
   private async blob(model: ModelBytes, index: number): Promise<Blob | undefined> {
     const blob = await guarded(READ, () => this.db.get("chunks", [model.id, index]));
-    return blob?.size === chunkRange(model.size, model.chunkBytes, index).length ? blob : undefined;
+    return blob?.size === lengthOf(model, index) ? blob : undefined;
   }
 
   /** The browser may have lost a Blob's file while it kept the record: the same as a missing chunk. */
@@ -79,6 +88,10 @@ export class IndexedDbStore implements ChunkStore {
       return undefined;
     }
   }
+}
+
+function lengthOf({ size, chunkBytes }: ModelBytes, index: number): number {
+  return chunkRange(size, chunkBytes, index).length;
 }
 
 function chunksOf(id: string): IDBKeyRange {

@@ -107,6 +107,15 @@ describe("what is found at the start", () => {
     expect((await store.list())[0]!.hashes).toEqual([null, null, null]);
   });
 
+  test("a chunk that is too short is missing", async () => {
+    const manifest = await begun("a");
+    for (const index of [0, 1, 2]) await put(manifest, index);
+    const db = await openDatabase();
+    const blob = (await db.get("chunks", [manifest.id, 1]))!;
+    await db.put("chunks", blob.slice(1), [manifest.id, 1]);
+    expect((await store.manifest("a"))!.hashes.map((hash) => hash !== null)).toEqual([true, false, true]);
+  });
+
   test("bytes that no record speaks of are not used: the page was killed between the two", async () => {
     const manifest = await begun("a");
     await (await chunks()).write(manifest, 0, randomBytes(10));

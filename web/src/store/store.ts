@@ -35,6 +35,8 @@ export interface Manifest {
   hashes: (string | null)[];
   /** SHA-256 of the whole file in hexadecimal, where it is known: announced by its host, or computed of all bytes. */
   fileHash: string | null;
+  /** Bytes from the file's start on that were read for its header; left out before it was read. */
+  headerBytes?: number;
   /** Milliseconds since 1970. */
   createdAt: number;
   lastUsed: number;
@@ -45,7 +47,9 @@ export type NewModel = Pick<Manifest, "key" | "size"> &
   Partial<Pick<Manifest, "name" | "chunkBytes" | "etag" | "lastModified" | "fileHash">>;
 
 /** What may change in a manifest besides its chunks. */
-export type ManifestChanges = Partial<Pick<Manifest, "name" | "etag" | "lastModified" | "fileHash" | "lastUsed">>;
+export type ManifestChanges = Partial<
+  Pick<Manifest, "name" | "etag" | "lastModified" | "fileHash" | "headerBytes" | "lastUsed">
+>;
 
 /** What a chunk store needs to know of a model. */
 export type ModelBytes = Pick<Manifest, "id" | "size" | "chunkBytes">;
@@ -129,6 +133,12 @@ export function chunkRange(size: number, chunkBytes: number, index: number): { s
 /** Every chunk is stored. */
 export function isComplete(manifest: Manifest): boolean {
   return manifest.hashes.every((hash) => hash !== null);
+}
+
+/** The header is stored: what it tells needs no network. */
+export function hasHeader({ hashes, chunkBytes, headerBytes }: Manifest): boolean {
+  if (headerBytes === undefined) return false;
+  return hashes.slice(0, chunkCount(headerBytes, chunkBytes)).every((hash) => hash !== null);
 }
 
 /** Bytes stored. */

@@ -79,14 +79,14 @@ export function runEngine(ioPort: MessagePort): void {
   const handlers: Handlers = {
     async load({ params, event, stop }) {
       const meter = (progress = new ProgressMeter(event));
-      const store = await model.load(
+      const { store, times } = await model.load(
         params,
         stop,
         ({ size, fromCache }) => meter.opened(Number(size), fromCache),
         (stage) => meter.engine(stage),
       );
       meter.ready();
-      return { info: model.info().engine, store };
+      return { info: model.info().engine, store, times };
     },
     generate({ params, event, stop }) {
       // What a rung further down needs to go on where this one ended.

@@ -1,11 +1,11 @@
 import { free, LENT } from "../download/buffers.js";
 import { ChordError, fromErrorRecord } from "../errors.js";
-import type { IoRequest, IoResponse, StoreReport } from "../protocol.js";
+import type { IoRequest, IoResponse, IoTimes, StoreReport } from "../protocol.js";
 import { withResolvers } from "../queue.js";
 
 type Answer = Exclude<IoResponse, { type: "arrived" } | { type: "failed" }>;
 type Arrived = Extract<IoResponse, { type: "arrived" }>;
-type Asked = Exclude<IoRequest, { type: "recycle" }>;
+type Asked = Exclude<IoRequest, { type: "recycle" | "header" }>;
 /** A request without its number. */
 type Unnumbered<R> = R extends unknown ? Omit<R, "id"> : never;
 
@@ -23,6 +23,9 @@ export class IoClient {
   private turn: Promise<unknown> = Promise.resolve();
   private size = 0;
   private chunkBytes = 1;
+  /** Where the read ended that went furthest. */
+  private reach = 0;
+  private hasHeader = false;
   /** Chunks that are here or on their way. */
   private readonly chunks = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
   /** What a read across chunks is put together in. */
@@ -65,6 +68,7 @@ export class IoClient {
     }
     // An empty file has no chunk that could be asked for.
     if (length === 0) return new Uint8Array(0);
+    this.reach = Math.max(this.reach, start + length);
     const first = Math.floor(start / this.chunkBytes);
     const last = Math.floor((start + length - 1) / this.chunkBytes);
     if (first === last) {
@@ -83,11 +87,18 @@ export class IoClient {
     return this.joined.subarray(0, length);
   }
 
+  /** What has been read so far is the header; only the first call counts. */
+  noteHeader(): void {
+    if (this.hasHeader) return;
+    this.hasHeader = true;
+    this.port.postMessage({ type: "header", bytes: this.reach } satisfies IoRequest);
+  }
+
   /** Waits until everything is stored, and says what became of the file. It can still be read. */
-  async finish(): Promise<StoreReport> {
+  async finish(): Promise<{ report: StoreReport; times: IoTimes }> {
     this.keepOnly(0, -1);
-    const { report } = await this.ask<"finished">({ type: "finish" });
-    return report;
+    const { report, times } = await this.ask<"finished">({ type: "finish" });
+    return { report, times };
   }
 
   /** Frees what the I/O worker has. Nothing can be read any more. */

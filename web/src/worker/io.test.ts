@@ -30,7 +30,7 @@ describe("a remote file", () => {
     expect(await io.read(49_000n, 1_000)).toEqual(bytes.subarray(49_000));
     expect(await io.read(5n, 10)).toEqual(bytes.subarray(5, 15));
     expect(await io.read(0n, 50_000)).toEqual(bytes);
-    expect(await io.finish()).toEqual({ kind: "none", complete: false, networkBytes: server.sent });
+    expect((await io.finish()).report).toEqual({ kind: "none", complete: false, networkBytes: server.sent });
     expect(await io.read(48_000n, 2_000)).toEqual(bytes.subarray(48_000));
     await io.close();
     expect(arrived.at(-1)).toBe(50_000);
@@ -54,7 +54,10 @@ describe("a local file", () => {
     const io = connect({ kind: "blob", blob: new File([bytes], "m.gguf") });
     expect(await io.open()).toMatchObject({ size: 50_000n, fromCache: true });
     expect(await io.read(1_000n, 2_000)).toEqual(bytes.subarray(1_000, 3_000));
-    expect(await io.finish()).toEqual({ kind: "file", complete: true, networkBytes: 0 });
+    const { report, times } = await io.finish();
+    expect(report).toEqual({ kind: "file", complete: true, networkBytes: 0 });
+    expect(times).toEqual({ readMs: expect.any(Number), hashMs: 0 });
+    expect(times.readMs).toBeGreaterThan(0);
   });
 
   test("may be empty", async () => {

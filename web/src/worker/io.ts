@@ -20,7 +20,7 @@ export function runIo(engine: MessagePort, start: IoStart): (paused: boolean) =>
     return opened;
   };
 
-  async function answer(request: Exclude<IoRequest, { type: "recycle" }>): Promise<void> {
+  async function answer(request: Exclude<IoRequest, { type: "recycle" | "header" }>): Promise<void> {
     const { id } = request;
     switch (request.type) {
       case "open": {
@@ -33,7 +33,7 @@ export function runIo(engine: MessagePort, start: IoStart): (paused: boolean) =>
         return post({ type: "chunk", id, bytes }, [bytes.buffer]);
       }
       case "finish":
-        return post({ type: "finished", id, report: await file().finish() });
+        return post({ type: "finished", id, report: await file().finish(), times: file().times });
       case "close":
         opened?.close();
         opened = undefined;
@@ -44,6 +44,7 @@ export function runIo(engine: MessagePort, start: IoStart): (paused: boolean) =>
 
   engine.onmessage = ({ data }: MessageEvent<IoRequest>) => {
     if (data.type === "recycle") return opened?.recycle(data.buffer);
+    if (data.type === "header") return opened?.noteHeader(data.bytes);
     answer(data).catch((error: unknown) => post({ type: "failed", id: data.id, error: toErrorRecord(error) }));
   };
   return (paused) => gate.set(paused);

@@ -3,7 +3,7 @@
 import { type ArtifactChoice, chooseArtifact, detectFeatures, type WasmFeatures, wideArtifact } from "../artifacts.js";
 import type { EngineInfo, EngineLoadProgress } from "../engine-types.js";
 import { ChordError, toErrorRecord } from "../errors.js";
-import type { LoadParams, StoreReport, WorkerInfo } from "../protocol.js";
+import type { LoadParams, StoreReport, WorkerInfo, WorkerLoadTimes } from "../protocol.js";
 import type { IoClient } from "./io-client.js";
 import { isReasonToStepDown, ladder, type Rung } from "./ladder.js";
 import { macrotaskYielder } from "./macrotask.js";
@@ -58,11 +58,12 @@ export class Model {
     stop: Stop,
     onOpened: (file: { size: bigint; fromCache: boolean }) => void,
     onStage: OnStage,
-  ): Promise<StoreReport> {
+  ): Promise<{ store: StoreReport; times: WorkerLoadTimes }> {
     const modules = this.modules(params.wasmUrls);
     const features = await detectFeatures();
     const { artifact } = chooseArtifact(features, modules.offered);
     const [file, adapter] = await Promise.all([this.io.open(), adapterFacts(), modules.start(artifact)]);
+    const opened = performance.now();
     onOpened(file);
     const plan = (this.plan = { ...params, size: file.size, adapter, features, modules });
     const { rungs, why } = ladder(params.options.backend, adapter, params.softwareGpu);
@@ -78,10 +79,12 @@ export class Model {
         this.why.push(`not on the GPU: ${record.message}`);
       }
     }
-    const store = await this.io.finish();
+    const computed = performance.now();
+    const { report: store, times: io } = await this.io.finish();
+    const kept = performance.now();
     // Whoever may have to step down will read the file again, and so will who pages layers.
     if (!this.canStepDown && this.info().engine.paging.paged_layers === 0) await this.io.close();
-    return store;
+    return { store, times: { sinceOpenMs: kept - opened, keepMs: kept - computed, io } };
   }
 
   /**
@@ -223,8 +226,12 @@ export class Model {
       pause: macrotaskYielder(),
     };
     const asked = { ...plan.options, backend: rung, web_subgroups: plan.adapter.subgroups };
+    const onProgress = ({ stage }: EngineLoadProgress) => {
+      if (stage === "prepare") this.io.noteHeader();
+      onStage(stage);
+    };
     const engine = await stop.during(bindings, (token) =>
-      bindings.WasmEngine.load(host, plan.size, asked, ({ stage }: EngineLoadProgress) => onStage(stage), token, pool),
+      bindings.WasmEngine.load(host, plan.size, asked, onProgress, token, pool),
     );
     if (rung === "cpu") this.why.push(why);
     else if (isAuto) this.why.push(describeGpu(plan));

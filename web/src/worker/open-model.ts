@@ -13,7 +13,7 @@ import { partCount, partUrls, SplitSource } from "../source/split.js";
 import type { ModelFile, RemoteSource, SourceDescriptor } from "../source/source.js";
 import { holdInUse } from "../store/locks.js";
 import { ModelStore } from "../store/model-store.js";
-import { isComplete, type StoreChoice } from "../store/store.js";
+import { hasHeader, isComplete, type StoreChoice } from "../store/store.js";
 
 /** Of a model that is only looked at, this much is fetched at a time. */
 const GLANCE_BYTES = 1024 * 1024;
@@ -40,7 +40,7 @@ export async function openModel(
   const ofThisVisit = source.kind === "url" && source.url.startsWith("blob:");
   const store = ofThisVisit ? undefined : await openStore(choice);
   const retry = retryPolicy(download);
-  const { url, key, size, sha256 } = await find(source, store, gate, retry);
+  const { url, key, size, sha256 } = await find(source, store, gate, retry, inspect);
   // Held until this worker ends: nobody deletes the model meanwhile.
   if (store && !inspect) await holdInUse(key);
   const split = partCount(url) > 1;
@@ -57,12 +57,13 @@ export async function openModel(
   });
 }
 
-/** Where the model is. What is stored completely is found without a network. */
+/** Where the model is. What is stored completely, or as far as it is looked at, is found without a network. */
 async function find(
   source: SourceDescriptor & { kind: "url" | "hub" },
   store: ModelStore | undefined,
   gate: Gate,
   retry: RetryPolicy,
+  inspect: boolean,
 ): Promise<Remote> {
   // The usual case needs no list, which looks at every stored model.
   const address = sourceKey(source, []);
@@ -74,7 +75,8 @@ async function find(
     return source.sha256 === undefined ? remote : { ...remote, sha256: source.sha256 };
   }
   const there = stored.find((manifest) => manifest.key === key);
-  if (there && key !== undefined && isComplete(there)) return { url: key, key };
+  const isEnough = there && (isComplete(there) || (inspect && hasHeader(there)));
+  if (isEnough && key !== undefined) return { url: key, key };
   return retrying<Remote>(() => findHubFile(source), gate, retry);
 }
 

@@ -1,0 +1,23 @@
+//! Where the time of a load goes.
+
+use serde::Serialize;
+
+/// Milliseconds of the engine's parts of a load, one after the other. What the source reads and checks meanwhile is in
+/// them only as far as the engine waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct LoadTimes {
+    /// Reading and checking the header, waiting for its bytes included.
+    pub header_ms: f64,
+    /// Building the tokenizer and the chat template.
+    pub text_ms: f64,
+    /// Opening the device, or gathering the CPU's threads.
+    pub device_ms: f64,
+    /// Comparing the device with the CPU; its kernels are those of the model and are compiled here.
+    pub self_test_ms: f64,
+    /// Compiling the kernels that are left and making room for the weights.
+    pub compile_ms: f64,
+    /// Waiting for the bytes of the weights.
+    pub read_ms: f64,
+    /// Bringing the weights to their place, up to the arrival of the last one.
+    pub upload_ms: f64,
+}
