@@ -308,6 +308,42 @@ describe("a load that was cut", () => {
   });
 });
 
+describe("the hash of the whole file", () => {
+  const sha256 = sum(bytes);
+
+  test("is kept once it was found right, and then not computed again", async () => {
+    const file = await open({ sha256, connections: 3 });
+    await readAll(file);
+    await file.finish();
+    file.close();
+    expect((await store.manifest(server.url))!.fileHash).toBe(sha256);
+    expect((await open({ sha256 })).fromCache).toBe(true);
+  });
+
+  test("is that of parts where these are known", async () => {
+    const source = Object.assign(new HttpSource(server.url), {
+      hashed: () => Promise.resolve([stretch(0, 10_000), stretch(10_000, 30_500)]),
+    });
+    const file = await CachedFile.open(server.url, source, { store, chunkBytes, locks });
+    await file.finish();
+    file.close();
+    expect(await store.manifest(server.url)).toMatchObject({ fileHash: null });
+    await store.delete(server.url);
+    server.bytes = Buffer.from(bytes);
+    server.bytes[20_000]! ^= 1;
+    const wrong = await CachedFile.open(server.url, source, { store, chunkBytes, locks });
+    await expect(wrong.finish()).rejects.toMatchObject({
+      code: "hash-mismatch",
+      details: { url: "part 10000", expected: stretch(10_000, 30_500).sha256 },
+    });
+    expect(await store.manifest(server.url)).toBeUndefined();
+  });
+
+  const stretch = (start: number, end: number) => ({
+    ...{ url: `part ${start}`, start, end, before: new Uint8Array(0), sha256: sum(bytes.subarray(start, end)) },
+  });
+});
+
 describe("storage that does not want", () => {
   test("too little of it is said before anything is written, and the model loads all the same", async () => {
     store.begin = ({ size }) =>

@@ -34,7 +34,7 @@ export interface CachedFileOptions {
   connections?: number | undefined;
   retry?: RetryPolicy | undefined;
   onArrived?: ((arrived: Arrived) => void) | undefined;
-  /** Made of `sha256` when the file is opened. */
+  /** Made when the file is opened: of `sha256`, or of what the source knows of its parts. */
   wholeHash?: WholeHash | undefined;
   /** For tests; the browser's own where left out. */
   locks?: LockManager | undefined;
@@ -60,7 +60,8 @@ export class CachedFile implements ModelFile {
   /** Bytes that have come of each chunk. */
   private readonly arrived = new Map<number, number>();
   private readonly waiting: (() => void)[] = [];
-  private readonly wholeHash: WholeHash | undefined;
+  /** As long as it is to be compared. */
+  private wholeHash: WholeHash | undefined;
   private catchingUp: Promise<void> | undefined;
   private download: Download | undefined;
   private keeping: boolean;
@@ -96,7 +97,8 @@ export class CachedFile implements ModelFile {
   static async open(key: string, source: RemoteSource, options: CachedFileOptions = {}): Promise<CachedFile> {
     const { store, sha256: announced } = options;
     if (announced !== undefined && !options.readOnly) {
-      options = { ...options, wholeHash: await WholeHash.create(announced) };
+      const whole = { url: source.url, start: 0, end: Infinity, before: new Uint8Array(0), sha256: announced };
+      options = { ...options, wholeHash: await WholeHash.create([whole]) };
     }
     const stored = await store?.manifest(key);
     // A header that is stored is read from there, and nothing else is asked for where nothing is to be added.
@@ -162,6 +164,9 @@ export class CachedFile implements ModelFile {
     const wanted = stored && firstMissing >= 0 ? firstMissing * stored.chunkBytes : 0;
     const probe = new Probe(source, stored?.chunkBytes ?? options.chunkBytes);
     let body = await retrying(() => probe.open(wanted), gate, retry);
+    // Of a file that is put together, what the parts are is known by now.
+    const stretches = options.readOnly || options.wholeHash ? [] : ((await source.hashed?.()) ?? []);
+    if (stretches.length > 0) options = { ...options, wholeHash: await WholeHash.create(stretches) };
     if (stored && stored.size === body.size && sameFile(stored, body) && isExpected(stored, options)) {
       const file = new CachedFile(source, stored, options, "writer", tabs, body);
       file.begun();
@@ -437,24 +442,24 @@ export class CachedFile implements ModelFile {
 
   /** Compares the whole file with the hash that it was announced with. */
   private async checkWhole(): Promise<void> {
-    const { wholeHash: whole, manifest } = this;
-    if (!whole || manifest.fileHash === whole.expected) return;
+    const { wholeHash: whole, manifest, options } = this;
+    if (!whole) return;
     this.catchUp();
     await this.catchingUp;
     if (whole.next < manifest.hashes.length) return;
-    const found = whole.found();
-    if (found === whole.expected) {
-      if (this.keeping) await this.store?.update(manifest, { fileHash: found }).catch(() => undefined);
-      else manifest.fileHash = found;
+    this.wholeHash = undefined;
+    const mismatch = whole.finish();
+    if (!mismatch) {
+      const fileHash = options.sha256 ?? null;
+      if (this.keeping) await this.store?.update(manifest, { fileHash }).catch(() => undefined);
+      else manifest.fileHash = fileHash;
       return;
     }
     if (this.keeping) await this.store?.delete(manifest.key).catch(() => undefined);
     this.dropped();
-    throw new ChordError(
-      "hash-mismatch",
-      `The SHA-256 of ${this.source.url} is ${found}, announced was ${whole.expected}. Load again.`,
-      { url: this.source.url, expected: whole.expected, found },
-    );
+    const { url, expected, found } = mismatch;
+    const message = `The SHA-256 of ${url} is ${found}, announced was ${expected}. Load again.`;
+    throw new ChordError("hash-mismatch", message, { ...mismatch });
   }
 
   /** What another tab says. */

@@ -1,19 +1,34 @@
 import { createSHA256, type IHasher } from "hash-wasm";
+import type { HashedStretch } from "../source/source.js";
+
+/** A stretch that has another hash than was announced. */
+export interface Mismatch {
+  url: string;
+  expected: string;
+  found: string;
+}
 
 /**
- * SHA-256 of the whole file, from chunks as they come. Web Crypto hashes only what is there as a whole, so this one is
- * computed in WebAssembly, and only where a hash is known to compare it with.
+ * SHA-256 of the whole file, or of each file of several that it was put together of, from chunks as they come. Web Crypto
+ * hashes only what is there as a whole, so this one is computed in WebAssembly, and only where a hash is known to compare
+ * it with.
  */
 export class WholeHash {
   private done = 0;
+  private position = 0;
+  /** The stretch that is being hashed, and whether it has begun. */
+  private current = 0;
+  private begun = false;
+  private mismatch: Mismatch | undefined;
 
   private constructor(
-    readonly expected: string,
+    private readonly stretches: HashedStretch[],
     private readonly hasher: IHasher,
   ) {}
 
-  static async create(expected: string): Promise<WholeHash> {
-    return new WholeHash(expected, await createSHA256());
+  /** `stretches`: by where they begin, none in another; one without an end goes on to that of the file. */
+  static async create(stretches: HashedStretch[]): Promise<WholeHash> {
+    return new WholeHash(stretches, await createSHA256());
   }
 
   /** The chunk that is to come next. */
@@ -24,12 +39,39 @@ export class WholeHash {
   /** Takes a chunk if it is the next one. */
   offer(index: number, bytes: Uint8Array): void {
     if (index !== this.done) return;
-    this.hasher.update(bytes);
+    const start = this.position;
+    const end = (this.position += bytes.length);
     this.done++;
+    for (;;) {
+      const stretch = this.stretches[this.current];
+      if (!stretch || stretch.start >= end) return;
+      this.begin(stretch);
+      this.hasher.update(bytes.subarray(Math.max(0, stretch.start - start), stretch.end - start));
+      if (stretch.end > end) return;
+      this.end(stretch);
+    }
   }
 
-  /** The hash of all chunks, in hexadecimal. Once. */
-  found(): string {
-    return this.hasher.digest("hex");
+  /** All chunks were taken: the first stretch, if any, that is not what it was announced as. */
+  finish(): Mismatch | undefined {
+    for (let stretch; (stretch = this.stretches[this.current]);) {
+      this.begin(stretch);
+      this.end(stretch);
+    }
+    return this.mismatch;
+  }
+
+  private begin(stretch: HashedStretch): void {
+    if (this.begun) return;
+    this.begun = true;
+    this.hasher.init().update(stretch.before);
+    stretch.before = new Uint8Array(0);
+  }
+
+  private end({ url, sha256 }: HashedStretch): void {
+    const found = this.hasher.digest("hex");
+    if (found !== sha256) this.mismatch ??= { url, expected: sha256, found };
+    this.current++;
+    this.begun = false;
   }
 }

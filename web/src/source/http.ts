@@ -1,5 +1,5 @@
-import { free } from "../download/buffers.js";
 import { abortError, ChordError, throwIfAborted } from "../errors.js";
+import { type Pieces, piecesOf } from "./pieces.js";
 import type { RemoteBody, RemoteSource, Validators } from "./source.js";
 
 /** A connection on which no byte comes for this long is given up. */
@@ -103,7 +103,7 @@ export class HttpSource implements RemoteSource {
     const range = status === 206 ? this.range(response, start, end) : this.whole(response);
     if (!range) return undefined;
     const validators = { etag: response.headers.get("etag"), lastModified: response.headers.get("last-modified") };
-    return new HttpBody(this, response.body.getReader(), connection, range, status === 206, validators);
+    return new HttpBody(this, piecesOf(response.body), connection, range, status === 206, validators);
   }
 
   /** What a 200 holds. */
@@ -163,11 +163,10 @@ export class HttpSource implements RemoteSource {
     return this.error("http-status", `${this.url} answered ${status} ${statusText}`.trimEnd(), details);
   }
 
-  /** One read of a body, with the errors of this source. */
-  async next(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {
+  /** The next piece of a body, with the errors of this source. */
+  async next(pieces: Pieces): Promise<Uint8Array | undefined> {
     try {
-      const { done, value } = await stallGuard(reader.read(), this.stallMs, () => this.stalled());
-      return done ? undefined : value;
+      return await stallGuard(pieces.next(), this.stallMs, () => this.stalled());
     } catch (error) {
       if (this.signal?.aborted) throw abortError(this.signal);
       if (error instanceof ChordError) throw error;
@@ -202,12 +201,10 @@ class HttpBody implements RemoteBody {
   position: number;
   /** A piece of which a part has been used. */
   private rest: Uint8Array = new Uint8Array(0);
-  /** The piece is all of its buffer, which nobody else can be using then. */
-  private isOwn = false;
 
   constructor(
     private readonly source: HttpSource,
-    private readonly reader: ReadableStreamDefaultReader<Uint8Array>,
+    private readonly pieces: Pieces,
     private readonly connection: AbortController,
     { start, end, size }: Range,
     readonly ranged: boolean,
@@ -219,7 +216,7 @@ class HttpBody implements RemoteBody {
 
   async read(target: Uint8Array): Promise<number> {
     while (this.rest.length === 0) {
-      const piece = await this.source.next(this.reader);
+      const piece = await this.source.next(this.pieces);
       if (piece === undefined) {
         throw this.source.error(
           "short-body",
@@ -228,23 +225,20 @@ class HttpBody implements RemoteBody {
         );
       }
       this.rest = piece;
-      this.isOwn = piece.length === piece.buffer.byteLength;
     }
     const piece = this.rest.subarray(0, Math.min(target.length, this.end - this.position));
-    // Once its memory is given back, the piece has no length any more.
+    // A piece that was given back has no length any more.
     const { length } = piece;
     target.set(piece);
     this.rest = this.rest.subarray(length);
     this.position += length;
-    // A browser looks for garbage of this size much later: gigabytes of pieces would be hundreds of megabytes by then.
-    if (this.rest.length === 0 && this.isOwn) free(piece.buffer as ArrayBuffer);
     if (this.position === this.end) await this.expectEnd();
     return length;
   }
 
   /** A body that goes on after its announced end is another file than announced: a compressed one, most likely. */
   private async expectEnd(): Promise<void> {
-    const more = this.rest.length > 0 ? this.rest : await this.source.next(this.reader);
+    const more = this.rest.length > 0 ? this.rest : await this.source.next(this.pieces);
     this.cancel();
     if (more !== undefined && more.length > 0) {
       const message = `${this.source.url} goes on after the ${this.end} bytes that were announced. ${COMPRESSED}`;

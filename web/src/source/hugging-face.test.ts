@@ -37,6 +37,19 @@ test("a quantization is looked up: commit, size and hash come with it", async ()
   expect(asked).toEqual(["/api/models/owner/name/revision/main?blobs=true Bearer hf_x"]);
 });
 
+test("each part of a split model has a hash", async () => {
+  const hashes = ["1".repeat(64), "2".repeat(64)];
+  server.routes.set("/api/models/owner/name/revision/main", (_, response) => {
+    const siblings = hashes.map((sha256, no) => ({
+      rfilename: `q/name-0000${no + 1}-of-00002.gguf`,
+      lfs: { sha256: sha256.toUpperCase(), size: 1_000 + no },
+    }));
+    response.end(JSON.stringify({ sha: commit, siblings: siblings.reverse() }));
+  });
+  const file = "q/name-00001-of-00002.gguf";
+  expect(await findHubFile({ ...source, file })).toMatchObject({ path: file, sha256: hashes[0], partHashes: hashes });
+});
+
 test("what is not there is an error that lists what is", async () => {
   await expect(findHubFile({ ...source, quant: "Q2_K" })).rejects.toMatchObject({
     code: "invalid-argument",

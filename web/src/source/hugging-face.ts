@@ -2,6 +2,7 @@
 
 import { ChordError } from "../errors.js";
 import type { HubDescriptor } from "./source.js";
+import { partCount, partUrls } from "./split.js";
 
 /** Where a file of a repository is. */
 export interface HubFile {
@@ -15,6 +16,8 @@ export interface HubFile {
   size?: number;
   /** SHA-256 in hexadecimal, where the hub tells: of files in its large file storage. */
   sha256?: string;
+  /** The same of each part of a split model. */
+  partHashes?: (string | undefined)[];
 }
 
 /** What the hub's API tells of a repository at a revision. */
@@ -81,11 +84,16 @@ export async function findHubFile(source: HubDescriptor, fetch = globalThis.fetc
     );
   }
   const size = found.lfs?.size ?? found.size;
-  const sha256 = found.lfs?.sha256?.toLowerCase();
+  const hashOf = (path: string) => {
+    const sha256 = files.find(({ rfilename }) => rfilename === path)?.lfs?.sha256?.toLowerCase();
+    return sha256 !== undefined && isSha256(sha256) ? sha256 : undefined;
+  };
+  const sha256 = hashOf(path);
   return {
     ...{ path, key: hubUrl(source, revision, path), url: hubUrl(source, listing.sha ?? revision, path) },
     ...(size === undefined ? {} : { size }),
-    ...(sha256 !== undefined && isSha256(sha256) ? { sha256 } : {}),
+    ...(sha256 === undefined ? {} : { sha256 }),
+    ...(partCount(path) > 1 ? { partHashes: partUrls(path).map(hashOf) } : {}),
   };
 }
 

@@ -74,10 +74,24 @@ export interface Validators {
   lastModified: string | null;
 }
 
+/** Bytes of a file whose hash is known, together with others that lay before them where they come from. */
+export interface HashedStretch {
+  /** Where they come from. */
+  url: string;
+  start: number;
+  end: number;
+  /** What is hashed before them and is no part of the file. */
+  before: Uint8Array;
+  /** In hexadecimal. */
+  sha256: string;
+}
+
 /** A remote file that can be read from a given byte on. */
 export interface RemoteSource {
   /** For messages. */
   readonly url: string;
+  /** Of a file that is put together, once it was opened: what of it can be compared with a hash. */
+  hashed?(): Promise<HashedStretch[]>;
   /** Starts a body at byte `start`, or at 0 where the server knows no ranges; it may go on beyond `end`. */
   open(start: number, end: number): Promise<RemoteBody>;
 }

@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { WholeHash } from "../download/whole-hash.js";
 import { ModelServer, randomBytes } from "../testing/model-server.js";
 import { HttpSource } from "./http.js";
 import type { RemoteSource } from "./source.js";
@@ -144,6 +146,40 @@ describe("parts", () => {
     await read(remote, 0, 100);
     servers[1]!.etag = '"2"';
     await expect(read(remote, 0, whole.length)).rejects.toMatchObject({ code: "source-changed" });
+  });
+});
+
+describe("hashes of parts", () => {
+  const sum = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+  /** What the hashes say once the merged file has come in chunks of so many bytes. */
+  async function compare(hashes: (string | undefined)[], chunkBytes: number) {
+    const remote = new SplitSource(
+      servers.map(({ url }) => new HttpSource(url)),
+      hashes,
+    );
+    expect(await remote.hashed()).toEqual([]);
+    const merged = await read(remote, 0, 1e9);
+    const stretches = await remote.hashed();
+    const whole = await WholeHash.create(stretches);
+    for (let index = 0; index * chunkBytes < merged.length; index++) {
+      whole.offer(index, merged.subarray(index * chunkBytes, (index + 1) * chunkBytes));
+    }
+    return { stretches: stretches.length, mismatch: whole.finish() };
+  }
+
+  test.each([1, 7, 64, 1_000, 10_000])("are those of the files, in chunks of %i bytes", async (chunkBytes) => {
+    expect(await compare(parts.map(sum), chunkBytes)).toEqual({ stretches: 3, mismatch: undefined });
+    for (const [wrong, url] of servers.map(({ url }) => url).entries()) {
+      const hashes = parts.map((part, no) => (no === wrong ? "0".repeat(64) : sum(part)));
+      const mismatch = { url, expected: "0".repeat(64), found: sum(parts[wrong]!) };
+      expect(await compare(hashes, chunkBytes)).toEqual({ stretches: 3, mismatch });
+    }
+  });
+
+  test("are compared as far as they are known", async () => {
+    expect(await compare([undefined, sum(parts[1]!)], 100)).toEqual({ stretches: 1, mismatch: undefined });
+    expect((await compare([undefined, sum(parts[2]!)], 100)).mismatch).toMatchObject({ found: sum(parts[1]!) });
   });
 });
 

@@ -1,6 +1,6 @@
 import { ChordError } from "../errors.js";
 import { HeaderTooShort, mergeHeaders, padded, parsePart, type PartHeader } from "./gguf-parts.js";
-import type { RemoteBody, RemoteSource } from "./source.js";
+import type { HashedStretch, RemoteBody, RemoteSource } from "./source.js";
 
 /** Headers are fetched in steps that begin with this many bytes and grow fourfold. */
 const FIRST_BYTES = 256 * 1024;
@@ -47,8 +47,22 @@ export class SplitSource implements RemoteSource {
   readonly url: string;
   private layout: Promise<Layout> | undefined;
 
-  constructor(private readonly parts: RemoteSource[]) {
+  /** `hashes`: of the parts, in hexadecimal, as far as they are known. */
+  constructor(
+    private readonly parts: RemoteSource[],
+    private readonly hashes: readonly (string | undefined)[] = [],
+  ) {
     this.url = parts[0]!.url;
+  }
+
+  async hashed(): Promise<HashedStretch[]> {
+    const { stretches = [], heads = [] } = (await this.layout) ?? {};
+    return stretches.flatMap((stretch) => {
+      const sha256 = "part" in stretch ? this.hashes[stretch.part] : undefined;
+      if (!("part" in stretch) || sha256 === undefined) return [];
+      const { start, end, part } = stretch;
+      return [{ url: this.parts[part]!.url, start, end, before: heads[part]!, sha256 }];
+    });
   }
 
   async open(start: number, end: number): Promise<RemoteBody> {
@@ -67,13 +81,16 @@ interface Layout {
   etag: string | null;
   /** Sizes and validators of the parts: each of them must stay what it is. */
   files: { size: number; etag: string | null }[];
+  /** What lies before the data of each part. */
+  heads: Uint8Array[];
 }
 
 async function readLayout(parts: RemoteSource[]): Promise<Layout> {
   const headers: PartHeader[] = [];
   const files: Layout["files"] = [];
+  const heads: Uint8Array[] = [];
   for (const [no, part] of parts.entries()) {
-    const { header, size, etag } = await readHeader(part);
+    const { header, head, size, etag } = await readHeader(part);
     const [first = header] = headers;
     if ((header.no ?? no) !== no || (header.count ?? parts.length) !== parts.length || header.no === undefined) {
       const found = `split.no ${header.no} of split.count ${header.count}`;
@@ -89,6 +106,7 @@ async function readLayout(parts: RemoteSource[]): Promise<Layout> {
     }
     headers.push(header);
     files.push({ size, etag });
+    heads.push(head);
   }
   const { alignment } = headers[0]!;
   const lengths = headers.map(({ dataStart }, part) => Math.max(0, files[part]!.size - dataStart));
@@ -109,10 +127,19 @@ async function readLayout(parts: RemoteSource[]): Promise<Layout> {
   });
   const etags = files.map(({ etag }) => etag);
   const etag = etags.some((one) => one === null) ? null : `"${etags.map((one) => one!.replace(/"/g, "")).join("+")}"`;
-  return { size: stretches.at(-1)!.end, stretches, etag, files };
+  return { size: stretches.at(-1)!.end, stretches, etag, files, heads };
 }
 
-async function readHeader(part: RemoteSource): Promise<{ header: PartHeader; size: number; etag: string | null }> {
+/** What a part begins with. */
+interface Head {
+  header: PartHeader;
+  /** Its bytes, up to the data. */
+  head: Uint8Array;
+  size: number;
+  etag: string | null;
+}
+
+async function readHeader(part: RemoteSource): Promise<Head> {
   for (let wanted = FIRST_BYTES; ; wanted *= 4) {
     const body = await part.open(0, wanted);
     try {
@@ -120,7 +147,9 @@ async function readHeader(part: RemoteSource): Promise<{ header: PartHeader; siz
       for (let filled = 0; filled < bytes.length;) filled += await body.read(bytes.subarray(filled));
       const header = parsePart(bytes);
       if (!header) throw new ChordError("bad-split", `${part.url} is not a GGUF file`, { url: part.url });
-      return { header, size: body.size, etag: body.etag };
+      // The padding before the data counts in the part's hash.
+      if (bytes.length < Math.min(header.dataStart, body.size)) throw new HeaderTooShort();
+      return { header, head: bytes.slice(0, header.dataStart), size: body.size, etag: body.etag };
     } catch (error) {
       if (!(error instanceof HeaderTooShort)) throw error;
       if (wanted >= Math.min(body.size, MOST_BYTES)) {

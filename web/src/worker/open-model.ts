@@ -24,6 +24,7 @@ interface Remote {
   key: string;
   size?: number;
   sha256?: string;
+  partHashes?: (string | undefined)[];
 }
 
 /** Opens a model. */
@@ -40,18 +41,20 @@ export async function openModel(
   const ofThisVisit = source.kind === "url" && source.url.startsWith("blob:");
   const store = ofThisVisit ? undefined : await openStore(choice);
   const retry = retryPolicy(download);
-  const { url, key, size, sha256 } = await find(source, store, gate, retry, inspect);
+  const { url, key, size, sha256, partHashes } = await find(source, store, gate, retry, inspect);
   // Held until this worker ends: nobody deletes the model meanwhile.
   if (store && !inspect) await holdInUse(key);
   const split = partCount(url) > 1;
   const http = { stallMs: download.stallMs, token: source.kind === "hub" ? source.token : undefined };
   let remote: RemoteSource;
   if (isImported(key)) remote = new ImportedSource(key);
-  else if (split) remote = new SplitSource(partUrls(url).map((part) => new HttpSource(part, http)));
-  else remote = new HttpSource(url, { ...http, size });
+  else if (split) {
+    const parts = partUrls(url).map((part) => new HttpSource(part, http));
+    remote = new SplitSource(parts, partHashes);
+  } else remote = new HttpSource(url, { ...http, size });
   return CachedFile.open(key, remote, {
     ...{ store, gate, retry, chunkBytes, onArrived },
-    // The hub has a hash for each part, but none for all of them.
+    // Each part has a hash, all of them together have none.
     ...(split ? {} : { sha256 }),
     ...{ readOnly: inspect, connections: inspect ? 1 : download.connections },
   });

@@ -1,0 +1,52 @@
+import { free } from "../download/buffers.js";
+
+/** Bytes of a piece at most, where that is ours to choose. */
+const PIECE_BYTES = 512 * 1024;
+
+/** The bytes of a response, piece by piece. */
+export interface Pieces {
+  /** The next piece, valid until the one after it is asked for; `undefined` at the end. */
+  next(): Promise<Uint8Array | undefined>;
+}
+
+/**
+ * Reads a body without leaving a piece of memory behind for each piece read: browsers collect those much later, and
+ * gigabytes of them are hundreds of megabytes by then.
+ */
+export function piecesOf(body: ReadableStream<Uint8Array>): Pieces {
+  try {
+    return new FilledPieces(body.getReader({ mode: "byob" }));
+  } catch {
+    return new GivenPieces(body.getReader()); // Safari's bodies bring memory of their own.
+  }
+}
+
+/** One piece of memory, filled again and again. */
+class FilledPieces implements Pieces {
+  private buffer = new ArrayBuffer(PIECE_BYTES);
+
+  constructor(private readonly reader: ReadableStreamBYOBReader) {}
+
+  async next(): Promise<Uint8Array | undefined> {
+    const { done, value } = await this.reader.read(new Uint8Array(this.buffer));
+    // The same memory, under another name.
+    if (value) this.buffer = value.buffer;
+    return done ? undefined : value;
+  }
+}
+
+/** Pieces that come, each given back when it has been used up. */
+class GivenPieces implements Pieces {
+  private last: Uint8Array | undefined;
+
+  constructor(private readonly reader: ReadableStreamDefaultReader<Uint8Array>) {}
+
+  async next(): Promise<Uint8Array | undefined> {
+    const { last } = this;
+    // All of its buffer is the piece: nobody else can be using it.
+    if (last && last.length === last.buffer.byteLength) free(last.buffer as ArrayBuffer);
+    const { done, value } = await this.reader.read();
+    this.last = value;
+    return done ? undefined : value;
+  }
+}
