@@ -3,7 +3,8 @@
 // that bundlers follow (they copy the files) and that browsers understand as it is. It is therefore not minified: whoever
 // bundles it does that. The worker is copied as it is, and is.
 
-import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
@@ -20,6 +21,10 @@ for (const artifact of Object.keys(artifacts)) {
   console.error(`error: ${wasm(artifact)} is missing: run \`npm run build:wasm\` first`);
   process.exit(1);
 }
+/** Names this state of the engine: what was found out about it on a device holds for no other. */
+const engine = createHash("sha256");
+for (const artifact of Object.keys(artifacts)) engine.update(readFileSync(wasm(artifact)));
+const define = { CHORD_BUILD: JSON.stringify(engine.digest("hex").slice(0, 32)) };
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
 /** Names of the npm packages that became part of the scripts. */
@@ -35,7 +40,7 @@ async function bundle(input, file, minify) {
     cwd: here,
     input,
     platform: "browser",
-    transform: { target: "es2022" },
+    transform: { target: "es2022", define },
   });
   const { output } = await build.write({
     file: join(dist, file),

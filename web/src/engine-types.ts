@@ -17,6 +17,8 @@ export interface LoadOptions {
   /** GPU features not to use: `subgroups`, `shader-f16`. */
   disable_features?: string[];
   self_test?: boolean;
+  /** Self-tests that need not be repeated, by name. */
+  passed_tests?: string[];
   /** Drop the weights where a device would take them. */
   discard_weights?: boolean;
 }
@@ -127,6 +129,8 @@ export interface EngineInfo {
     tokens: number;
     readbacks_before_submit: number;
   };
+  /** The self-test that the device has passed, now or before. */
+  self_test: string | null;
   load: {
     header_ms: number;
     text_ms: number;

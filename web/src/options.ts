@@ -32,7 +32,10 @@ export interface ChordLoadOptions {
   kv?: "f16" | "f32";
   /** GPU features not to use even where the adapter has them: `subgroups`, `shader-f16`. */
   disableFeatures?: string[];
-  /** Compare the GPU with the CPU on a small program before it is trusted. Default true. */
+  /**
+   * Compare the GPU with the CPU on a small program before it is trusted. Default true. That it passed is remembered for a
+   * week, for this adapter, browser and version of the engine.
+   */
   selfTest?: boolean;
   /**
    * Most bytes to hold on the GPU. Of a model that needs more, as many layers as fit stay there; the others are read from

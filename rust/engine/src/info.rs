@@ -138,6 +138,8 @@ pub struct EngineInfo {
     pub paging: PagingInfo,
     /// Counts so far.
     pub counters: CounterInfo,
+    /// The self-test that the device has passed, now or before. Its name says all that it is made of.
+    pub self_test: Option<String>,
     /// What the load took.
     pub load: LoadTimes,
     /// Positions of the context.
@@ -177,6 +179,7 @@ impl EngineInfo {
                 stall_ms: cost.stall_ms,
             },
             counters: runner.executor().counters().into(),
+            self_test: runner.self_test.clone(),
             load: runner.load_times,
             n_ctx: program.n_ctx,
             n_vocab: program.n_vocab,

@@ -48,7 +48,8 @@ pub async fn load_runner(
     };
     drop(header);
 
-    let mut load = Load { reader, placed, options, clock, progress, cancel, times: LoadTimes::default() };
+    let mut load =
+        Load { reader, placed, options, clock, progress, cancel, times: LoadTimes::default(), self_test: None };
     let mut why = Vec::new();
     let mut executor = None;
     if let Some(program) = gpu_program {
@@ -72,11 +73,11 @@ pub async fn load_runner(
     let executor = executor.ok_or_else(|| EngineError::Internal("no rung of the ladder was tried".into()))?;
     (load.progress)(LoadProgress { stage: LoadStage::Ready, loaded: 1, total: 1 });
     let pages = executor.device().pages;
-    let Load { reader, placed, options, times, .. } = load;
+    let Load { reader, placed, options, times, self_test, .. } = load;
     let is_paged = !pages.segments.is_empty();
     let pager = is_paged.then(|| Pager::new(reader, executor.program(), &pages, &placed, options.window_bytes));
     let mut runner = Runner::with_pager(executor, pager, clock);
-    runner.load_times = times;
+    (runner.load_times, runner.self_test) = (times, self_test);
     Ok((runner, why))
 }
 
@@ -144,6 +145,8 @@ struct Load<'a, R> {
     cancel: &'a CancelFlag,
     /// Of the rung that is tried.
     times: LoadTimes,
+    /// The self-test that its device has passed.
+    self_test: Option<String>,
 }
 
 impl<R: ReadAt> Load<'_, R> {
@@ -163,7 +166,7 @@ impl<R: ReadAt> Load<'_, R> {
 
     fn prepare(&mut self) -> Result<(), EngineError> {
         (self.progress)(LoadProgress { stage: LoadStage::Prepare, loaded: 0, total: 1 });
-        self.times = LoadTimes::default();
+        (self.times, self.self_test) = (LoadTimes::default(), None);
         if self.cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(()) }
     }
 
@@ -236,13 +239,12 @@ impl<R: ReadAt> Load<'_, R> {
         let plan =
             chord_gpu::PlanOptions { fusion: options.fusion, max_bytes: options.max_gpu_bytes, ..Default::default() };
         if options.self_test {
-            crate::selftest::compare_with_cpu(
-                &gpu,
-                &program,
-                chord_gpu::PlanOptions { max_bytes: None, ..plan.clone() },
-            )
-            .await
-            .map_err(no_gpu)?;
+            let plan = chord_gpu::PlanOptions { max_bytes: None, ..plan.clone() };
+            let name = crate::selftest::name(&gpu, &program, &plan);
+            if !options.passed_tests.contains(&name) {
+                crate::selftest::compare_with_cpu(&gpu, &program, plan).await.map_err(no_gpu)?;
+            }
+            self.self_test = Some(name);
         }
         let compared = clock();
         let mut executor = chord_gpu::GpuExecutor::new(&gpu, program, plan).await?;

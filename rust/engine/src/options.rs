@@ -147,6 +147,9 @@ pub struct LoadOptions {
     pub fusion: bool,
     /// Compares the GPU with the CPU on a tiny program before it is trusted.
     pub self_test: bool,
+    /// Self-tests that this build is known to have passed on this device, by [name](crate::EngineInfo::self_test): they are
+    /// not repeated.
+    pub passed_tests: Vec<String>,
     /// Drops the weights on arrival instead of bringing them to a device: the whole way of a load without its end, so
     /// that its own memory can be measured with models that no device holds. What is loaded so cannot run.
     pub discard_weights: bool,
@@ -172,6 +175,7 @@ impl Default for LoadOptions {
             web_subgroups: false,
             fusion: true,
             self_test: true,
+            passed_tests: Vec::new(),
             discard_weights: false,
         }
     }

@@ -120,6 +120,8 @@ pub struct Runner {
     clock: Clock,
     /// What the load took.
     pub(crate) load_times: LoadTimes,
+    /// The self-test that was passed.
+    pub(crate) self_test: Option<String>,
 }
 
 impl Runner {
@@ -131,7 +133,15 @@ impl Runner {
     /// Runs on an executor that pages, with a pager for it.
     pub(crate) fn with_pager(executor: Box<dyn Executor>, pager: Option<Pager>, clock: Clock) -> Self {
         let sequences = vec![Sequence::default(); executor.program().n_seq_max as usize];
-        Runner { executor, sequences, logits_under_way: 0, pager, clock, load_times: LoadTimes::default() }
+        Runner {
+            executor,
+            sequences,
+            logits_under_way: 0,
+            pager,
+            clock,
+            load_times: LoadTimes::default(),
+            self_test: None,
+        }
     }
 
     /// What paging has cost since the load.

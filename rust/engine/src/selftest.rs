@@ -2,7 +2,9 @@
 //! numbers without saying so.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use chord_cpu::{CpuExecutor, CpuOptions};
 use chord_gguf::{GgmlType, quantize};
@@ -28,6 +30,13 @@ const N_LAYERS: u32 = 2;
 const MAX_GROUP: u32 = 4;
 const MAX_Q_COLS: u32 = 1024;
 
+/// What a test is made of, in words: two of one name on one device and build are the same test.
+pub(crate) fn name(gpu: &chord_gpu::Gpu, program: &Program, plan: &chord_gpu::PlanOptions) -> String {
+    let (like, kv, lanes) = (Likeness::of(program), program.kv_type, gpu.lanes_are_a_loop);
+    let (fusion, features, binding) = (plan.fusion, gpu.features, gpu.max_binding_bytes());
+    format!("{like:?}, kv {kv:?}, fusion {fusion}, {features:?}, binding {binding}, lanes in a loop {lanes}")
+}
+
 /// Runs two random layers of the storage types that `program` uses on both, and says what differs.
 pub(crate) async fn compare_with_cpu(
     gpu: &chord_gpu::Gpu,
@@ -37,14 +46,34 @@ pub(crate) async fn compare_with_cpu(
     let failed = |what: &str, error: ExecError| format!("self-test: {what}: {error}");
     let tiny = tiny_program(program).map_err(|error| format!("self-test: {error}"))?;
     let tiny = Arc::new(tiny);
+    let mut making = pin!(chord_gpu::GpuExecutor::new(gpu, tiny.clone(), plan));
+    // Once asked, the device compiles while the CPU computes what is to be expected.
+    let made = poll_fn(|cx| Poll::Ready(making.as_mut().poll(cx))).await;
+    yield_once().await;
     let mut cpu = CpuExecutor::new(tiny.clone(), CpuOptions::exact()).map_err(|e| failed("CPU", e))?;
-    let mut device = chord_gpu::GpuExecutor::new(gpu, tiny.clone(), plan).await.map_err(|e| failed("GPU", e))?;
     fill(&mut cpu).map_err(|e| failed("CPU", e))?;
-    fill(&mut device).map_err(|e| failed("GPU", e))?;
-
     let expected = answers(&mut cpu).await.map_err(|e| failed("CPU", e))?;
+    let made = match made {
+        Poll::Ready(made) => made,
+        Poll::Pending => making.await,
+    };
+    let mut device = made.map_err(|e| failed("GPU", e))?;
+    fill(&mut device).map_err(|e| failed("GPU", e))?;
     let found = answers(&mut device).await.map_err(|e| failed("GPU", e))?;
     expected.compare(&found)
+}
+
+/// Lets a browser's other tasks run: only then do commands leave for the device.
+async fn yield_once() {
+    let mut is_first = true;
+    poll_fn(|cx| {
+        if !std::mem::take(&mut is_first) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What an executor computes.
@@ -153,6 +182,7 @@ fn matrix_types(program: &Program) -> Vec<GgmlType> {
 }
 
 /// What of a program its small likeness has too, so that it is mostly made of the same kernels.
+#[derive(Debug)]
 struct Likeness {
     /// Of all matrices, and of those of the embedding, of the first layer and of the output where they can be made here.
     types: Vec<GgmlType>,

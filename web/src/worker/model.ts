@@ -8,6 +8,7 @@ import type { IoClient } from "./io-client.js";
 import { isReasonToStepDown, ladder, type Rung } from "./ladder.js";
 import { macrotaskYielder } from "./macrotask.js";
 import type { Bindings, Modules, StartedModule } from "./modules.js";
+import { forgetTests, passedTests, rememberTest } from "./self-tests.js";
 import { Stop } from "./stop.js";
 import type { PoolHost } from "./thread-pool.js";
 import { type AdapterFacts, adapterFacts } from "./webgpu.js";
@@ -122,6 +123,8 @@ export class Model {
 
   /** Notes the loss of the device. False where nothing can be done about it, because the GPU was asked for. */
   noteLoss(reason: string): boolean {
+    const device = this.plan?.adapter.key;
+    if (device !== undefined) void forgetTests(device);
     if (this.plan?.options.backend === "gpu") return false;
     if (this.running?.rung !== "cpu") this.lost = reason;
     return true;
@@ -225,7 +228,9 @@ export class Model {
       read: (offset: bigint, length: number) => this.io.read(offset, length),
       pause: macrotaskYielder(),
     };
-    const asked = { ...plan.options, backend: rung, web_subgroups: plan.adapter.subgroups };
+    const { key: device, subgroups } = plan.adapter;
+    const known = device !== undefined && rung === "gpu" ? await passedTests(device) : [];
+    const asked = { ...plan.options, backend: rung, web_subgroups: subgroups, passed_tests: known };
     const onProgress = ({ stage }: EngineLoadProgress) => {
       if (stage === "prepare") this.io.noteHeader();
       onStage(stage);
@@ -233,10 +238,12 @@ export class Model {
     const engine = await stop.during(bindings, (token) =>
       bindings.WasmEngine.load(host, plan.size, asked, onProgress, token, pool),
     );
+    const { why: reasons, self_test: passed } = engine.info() as EngineInfo;
+    if (device !== undefined && passed !== null && !known.includes(passed)) void rememberTest(device, passed);
     if (rung === "cpu") this.why.push(why);
     else if (isAuto) this.why.push(describeGpu(plan));
     // The first of the engine's own reasons is that the rung was asked for, which here means nothing.
-    this.why.push(...(engine.info() as EngineInfo).why.slice(1));
+    this.why.push(...reasons.slice(1));
     return { rung, engine, started, threads };
   }
 

@@ -8,6 +8,7 @@
  */
 
 import { adapterName, requestAdapter } from "../capabilities.js";
+import { deviceKey } from "./self-tests.js";
 
 /** Features that are asked for wherever the adapter has them, besides those that wgpu asks for. */
 const ADDED_FEATURES: readonly GPUFeatureName[] = ["subgroups"];
@@ -53,6 +54,8 @@ export interface AdapterFacts {
   subgroups: boolean;
   /** Why there is none, where there is none. */
   absent?: string;
+  /** Under this it is known which self-tests it has passed. */
+  key?: string;
 }
 
 /** Looks at the adapter. */
@@ -60,5 +63,11 @@ export async function adapterFacts(): Promise<AdapterFacts> {
   const adapter = await requestAdapter();
   if (typeof adapter === "string") return { name: "", isSoftware: false, subgroups: false, absent: adapter };
   const { info, features } = adapter;
-  return { name: adapterName(info), isSoftware: info.isFallbackAdapter ?? false, subgroups: features.has("subgroups") };
+  const key = await deviceKey(adapter);
+  return {
+    name: adapterName(info),
+    isSoftware: info.isFallbackAdapter ?? false,
+    subgroups: features.has("subgroups"),
+    ...(key === undefined ? {} : { key }),
+  };
 }

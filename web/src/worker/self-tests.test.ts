@@ -1,0 +1,61 @@
+import "fake-indexeddb/auto";
+import { IDBFactory } from "fake-indexeddb";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { deviceKey, forgetTests, passedTests, rememberTest } from "./self-tests.js";
+
+const day = 24 * 60 * 60 * 1000;
+beforeEach(() => {
+  globalThis.indexedDB = new IDBFactory();
+});
+afterEach(() => vi.unstubAllGlobals());
+
+test("what a device has passed is remembered for a week, and for no other device", async () => {
+  await rememberTest("a", "first", 0);
+  await rememberTest("a", "second", 3 * day);
+  await rememberTest("b", "first", 3 * day);
+  expect(await passedTests("a", 6 * day)).toEqual(["first", "second"]);
+  expect(await passedTests("a", 8 * day)).toEqual(["second"]);
+  expect(await passedTests("b", 8 * day)).toEqual(["first"]);
+  // What was too old has gone.
+  expect(await passedTests("a", 3 * day)).toEqual(["second"]);
+  expect(await passedTests("a", -5 * day)).toEqual([]);
+});
+
+test("what has failed since is forgotten", async () => {
+  await rememberTest("a", "first");
+  await rememberTest("ab", "first");
+  await forgetTests("a");
+  expect(await passedTests("a")).toEqual([]);
+  expect(await passedTests("ab")).toEqual(["first"]);
+});
+
+test("without storage nothing is remembered, and nothing fails", async () => {
+  vi.stubGlobal("indexedDB", undefined);
+  await rememberTest("a", "first");
+  await forgetTests("a");
+  expect(await passedTests("a")).toEqual([]);
+});
+
+test("a device is another one under another build, browser, adapter or set of features", async () => {
+  const adapter = (vendor: string, features: string[]) =>
+    ({
+      info: { vendor, architecture: "x", device: "", description: "" },
+      features: new Set(features),
+    }) as unknown as GPUAdapter;
+  vi.stubGlobal("navigator", { userAgent: "one" });
+  const key = await deviceKey(adapter("acme", ["b", "a"]), "1");
+  expect(await deviceKey(adapter("acme", ["a", "b"]), "1")).toBe(key);
+  const others = [
+    await deviceKey(adapter("acme", ["a", "b"]), "2"),
+    await deviceKey(adapter("other", ["a", "b"]), "1"),
+    await deviceKey(adapter("acme", ["a"]), "1"),
+  ];
+  vi.stubGlobal("navigator", { userAgent: "two" });
+  others.push(await deviceKey(adapter("acme", ["a", "b"]), "1"));
+  const userAgentData = { getHighEntropyValues: () => Promise.resolve({ platformVersion: "7" }) };
+  vi.stubGlobal("navigator", { userAgent: "one", userAgentData });
+  others.push(await deviceKey(adapter("acme", ["a", "b"]), "1"));
+  expect(new Set([key, ...others]).size).toBe(others.length + 1);
+  // What was not built cannot be told from another state of it.
+  expect(await deviceKey(adapter("acme", []))).toBeUndefined();
+});

@@ -1,0 +1,82 @@
+/**
+ * Self-tests that a GPU has passed. They are remembered for a week, for this build of the engine, this browser and this
+ * adapter, so that most loads need not repeat them; a driver can change without a browser telling.
+ */
+
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+
+/** A hash of the WebAssembly of this package: `build.mjs` puts it in. Sources that were not built have none. */
+declare const CHORD_BUILD: string | undefined;
+
+const DATABASE = "wasm-chord-self-tests";
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
+
+interface Schema extends DBSchema {
+  /** When a test, by device and name, was passed. */
+  passed: { key: [string, string]; value: number };
+}
+
+/** Everything that a test's outcome depends on, besides the test; `undefined` where it cannot be told. */
+export async function deviceKey({ info, features }: GPUAdapter, build = builtFrom()): Promise<string | undefined> {
+  if (build === undefined) return undefined;
+  const { vendor, architecture, device, description, isFallbackAdapter } = info;
+  const adapter = [vendor, architecture, device, description, isFallbackAdapter === true, [...features].sort()];
+  return JSON.stringify([build, await browser(), adapter]);
+}
+
+/** Names of the tests that this device has passed. Without storage there are none. */
+export async function passedTests(device: string, now = Date.now()): Promise<string[]> {
+  return using([], async (db) => {
+    const tx = db.transaction("passed", "readwrite");
+    const names: string[] = [];
+    for await (const cursor of tx.store) {
+      const [of, name] = cursor.key;
+      // A clock that was put back remembers nothing for longer.
+      if (Math.abs(now - cursor.value) > WEEK_MS) await cursor.delete();
+      else if (of === device) names.push(name);
+    }
+    await tx.done;
+    return names;
+  });
+}
+
+/** Remembers a test. */
+export function rememberTest(device: string, name: string, now = Date.now()): Promise<void> {
+  return using(undefined, async (db) => void (await db.put("passed", now, [device, name])));
+}
+
+/** Forgets what a device has passed: it has failed since. */
+export function forgetTests(device: string): Promise<void> {
+  return using(undefined, (db) => db.delete("passed", IDBKeyRange.bound([device, ""], [device, "\uffff"])));
+}
+
+async function using<T>(without: T, work: (db: IDBPDatabase<Schema>) => Promise<T>): Promise<T> {
+  try {
+    const db = await openDB<Schema>(DATABASE, 1, { upgrade: (db) => void db.createObjectStore("passed") });
+    try {
+      return await work(db);
+    } finally {
+      db.close();
+    }
+  } catch {
+    return without;
+  }
+}
+
+function builtFrom(): string | undefined {
+  return typeof CHORD_BUILD === "undefined" ? undefined : CHORD_BUILD;
+}
+
+/** The browser's version as exactly as it tells. */
+async function browser(): Promise<unknown> {
+  interface UserAgentData {
+    getHighEntropyValues(hints: string[]): Promise<{ fullVersionList?: unknown; platformVersion?: string }>;
+  }
+  const { userAgent, userAgentData } = navigator as Navigator & { userAgentData?: UserAgentData };
+  try {
+    const told = await userAgentData?.getHighEntropyValues(["fullVersionList", "platformVersion"]);
+    return [userAgent, told?.fullVersionList, told?.platformVersion];
+  } catch {
+    return userAgent;
+  }
+}
