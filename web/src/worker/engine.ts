@@ -9,7 +9,6 @@ import { IoClient } from "./io-client.js";
 import { macrotaskYielder } from "./macrotask.js";
 import { Model } from "./model.js";
 import { Modules } from "./modules.js";
-import { compilePipelinesTogether } from "./pipelines.js";
 import { workerScope } from "./scope.js";
 import { Stop } from "./stop.js";
 import { PoolHost } from "./thread-pool.js";
@@ -58,7 +57,6 @@ export function runEngine(ioPort: MessagePort): void {
   const pool = new PoolHost(post);
   const model = new Model(io, (urls) => new Modules(urls, onPanic), pool);
 
-  compilePipelinesTogether();
   const devices = watchDevices((reason) => {
     const lost = new ChordError("device-lost", `The GPU device was lost (${reason}). Load the model again.`, {
       reason,
