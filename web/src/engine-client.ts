@@ -3,6 +3,7 @@ import { ChordError, fromErrorRecord } from "./errors.js";
 import { PoolWorkers } from "./pool-workers.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse, IoControl, WorkerStart } from "./protocol.js";
 import { withResolvers } from "./queue.js";
+import { forgetTests } from "./self-tests.js";
 import type { SourceDescriptor } from "./source/source.js";
 import type { StoreChoice } from "./store/store.js";
 import { startWorker, workerError } from "./worker-handle.js";
@@ -110,6 +111,8 @@ export class EngineClient {
   end(error: Error): void {
     if (this.dead) return;
     this.dead = error;
+    // The worker would not have the time.
+    if (error instanceof ChordError && error.code === "device-lost") void forgetTests();
     this.engine.terminate();
     this.io.terminate();
     this.pool.end();

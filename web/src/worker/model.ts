@@ -8,7 +8,7 @@ import type { IoClient } from "./io-client.js";
 import { isReasonToStepDown, ladder, type Rung } from "./ladder.js";
 import { macrotaskYielder } from "./macrotask.js";
 import type { Bindings, Modules, StartedModule } from "./modules.js";
-import { forgetTests, passedTests, rememberTest } from "./self-tests.js";
+import { forgetTests, passedTests, rememberTest } from "../self-tests.js";
 import { Stop } from "./stop.js";
 import type { PoolHost } from "./thread-pool.js";
 import { type AdapterFacts, adapterFacts } from "./webgpu.js";
@@ -123,9 +123,9 @@ export class Model {
 
   /** Notes the loss of the device. False where nothing can be done about it, because the GPU was asked for. */
   noteLoss(reason: string): boolean {
-    const device = this.plan?.adapter.key;
-    if (device !== undefined) void forgetTests(device);
+    // The page forgets, too, where this worker ends.
     if (this.plan?.options.backend === "gpu") return false;
+    void forgetTests();
     if (this.running?.rung !== "cpu") this.lost = reason;
     return true;
   }

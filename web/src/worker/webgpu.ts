@@ -8,7 +8,7 @@
  */
 
 import { adapterName, requestAdapter } from "../capabilities.js";
-import { deviceKey } from "./self-tests.js";
+import { deviceKey } from "../self-tests.js";
 
 /** Features that are asked for wherever the adapter has them, besides those that wgpu asks for. */
 const ADDED_FEATURES: readonly GPUFeatureName[] = ["subgroups"];
