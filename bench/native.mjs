@@ -33,7 +33,7 @@ export async function measureNative(options) {
       /** @type {{ chord: Rates[], llama_cpp: Rates[] }} */
       const samples = { chord: [], llama_cpp: [] };
       const sides = [
-        ...(build === null ? [] : [() => samples.chord.push(runChord(chord, model, threads, prompt, tokens))]),
+        ...(build === null ? [] : [() => samples.chord.push(runChord(chord, options, threads, prompt))]),
         ...(system === null ? [] : [() => samples.llama_cpp.push(runLlamaCpp(python, model, threads, prompt, tokens))]),
       ];
       for (let n = 0; n < repeat; n++) for (const side of n % 2 ? [...sides].reverse() : sides) side();
@@ -45,7 +45,7 @@ export async function measureNative(options) {
     }
   }
   line(`\n${basename(model)}, native, medians of ${repeat}, tokens per second`);
-  if (build !== null) line(`chord: ${build}`);
+  if (build !== null) line(`chord: ${build}, activations ${options.activations}`);
   if (system !== null) line(`llama.cpp: ${system}`);
   line(toTable(rows, tokens));
   return { model: basename(model), tokens, repeat, build, system, rows };
@@ -71,15 +71,15 @@ const script = fromRoot("bench", "llama_cpp_bench.py");
 
 /**
  * @param {string} chord
- * @param {string} model
+ * @param {Options} options
  * @param {number} threads
  * @param {number} prompt
- * @param {number} tokens
  * @returns {Rates}
  */
-function runChord(chord, model, threads, prompt, tokens) {
+function runChord(chord, { model, tokens, activations }, threads, prompt) {
   const sizes = ["-p", String(prompt), "-n", String(tokens), "-r", "1"];
-  const args = ["bench", model, "--backend", "cpu", "--threads", String(threads), ...sizes, "--json"];
+  const device = ["--backend", "cpu", "--threads", String(threads), "--activations", activations];
+  const args = ["bench", model, ...device, ...sizes, "--json"];
   const report = answer(chord, args);
   return { prefill: report.prefill_tokens_per_s, decode: report.decode_tokens_per_s };
 }
