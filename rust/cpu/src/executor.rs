@@ -14,6 +14,7 @@ use crate::frame::Frame;
 use crate::machine::{Machine, Part};
 use crate::options::{ActivationType, CpuOptions};
 use crate::pool::{Pool, default_threads};
+use crate::profile::Profile;
 use crate::schedule::{Schedule, Step};
 
 /// Runs one program on the CPU. Work is done inside `poll_ids`, `poll_logits`, `truncate`, `run_segment` and `trace`;
@@ -62,6 +63,17 @@ impl CpuExecutor {
             tokens: 0,
             machine,
         })
+    }
+
+    /// Begins to measure how long each kind of step takes, as the calling thread sees it. Needs a clock: not in
+    /// WebAssembly.
+    pub fn start_profile(&mut self) {
+        self.machine.profile = Some(Profile::new());
+    }
+
+    /// Ends what [`start_profile`](Self::start_profile) began; empty without it.
+    pub fn take_profile(&mut self) -> Profile {
+        self.machine.profile.take().unwrap_or_default()
     }
 
     fn check_ready(&self) -> Result<(), ExecError> {

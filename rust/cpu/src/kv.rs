@@ -6,17 +6,19 @@
 
 use std::marker::PhantomData;
 
+use bytemuck::Zeroable;
 use chord_program::{ExecError, KvSlot, KvType, Program, SlotId};
 
 use crate::memory::Memory;
 use crate::ops::f16::f32_to_f16;
 use crate::ops::float::Float;
+use crate::slabs::Slabs;
 
 /// Cells in a block of keys: as many as the longest vector has lanes.
 pub(crate) const CELLS: usize = 16;
 
 /// A storage type of keys and values.
-pub(crate) trait Element: Copy + Default + 'static {
+pub(crate) trait Element: Zeroable + Copy + Default + 'static {
     fn from_f32(value: f32) -> Self;
 
     /// Widens one element for each lane.
@@ -71,9 +73,9 @@ struct Store<T> {
 }
 
 impl<T: Element> Store<T> {
-    fn new(shape: &Shape, n_seq: u32) -> Result<Self, ExecError> {
+    fn new(shape: &Shape, n_seq: u32, slabs: &mut Slabs) -> Result<Self, ExecError> {
         let cells = u64::from(n_seq) * (shape.n_kv_heads * shape.cells) as u64;
-        let memory = |dim: usize| Memory::new(cells * dim as u64, &shape.name);
+        let mut memory = |dim: usize| Memory::new_in(slabs, cells * dim as u64, &shape.name);
         Ok(Store { k: memory(shape.k_dim)?, v: memory(shape.v_stride)? })
     }
 
@@ -148,7 +150,8 @@ pub(crate) enum AnyHead<'a> {
 impl KvCache {
     pub(crate) fn new(program: &Program) -> Result<Self, ExecError> {
         fn stores<T: Element>(shapes: &[Shape], n_seq: u32) -> Result<Vec<Store<T>>, ExecError> {
-            shapes.iter().map(|shape| Store::new(shape, n_seq)).collect()
+            let mut slabs = Slabs::shared();
+            shapes.iter().map(|shape| Store::new(shape, n_seq, &mut slabs)).collect()
         }
         let shapes: Vec<Shape> = program.slots.iter().map(Shape::new).collect();
         let stores = match program.kv_type {

@@ -21,14 +21,17 @@ mod plan;
 #[cfg(test)]
 mod plan_tests;
 pub mod pool;
+mod profile;
 pub mod reference;
 mod schedule;
 mod share;
 mod simd;
+mod slabs;
 mod taken;
 mod weights;
 
 pub use executor::CpuExecutor;
 pub use options::{ActivationType, CpuOptions};
 pub use pool::{Pool, PoolError};
+pub use profile::{Profile, StepTimes};
 pub use simd::InstructionSet;

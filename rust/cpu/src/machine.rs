@@ -5,7 +5,7 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chord_gguf::GgmlType;
 use chord_program::{Batch, BufferId, ExecError, MemoryPlan, Op, OpKind, Program, Table, WeightRef};
@@ -15,10 +15,12 @@ use crate::frame::{Frame, View};
 use crate::kv::{AnyHead, KvCache};
 use crate::memory::PerWorker;
 use crate::ops::dispatch::{VectorOps, vector_ops};
+use crate::ops::parts::{self, Parts};
 use crate::ops::{attention, elementwise, experts};
 use crate::options::ActivationType;
 use crate::plan::{FEW_TOKENS, Form, Fusion, Plan, Work};
 use crate::pool::{Abandoned, Pool, PoolError, Worker};
+use crate::profile::{Clock, Profile};
 use crate::share::{share, share_cols};
 use crate::simd::InstructionSet;
 use crate::taken::Taken;
@@ -33,6 +35,8 @@ pub(crate) struct Machine {
     blocks: Vec<Block>,
     /// Ops run so far.
     pub(crate) ops_run: u64,
+    /// Kept while someone wants to know.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// The steps.
@@ -51,6 +55,8 @@ struct State {
     kv: KvCache,
     /// Rows for products, taken by all together.
     taken: Taken,
+    /// Of attention that is shared out by positions.
+    parts: Parts,
     scratch: PerWorker<Scratch>,
     /// Compiled for this processor, which has been checked.
     ops: VectorOps,
@@ -99,6 +105,7 @@ impl Machine {
             tables: program.tables.iter().map(|table| table.rows(program.n_ctx)).collect(),
             kv: KvCache::new(&program)?,
             taken: Taken::new(&program, &fused, weights.activations(), program.max_batch as usize, n_outputs)?,
+            parts: Parts::new(&program, FEW_TOKENS)?,
             scratch,
             ops: vector_ops(weights.isa()),
         };
@@ -107,7 +114,7 @@ impl Machine {
             many: fused.with_barriers(&program, &memory, false),
             single: single.with_barriers(&program, &single.memory(&program), false),
         };
-        Ok((Machine { weights, pool, plans, state, blocks: Vec::new(), ops_run: 0, program }, memory))
+        Ok((Machine { weights, pool, plans, state, blocks: Vec::new(), ops_run: 0, profile: None, program }, memory))
     }
 
     pub(crate) fn n_threads(&self) -> usize {
@@ -123,7 +130,7 @@ impl Machine {
     }
 
     pub(crate) fn scratch_bytes(&self) -> u64 {
-        self.state.taken.bytes()
+        self.state.taken.bytes() + self.state.parts.bytes()
     }
 
     pub(crate) fn isa(&self) -> InstructionSet {
@@ -149,21 +156,31 @@ impl Machine {
         let frame = &*frame;
         let run = Run { program: &self.program, weights: &self.weights, state: &self.state, inputs, frame, few };
         let steps = &plan.steps[steps];
+        let clock = self.profile.is_some().then(|| Mutex::new(Clock::default()));
         let job = |worker: &Worker<'_>| -> Result<(), Abandoned> {
+            let clock = clock.as_ref().filter(|_| worker.index == 0);
+            let mut clock = clock.map(|clock| clock.lock().unwrap_or_else(PoisonError::into_inner));
             for (index, step) in steps.iter().enumerate() {
+                clock.iter_mut().for_each(|clock| clock.wait_begins());
                 if step.barrier && index > 0 {
                     worker.barrier()?;
                 }
+                clock.iter_mut().for_each(|clock| clock.work_begins());
                 run.step(&step.work, worker)?;
+                clock.iter_mut().for_each(|clock| clock.work_ends());
             }
             Ok(())
         };
-        self.pool.run(&job).map_err(|error| match error {
+        let done = self.pool.run(&job).map_err(|error| match error {
             PoolError::Panicked(what) => {
                 ExecError::Device(format!("a CPU worker panicked: {what}; please report this"))
             }
             other => ExecError::Device(other.to_string()),
-        })
+        });
+        if let (Some(profile), Some(clock)) = (&mut self.profile, clock) {
+            clock.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(profile, &self.program, steps);
+        }
+        done
     }
 }
 
@@ -186,7 +203,7 @@ impl Run<'_> {
             Work::Product { op, x, normed } => {
                 self.product(&self.program.ops[*op], self.frame.view(*x), *normed, worker, scratch);
             }
-            Work::Op(op) => self.op(&self.program.ops[*op], worker, scratch),
+            Work::Op(op) => return self.op(&self.program.ops[*op], worker, scratch),
         }
         Ok(())
     }
@@ -254,7 +271,7 @@ impl Run<'_> {
         }
     }
 
-    fn op(&self, op: &Op, worker: &Worker<'_>, scratch: &mut Scratch) {
+    fn op(&self, op: &Op, worker: &Worker<'_>, scratch: &mut Scratch) -> Result<(), Abandoned> {
         let view = |id: BufferId| self.frame.view(id);
         let input = |id: BufferId| self.inputs.values(self.program, id);
         match &op.kind {
@@ -311,7 +328,7 @@ impl Run<'_> {
                     soft_cap: *soft_cap,
                     sinks: self.vector(sinks),
                 };
-                self.attention(&shape, view(*q), view(op.out()), worker, &mut scratch.attention);
+                return self.attention(&shape, view(*q), view(op.out()), worker, &mut scratch.attention);
             }
             OpKind::Add { a, b, scale } => {
                 self.cols([*a, *b], op.out(), worker, |[a, b], out| elementwise::add(a, b, *scale, out));
@@ -361,9 +378,11 @@ impl Run<'_> {
             }
             OpKind::MatMul { .. } | OpKind::MatMulId { .. } => unreachable!("products are steps of their own kind"),
         }
+        Ok(())
     }
 
-    /// Blocks of tokens and KV heads are dealt in turn: under a causal mask later blocks have more to do.
+    /// Blocks of tokens and KV heads are dealt in turn: under a causal mask later blocks have more to do. Where there are
+    /// few tokens, so are parts of the positions that they see.
     fn attention(
         &self,
         shape: &attention::Shape<'_>,
@@ -371,22 +390,40 @@ impl Run<'_> {
         out: View<'_>,
         worker: &Worker<'_>,
         scratch: &mut attention::Scratch,
-    ) {
-        let n_items = self.inputs.blocks.len() * shape.n_kv_heads;
-        for item in (worker.index..n_items).step_by(worker.n_threads) {
-            let (block, kv_head) = (&self.inputs.blocks[item / shape.n_kv_heads], item % shape.n_kv_heads);
-            let pos = self.inputs.batch.pos;
+    ) -> Result<(), Abandoned> {
+        let (pos, all_parts) = (self.inputs.batch.pos, &self.state.parts);
+        let seen = |block: &Block| parts::seen(block, shape.mask, pos);
+        let n_parts = match self.inputs.batch.ids.len() {
+            ..=FEW_TOKENS => self.inputs.blocks.iter().map(|block| all_parts.count(&seen(block))).max().unwrap_or(1),
+            _ => 1,
+        };
+        let layout = parts::Layout { n_heads: shape.n_heads, v_dim: shape.v_dim, n_parts };
+        let of_block = n_parts * shape.n_kv_heads;
+        for item in (worker.index..self.inputs.blocks.len() * of_block).step_by(worker.n_threads) {
+            let (block, kv_head) = (&self.inputs.blocks[item / of_block], item % shape.n_kv_heads);
+            let part = (n_parts > 1).then(|| all_parts.part(&seen(block), item % of_block / shape.n_kv_heads, layout));
             match self.state.kv.head(shape.slot, block.seq, kv_head) {
                 AnyHead::F32(head) => {
-                    let job = attention::Job { shape, kv_head, block, pos, head, q, out };
+                    let job = attention::Job { shape, kv_head, block, part, pos, head, q, out };
                     unsafe { (self.state.ops.attend_f32)(&job, scratch) };
                 }
                 AnyHead::F16(head) => {
-                    let job = attention::Job { shape, kv_head, block, pos, head, q, out };
+                    let job = attention::Job { shape, kv_head, block, part, pos, head, q, out };
                     unsafe { (self.state.ops.attend_f16)(&job, scratch) };
                 }
             }
         }
+        if n_parts > 1 {
+            worker.barrier()?;
+            for index in share(out.rows * shape.n_heads, worker) {
+                let (row, head) = (index / shape.n_heads, index % shape.n_heads);
+                unsafe {
+                    let out = out.part_mut(row, head * shape.v_dim..(head + 1) * shape.v_dim);
+                    all_parts.combine(row, head, layout, n_parts, out);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Applies `f` to each unit of `unit` columns in this worker's share, told its row.

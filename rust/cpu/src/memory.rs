@@ -7,14 +7,17 @@ use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::ptr::NonNull;
 
+use bytemuck::Zeroable;
 use chord_program::ExecError;
 
-use crate::weights::zeroed;
+use crate::slabs::{Line, Lines, Slabs};
 
 /// A fixed number of elements, shared by the workers.
 pub(crate) struct Memory<T> {
     start: NonNull<T>,
     len: usize,
+    /// Where they lie.
+    _lines: Lines,
 }
 
 // SAFETY: plain owned memory; what is done with it through `&self` is `unsafe` and bound to the rule above.
@@ -22,10 +25,17 @@ unsafe impl<T: Send> Send for Memory<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for Memory<T> {}
 
-impl<T: Copy + Default + 'static> Memory<T> {
+impl<T: Copy + Zeroable> Memory<T> {
+    /// Zeros.
     pub(crate) fn new(len: u64, what: &str) -> Result<Self, ExecError> {
-        let values: &'static mut [T] = Box::leak(zeroed(len, what)?.into_boxed_slice());
-        Ok(Memory { len: values.len(), start: NonNull::from(values).cast() })
+        Self::new_in(&mut Slabs::one(), len, what)
+    }
+
+    /// The same, in slabs that other memory lies in too.
+    pub(crate) fn new_in(slabs: &mut Slabs, len: u64, what: &str) -> Result<Self, ExecError> {
+        const { assert!(align_of::<T>() <= align_of::<Line>()) };
+        let lines = slabs.take(len.saturating_mul(size_of::<T>() as u64).div_ceil(size_of::<Line>() as u64), what)?;
+        Ok(Memory { start: lines.start(), len: len as usize, _lines: lines })
     }
 }
 
@@ -59,14 +69,6 @@ impl<T> Memory<T> {
         assert!(at < self.len);
         // SAFETY: inside of the memory.
         unsafe { self.start.as_ptr().add(at) }
-    }
-}
-
-impl<T> Drop for Memory<T> {
-    fn drop(&mut self) {
-        let slice = std::ptr::slice_from_raw_parts_mut(self.start.as_ptr(), self.len);
-        // SAFETY: the box that `new` has leaked.
-        drop(unsafe { Box::from_raw(slice) });
     }
 }
 

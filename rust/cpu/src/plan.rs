@@ -206,6 +206,8 @@ enum Place {
     Slot(SlotId),
     /// The rows taken for products.
     Taken,
+    /// What attention keeps of parts of the positions.
+    Parts,
 }
 
 impl Place {
@@ -218,6 +220,7 @@ impl Place {
                 let len = if memory.offset(id).is_some() { memory.sizes[id.0 as usize] } else { 0 };
                 start..start + len
             }
+            Place::Parts => BEHIND - 1..BEHIND,
             Place::Taken => BEHIND..BEHIND + 1,
             Place::Slot(SlotId(slot)) => BEHIND + 1 + u64::from(slot)..BEHIND + 2 + u64::from(slot),
         }
@@ -284,6 +287,7 @@ fn accesses(program: &Program, work: &Work, few: bool) -> Vec<Access> {
             OpKind::Attention { q, slot, .. } => vec![
                 read(buffer(*q), Layout::Queries),
                 read(Place::Slot(*slot), Layout::Queries),
+                write(Place::Parts, Layout::Whole),
                 write(buffer(program.ops[*index].out()), Layout::Queries),
             ],
             OpKind::CombineExperts { x, weights } => vec![

@@ -7,6 +7,7 @@ use chord_program::{ExecError, OpKind, Program, WeightId, WeightRef};
 use crate::options::ActivationType;
 use crate::packed::{Activations, PackedMatrix, Precision};
 use crate::simd::InstructionSet;
+use crate::slabs::Slabs;
 
 enum Form {
     /// Norm weights, biases and sinks.
@@ -33,13 +34,15 @@ impl Weights {
     pub(crate) fn new(program: &Program, activations: ActivationType) -> Result<Self, ExecError> {
         let isa = InstructionSet::best();
         let is_vector = vectors(program);
+        let mut slabs = Slabs::shared();
         let tensors = program.weights.iter().zip(is_vector).map(|(weight, is_vector)| {
             let rows = u64::from(weight.rows) * u64::from(weight.experts);
             let form = if is_vector {
                 Form::Vector(zeroed(rows * u64::from(weight.cols), &weight.name)?)
             } else {
                 let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-                Form::Matrix(PackedMatrix::new(weight.ty, rows, weight.cols as usize, isa, &weight.name)?)
+                let cols = weight.cols as usize;
+                Form::Matrix(PackedMatrix::new_in(&mut slabs, weight.ty, rows, cols, isa, &weight.name)?)
             };
             Ok(Tensor { form, filled: 0 })
         });

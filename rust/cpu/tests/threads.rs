@@ -27,6 +27,12 @@ fn results_are_the_same_bits_with_any_number_of_threads() {
                 all.extend(logits(&mut executor, 40, &prompt[40..41]));
                 all.extend(logits(&mut executor, 41, &prompt[41..43]));
                 all.extend(logits(&mut executor, 43, &prompt[43..]));
+                // So many positions that attention is shared out by them too.
+                let (more, last) = (tokens(128), tokens(12));
+                all.extend(logits(&mut executor, 75, &more[..64]));
+                all.extend(logits(&mut executor, 139, &more[64..]));
+                all.extend(logits(&mut executor, 203, &last[..1]));
+                all.extend(logits(&mut executor, 204, &last[1..3]));
                 executor.truncate(0, 0).expect("a fresh start");
                 let bits: Vec<u32> = all.iter().map(|x| x.to_bits()).collect();
                 (bits, greedy(&mut executor, &prompt[..20], 8))

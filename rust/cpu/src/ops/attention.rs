@@ -3,11 +3,15 @@
 //! Keys lie with their columns apart (see [`crate::kv`]), so that a vector holds one column of neighbouring positions and
 //! scores come out side by side; values lie in rows. Both are widened as they are loaded, once for up to
 //! [`ROWS`] queries.
+//!
+//! Vectors are never touched in closures: those are compiled without the processor features of the function around them,
+//! and every instruction becomes a call.
 
 use chord_program::{Mask, SlotId};
 
 use super::float::Float;
 use super::math::exp;
+use super::parts::Part;
 use crate::batch::Block;
 use crate::frame::View;
 use crate::kv::{CELLS, Element, Head};
@@ -17,7 +21,7 @@ const KEY_TILE: usize = 128;
 /// Queries handled together.
 const ROWS: usize = 4;
 /// Below any score; its exponential is as good as nothing.
-const UNSEEN: f32 = -1e30;
+pub(super) const UNSEEN: f32 = -1e30;
 
 /// What attention does beyond its inputs.
 pub(crate) struct Shape<'a> {
@@ -37,6 +41,8 @@ pub(crate) struct Job<'a, T> {
     pub(crate) shape: &'a Shape<'a>,
     pub(crate) kv_head: usize,
     pub(crate) block: &'a Block,
+    /// Which of the positions to take, of all that are seen.
+    pub(crate) part: Option<Part<'a>>,
     /// Position of each row of the batch.
     pub(crate) pos: &'a [u32],
     /// Keys and values of the head.
@@ -90,10 +96,15 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     for row in block.rows.clone() {
         let seen = block.seen(shape.mask, job.pos[row]);
         (first, last) = (first.min(seen.start), last.max(seen.end));
-        running.extend((0..group).map(|h| match shape.sinks {
+        // Sinks count once.
+        let sinks = shape.sinks.filter(|_| job.part.as_ref().is_none_or(|part| part.index == 0));
+        running.extend((0..group).map(|h| match sinks {
             Some(sinks) => Running { max: sinks[job.kv_head * group + h], sum: 1.0 },
             None => Running { max: UNSEEN, sum: 0.0 },
         }));
+    }
+    if let Some(part) = &job.part {
+        (first, last) = (first.max(part.positions.start), last.min(part.positions.end));
     }
     let mut next = first;
     while next < last {
@@ -147,6 +158,11 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     }
     for (query, running) in running.iter().enumerate() {
         let (row, h) = (block.rows.start + query / group, job.kv_head * group + query % group);
+        if let Some(part) = &job.part {
+            // SAFETY: the caller's promise.
+            unsafe { part.keep(row, h, &sums[query * stride..][..shape.v_dim], running.max, running.sum) };
+            continue;
+        }
         // SAFETY: the caller's promise.
         let out = unsafe { job.out.part_mut(row, h * shape.v_dim..(h + 1) * shape.v_dim) };
         let inverse = 1.0 / running.sum;
@@ -175,11 +191,11 @@ unsafe fn scores<I: Float, E: Element, const R: usize>(
         let mut at = 0;
         while at < padded {
             let two = at + 2 * I::LANES <= padded;
-            let keys = [k(at), k(if two { at + I::LANES } else { at })];
+            let (first, second) = (k(at), k(if two { at + I::LANES } else { at }));
             let mut sums = [[I::splat_f32(0.0); 2]; R];
             if two {
                 for d in 0..dim {
-                    let keys = keys.map(|k| E::load::<I>(k.add(d * CELLS)));
+                    let keys = [E::load::<I>(first.add(d * CELLS)), E::load::<I>(second.add(d * CELLS))];
                     for r in 0..R {
                         let q = I::splat_f32(*q[r].add(d));
                         sums[r] = [I::mul_add(q, keys[0], sums[r][0]), I::mul_add(q, keys[1], sums[r][1])];
@@ -187,7 +203,7 @@ unsafe fn scores<I: Float, E: Element, const R: usize>(
                 }
             } else {
                 for d in 0..dim {
-                    let key = E::load::<I>(keys[0].add(d * CELLS));
+                    let key = E::load::<I>(first.add(d * CELLS));
                     for r in 0..R {
                         sums[r][0] = I::mul_add(I::splat_f32(*q[r].add(d)), key, sums[r][0]);
                     }
@@ -279,8 +295,10 @@ unsafe fn add_values<I: Float, E: Element, const R: usize>(
             let two = at + 2 * I::LANES <= stride;
             let second = if two { I::LANES } else { 0 };
             let place = |r: usize| base.add(r * stride + at);
-            let mut parts: [[I::F; 2]; R] =
-                std::array::from_fn(|r| [I::load_f32(place(r)), I::load_f32(place(r).add(second))]);
+            let mut parts = [[I::splat_f32(0.0); 2]; R];
+            for r in 0..R {
+                parts[r] = [I::load_f32(place(r)), I::load_f32(place(r).add(second))];
+            }
             for cell in union.from..union.to {
                 let v = head.v.add((tile + cell) * stride + at);
                 let values = [E::load::<I>(v), E::load::<I>(v.add(second))];

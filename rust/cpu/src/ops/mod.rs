@@ -9,3 +9,4 @@ pub(crate) mod float;
 pub(crate) mod math;
 #[cfg(test)]
 mod math_tests;
+pub(crate) mod parts;

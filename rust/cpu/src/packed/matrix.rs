@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable};
 use chord_gguf::GgmlType;
 use chord_gguf::quant::Block;
 use chord_program::ExecError;
@@ -14,7 +13,7 @@ use super::format::{self, Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K
 use super::kernels::Job;
 use super::scales::Scales;
 use crate::simd::InstructionSet;
-use crate::weights::zeroed;
+use crate::slabs::{Lines, Slabs};
 
 /// What activations are multiplied as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +22,6 @@ pub enum Precision {
     EightBit,
     /// Unchanged: see [`Activations::keep`].
     F32,
-}
-
-/// A cache line: vectors that begin at a multiple of their size never cross one.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
-
-impl Default for Line {
-    fn default() -> Self {
-        Line([0; 64])
-    }
 }
 
 /// A matrix `[rows, cols]` of any type that can be decoded, packed for one instruction set.
@@ -45,8 +33,8 @@ pub struct PackedMatrix {
     rows: usize,
     cols: usize,
     kernels: &'static Kernels,
-    codes: Vec<Line>,
-    scales: Vec<Line>,
+    codes: Lines,
+    scales: Lines,
     quantized: Option<Product>,
     exact: Product,
 }
@@ -83,6 +71,18 @@ impl PackedMatrix {
     /// # Panics
     /// If `isa` is not one of [`InstructionSet::available`].
     pub fn new(ty: GgmlType, rows: usize, cols: usize, isa: InstructionSet, name: &str) -> Result<Self, ExecError> {
+        Self::new_in(&mut Slabs::one(), ty, rows, cols, isa, name)
+    }
+
+    /// The same, with memory from slabs that other matrices lie in too.
+    pub(crate) fn new_in(
+        slabs: &mut Slabs,
+        ty: GgmlType,
+        rows: usize,
+        cols: usize,
+        isa: InstructionSet,
+        name: &str,
+    ) -> Result<Self, ExecError> {
         let kernels = kernels(isa);
         let unsupported =
             || ExecError::Unsupported { backend: "cpu", what: format!("{name} of type {ty}, {cols} wide") };
@@ -94,7 +94,7 @@ impl PackedMatrix {
             (cols * ty.block_bytes() as usize, 0)
         };
         let padded = rows.div_ceil(kernels.strip_rows) as u64 * kernels.strip_rows as u64;
-        let lines = |row_bytes: usize| zeroed((padded * row_bytes as u64).div_ceil(64), name);
+        let mut lines = |row_bytes: usize| slabs.take((padded * row_bytes as u64).div_ceil(64), name);
         Ok(PackedMatrix {
             ty,
             rows,
