@@ -296,8 +296,8 @@ unsafe fn add_values<I: Float, E: Element, const R: usize>(
             let second = if two { I::LANES } else { 0 };
             let place = |r: usize| base.add(r * stride + at);
             let mut parts = [[I::splat_f32(0.0); 2]; R];
-            for r in 0..R {
-                parts[r] = [I::load_f32(place(r)), I::load_f32(place(r).add(second))];
+            for (r, part) in parts.iter_mut().enumerate() {
+                *part = [I::load_f32(place(r)), I::load_f32(place(r).add(second))];
             }
             for cell in union.from..union.to {
                 let v = head.v.add((tile + cell) * stride + at);
