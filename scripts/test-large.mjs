@@ -80,20 +80,15 @@ async function computeNatively() {
   try {
     const program = (name) => fromRoot("target", "release", name);
     await run(program("synthetic-gguf"), ["write", String(model.mebibytes), model.type, file]);
-    const texts = {};
-    for (const activations of ["q8", "f32"]) {
-      const device = ["--backend", "cpu", "--ctx", "64", "--activations", activations];
-      const out = join(folder, `logits.${activations}.f32`);
-      await run(program("chord"), ["logits", file, ...device, "--tokens", tokens.join(","), "--out", out], {
-        log: `large-logits-${activations}`,
-      });
-      const generation = ["--raw", "--json", "--prompt", prompt, "-n", String(maxTokens)];
-      const { output } = await run(program("chord"), ["run", file, ...device, ...generation], {
-        log: `large-run-${activations}`,
-      });
-      texts[activations] = JSON.parse(output.slice(output.indexOf("{"))).text;
-    }
-    writeFileSync(join(folder, "native.json"), JSON.stringify({ ...model, tokens, prompt, maxTokens, texts }));
+    const device = ["--backend", "cpu", "--ctx", "64"];
+    const out = join(folder, "logits.f32");
+    await run(program("chord"), ["logits", file, ...device, "--tokens", tokens.join(","), "--out", out], {
+      log: "large-logits",
+    });
+    const generation = ["--raw", "--json", "--prompt", prompt, "-n", String(maxTokens)];
+    const { output } = await run(program("chord"), ["run", file, ...device, ...generation], { log: "large-run" });
+    const { text } = JSON.parse(output.slice(output.indexOf("{")));
+    writeFileSync(join(folder, "native.json"), JSON.stringify({ ...model, tokens, prompt, maxTokens, text }));
   } finally {
     rmSync(file, { force: true });
   }
