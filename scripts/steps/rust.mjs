@@ -54,7 +54,9 @@ export async function wasmToolchain({ target, ownStd }) {
     if (ownStd) Object.assign(native, { args: buildStd, env: { RUSTC_BOOTSTRAP: "1" } });
     const needed = ownStd ? librarySource : join("lib/rustlib", target);
     const home = await sysroot("rustc");
-    if (home && existsSync(join(home, needed))) return native;
+    // Debian's own rustc, where it is the only one, has the source but not the linker that it asks for.
+    const isDebians = (await debianIsInstalled()) && home === (await sysroot(debian.rustc));
+    if (home && !isDebians && existsSync(join(home, needed))) return native;
     if (findProgram("rustup") && !(await debianIsInstalled())) {
       const add = ownStd ? ["component", "add", "rust-src"] : ["target", "add", target];
       const added = await capture("rustup", add, { log: "rustup", timeoutMs: 120_000 });
