@@ -41,8 +41,8 @@ fn main() {
                 continue;
             }
             let matrix = matrix(ty, rows, cols, isa);
-            let precisions: &[Precision] = match matrix.multiplies(Precision::EightBit) {
-                true => &[Precision::EightBit, Precision::F32],
+            let precisions: &[Precision] = match matrix.multiplies(Precision::Rounded) {
+                true => &[Precision::Rounded, Precision::F32],
                 false => &[Precision::F32],
             };
             let [one, many] = [1, 128].map(|n_tokens| {
@@ -74,7 +74,7 @@ fn rate(matrix: &PackedMatrix, isa: InstructionSet, n_tokens: usize, precision: 
     let (rows, cols) = (matrix.rows(), matrix.cols());
     let x: Vec<f32> = (0..n_tokens * cols).map(|i| (i as f32 * 0.3).cos()).collect();
     let mut acts = Activations::new(isa);
-    acts.fill(&x, n_tokens, cols, precision == Precision::EightBit, precision == Precision::F32);
+    acts.fill(&x, n_tokens, cols, precision == Precision::Rounded, precision == Precision::F32);
     let mut out = vec![0.0; n_tokens * rows];
     let mut run = || {
         // SAFETY: `out` is [n_tokens, rows].

@@ -14,12 +14,12 @@ use chord_program::{Batch, Executor, KvType, Want, WeightId, WeightSink};
 use chord_testkit::GgufFile;
 
 fn main() {
-    let mut args = std::env::args().skip(1);
-    let model = args.next().expect("a model's file");
-    let mut number = |default: usize| args.next().map_or(default, |n| n.parse().expect("a number"));
-    let (threads, before, n) = (number(1), number(32), number(64));
+    let args: Vec<String> = std::env::args().collect();
+    let model = args.get(1).expect("a model's file");
+    let number = |i: usize, default: usize| args.get(i).map_or(default, |n| n.parse().expect("a number"));
+    let (threads, before, n) = (number(2, 1), number(3, 32), number(4, 64));
 
-    let file = GgufFile::open(Path::new(&model));
+    let file = GgufFile::open(Path::new(model));
     let n_ctx = Some((before + n + 1) as u32);
     let options = BuildOptions { n_ctx, kv_type: KvType::F16, ..BuildOptions::default() };
     let program = Arc::new(chord_model::lower(&file.header, &options, None).expect("the model can be lowered"));

@@ -70,7 +70,7 @@ pub extern "C" fn check(isa: usize) {
 pub extern "C" fn prepare(isa: usize, ty: u32, rows: usize, cols: usize, n_tokens: usize, bits: u32) {
     let isa = InstructionSet::available()[isa];
     let ty = GgmlType::from_id(ty).expect("a type");
-    let precision = if bits < 32 { Precision::EightBit } else { Precision::F32 };
+    let precision = if bits < 32 { Precision::Rounded } else { Precision::F32 };
     let mut random = Random::new(9);
     let row = chord_gguf::quantize(ty, &random.values(cols)).expect("whole blocks");
     let mut matrix = PackedMatrix::new(ty, rows, cols, isa, "weights").expect("memory");

@@ -72,7 +72,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The steps, without barriers. `takes_codes` says whether a product (by its op) reads rows of 8 bits.
+    /// The steps, without barriers. `takes_codes` says whether a product (by its op) reads rounded rows.
     pub(crate) fn new(program: &Program, fusion: Fusion, takes_codes: impl Fn(usize) -> bool) -> Self {
         let mut steps: Vec<Step> = Vec::new();
         let (mut segments, mut ops) = (Vec::new(), Vec::new());

@@ -118,7 +118,7 @@ impl Weights {
     /// Whether products with this weight read rows of 8 bits.
     pub(crate) fn takes_codes(&self, view: &WeightRef) -> bool {
         match &self.tensors[view.weight.0 as usize].form {
-            Form::Matrix(matrix) => self.activations != ActivationType::F32 && matrix.multiplies(Precision::EightBit),
+            Form::Matrix(matrix) => self.activations != ActivationType::F32 && matrix.multiplies(Precision::Rounded),
             Form::Vector(_) => false,
         }
     }
@@ -130,7 +130,7 @@ impl Weights {
         };
         let first = expert * program.weight(view.weight).rows as usize;
         let rows = first + view.rows.start as usize..first + view.rows.end as usize;
-        let precision = if self.takes_codes(view) { Precision::EightBit } else { Precision::F32 };
+        let precision = if self.takes_codes(view) { Precision::Rounded } else { Precision::F32 };
         Matrix { packed, rows, precision }
     }
 
@@ -169,7 +169,7 @@ impl Matrix<'_> {
 
     /// Whether its products read rows of 8 bits.
     pub(crate) fn takes_codes(&self) -> bool {
-        self.precision == Precision::EightBit
+        self.precision == Precision::Rounded
     }
 
     /// Row `row` as f32.

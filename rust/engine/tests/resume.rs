@@ -44,13 +44,19 @@ fn request(sampling: Sampling, stop: &[String]) -> GenerateRequest {
     }
 }
 
+/// Three characters from the middle of a text.
+fn middle(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    chars[chars.len() / 2..][..3].iter().collect()
+}
+
 #[test]
 fn broken_off_after_any_token_the_answer_goes_on_as_it_would_have() {
     let Some(mut engine) = tiny() else { return };
     let greedy = Sampling::default();
     let drawn = Sampling { temperature: 1.5, top_k: 40, repeat_penalty: 1.3, ..greedy };
     let free = run(&mut engine, &request(greedy, &[]));
-    let stop: String = free.text.chars().skip(free.text.chars().count() / 2).take(3).collect();
+    let stop = middle(&free.text);
     for (sampling, stop) in [(greedy, vec![]), (drawn, vec![]), (greedy, vec![stop])] {
         let asked = request(sampling, &stop);
         let whole = run(&mut engine, &asked);
@@ -72,7 +78,7 @@ fn broken_off_after_any_token_the_answer_goes_on_as_it_would_have() {
 fn broken_off_after_its_last_token_an_answer_only_ends() {
     let Some(mut engine) = tiny() else { return };
     let free = run(&mut engine, &request(Sampling::default(), &[]));
-    let stop: String = free.text.chars().skip(free.text.chars().count() / 2).take(3).collect();
+    let stop = middle(&free.text);
     for stop in [vec![], vec![stop]] {
         let asked = request(Sampling::default(), &stop);
         let whole = run(&mut engine, &asked);

@@ -12,6 +12,9 @@ pub(crate) const BLOCK: usize = 32;
 /// last 16.
 pub(crate) type Record = [f32; 4];
 
+/// Bits of a second digit.
+pub(crate) const DIGIT_BITS: u32 = 8;
+
 /// Activations of some tokens, in the order that products read them.
 ///
 /// Tokens lie in panels of as many as a product takes at a time, four columns of each token after four columns of the
@@ -20,8 +23,9 @@ pub(crate) type Record = [f32; 4];
 ///
 /// Each 32 neighbouring columns are quantized to −127 … 127: where the largest magnitude is `m`, the code of `x` is
 /// `x · (127 / m)`, rounded half to even, and the scale is `m / 127`. A block with an infinity or a NaN has a NaN as its
-/// scale, so that every product with it is NaN. A second digit, where it is wanted, is what the first one left over,
-/// quantized in the same way with a scale of `m / 127 / 254`; all second digits lie behind all first ones.
+/// scale, so that every product with it is NaN. A second digit, where it is wanted, is what the first one left over in
+/// 256ths, at most ±127 of them: the code is then `256 · first + second`, its scale `m / 127 / 256`. All second digits lie
+/// behind all first ones.
 pub struct Activations {
     kernels: &'static Kernels,
     digits: usize,
@@ -79,11 +83,10 @@ impl Activations {
     pub fn prepare(&mut self, n_tokens: usize, cols: usize, as_codes: bool, as_values: bool) -> Filler {
         assert!(!as_codes || cols.is_multiple_of(BLOCK), "{cols} columns are not blocks of {BLOCK}");
         (self.n_tokens, self.cols, self.has_codes, self.has_values) = (n_tokens, cols, as_codes, as_values);
-        let n_panels = n_tokens.div_ceil(self.panel_tokens());
-        let elements = n_panels * self.panel_tokens() * cols;
+        let elements = self.plane();
         if as_codes && self.codes.len() < elements * self.digits {
             self.codes.resize(elements * self.digits, 0);
-            self.records.resize(elements / BLOCK * self.digits, [0.0; 4]);
+            self.records.resize(elements / BLOCK, [0.0; 4]);
         }
         if as_values && self.values.len() < elements {
             self.values.resize(elements, 0.0);
@@ -92,7 +95,8 @@ impl Activations {
             kernels: self.kernels,
             n_tokens,
             cols,
-            plane: if self.digits == 2 { elements } else { 0 },
+            digits: self.digits,
+            plane: elements,
             codes: if as_codes { self.codes.as_mut_ptr() } else { std::ptr::null_mut() },
             records: self.records.as_mut_ptr(),
             values: if as_values { self.values.as_mut_ptr() } else { std::ptr::null_mut() },
@@ -122,24 +126,63 @@ impl Activations {
         self.kernels.isa
     }
 
-    /// Digits of each code.
-    pub(crate) fn digits(&self) -> usize {
-        self.digits
-    }
-
     /// Codes of one digit.
-    pub(crate) fn plane(&self) -> usize {
+    fn plane(&self) -> usize {
         self.n_tokens.div_ceil(self.panel_tokens()) * self.panel_tokens() * self.cols
     }
 
-    /// Codes and their records, if [`Activations::quantize`] filled them last.
-    pub(crate) fn codes(&self) -> Option<(*const i8, *const Record)> {
-        self.has_codes.then_some((self.codes.as_ptr(), self.records.as_ptr()))
+    /// Whether [`Activations::quantize`] filled them last.
+    pub(crate) fn has_codes(&self) -> bool {
+        self.has_codes
     }
 
-    /// Values, if [`Activations::keep`] filled them last.
-    pub(crate) fn values(&self) -> Option<*const f32> {
-        self.has_values.then_some(self.values.as_ptr())
+    /// Whether [`Activations::keep`] filled them last.
+    pub(crate) fn has_values(&self) -> bool {
+        self.has_values
+    }
+
+    /// The first panel of codes; to be read only if there are any.
+    pub(crate) fn panel(&self) -> Panel {
+        let (codes, records) = (self.codes.as_ptr(), self.records.as_ptr());
+        Panel { codes, records, digits: self.digits, plane: self.plane() }
+    }
+
+    /// Values, to be read only if there are any.
+    pub(crate) fn values(&self) -> *const f32 {
+        self.values.as_ptr()
+    }
+}
+
+/// Rounded activations of the tokens in a panel, from some block on.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    codes: *const i8,
+    records: *const Record,
+    pub(crate) digits: usize,
+    /// Codes of one digit.
+    plane: usize,
+}
+
+impl Panel {
+    /// The block that lies behind `n` others, those of all tokens counted.
+    #[inline(always)]
+    pub(crate) unsafe fn block(&self, n: usize) -> Panel {
+        // SAFETY: the caller's.
+        unsafe { Panel { codes: self.codes.add(n * BLOCK), records: self.records.add(n), ..*self } }
+    }
+
+    /// Codes of a digit, the first one being 0.
+    #[inline(always)]
+    pub(crate) unsafe fn digit(&self, digit: usize) -> *const i8 {
+        // SAFETY: the caller's.
+        unsafe { self.codes.add(digit * self.plane) }
+    }
+
+    /// The record of the first block of token `t`.
+    #[inline(always)]
+    pub(crate) unsafe fn record(&self, t: usize) -> &Record {
+        // SAFETY: the caller's.
+        unsafe { &*self.records.add(t) }
     }
 }
 
@@ -154,7 +197,7 @@ pub struct Filler {
     kernels: &'static Kernels,
     n_tokens: usize,
     cols: usize,
-    /// Codes of one digit, where there are two.
+    digits: usize,
     plane: usize,
     codes: *mut i8,
     records: *mut Record,
@@ -188,14 +231,17 @@ impl Filler {
                 unsafe {
                     let row = if real { x.add(token * self.cols) } else { std::ptr::null() };
                     if !self.codes.is_null() {
-                        let codes = self.codes.add(first * self.cols + 4 * t);
-                        let records = self.records.add(first * (self.cols / BLOCK) + t);
+                        let place = Place {
+                            codes: self.codes.add(first * self.cols + 4 * t),
+                            records: self.records.add(first * (self.cols / BLOCK) + t),
+                            width,
+                            second: (self.digits == 2).then_some(self.plane),
+                        };
                         if real {
-                            (self.kernels.quantize)(row, self.cols, codes, records, width, self.plane);
+                            (self.kernels.quantize)(row, self.cols, &place);
                         } else {
-                            blank(self.cols, codes, records, width);
-                            if self.plane > 0 {
-                                blank(self.cols, codes.add(self.plane), records.add(self.plane / BLOCK), width);
+                            for b in 0..self.cols / BLOCK {
+                                place.write(b, 0.0, &[0; BLOCK], &[0; BLOCK]);
                             }
                         }
                     }
@@ -211,52 +257,79 @@ impl Filler {
     }
 }
 
-/// A token of zeros.
-unsafe fn blank(cols: usize, codes: *mut i8, records: *mut Record, width: usize) {
-    // SAFETY: the caller's.
-    unsafe {
-        for k in 0..cols / 4 {
-            codes.add(4 * k * width).cast::<[i8; 4]>().write_unaligned([0; 4]);
+/// Where the codes of one token go.
+pub(crate) struct Place {
+    codes: *mut i8,
+    records: *mut Record,
+    /// Tokens in the panel: groups of four codes lie four times as many bytes apart, records as many of theirs.
+    width: usize,
+    /// How far second digits lie behind first ones, where there are any.
+    second: Option<usize>,
+}
+
+impl Place {
+    /// Writes the digits of block `b` and its record; `scale` is that of first digits.
+    #[inline(always)]
+    unsafe fn write(&self, b: usize, scale: f32, first: &[i32; BLOCK], second: &[i32; BLOCK]) {
+        // SAFETY: the caller's: there is room.
+        unsafe {
+            let codes = self.codes.add(b * BLOCK * self.width);
+            self.write_digits(codes, first);
+            let (mut scale, mut sums) = (scale, half_sums(first));
+            if let Some(distance) = self.second {
+                self.write_digits(codes.add(distance), second);
+                let low = half_sums(second);
+                sums = [(sums[0] << DIGIT_BITS) + low[0], (sums[1] << DIGIT_BITS) + low[1]];
+                scale /= (1 << DIGIT_BITS) as f32;
+            }
+            let sum = |n: i32| scale * n as f32;
+            self.records.add(b * self.width).write([scale, sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])]);
         }
-        for b in 0..cols / BLOCK {
-            records.add(b * width).write([0.0; 4]);
+    }
+
+    #[inline(always)]
+    unsafe fn write_digits(&self, to: *mut i8, digits: &[i32; BLOCK]) {
+        for s in 0..BLOCK / 4 {
+            let four = [digits[4 * s], digits[4 * s + 1], digits[4 * s + 2], digits[4 * s + 3]];
+            // SAFETY: the caller's.
+            unsafe { to.add(4 * s * self.width).cast::<[i8; 4]>().write_unaligned(four.map(|digit| digit as i8)) };
         }
     }
 }
 
-/// Quantizes one token. Its groups of four codes lie `4 · width` bytes apart, its records `width`; second digits, where
-/// `plane` is not 0, so many codes behind the first ones.
+/// Sums of the first 16 and of the last 16.
+#[inline(always)]
+fn half_sums(digits: &[i32; BLOCK]) -> [i32; 2] {
+    let mut sums = [0; 2];
+    for (half, sum) in sums.iter_mut().enumerate() {
+        for digit in &digits[half * 16..half * 16 + 16] {
+            *sum += digit;
+        }
+    }
+    sums
+}
+
+/// Quantizes one token.
 ///
 /// # Safety
-/// `x` points to `cols` numbers, the others to room for them.
+/// `x` points to `cols` numbers, and `place` to room for them.
 #[inline(always)]
-pub(crate) unsafe fn quantize_token(
-    x: *const f32,
-    cols: usize,
-    codes: *mut i8,
-    records: *mut Record,
-    width: usize,
-    plane: usize,
-) {
+pub(crate) unsafe fn quantize_token(x: *const f32, cols: usize, place: &Place) {
     for b in 0..cols / BLOCK {
         // SAFETY: the caller's.
         unsafe {
             let x = &*x.add(b * BLOCK).cast::<[f32; BLOCK]>();
-            let (codes, records) = (codes.add(b * BLOCK * width), records.add(b * width));
-            let Some((scale, inverse)) = scale_of(x) else {
-                let scale = if largest(x).is_finite() { 0.0 } else { f32::NAN };
-                write(&[0; BLOCK], scale, codes, records, width);
-                if plane > 0 {
-                    write(&[0; BLOCK], scale, codes.add(plane), records.add(plane / BLOCK), width);
+            if let Some((scale, inverse)) = scale_of(x) {
+                let (first, rest) = round(x, inverse);
+                let mut second = [0; BLOCK];
+                if place.second.is_some() {
+                    // What is left is at most a half.
+                    second = round(&rest, (1 << DIGIT_BITS) as f32).0.map(|digit| digit.clamp(-127, 127));
                 }
-                continue;
-            };
-            let (rounded, rest) = round(x, inverse);
-            write(&rounded, scale, codes, records, width);
-            if plane > 0 {
-                // What is left is at most a half.
-                let (rounded, _) = round(&rest, 254.0);
-                write(&rounded, scale / 254.0, codes.add(plane), records.add(plane / BLOCK), width);
+                place.write(b, scale, &first, &second);
+            } else {
+                let scale = if largest(x).is_finite() { 0.0 } else { f32::NAN };
+                place.write(b, scale, &[0; BLOCK], &[0; BLOCK]);
             }
         }
     }
@@ -296,24 +369,4 @@ fn round(x: &[f32; BLOCK], factor: f32) -> ([i32; BLOCK], [f32; BLOCK]) {
         rest[i] = product - (rounded - ROUND);
     }
     (codes, rest)
-}
-
-/// Writes a block's codes and their record.
-#[inline(always)]
-unsafe fn write(rounded: &[i32; BLOCK], scale: f32, codes: *mut i8, record: *mut Record, width: usize) {
-    let mut sums = [0i32; 2];
-    for (half, sum) in sums.iter_mut().enumerate() {
-        for code in &rounded[half * 16..half * 16 + 16] {
-            *sum += code;
-        }
-    }
-    let sum = |n: i32| scale * n as f32;
-    // SAFETY: the caller's.
-    unsafe {
-        for s in 0..BLOCK / 4 {
-            let four = [rounded[4 * s], rounded[4 * s + 1], rounded[4 * s + 2], rounded[4 * s + 3]];
-            codes.add(4 * s * width).cast::<[i8; 4]>().write_unaligned(four.map(|code| code as i8));
-        }
-        record.write([scale, sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])]);
-    }
 }

@@ -2,7 +2,7 @@
 
 use chord_gguf::GgmlType;
 
-use super::activations::{Record, quantize_token};
+use super::activations::{Panel, Place, quantize_token};
 use super::codes::Codes;
 use super::exact::{self, Bf16, F16, F32, Quantized};
 use super::format::{Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
@@ -21,7 +21,7 @@ pub(crate) struct Kernels {
     /// Tokens in a panel.
     pub(crate) panel_tokens: usize,
     /// See [`quantize_token`].
-    pub(crate) quantize: unsafe fn(*const f32, usize, *mut i8, *mut Record, usize, usize),
+    pub(crate) quantize: unsafe fn(*const f32, usize, &Place),
     /// Products with activations as they are; `None` for a type without.
     pub(crate) exact: fn(GgmlType) -> Option<Product>,
     /// Products with eight-bit activations; `None` for a type without.
@@ -36,16 +36,9 @@ macro_rules! instruction_set {
             use super::*;
 
             $(#[$feature])*
-            unsafe fn quantize(
-                x: *const f32,
-                cols: usize,
-                codes: *mut i8,
-                records: *mut Record,
-                width: usize,
-                plane: usize,
-            ) {
+            unsafe fn quantize(x: *const f32, cols: usize, place: &Place) {
                 // SAFETY: the caller's.
-                unsafe { quantize_token(x, cols, codes, records, width, plane) }
+                unsafe { quantize_token(x, cols, place) }
             }
 
             type Sums<const T: usize> = [[<$isa as Isa>::F; $vectors]; T];
@@ -56,13 +49,12 @@ macro_rules! instruction_set {
             unsafe fn narrow<D: Dot<$isa>, const GROUPS: usize>(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
-                acts: *const i8,
-                records: *const Record,
+                acts: Panel,
                 sums: &mut Sums<$tokens>,
             ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, records, sums)
+                    kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, sums)
                 }
             }
 
@@ -71,14 +63,13 @@ macro_rules! instruction_set {
             unsafe fn wide(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
-                acts: *const i8,
-                records: *const Record,
+                acts: Panel,
                 sums: &mut Sums<$tokens>,
             ) {
                 type Wide = <$isa as Isa>::Wide;
                 const MIN: bool = sign::<$isa, Q8_0>() != 0;
                 // SAFETY: the caller's.
-                unsafe { kernels::tile::<$isa, Wide, $vectors, $tokens, 1, MIN>(chunk, n_blocks, acts, records, sums) }
+                unsafe { kernels::tile::<$isa, Wide, $vectors, $tokens, 1, MIN>(chunk, n_blocks, acts, sums) }
             }
 
             $(#[$feature])*

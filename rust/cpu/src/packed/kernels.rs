@@ -1,4 +1,4 @@
-//! Products of strips of rows with eight-bit activations.
+//! Products of strips of rows with rounded activations.
 //!
 //! A strip is `S` vectors of rows side by side. One token is multiplied as the codes are unpacked. For more tokens a
 //! chunk of 256 columns is unpacked once and then multiplied with panels of `T` tokens, whose sums stay in registers.
@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::activations::{BLOCK, Record};
+use super::activations::{BLOCK, DIGIT_BITS, Panel};
 use super::codes::Codes;
 use super::format::Format;
 use super::scales::{CHUNK, Expanded, Scales};
@@ -28,12 +28,9 @@ pub(crate) struct Job {
     /// Strips to multiply; each holds some of `rows`.
     pub(crate) strips: Range<usize>,
     pub(crate) n_tokens: usize,
-    pub(crate) act_codes: *const i8,
-    pub(crate) act_records: *const Record,
-    /// Digits of the codes, 1 or 2.
-    pub(crate) digits: usize,
-    /// Codes of one digit.
-    pub(crate) plane: usize,
+    /// The first panel of rounded activations, if there are any.
+    pub(crate) acts: Panel,
+    /// Unchanged ones, if there are any.
     pub(crate) act_values: *const f32,
     /// Element `[token, row − rows.start]` is at `token · stride + row − rows.start`.
     pub(crate) out: *mut f32,
@@ -103,7 +100,7 @@ pub(crate) const fn sign<I: Isa, F: Format>() -> u8 {
 /// Adds the products of some blocks of a chunk and of a panel to sums: [`tile`], compiled once for each instruction set
 /// and kind of codes rather than once for each type.
 pub(crate) type Tile<I, const S: usize, const T: usize> =
-    unsafe fn(&Chunk<I, S>, usize, *const i8, *const Record, &mut [[<I as Isa>::F; S]; T]);
+    unsafe fn(&Chunk<I, S>, usize, Panel, &mut [[<I as Isa>::F; S]; T]);
 
 /// Runs a job.
 ///
@@ -164,13 +161,19 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize>(job: &Job, codes: *const 
                     steps[v] = F::Codes::block::<I>(from.add(v * I::LANES * 4), S * I::LANES * 4);
                     v += 1;
                 }
-                for digit in 0..job.digits {
-                    let acts = job.act_codes.add(digit * job.plane + block * BLOCK);
-                    let record = &*job.act_records.add(digit * (job.plane / BLOCK) + block);
-                    let scale_of_acts = I::splat_f32(record[0]);
-                    let mut g = 0;
-                    while g < F::Scales::GROUPS {
-                        let mut dots = [I::splat(0); S];
+                let acts = job.acts.block(block);
+                let record = acts.record(0);
+                let scale_of_acts = I::splat_f32(record[0]);
+                let mut g = 0;
+                while g < F::Scales::GROUPS {
+                    let mut dots = [I::splat(0); S];
+                    for digit in 0..acts.digits {
+                        let acts = acts.digit(digit);
+                        let mut v = 0;
+                        while v < S {
+                            dots[v] = I::shl(dots[v], DIGIT_BITS);
+                            v += 1;
+                        }
                         let run = run_of::<I, DotOf<I, F>>(8 / F::Scales::GROUPS);
                         let mut s = g * (8 / F::Scales::GROUPS);
                         while s < (g + 1) * (8 / F::Scales::GROUPS) {
@@ -191,18 +194,18 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize>(job: &Job, codes: *const 
                                 v += 1;
                             }
                         }
-                        let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
-                        let mut v = 0;
-                        while v < S {
-                            let product = I::mul(I::to_f32(dots[v]), scale[b][g][v]);
-                            sums[v] = I::mul_add(product, scale_of_acts, sums[v]);
-                            if has_min {
-                                sums[v] = I::mul_add(min[b][g][v], sum_of_acts, sums[v]);
-                            }
-                            v += 1;
-                        }
-                        g += 1;
                     }
+                    let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
+                    let mut v = 0;
+                    while v < S {
+                        let product = I::mul(I::to_f32(dots[v]), scale[b][g][v]);
+                        sums[v] = I::mul_add(product, scale_of_acts, sums[v]);
+                        if has_min {
+                            sums[v] = I::mul_add(min[b][g][v], sum_of_acts, sums[v]);
+                        }
+                        v += 1;
+                    }
+                    g += 1;
                 }
             }
         }
@@ -275,14 +278,8 @@ unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
             let n = CHUNK.min(n_blocks - first);
             unpack::<I, F, S>(job, strip, first, n, chunk);
             for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
-                let block = panel * T * n_blocks + first * T;
-                let acts = job.act_codes.add(block * BLOCK);
-                let records = job.act_records.add(block);
-                let sums = sums.assume_init_mut();
-                tile(chunk, n, acts, records, sums);
-                if job.digits == 2 {
-                    tile(chunk, n, acts.add(job.plane), records.add(job.plane / BLOCK), sums);
-                }
+                let acts = job.acts.block(panel * T * n_blocks + first * T);
+                tile(chunk, n, acts, sums.assume_init_mut());
             }
             first += n;
         }
@@ -303,8 +300,7 @@ unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
 pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, const GROUPS: usize, const MIN: bool>(
     chunk: &Chunk<I, S>,
     n_blocks: usize,
-    acts: *const i8,
-    records: *const Record,
+    acts: Panel,
     sums: &mut [[I::F; S]; T],
 ) {
     // SAFETY: the caller's.
@@ -316,50 +312,62 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
         for b in 0..n_blocks {
             let steps = chunk.steps.get_unchecked(b);
             let (scale, min) = (chunk.scale.get_unchecked(b), chunk.min.get_unchecked(b));
-            let acts = acts.add(b * BLOCK * T);
-            let records = records.add(b * T);
+            let acts = acts.block(b * T);
             let mut g = 0;
             while g < GROUPS {
                 let mut dots = [[I::splat(0); S]; T];
-                let mut part = 0;
-                while part < 8 / GROUPS / run_of::<I, D>(8 / GROUPS) {
-                    let mut sums = [[I::splat(0); S]; T];
-                    let mut s = g * (8 / GROUPS) + part * run_of::<I, D>(8 / GROUPS);
-                    let end = s + run;
-                    while s < end {
-                        let codes_of_step = steps.get_unchecked(s);
-                        let mut codes = [D::codes(codes_of_step[0]); S];
-                        let mut v = 1;
-                        while v < S {
-                            codes[v] = D::codes(codes_of_step[v]);
-                            v += 1;
-                        }
-                        let mut t = 0;
-                        while t < T {
-                            let four = D::acts(acts.add(4 * (s * T + t)));
-                            let mut v = 0;
-                            while v < S {
-                                sums[t][v] = D::dot(sums[t][v], codes[v], four);
-                                v += 1;
-                            }
-                            t += 1;
-                        }
-                        s += 1;
-                    }
+                for digit in 0..acts.digits {
+                    let acts = acts.digit(digit);
                     let mut t = 0;
                     while t < T {
                         let mut v = 0;
                         while v < S {
-                            dots[t][v] = I::add_i32(dots[t][v], D::total(sums[t][v]));
+                            dots[t][v] = I::shl(dots[t][v], DIGIT_BITS);
                             v += 1;
                         }
                         t += 1;
                     }
-                    part += 1;
+                    let mut part = 0;
+                    while part < 8 / GROUPS / run_of::<I, D>(8 / GROUPS) {
+                        let mut sums = if D::IN_LANES { dots } else { [[I::splat(0); S]; T] };
+                        let mut s = g * (8 / GROUPS) + part * run_of::<I, D>(8 / GROUPS);
+                        let end = s + run;
+                        while s < end {
+                            let codes_of_step = steps.get_unchecked(s);
+                            let mut codes = [D::codes(codes_of_step[0]); S];
+                            let mut v = 1;
+                            while v < S {
+                                codes[v] = D::codes(codes_of_step[v]);
+                                v += 1;
+                            }
+                            let mut t = 0;
+                            while t < T {
+                                let four = D::acts(acts.add(4 * (s * T + t)));
+                                let mut v = 0;
+                                while v < S {
+                                    sums[t][v] = D::dot(sums[t][v], codes[v], four);
+                                    v += 1;
+                                }
+                                t += 1;
+                            }
+                            s += 1;
+                        }
+                        let mut t = 0;
+                        while t < T {
+                            let mut v = 0;
+                            while v < S {
+                                let sum = sums[t][v];
+                                dots[t][v] = if D::IN_LANES { sum } else { I::add_i32(dots[t][v], D::total(sum)) };
+                                v += 1;
+                            }
+                            t += 1;
+                        }
+                        part += 1;
+                    }
                 }
                 let mut t = 0;
                 while t < T {
-                    let record = &*records.add(t);
+                    let record = acts.record(t);
                     let scale_of_acts = I::splat_f32(record[0]);
                     let sum_of_acts = I::splat_f32(record[if GROUPS == 1 { 1 } else { 2 + g }]);
                     let mut v = 0;

@@ -19,7 +19,7 @@ use crate::slabs::{Lines, Slabs};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// Codes of one or two digits of eight bits, with a scale for each 32: see [`Activations::quantize`].
-    EightBit,
+    Rounded,
     /// Unchanged: see [`Activations::keep`].
     F32,
 }
@@ -209,28 +209,25 @@ impl PackedMatrix {
         if strips.is_empty() || rows.is_empty() || x.n_tokens() == 0 {
             return;
         }
-        let mut job = Job {
+        let job = Job {
             codes: self.codes.as_ptr().cast(),
             scales: self.scales.as_ptr().cast(),
             cols: self.cols,
             rows,
             strips,
             n_tokens: x.n_tokens(),
-            act_codes: std::ptr::null(),
-            act_records: std::ptr::null(),
-            digits: x.digits(),
-            plane: x.plane(),
-            act_values: std::ptr::null(),
+            acts: x.panel(),
+            act_values: x.values(),
             out,
             stride,
         };
         let run = match precision {
-            Precision::EightBit => {
-                (job.act_codes, job.act_records) = x.codes().expect("activations of eight bits");
+            Precision::Rounded => {
+                assert!(x.has_codes(), "activations are not rounded");
                 self.quantized.expect("a quantized type")
             }
             Precision::F32 => {
-                job.act_values = x.values().expect("activations of f32");
+                assert!(x.has_values(), "activations are not f32");
                 self.exact
             }
         };

@@ -72,6 +72,8 @@ pub(crate) trait Dot<I: Isa> {
     const SIGN: u8;
     /// How many times `dot` may be called before its sums could overflow; at least 8 if they never do.
     const STEPS: usize = 8;
+    /// Whether sums are those of lanes, so that they may begin with others instead of zeros.
+    const IN_LANES: bool = true;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;
     /// Four activations, ready, for every lane.
@@ -80,7 +82,7 @@ pub(crate) trait Dot<I: Isa> {
     unsafe fn codes(v: I::V) -> Self::Codes;
     /// From four signed bytes of −127 to 127.
     unsafe fn acts(from: *const i8) -> Self::Acts;
-    /// Adds `codes · acts` to sums of some kind, which begin as zeros; exact.
+    /// Adds `codes · acts` to sums of some kind, which begin as zeros but for [`Dot::IN_LANES`]; exact.
     unsafe fn dot(sum: I::V, codes: Self::Codes, acts: Self::Acts) -> I::V;
 
     /// The sum of each lane.

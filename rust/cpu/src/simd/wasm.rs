@@ -212,6 +212,7 @@ pub(crate) struct Twos<const STEPS: usize>;
 impl<const STEPS: usize> Dot<RelaxedSimd> for Twos<STEPS> {
     const SIGN: u8 = 0x80;
     const STEPS: usize = STEPS;
+    const IN_LANES: bool = false;
     type Codes = v128;
     type Acts = v128;
 

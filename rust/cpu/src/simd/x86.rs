@@ -157,6 +157,7 @@ pub(crate) struct Twos<const STEPS: usize>;
 impl<const STEPS: usize> Dot<Avx2> for Twos<STEPS> {
     const SIGN: u8 = 0x80;
     const STEPS: usize = STEPS;
+    const IN_LANES: bool = false;
     type Codes = __m256i;
     type Acts = __m256i;
 

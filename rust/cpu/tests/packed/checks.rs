@@ -81,9 +81,10 @@ pub fn rounded(x: &[f32], digits: usize) -> Vec<f64> {
         out.extend(block.iter().map(|&x| {
             let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
             let first = (x * inverse).round_ties_even();
-            let second = if digits == 2 { ((x * inverse - first) * 254.0).round_ties_even() } else { 0.0 };
+            let second =
+                if digits == 2 { ((x * inverse - first) * 256.0).round_ties_even().clamp(-127.0, 127.0) } else { 0.0 };
             let scale = largest / 127.0;
-            f64::from(first) * f64::from(scale) + f64::from(second) * f64::from(scale / 254.0)
+            f64::from(first) * f64::from(scale) + f64::from(second) * f64::from(scale / 256.0)
         }));
     }
     out
@@ -115,10 +116,10 @@ pub fn multiply(matrix: &PackedMatrix, x: &[f32], form: Form, isa: InstructionSe
     const SENTINEL: f32 = 12_345.0;
     let n_tokens = x.len() / matrix.cols();
     let (mut acts, precision) = match form {
-        Form::Digits(digits) => (Activations::with_digits(isa, digits), Precision::EightBit),
+        Form::Digits(digits) => (Activations::with_digits(isa, digits), Precision::Rounded),
         Form::F32 => (Activations::new(isa), Precision::F32),
     };
-    acts.fill(x, n_tokens, matrix.cols(), precision == Precision::EightBit, precision == Precision::F32);
+    acts.fill(x, n_tokens, matrix.cols(), precision == Precision::Rounded, precision == Precision::F32);
     let (rows, stride) = (matrix.rows(), matrix.rows() + 3);
     let mut out = vec![SENTINEL; n_tokens * stride + 16];
     let strips = matrix.strips(0..rows);
@@ -301,7 +302,7 @@ pub fn row_ranges_are_right(isa: InstructionSet) {
         let mut out = vec![f32::INFINITY; 3 * n];
         for strips in [strips.start..middle, middle..strips.end] {
             // SAFETY: `out` is [3, n].
-            unsafe { matrix.multiply(&acts, Precision::EightBit, rows.clone(), strips, out.as_mut_ptr(), n) };
+            unsafe { matrix.multiply(&acts, Precision::Rounded, rows.clone(), strips, out.as_mut_ptr(), n) };
         }
         for t in 0..3 {
             let expected: Vec<u32> = whole[t * 100..][rows.clone()].iter().map(|y| y.to_bits()).collect();
