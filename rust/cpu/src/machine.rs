@@ -5,6 +5,7 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chord_gguf::GgmlType;
@@ -21,7 +22,7 @@ use crate::options::ActivationType;
 use crate::plan::{FEW_TOKENS, Form, Fusion, Plan, Work};
 use crate::pool::{Abandoned, Pool, PoolError, Worker};
 use crate::profile::{Clock, Profile};
-use crate::share::{share, share_cols};
+use crate::share::{Deal, deal_cols, share, share_cols};
 use crate::simd::InstructionSet;
 use crate::taken::Taken;
 use crate::weights::Weights;
@@ -32,6 +33,8 @@ pub(crate) struct Machine {
     pool: Pool,
     plans: Plans,
     state: State,
+    /// How much of each step has been dealt.
+    dealt: Vec<AtomicUsize>,
     blocks: Vec<Block>,
     /// Ops run so far.
     pub(crate) ops_run: u64,
@@ -114,7 +117,9 @@ impl Machine {
             many: fused.with_barriers(&program, &memory, false),
             single: single.with_barriers(&program, &single.memory(&program), false),
         };
-        Ok((Machine { weights, pool, plans, state, blocks: Vec::new(), ops_run: 0, profile: None, program }, memory))
+        let dealt = (0..fused.steps.len().max(single.steps.len())).map(|_| AtomicUsize::new(0)).collect();
+        let blocks = Vec::new();
+        Ok((Machine { weights, pool, plans, state, dealt, blocks, ops_run: 0, profile: None, program }, memory))
     }
 
     pub(crate) fn n_threads(&self) -> usize {
@@ -156,17 +161,19 @@ impl Machine {
         let frame = &*frame;
         let run = Run { program: &self.program, weights: &self.weights, state: &self.state, inputs, frame, few };
         let steps = &plan.steps[steps];
+        let dealt = &self.dealt[..steps.len()];
+        dealt.iter().for_each(|dealt| dealt.store(0, Ordering::Relaxed));
         let clock = self.profile.is_some().then(|| Mutex::new(Clock::default()));
         let job = |worker: &Worker<'_>| -> Result<(), Abandoned> {
             let clock = clock.as_ref().filter(|_| worker.index == 0);
             let mut clock = clock.map(|clock| clock.lock().unwrap_or_else(PoisonError::into_inner));
-            for (index, step) in steps.iter().enumerate() {
+            for (index, (step, dealt)) in steps.iter().zip(dealt).enumerate() {
                 clock.iter_mut().for_each(|clock| clock.wait_begins());
                 if step.barrier && index > 0 {
                     worker.barrier()?;
                 }
                 clock.iter_mut().for_each(|clock| clock.work_begins());
-                run.step(&step.work, worker)?;
+                run.step(&step.work, dealt, worker)?;
                 clock.iter_mut().for_each(|clock| clock.work_ends());
             }
             Ok(())
@@ -195,15 +202,15 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn step(&self, work: &Work, worker: &Worker<'_>) -> Result<(), Abandoned> {
+    fn step(&self, work: &Work, dealt: &AtomicUsize, worker: &Worker<'_>) -> Result<(), Abandoned> {
         // SAFETY: each worker asks for its own, once per step.
         let scratch = unsafe { self.state.scratch.get(worker.index) };
         match work {
             Work::TakeRows { x, norm, form } => return self.take_rows(*x, *norm, *form, worker, scratch),
             Work::Product { op, x, normed } => {
-                self.product(&self.program.ops[*op], self.frame.view(*x), *normed, worker, scratch);
+                self.product(&self.program.ops[*op], self.frame.view(*x), *normed, dealt, worker, scratch);
             }
-            Work::Op(op) => return self.op(&self.program.ops[*op], worker, scratch),
+            Work::Op(op) => return self.op(&self.program.ops[*op], dealt, worker, scratch),
         }
         Ok(())
     }
@@ -241,25 +248,40 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn product(&self, op: &Op, x: View<'_>, normed: bool, worker: &Worker<'_>, scratch: &mut Scratch) {
+    fn product(
+        &self,
+        op: &Op,
+        x: View<'_>,
+        normed: bool,
+        dealt: &AtomicUsize,
+        worker: &Worker<'_>,
+        scratch: &mut Scratch,
+    ) {
         let taken = if self.few { &scratch.taken } else { &self.state.taken };
         let out = self.frame.view(op.out());
         let cols = share_cols(out.cols, worker);
-        if cols.is_empty() || out.rows == 0 {
+        if out.rows == 0 {
             return;
         }
         match &op.kind {
             OpKind::MatMul { weight, bias, scale, .. } => {
                 let matrix = self.weights.matrix(self.program, weight, 0);
-                unsafe { matrix.multiply(taken.activations(), cols.clone(), out.place(0, cols.start), out.cols) };
-                if *scale != 1.0 || bias.is_some() {
-                    for row in 0..out.rows {
-                        let bias = self.vector(bias).map(|bias| &bias[cols.clone()]);
-                        elementwise::scale_and_bias(unsafe { out.part_mut(row, cols.clone()) }, *scale, bias);
+                let multiply = |cols: Range<usize>| {
+                    unsafe { matrix.multiply(taken.activations(), cols.clone(), out.place(0, cols.start), out.cols) };
+                    if *scale != 1.0 || bias.is_some() {
+                        for row in 0..out.rows {
+                            let bias = self.vector(bias).map(|bias| &bias[cols.clone()]);
+                            elementwise::scale_and_bias(unsafe { out.part_mut(row, cols.clone()) }, *scale, bias);
+                        }
                     }
+                };
+                if !self.few {
+                    deal_cols(out.cols, dealt, worker).for_each(multiply);
+                } else if !cols.is_empty() {
+                    multiply(cols);
                 }
             }
-            OpKind::MatMulId { ids, weight, .. } => {
+            OpKind::MatMulId { ids, weight, .. } if !cols.is_empty() => {
                 let ids = self.frame.view(*ids);
                 let k = ids.cols;
                 let ids: &[u32] = bytemuck::cast_slice(unsafe { ids.all() });
@@ -267,11 +289,12 @@ impl Run<'_> {
                 let rows = if normed { unsafe { taken.normed(0..x.rows, x.cols) } } else { unsafe { x.all() } };
                 unsafe { experts::multiply(rows, ids, k, expert, cols, out, &mut scratch.experts) };
             }
+            OpKind::MatMulId { .. } => {}
             _ => unreachable!("only products are steps of this kind"),
         }
     }
 
-    fn op(&self, op: &Op, worker: &Worker<'_>, scratch: &mut Scratch) -> Result<(), Abandoned> {
+    fn op(&self, op: &Op, dealt: &AtomicUsize, worker: &Worker<'_>, scratch: &mut Scratch) -> Result<(), Abandoned> {
         let view = |id: BufferId| self.frame.view(id);
         let input = |id: BufferId| self.inputs.values(self.program, id);
         match &op.kind {
@@ -328,7 +351,7 @@ impl Run<'_> {
                     soft_cap: *soft_cap,
                     sinks: self.vector(sinks),
                 };
-                return self.attention(&shape, view(*q), view(op.out()), worker, &mut scratch.attention);
+                return self.attention(&shape, view(*q), view(op.out()), dealt, worker, &mut scratch.attention);
             }
             OpKind::Add { a, b, scale } => {
                 self.cols([*a, *b], op.out(), worker, |[a, b], out| elementwise::add(a, b, *scale, out));
@@ -381,13 +404,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Blocks of tokens and KV heads are dealt in turn: under a causal mask later blocks have more to do. Where there are
-    /// few tokens, so are parts of the positions that they see.
+    /// Blocks of tokens and KV heads are dealt to whoever is free: under a causal mask later blocks have more to do. Where
+    /// there are few tokens, parts of the positions that they see go to workers in turn.
     fn attention(
         &self,
         shape: &attention::Shape<'_>,
         q: View<'_>,
         out: View<'_>,
+        dealt: &AtomicUsize,
         worker: &Worker<'_>,
         scratch: &mut attention::Scratch,
     ) -> Result<(), Abandoned> {
@@ -399,7 +423,8 @@ impl Run<'_> {
         };
         let layout = parts::Layout { n_heads: shape.n_heads, v_dim: shape.v_dim, n_parts };
         let of_block = n_parts * shape.n_kv_heads;
-        for item in (worker.index..self.inputs.blocks.len() * of_block).step_by(worker.n_threads) {
+        let n_items = self.inputs.blocks.len() * of_block;
+        let mut attend = |item: usize| {
             let (block, kv_head) = (&self.inputs.blocks[item / of_block], item % shape.n_kv_heads);
             let part = (n_parts > 1).then(|| all_parts.part(&seen(block), item % of_block / shape.n_kv_heads, layout));
             match self.state.kv.head(shape.slot, block.seq, kv_head) {
@@ -412,6 +437,12 @@ impl Run<'_> {
                     unsafe { (self.state.ops.attend_f16)(&job, scratch) };
                 }
             }
+        };
+        if self.few {
+            (worker.index..n_items).step_by(worker.n_threads).for_each(attend);
+        } else {
+            // The longest first.
+            Deal::new(n_items, 1, dealt).flatten().for_each(|item| attend(n_items - 1 - item));
         }
         if n_parts > 1 {
             worker.barrier()?;

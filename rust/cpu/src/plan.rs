@@ -2,6 +2,7 @@
 //!
 //! Every op has a way of being shared out ([`Layout`]). Where the next op's share reads what the same worker has written,
 //! nobody waits; a barrier comes where shares differ. Memory that several buffers use in turn counts like the buffers do.
+//! With many tokens products and attention are dealt in pieces to whoever is free, and waiting for all is the lesser cost.
 //!
 //! A norm that only feeds products is not a step: the rows are normed where products take them
 //! ([`Work::TakeRows`]), in the form that their kernels read.
@@ -193,9 +194,9 @@ enum Layout {
     Cols,
     /// A run of units of this many columns, counted row by row; a whole row, or a head.
     Units(u32),
-    /// As attention deals heads and queries.
+    /// As attention of few tokens shares out heads and queries.
     Queries,
-    /// Everyone needs everything.
+    /// Everyone needs everything, or nobody knows who gets what.
     Whole,
 }
 
@@ -257,7 +258,7 @@ fn accesses(program: &Program, work: &Work, few: bool) -> Vec<Access> {
         }
         Work::Product { op, x, normed } => {
             let op = &program.ops[*op];
-            let mut accesses = vec![write(buffer(op.out()), Layout::Cols)];
+            let mut accesses = vec![write(buffer(op.out()), if few { Layout::Cols } else { Layout::Whole })];
             if !few {
                 accesses.push(read(Place::Taken, Layout::Whole));
             }
@@ -284,12 +285,15 @@ fn accesses(program: &Program, work: &Work, few: bool) -> Vec<Access> {
                     write(Place::Slot(*slot), Layout::Units(shape.k_dim)),
                 ]
             }
-            OpKind::Attention { q, slot, .. } => vec![
-                read(buffer(*q), Layout::Queries),
-                read(Place::Slot(*slot), Layout::Queries),
-                write(Place::Parts, Layout::Whole),
-                write(buffer(program.ops[*index].out()), Layout::Queries),
-            ],
+            OpKind::Attention { q, slot, .. } => {
+                let layout = if few { Layout::Queries } else { Layout::Whole };
+                vec![
+                    read(buffer(*q), layout),
+                    read(Place::Slot(*slot), layout),
+                    write(Place::Parts, Layout::Whole),
+                    write(buffer(program.ops[*index].out()), layout),
+                ]
+            }
             OpKind::CombineExperts { x, weights } => vec![
                 read(buffer(*x), Layout::Cols),
                 read(buffer(*weights), Layout::Whole),

@@ -1,6 +1,7 @@
 //! Which part of an op is whose. Every result is computed whole by one worker, so that it does not depend on their number.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::pool::Worker;
 
@@ -17,4 +18,44 @@ pub(crate) fn share(total: usize, worker: &Worker<'_>) -> Range<usize> {
 pub(crate) fn share_cols(cols: usize, worker: &Worker<'_>) -> Range<usize> {
     let strips = share(cols.div_ceil(STRIP), worker);
     (strips.start * STRIP).min(cols)..(strips.end * STRIP).min(cols)
+}
+
+/// Pieces that are dealt for each worker, where there are so many.
+const PIECES: usize = 8;
+
+/// Pieces of `0..total`, each for the worker that asks first: who is slower, or was interrupted, gets fewer of them.
+pub(crate) struct Deal<'a> {
+    /// Where the next piece begins.
+    next: &'a AtomicUsize,
+    total: usize,
+    size: usize,
+}
+
+impl<'a> Deal<'a> {
+    /// Pieces of `size`, `next` being the same counter for all workers, at zero before the first of them asks.
+    pub(crate) fn new(total: usize, size: usize, next: &'a AtomicUsize) -> Self {
+        Deal { next, total, size }
+    }
+}
+
+impl Iterator for Deal<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        // Who gets which piece is no news to others: what it computes is told by barriers.
+        let start = self.next.fetch_add(self.size, Ordering::Relaxed);
+        (start < self.total).then(|| start..(start + self.size).min(self.total))
+    }
+}
+
+/// Pieces of `0..cols`, cut at multiples of [`STRIP`]; see [`Deal::new`].
+pub(crate) fn deal_cols<'a>(
+    cols: usize,
+    next: &'a AtomicUsize,
+    worker: &Worker<'_>,
+) -> impl Iterator<Item = Range<usize>> + use<'a> {
+    let strips = cols.div_ceil(STRIP);
+    let n_pieces = if worker.n_threads == 1 { 1 } else { PIECES * worker.n_threads };
+    let pieces = Deal::new(strips, strips.div_ceil(n_pieces).max(1), next);
+    pieces.map(move |strips| strips.start * STRIP..(strips.end * STRIP).min(cols))
 }

@@ -2,10 +2,12 @@
 //!
 //! Keys lie with their columns apart (see [`crate::kv`]), so that a vector holds one column of neighbouring positions and
 //! scores come out side by side; values lie in rows. Both are widened as they are loaded, once for up to
-//! [`ROWS`] queries.
+//! [`ROWS`] queries; for more than [`FEW`] a tile of them is widened before.
 //!
 //! Vectors are never touched in closures: those are compiled without the processor features of the function around them,
 //! and every instruction becomes a call.
+
+use std::ops::Range;
 
 use chord_program::{Mask, SlotId};
 
@@ -20,6 +22,8 @@ use crate::kv::{CELLS, Element, Head};
 const KEY_TILE: usize = 128;
 /// Queries handled together.
 const ROWS: usize = 4;
+/// Most queries that widen narrow keys and values each time they load them.
+const FEW: usize = 2 * ROWS;
 /// Below any score; its exponential is as good as nothing.
 pub(super) const UNSEEN: f32 = -1e30;
 
@@ -61,6 +65,8 @@ pub(crate) struct Scratch {
     /// Scores and then weights of a tile, `[ROWS, KEY_TILE]`.
     weights: Vec<f32>,
     running: Vec<Running>,
+    /// Keys and values of a tile, widened.
+    wide: [Vec<f32>; 2],
 }
 
 /// Soft-max so far of one query: the largest score and the sum of exponentials relative to it.
@@ -68,6 +74,18 @@ pub(crate) struct Scratch {
 struct Running {
     max: f32,
     sum: f32,
+}
+
+/// Keys and values of some cells, the first of which begins a block of keys.
+struct Tile<E> {
+    k: *const E,
+    v: *const E,
+    /// Positions of the cells that are attended to.
+    positions: Range<u32>,
+    /// Cells in front of them.
+    skipped: usize,
+    /// Cells, whole blocks of keys.
+    padded: usize,
 }
 
 /// Part of a tile, from its first cell on.
@@ -83,11 +101,11 @@ struct Seen {
 /// The processor has `I`; the rule of [`crate::memory`] for the job's parts of `q`, the cache and `out`.
 #[inline(always)]
 pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mut Scratch) {
-    let Scratch { sums, weights, running } = scratch;
     let Job { shape, block, head, .. } = job;
     let group = shape.n_heads / shape.n_kv_heads;
     let n_queries = block.rows.len() * group;
     let stride = head.v_stride;
+    let Scratch { sums, weights, running, .. } = scratch;
     sums.clear();
     sums.resize(n_queries * stride, 0.0);
     weights.resize(ROWS * KEY_TILE, 0.0);
@@ -110,52 +128,28 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     while next < last {
         // Cells from a multiple of CELLS on, up to the end of the ring.
         let cell = next as usize % head.capacity;
-        let tile = cell / CELLS * CELLS;
-        let skipped = cell - tile;
+        let start = cell / CELLS * CELLS;
+        let skipped = cell - start;
         let n = (last - next) as usize;
         let n = n.min(head.capacity - cell).min(KEY_TILE - skipped);
-        let end = next + n as u32;
+        let positions = next..next + n as u32;
         let padded = (skipped + n).next_multiple_of(CELLS);
-        let mut start = 0;
-        while start < n_queries {
-            let n_rows = ROWS.min(n_queries - start);
-            let mut seen = [Seen::default(); ROWS];
-            let mut union = Seen { from: usize::MAX, to: 0 };
-            for (r, seen) in seen[..n_rows].iter_mut().enumerate() {
-                let all = block.seen(shape.mask, job.pos[block.rows.start + (start + r) / group]);
-                let (from, to) = (all.start.max(next), all.end.min(end));
-                if from < to {
-                    *seen = Seen { from: skipped + (from - next) as usize, to: skipped + (to - next) as usize };
-                    union = Seen { from: union.from.min(seen.from), to: union.to.max(seen.to) };
-                }
+        next = positions.end;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (k, v) = (head.k.add(start * shape.k_dim), head.v.add(start * stride));
+            if size_of::<E>() < size_of::<f32>() && n_queries > FEW {
+                let Scratch { wide: [keys, values], .. } = scratch;
+                widen::<I, E>(k, padded * shape.k_dim, keys);
+                widen::<I, E>(v, padded * stride, values);
+                let (k, v) = (keys.as_ptr(), values.as_ptr());
+                attend_tile::<I, E, f32>(job, &Tile { k, v, positions, skipped, padded }, scratch);
+            } else {
+                attend_tile::<I, E, E>(job, &Tile { k, v, positions, skipped, padded }, scratch);
             }
-            if union.to > 0 {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    match n_rows {
-                        1 => scores::<I, E, 1>(job, start, tile, padded, weights),
-                        2 => scores::<I, E, 2>(job, start, tile, padded, weights),
-                        3 => scores::<I, E, 3>(job, start, tile, padded, weights),
-                        _ => scores::<I, E, ROWS>(job, start, tile, padded, weights),
-                    }
-                    for r in 0..n_rows {
-                        let weights = &mut weights[r * KEY_TILE..][..padded];
-                        let sums = &mut sums[(start + r) * stride..][..stride];
-                        soft_max::<I>(weights, seen[r], shape, &mut running[start + r], sums);
-                    }
-                    let sums = &mut sums[start * stride..(start + n_rows) * stride];
-                    match n_rows {
-                        1 => add_values::<I, E, 1>(head, tile, union, weights, sums),
-                        2 => add_values::<I, E, 2>(head, tile, union, weights, sums),
-                        3 => add_values::<I, E, 3>(head, tile, union, weights, sums),
-                        _ => add_values::<I, E, ROWS>(head, tile, union, weights, sums),
-                    }
-                }
-            }
-            start += n_rows;
         }
-        next = end;
     }
+    let Scratch { sums, running, .. } = scratch;
     for (query, running) in running.iter().enumerate() {
         let (row, h) = (block.rows.start + query / group, job.kv_head * group + query % group);
         if let Some(part) = &job.part {
@@ -170,24 +164,90 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     }
 }
 
-/// Scores of `R` queries from `start` on against the cells from `tile` on: two vectors of positions at a time.
+/// Widens `n` elements, whole vectors.
+#[inline(always)]
+unsafe fn widen<I: Float, E: Element>(from: *const E, n: usize, to: &mut Vec<f32>) {
+    if to.len() < n {
+        to.resize(n, 0.0);
+    }
+    for at in (0..n).step_by(I::LANES) {
+        // SAFETY: the caller's promise, and there is room.
+        unsafe { I::store_f32(to.as_mut_ptr().add(at), E::load::<I>(from.add(at))) };
+    }
+}
+
+/// Takes a tile into the sums of all queries of a job; it may have been widened from the job's elements.
+#[inline(always)]
+unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: &Tile<E>, scratch: &mut Scratch) {
+    let Scratch { sums, weights, running, .. } = scratch;
+    let Job { shape, block, .. } = job;
+    let group = shape.n_heads / shape.n_kv_heads;
+    let (stride, positions) = (job.head.v_stride, &tile.positions);
+    let mut start = 0;
+    while start < running.len() {
+        let n_rows = ROWS.min(running.len() - start);
+        let mut seen = [Seen::default(); ROWS];
+        let mut union = Seen { from: usize::MAX, to: 0 };
+        for (r, seen) in seen[..n_rows].iter_mut().enumerate() {
+            let all = block.seen(shape.mask, job.pos[block.rows.start + (start + r) / group]);
+            let (from, to) = (all.start.max(positions.start), all.end.min(positions.end));
+            if from < to {
+                let cell = |position: u32| tile.skipped + (position - positions.start) as usize;
+                *seen = Seen { from: cell(from), to: cell(to) };
+                union = Seen { from: union.from.min(seen.from), to: union.to.max(seen.to) };
+            }
+        }
+        if union.to > 0 {
+            // SAFETY: the caller's promise.
+            unsafe {
+                match n_rows {
+                    1 => scores::<I, E, 1>(queries(job, start), shape, tile, weights),
+                    2 => scores::<I, E, 2>(queries(job, start), shape, tile, weights),
+                    3 => scores::<I, E, 3>(queries(job, start), shape, tile, weights),
+                    _ => scores::<I, E, ROWS>(queries(job, start), shape, tile, weights),
+                }
+                for r in 0..n_rows {
+                    let weights = &mut weights[r * KEY_TILE..][..tile.padded];
+                    let sums = &mut sums[(start + r) * stride..][..stride];
+                    soft_max::<I>(weights, seen[r], shape, &mut running[start + r], sums);
+                }
+                let sums = &mut sums[start * stride..(start + n_rows) * stride];
+                match n_rows {
+                    1 => add_values::<I, E, 1>(tile.v, stride, union, weights, sums),
+                    2 => add_values::<I, E, 2>(tile.v, stride, union, weights, sums),
+                    3 => add_values::<I, E, 3>(tile.v, stride, union, weights, sums),
+                    _ => add_values::<I, E, ROWS>(tile.v, stride, union, weights, sums),
+                }
+            }
+        }
+        start += n_rows;
+    }
+}
+
+/// `R` queries from `start` on.
+#[inline(always)]
+unsafe fn queries<E, const R: usize>(job: &Job<'_, E>, start: usize) -> [*const f32; R] {
+    let group = job.shape.n_heads / job.shape.n_kv_heads;
+    let dim = job.shape.k_dim;
+    std::array::from_fn(|r| {
+        let (row, h) = (job.block.rows.start + (start + r) / group, job.kv_head * group + (start + r) % group);
+        // SAFETY: the caller's promise.
+        unsafe { job.q.part(row, h * dim..(h + 1) * dim).as_ptr() }
+    })
+}
+
+/// Scores of `R` queries against a tile: two vectors of positions at a time.
 #[inline(always)]
 unsafe fn scores<I: Float, E: Element, const R: usize>(
-    job: &Job<'_, E>,
-    start: usize,
-    tile: usize,
-    padded: usize,
+    q: [*const f32; R],
+    shape: &Shape<'_>,
+    tile: &Tile<E>,
     scores: &mut [f32],
 ) {
-    let (shape, dim) = (job.shape, job.shape.k_dim);
-    let group = shape.n_heads / shape.n_kv_heads;
+    let (dim, padded) = (shape.k_dim, tile.padded);
     // SAFETY: the caller's promise.
     unsafe {
-        let q: [*const f32; R] = std::array::from_fn(|r| {
-            let (row, h) = (job.block.rows.start + (start + r) / group, job.kv_head * group + (start + r) % group);
-            job.q.part(row, h * dim..(h + 1) * dim).as_ptr()
-        });
-        let k = |at: usize| job.head.k.add((tile + at) / CELLS * CELLS * dim + at % CELLS);
+        let k = |at: usize| tile.k.add(at / CELLS * CELLS * dim + at % CELLS);
         let mut at = 0;
         while at < padded {
             let two = at + 2 * I::LANES <= padded;
@@ -280,13 +340,12 @@ unsafe fn lanes<I: Float>(v: I::F) -> [f32; 16] {
 /// Adds the weighted values of the cells in `union` to the sums of `R` queries: two vectors of columns at a time.
 #[inline(always)]
 unsafe fn add_values<I: Float, E: Element, const R: usize>(
-    head: &Head<'_, E>,
-    tile: usize,
+    v: *const E,
+    stride: usize,
     union: Seen,
     weights: &[f32],
     sums: &mut [f32],
 ) {
-    let stride = head.v_stride;
     // SAFETY: the caller's promise; a stride is whole vectors.
     unsafe {
         let (weights, base) = (weights.as_ptr(), sums.as_mut_ptr());
@@ -300,7 +359,7 @@ unsafe fn add_values<I: Float, E: Element, const R: usize>(
                 *part = [I::load_f32(place(r)), I::load_f32(place(r).add(second))];
             }
             for cell in union.from..union.to {
-                let v = head.v.add((tile + cell) * stride + at);
+                let v = v.add(cell * stride + at);
                 let values = [E::load::<I>(v), E::load::<I>(v.add(second))];
                 for (r, part) in parts.iter_mut().enumerate() {
                     let weight = I::splat_f32(*weights.add(r * KEY_TILE + cell));
