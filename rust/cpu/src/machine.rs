@@ -276,7 +276,7 @@ impl Run<'_> {
                     }
                 };
                 if !self.few {
-                    deal_cols(out.cols, dealt, worker).for_each(multiply);
+                    deal_cols(out.cols, worker.n_threads, dealt).for_each(multiply);
                 } else if !cols.is_empty() {
                     multiply(cols);
                 }

@@ -49,13 +49,37 @@ impl Iterator for Deal<'_> {
 }
 
 /// Pieces of `0..cols`, cut at multiples of [`STRIP`]; see [`Deal::new`].
-pub(crate) fn deal_cols<'a>(
+pub(crate) fn deal_cols(
     cols: usize,
-    next: &'a AtomicUsize,
-    worker: &Worker<'_>,
-) -> impl Iterator<Item = Range<usize>> + use<'a> {
+    n_threads: usize,
+    next: &AtomicUsize,
+) -> impl Iterator<Item = Range<usize>> + use<'_> {
     let strips = cols.div_ceil(STRIP);
-    let n_pieces = if worker.n_threads == 1 { 1 } else { PIECES * worker.n_threads };
+    let n_pieces = if n_threads == 1 { 1 } else { PIECES * n_threads };
     let pieces = Deal::new(strips, strips.div_ceil(n_pieces).max(1), next);
     pieces.map(move |strips| strips.start * STRIP..(strips.end * STRIP).min(cols))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_everything_once_in_any_order_of_asking() {
+        for (cols, n_threads) in [(1, 2), (16, 2), (576, 1), (576, 2), (1000, 3), (49152, 8)] {
+            let next = AtomicUsize::new(0);
+            let workers = (0..n_threads).map(|_| deal_cols(cols, n_threads, &next));
+            let mut workers: Vec<_> = workers.collect();
+            let (mut end, mut turn) = (0, 0);
+            // Worker 0 asks twice as often as each of the others.
+            while let Some(piece) = workers[(turn % (n_threads + 1)) % n_threads].next() {
+                assert_eq!(piece.start, end);
+                assert!(piece.end == cols || piece.end % STRIP == 0);
+                (end, turn) = (piece.end, turn + 1);
+            }
+            assert_eq!(end, cols);
+            assert!(workers.iter_mut().all(|worker| worker.next().is_none()));
+            assert!(turn <= PIECES * n_threads && (turn > 1 || cols <= STRIP || n_threads == 1));
+        }
+    }
 }
