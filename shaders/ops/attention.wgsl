@@ -21,6 +21,7 @@
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
 #include "include/kv.wgsl"
+#include "include/window.wgsl"
 #include "include/activation.wgsl"
 
 override SCALE: f32;
@@ -48,15 +49,6 @@ var<workgroup> row_max: array<f32, ROWS>;
 var<workgroup> row_decay: array<f32, ROWS>;  // factor on what was summed before the maximum rose
 var<workgroup> row_token: array<u32, ROWS>;  // NO_TOKEN past the last row
 var<workgroup> row_pos: array<u32, ROWS>;
-
-// First position that a query at `pos` sees.
-fn first_visible(pos: u32) -> u32 {
-#if WINDOW == 0u
-    return 0u;
-#else
-    return pos - min(pos, WINDOW - 1u);
-#endif
-}
 
 @compute @workgroup_size(KEYS)
 fn main(

@@ -16,6 +16,7 @@
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
 #include "include/kv.wgsl"
+#include "include/window.wgsl"
 #include "include/activation.wgsl"
 
 override SCALE: f32;
@@ -30,15 +31,6 @@ const ROW_LANES: u32 = (V_QUADS + 3u) / 4u;
 @group(0) @binding(2) var<storage, read> k_cache: array<KvQuad>;
 @group(0) @binding(3) var<storage, read> v_cache: array<KvQuad>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;  // [T, heads, V_QUADS]
-
-// First position that a query at `pos` sees.
-fn first_visible(pos: u32) -> u32 {
-#if WINDOW == 0u
-    return 0u;
-#else
-    return pos - min(pos, WINDOW - 1u);
-#endif
-}
 
 @compute @workgroup_size(WG_SIZE)
 fn main(

@@ -407,7 +407,7 @@ mod tests {
         let broken = [
             ("ops/rope.wgsl", "u * turn.x - v * turn.y", "u * turn.x + v * turn.y"),
             ("ops/attention.wgsl", "key <= pos &&", "key < max(pos, 1u) &&"),
-            ("ops/attention.wgsl", "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)"),
+            ("include/window.wgsl", "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)"),
             ("ops/kv_write.wgsl", "kv_pack(v[", "kv_pack(1.1 * v["),
             ("include/batch.wgsl", "return batch.words[t];", "return 1u ^ batch.words[t];"),
             ("include/kv.wgsl", "pos % CAPACITY", "pos / 2u % CAPACITY"),

@@ -14,16 +14,15 @@ const SOFTWARE_ATTENTION: &str = "ops/attention_rows.wgsl";
 
 /// A file, what is broken in it (a text and what it becomes), and the op that must be named. A KV write shows in the
 /// attention that reads it.
-const MUTATIONS: [(&str, &str, &str, &str); 18] = [
+const MUTATIONS: [(&str, &str, &str, &str); 17] = [
     ("ops/rms_norm.wgsl", "+ EPS)", "+ 2.0 * EPS)", "rms_norm"),
     ("ops/layer_norm.wgsl", "x[base + i] - mean;", "x[base + i] - mean * 2.0;", "layer_norm"),
     ("ops/rope.wgsl", "u * turn.x - v * turn.y", "u * turn.x + v * turn.y", "rope"),
     ("ops/rope.wgsl", "let second = first + n_pairs;", "let second = first + n_pairs - 1u;", "rope"),
     ("include/kv.wgsl", "pos % CAPACITY", "pos / 2u % CAPACITY", "attention"),
     ("ops/attention.wgsl", "key <= pos &&", "key < max(pos, 1u) &&", "attention"),
-    ("ops/attention.wgsl", "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)", "attention"),
+    ("include/window.wgsl", "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)", "attention"),
     (SOFTWARE_ATTENTION, "key <= pos; key", "key < max(pos, 1u); key", "attention"),
-    (SOFTWARE_ATTENTION, "pos - min(pos, WINDOW - 1u)", "pos - min(pos, WINDOW)", "attention"),
     ("ops/elementwise.wgsl", "a[i] + FACTOR * b[i]", "a[i] + b[i]", "add"),
     ("ops/elementwise.wgsl", "ACT(a[i]) * b[i]", "ACT(b[i]) * a[i]", "glu"),
     ("ops/elementwise.wgsl", "return ACT(a[i]);", "return 1.001 * ACT(a[i]);", "act"),
