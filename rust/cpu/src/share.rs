@@ -70,16 +70,17 @@ mod tests {
             let next = AtomicUsize::new(0);
             let workers = (0..n_threads).map(|_| deal_cols(cols, n_threads, &next));
             let mut workers: Vec<_> = workers.collect();
-            let (mut end, mut turn) = (0, 0);
+            let (mut end, mut n_pieces) = (0, 0);
             // Worker 0 asks twice as often as each of the others.
-            while let Some(piece) = workers[(turn % (n_threads + 1)) % n_threads].next() {
+            for turn in 0.. {
+                let Some(piece) = workers[(turn % (n_threads + 1)) % n_threads].next() else { break };
                 assert_eq!(piece.start, end);
                 assert!(piece.end == cols || piece.end % STRIP == 0);
-                (end, turn) = (piece.end, turn + 1);
+                (end, n_pieces) = (piece.end, n_pieces + 1);
             }
             assert_eq!(end, cols);
             assert!(workers.iter_mut().all(|worker| worker.next().is_none()));
-            assert!(turn <= PIECES * n_threads && (turn > 1 || cols <= STRIP || n_threads == 1));
+            assert!(n_pieces <= PIECES * n_threads && (n_pieces > 1 || cols <= STRIP || n_threads == 1));
         }
     }
 }

@@ -158,6 +158,7 @@ impl Activations {
 pub(crate) struct Panel {
     codes: *const i8,
     records: *const Record,
+    /// 1 or 2.
     pub(crate) digits: usize,
     /// Codes of one digit.
     plane: usize,
@@ -171,11 +172,10 @@ impl Panel {
         unsafe { Panel { codes: self.codes.add(n * BLOCK), records: self.records.add(n), ..*self } }
     }
 
-    /// Codes of a digit, the first one being 0.
+    /// Codes of a digit, the first one being 0; nothing can be read there if there are fewer.
     #[inline(always)]
-    pub(crate) unsafe fn digit(&self, digit: usize) -> *const i8 {
-        // SAFETY: the caller's.
-        unsafe { self.codes.add(digit * self.plane) }
+    pub(crate) fn digit(&self, digit: usize) -> *const i8 {
+        self.codes.wrapping_add(digit * self.plane)
     }
 
     /// The record of the first block of token `t`.

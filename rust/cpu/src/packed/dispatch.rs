@@ -46,7 +46,7 @@ macro_rules! instruction_set {
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn narrow<D: Dot<$isa>, const GROUPS: usize>(
+            unsafe fn narrow<D: Dot<$isa>, const GROUPS: usize, const BOTH: bool>(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
@@ -54,13 +54,13 @@ macro_rules! instruction_set {
             ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, sums)
+                    kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, true, BOTH>(chunk, n_blocks, acts, sums)
                 }
             }
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn wide(
+            unsafe fn wide<const BOTH: bool>(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
@@ -69,15 +69,19 @@ macro_rules! instruction_set {
                 type Wide = <$isa as Isa>::Wide;
                 const MIN: bool = sign::<$isa, Q8_0>() != 0;
                 // SAFETY: the caller's.
-                unsafe { kernels::tile::<$isa, Wide, $vectors, $tokens, 1, MIN>(chunk, n_blocks, acts, sums) }
+                unsafe { kernels::tile::<$isa, Wide, $vectors, $tokens, 1, MIN, BOTH>(chunk, n_blocks, acts, sums) }
             }
 
             $(#[$feature])*
             unsafe fn product<F: Format>(job: &Job) {
-                let tile = match (F::Codes::SIGNED, F::Scales::GROUPS) {
-                    (true, _) => wide,
-                    (false, 1) => narrow::<DotOf<$isa, F>, 1>,
-                    _ => narrow::<DotOf<$isa, F>, 2>,
+                let both = DotOf::<$isa, F>::BOTH_DIGITS && job.acts.digits == 2;
+                let tile = match (F::Codes::SIGNED, F::Scales::GROUPS, both) {
+                    (true, _, false) => wide::<false>,
+                    (true, _, true) => wide::<true>,
+                    (false, 1, false) => narrow::<DotOf<$isa, F>, 1, false>,
+                    (false, 1, true) => narrow::<DotOf<$isa, F>, 1, true>,
+                    (false, _, false) => narrow::<DotOf<$isa, F>, 2, false>,
+                    (false, _, true) => narrow::<DotOf<$isa, F>, 2, true>,
                 };
                 // SAFETY: the caller's.
                 unsafe { kernels::product::<$isa, F, $vectors, $tokens>(job, tile) }

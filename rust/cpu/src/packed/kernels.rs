@@ -114,7 +114,11 @@ pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(
             for strip in job.strips.clone() {
                 let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols));
                 let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
-                let sums = one_token::<I, F, S>(job, codes, scales);
+                let sums = if DotOf::<I, F>::BOTH_DIGITS && job.acts.digits == 2 {
+                    one_token::<I, F, S, true>(job, codes, scales)
+                } else {
+                    one_token::<I, F, S, false>(job, codes, scales)
+                };
                 job.store::<I, S>(strip, 0, &sums);
             }
         } else {
@@ -131,15 +135,26 @@ pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(
     }
 }
 
+/// Four activations, `at` codes behind the first ones.
+#[inline(always)]
+unsafe fn four<I: Isa, D: Dot<I>, const BOTH: bool>(first: *const i8, second: *const i8, at: usize) -> D::Acts {
+    // SAFETY: the caller's; there are second digits where both are wanted.
+    unsafe { if BOTH { D::both_digits(first.add(at), second.add(at)) } else { D::acts(first.add(at)) } }
+}
+
 /// Steps of a group of `steps` that may be summed before their sums are widened.
 #[inline(always)]
 const fn run_of<I: Isa, D: Dot<I>>(steps: usize) -> usize {
     if D::STEPS < steps { D::STEPS } else { steps }
 }
 
-/// A strip times one token.
+/// A strip times one token, `BOTH` of whose digits are multiplied at once.
 #[inline(always)]
-unsafe fn one_token<I: Isa, F: Format, const S: usize>(job: &Job, codes: *const u8, scales: *const u8) -> [I::F; S] {
+unsafe fn one_token<I: Isa, F: Format, const S: usize, const BOTH: bool>(
+    job: &Job,
+    codes: *const u8,
+    scales: *const u8,
+) -> [I::F; S] {
     // SAFETY: the caller's.
     unsafe {
         let zero = I::splat_f32(0.0);
@@ -167,8 +182,8 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize>(job: &Job, codes: *const 
                 let mut g = 0;
                 while g < F::Scales::GROUPS {
                     let mut dots = [I::splat(0); S];
-                    for digit in 0..acts.digits {
-                        let acts = acts.digit(digit);
+                    for digit in 0..if BOTH { 1 } else { acts.digits } {
+                        let (acts, second) = (acts.digit(digit), acts.digit(1));
                         let mut v = 0;
                         while v < S {
                             dots[v] = I::shl(dots[v], DIGIT_BITS);
@@ -180,7 +195,7 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize>(job: &Job, codes: *const 
                             let mut sums = [I::splat(0); S];
                             let end = s + run;
                             while s < end {
-                                let four = DotOf::<I, F>::acts(acts.add(4 * s));
+                                let four = four::<I, DotOf<I, F>, BOTH>(acts, second, 4 * s);
                                 let mut v = 0;
                                 while v < S {
                                     sums[v] = DotOf::<I, F>::dot(sums[v], DotOf::<I, F>::codes(steps[v][s]), four);
@@ -292,12 +307,21 @@ unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
     }
 }
 
-/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima or not.
+/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima or not, and
+/// `BOTH` digits of activations are multiplied at once or not.
 ///
 /// # Safety
 /// The processor has `I`, and there are activations for `n_blocks`.
 #[inline(always)]
-pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, const GROUPS: usize, const MIN: bool>(
+pub(crate) unsafe fn tile<
+    I: Isa,
+    D: Dot<I>,
+    const S: usize,
+    const T: usize,
+    const GROUPS: usize,
+    const MIN: bool,
+    const BOTH: bool,
+>(
     chunk: &Chunk<I, S>,
     n_blocks: usize,
     acts: Panel,
@@ -316,8 +340,8 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
             let mut g = 0;
             while g < GROUPS {
                 let mut dots = [[I::splat(0); S]; T];
-                for digit in 0..acts.digits {
-                    let acts = acts.digit(digit);
+                for digit in 0..if BOTH { 1 } else { acts.digits } {
+                    let (acts, second) = (acts.digit(digit), acts.digit(1));
                     let mut t = 0;
                     while t < T {
                         let mut v = 0;
@@ -342,7 +366,7 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
                             }
                             let mut t = 0;
                             while t < T {
-                                let four = D::acts(acts.add(4 * (s * T + t)));
+                                let four = four::<I, D, BOTH>(acts, second, 4 * (s * T + t));
                                 let mut v = 0;
                                 while v < S {
                                     sums[t][v] = D::dot(sums[t][v], codes[v], four);

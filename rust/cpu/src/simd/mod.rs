@@ -74,6 +74,8 @@ pub(crate) trait Dot<I: Isa> {
     const STEPS: usize = 8;
     /// Whether sums are those of lanes, so that they may begin with others instead of zeros.
     const IN_LANES: bool = true;
+    /// Whether numbers of two digits are multiplied at once ([`Dot::both_digits`]), or digit by digit.
+    const BOTH_DIGITS: bool = false;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;
     /// Four activations, ready, for every lane.
@@ -82,6 +84,12 @@ pub(crate) trait Dot<I: Isa> {
     unsafe fn codes(v: I::V) -> Self::Codes;
     /// From four signed bytes of −127 to 127.
     unsafe fn acts(from: *const i8) -> Self::Acts;
+    /// Four activations `256 · first + second`, where that is wanted.
+    #[inline(always)]
+    unsafe fn both_digits(first: *const i8, second: *const i8) -> Self::Acts {
+        let _ = (first, second);
+        unreachable!("digits are multiplied one by one")
+    }
     /// Adds `codes · acts` to sums of some kind, which begin as zeros but for [`Dot::IN_LANES`]; exact.
     unsafe fn dot(sum: I::V, codes: Self::Codes, acts: Self::Acts) -> I::V;
 

@@ -156,6 +156,7 @@ fn even_odd(bytes: v128) -> EvenOdd {
 
 impl<I: Isa<V = v128>> Dot<I> for Pairs {
     const SIGN: u8 = 0;
+    const BOTH_DIGITS: bool = true;
     type Codes = EvenOdd;
     type Acts = EvenOdd;
 
@@ -167,6 +168,15 @@ impl<I: Isa<V = v128>> Dot<I> for Pairs {
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> EvenOdd {
         even_odd(unsafe { arch::v128_load32_splat(from.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn both_digits(first: *const i8, second: *const i8) -> EvenOdd {
+        let (first, second) =
+            unsafe { (arch::v128_load32_splat(first.cast()), arch::v128_load32_splat(second.cast())) };
+        let second = even_odd(second);
+        let (even, odd) = (arch::i16x8_shl(first, 8), arch::v128_and(first, arch::u16x8_splat(0xff00)));
+        EvenOdd(arch::i16x8_add(even, second.0), arch::i16x8_add(odd, second.1))
     }
 
     #[inline(always)]
