@@ -14,16 +14,12 @@ struct InputRun {
     sum: f32,
 }
 
-#if BROADCAST
+#if BROADCAST == 4
+#enable subgroups
+@group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
+#elif BROADCAST
 #enable subgroups
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
-
-#if BROADCAST == 4
-fn of_all_lanes(value: f32) -> vec4<f32> {
-    return vec4<f32>(subgroupBroadcast(value, 0u), subgroupBroadcast(value, 1u), subgroupBroadcast(value, 2u),
-        subgroupBroadcast(value, 3u));
-}
-#endif
 #elif X_SCALAR
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
 
@@ -58,11 +54,12 @@ fn input_run(row: u32, column: u32, lane: u32) -> InputRun {
     let x3 = vec4<f32>(subgroupBroadcast(b, 4u), subgroupBroadcast(b, 5u), subgroupBroadcast(b, 6u),
         subgroupBroadcast(b, 7u));
 #elif BROADCAST == 4
-    let at = row * K + column + lane;
-    let x0 = of_all_lanes(x[at]);
-    let x1 = of_all_lanes(x[at + 4u]);
-    let x2 = of_all_lanes(x[at + 8u]);
-    let x3 = of_all_lanes(x[at + 12u]);
+    // Such a subgroup is a quad, which some adapters know better.
+    let part = x[((row * K + column) >> 2u) + lane];
+    let x0 = quadBroadcast(part, 0u);
+    let x1 = quadBroadcast(part, 1u);
+    let x2 = quadBroadcast(part, 2u);
+    let x3 = quadBroadcast(part, 3u);
 #else
     let x0 = x_vector(row, column);
     let x1 = x_vector(row, column + 4u);

@@ -1,5 +1,7 @@
 // out[t] = scale · w[ids[t]], dequantized. One lane expands one unit (32 columns). A table in several parts is one
 // dispatch for each part: a lane whose id lies in another part does nothing.
+//
+// LITTLE_CODE: what takes long to compile is a loop.
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
@@ -61,8 +63,30 @@ fn main(
         return;
     }
     let i = index % UNITS;
-    let u = unit(id - ID_FIRST + ROW_FIRST, i);
+    let row = id - ID_FIRST + ROW_FIRST;
     let columns = unit_columns(i);
+#if LITTLE_CODE
+#if SHARED_WORDS
+    let p = packed(row, i);
+#endif
+    for (var h = 0u; h < 2u; h++) {
+#if SHARED_WORDS
+        let w = packed_run(p, h);
+#else
+        let w = run(row, i, h);
+#endif
+        let quads = array<vec4<f32>, 4>(w.q0, w.q1, w.q2, w.q3);
+        for (var c = 0u; c < 16u; c++) {
+            let column = select(columns.x, columns.y, h == 1u) + c;
+            if column < K {
+                let l = c % 4u;
+                out[token * K + column] = SCALE * (quads[c / 4u][l] * (w.scale * LANES[l]) + w.offset);
+            }
+        }
+    }
+#else
+    let u = unit(row, i);
     store_run(token, columns.x, u.lo);
     store_run(token, columns.y, u.hi);
+#endif
 }

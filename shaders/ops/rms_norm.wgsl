@@ -1,10 +1,14 @@
 // out = x / sqrt(mean(x²) + eps) · weight, over groups of GROUP columns. One workgroup per group.
 //
-// N_ROWS: rows of the batch. WEIGHT: there is a weight. WG_SIZE: lanes per group.
+// N_ROWS: rows of the batch, by numbers if not given. WEIGHT: there is a weight. WG_SIZE: lanes per group.
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
 #include "include/reduce.wgsl"
+#if !N_ROWS
+#include "include/rows.wgsl"
+#define N_ROWS rows_of_batch()
+#endif
 
 override GROUP: u32;
 override GROUPS_PER_ROW: u32;

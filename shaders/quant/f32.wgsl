@@ -17,3 +17,7 @@ fn unit(row: u32, i: u32) -> Unit {
     let at = (row * UNITS + i) * 8u;
     return Unit(f32_run(at), f32_run(at + 4u));
 }
+
+fn run(row: u32, i: u32, h: u32) -> Run {
+    return f32_run((row * UNITS + i) * 8u + 4u * h);
+}

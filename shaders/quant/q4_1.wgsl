@@ -3,6 +3,7 @@
 //   scales  d and m of each block as f16 in one word
 #include "quant/unit.wgsl"
 #define HAS_OFFSET 1
+#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -10,8 +11,17 @@ fn unit_columns(i: u32) -> vec2<u32> {
     return vec2<u32>(i * 32u, i * 32u + 16u);
 }
 
-fn unit(row: u32, i: u32) -> Unit {
+fn packed(row: u32, i: u32) -> Packed {
     let words = quants[row * UNITS + i];
     let dm = unpack2x16float(scales[row * SCALE_WORDS + i]);
-    return Unit(run_of_nibbles(words, dm.x, dm.y), run_of_nibbles(words >> vec4<u32>(4u), dm.x, dm.y));
+    return Packed(words, vec4<u32>(), dm.xx, dm.yy);
+}
+
+fn packed_run(p: Packed, h: u32) -> Run {
+    return run_of_nibbles(p.words >> vec4<u32>(4u * h), p.scale[h], p.offset[h]);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let p = packed(row, i);
+    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

@@ -5,6 +5,7 @@
 #include "quant/unit.wgsl"
 #include "quant/k_scales.wgsl"
 #define HAS_OFFSET 1
+#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -13,10 +14,18 @@ fn unit_columns(i: u32) -> vec2<u32> {
     return vec2<u32>(first, first + 32u);
 }
 
-fn unit(row: u32, i: u32) -> Unit {
+fn packed(row: u32, i: u32) -> Packed {
     let block = (row * (UNITS / 8u) + (i >> 3u)) * 9u;
     let g = group_pair(quants[block], (i & 7u) >> 1u);
     let words = quants[block + 1u + (i & 7u)];
-    return Unit(run_of_nibbles(words, g.scale.x, g.offset.x),
-        run_of_nibbles(words >> vec4<u32>(4u), g.scale.y, g.offset.y));
+    return Packed(words, vec4<u32>(), g.scale, g.offset);
+}
+
+fn packed_run(p: Packed, h: u32) -> Run {
+    return run_of_nibbles(p.words >> vec4<u32>(4u * h), p.scale[h], p.offset[h]);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let p = packed(row, i);
+    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

@@ -6,6 +6,7 @@
 #include "quant/unit.wgsl"
 #include "quant/k_scales.wgsl"
 #define HAS_OFFSET 1
+#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -19,12 +20,20 @@ fn run_of_group(words: vec4<u32>, bits: vec4<u32>, scale: f32, offset: f32) -> R
     return run_of_bytes((words & vec4<u32>(0x0f0f0f0fu)) | fifth, scale, offset);
 }
 
-fn unit(row: u32, i: u32) -> Unit {
+fn packed(row: u32, i: u32) -> Packed {
     let block = (row * (UNITS / 8u) + (i >> 3u)) * 11u;
     let pair = (i & 7u) >> 1u;
     let g = group_pair(quants[block], pair);
     let bits = quants[block + 1u + (i & 1u)] >> vec4<u32>(2u * pair);
     let words = quants[block + 3u + (i & 7u)];
-    return Unit(run_of_group(words, bits, g.scale.x, g.offset.x),
-        run_of_group(words >> vec4<u32>(4u), bits >> vec4<u32>(1u), g.scale.y, g.offset.y));
+    return Packed(words, bits, g.scale, g.offset);
+}
+
+fn packed_run(p: Packed, h: u32) -> Run {
+    return run_of_group(p.words >> vec4<u32>(4u * h), p.bits >> vec4<u32>(h), p.scale[h], p.offset[h]);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let p = packed(row, i);
+    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

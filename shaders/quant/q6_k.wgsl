@@ -7,6 +7,7 @@
 // A unit is 16 bytes of lower halves: a group of 16 weights, and the group 64 columns further on.
 #include "quant/unit.wgsl"
 #define HAS_OFFSET 1
+#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -15,12 +16,12 @@ fn unit_columns(i: u32) -> vec2<u32> {
     return vec2<u32>(first, first + 64u);
 }
 
-fn run_of_six_bits(words: vec4<u32>, bits: vec4<u32>, scale: f32) -> Run {
+fn run_of_six_bits(words: vec4<u32>, bits: vec4<u32>, scale: f32, offset: f32) -> Run {
     let upper = (bits & vec4<u32>(0x03030303u)) << vec4<u32>(4u);
-    return run_of_bytes((words & vec4<u32>(0x0f0f0f0fu)) | upper, scale, -32.0 * scale);
+    return run_of_bytes((words & vec4<u32>(0x0f0f0f0fu)) | upper, scale, offset);
 }
 
-fn unit(row: u32, i: u32) -> Unit {
+fn packed(row: u32, i: u32) -> Packed {
     let block = i >> 3u;
     let at = (row * (UNITS / 8u) + block) * 12u;
     let words = quants[at + (i & 7u)];
@@ -29,6 +30,15 @@ fn unit(row: u32, i: u32) -> Unit {
     let first = row * SCALE_WORDS;
     let two = i32(scales[first + block * 4u + ((i & 7u) >> 1u)] >> ((i & 1u) * 16u));
     let d = half_scale(scales[first + (UNITS / 8u) * 4u + (block >> 1u)], block);
-    return Unit(run_of_six_bits(words, bits, d * f32((two << 24u) >> 24u)),
-        run_of_six_bits(words >> vec4<u32>(4u), bits >> vec4<u32>(4u), d * f32((two << 16u) >> 24u)));
+    let scale = d * vec2<f32>(vec2<i32>((two << 24u) >> 24u, (two << 16u) >> 24u));
+    return Packed(words, bits, scale, -32.0 * scale);
+}
+
+fn packed_run(p: Packed, h: u32) -> Run {
+    return run_of_six_bits(p.words >> vec4<u32>(4u * h), p.bits >> vec4<u32>(4u * h), p.scale[h], p.offset[h]);
+}
+
+fn unit(row: u32, i: u32) -> Unit {
+    let p = packed(row, i);
+    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

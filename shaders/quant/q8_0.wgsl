@@ -23,3 +23,8 @@ fn unit(row: u32, i: u32) -> Unit {
     let d = half_scale(scales[row * SCALE_WORDS + (i >> 1u)], i);
     return Unit(run_of_signed_bytes(quants[at], d), run_of_signed_bytes(quants[at + 1u], d));
 }
+
+fn run(row: u32, i: u32, h: u32) -> Run {
+    let d = half_scale(scales[row * SCALE_WORDS + (i >> 1u)], i);
+    return run_of_signed_bytes(quants[(row * UNITS + i) * 2u + h], d);
+}

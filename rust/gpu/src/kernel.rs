@@ -53,6 +53,15 @@ impl KernelSource {
         };
         self.define(name, text)
     }
+
+    /// With the numbers from which `include/rows.wgsl` computes the rows of this batch.
+    pub fn constant_rows(self, rows: Rows) -> Self {
+        match rows {
+            Rows::Fixed(n) => self.constant("ROWS_FIXED", n),
+            Rows::Tokens(times) => self.constant("ROWS_PER_TOKEN", times),
+            Rows::Outputs(times) => self.constant("ROWS_PER_OUTPUT", times),
+        }
+    }
 }
 
 /// How a kernel uses a binding.

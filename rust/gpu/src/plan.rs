@@ -22,7 +22,7 @@ use crate::ops::matmul_fused::{GatedPair, Siblings};
 use crate::ops::norm::{layer_norm, rms_norm};
 use crate::ops::rope::{Rope, rope};
 use crate::ops::rotate_store::{HeadNorms, RotateStore, rotate_store};
-use crate::resources::{Allocation, MemoryKind, Resources};
+use crate::resources::{Allocation, MemoryKind, Resources, UNUSED_BYTES};
 use crate::weights::{self, DeviceWeight};
 
 /// Offsets of bindings are multiples of this on every device.
@@ -197,7 +197,7 @@ impl Plan {
 
     /// Bytes of the activations and of the scratch that [`Plan::new`] allocates.
     pub(crate) fn bytes(program: &Program, settings: PlanSettings, outline: &Outline) -> u64 {
-        outline.layout.total + scratch_bytes(program, settings.attention_splits)
+        outline.layout.total + scratch_bytes(program, settings.attention_splits) + UNUSED_BYTES
     }
 }
 

@@ -139,6 +139,9 @@ impl Explain {
     }
 }
 
+/// Most bytes of [`Resources::unused`].
+pub(crate) const UNUSED_BYTES: u64 = 260;
+
 /// The pools of one executor.
 pub struct Resources {
     /// The device.
@@ -148,6 +151,8 @@ pub struct Resources {
     pipelines: Arc<PipelinePool>,
     /// Values of kernels' constants, where they are not part of the pipeline.
     constants: Mutex<HashMap<Vec<u32>, Allocation>>,
+    /// What [`Resources::unused`] hands out.
+    unused: Mutex<Option<Allocation>>,
     scopes: Mutex<Vec<PendingScope>>,
     /// Tests let the n-th allocation fail.
     fail_allocation: Option<u64>,
@@ -164,6 +169,7 @@ impl Resources {
             tally: Arc::default(),
             pipelines,
             constants: Mutex::default(),
+            unused: Mutex::default(),
             scopes: Mutex::default(),
             fail_allocation: None,
         }
@@ -248,6 +254,17 @@ impl Resources {
         let binding = Binding::whole(Access::Uniform, &buffer);
         pool.insert(words.to_vec(), buffer);
         Ok(binding)
+    }
+
+    /// Two activations for bindings of a kernel that it does not use. They are apart, as a device wants it of whatever
+    /// may be written.
+    pub(crate) fn unused(&self) -> Result<[Binding; 2], ExecError> {
+        let mut pool = self.unused.lock().expect("no panic while locked");
+        if pool.is_none() {
+            *pool = Some(self.buffer("unused", UNUSED_BYTES, wgpu::BufferUsages::STORAGE, MemoryKind::Scratch)?);
+        }
+        let buffer: &wgpu::Buffer = pool.as_ref().expect("just made");
+        Ok([0, 256].map(|offset| Binding { access: Access::ReadWrite, buffer: buffer.clone(), offset, bytes: 4 }))
     }
 
     /// A view of what is held that outlives the pools.

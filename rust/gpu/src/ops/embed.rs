@@ -22,6 +22,7 @@ pub fn embed(
         let source = KernelSource::new("ops/embed.wgsl")
             .define("QUANT", layout.ty)
             .flag("RAGGED", layout.is_ragged())
+            .flag("LITTLE_CODE", ctx.resources.gpu.lanes_are_a_loop)
             .constant("K", layout.cols)
             .constant("UNITS", layout.units())
             .constant("SCALE_WORDS", layout.scale_words())

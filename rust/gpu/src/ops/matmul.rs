@@ -43,6 +43,13 @@ pub enum Variant {
         /// What subgroups are used for.
         subgroups: Subgroups,
     },
+    /// `matmul/lane_rows.wgsl`: four rows for each lane and eight tokens at once, one pipeline for all products with
+    /// weights of one type.
+    LaneRows {
+        /// A workgroup is a subgroup of four, the only width that the device has, and its lanes share what they read of
+        /// `x`. Columns fill whole units.
+        broadcast: bool,
+    },
     /// `matmul/tiled.wgsl`: tiles of 64 rows by 64 tokens in workgroup memory.
     Tiled,
 }
@@ -63,14 +70,14 @@ pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> 
     if gpu.is_software() {
         // A workgroup is computed as a loop over vectors of lanes: barriers cost more than loads.
         let width = fixed_subgroup_width(gpu).filter(|width| matches!(width, 4 | 8) && !layout.is_ragged());
+        // SwiftShader takes as long to compile one large kernel as to compute some tokens: there the code is small, and
+        // the same for all products and numbers of tokens.
+        if !gpu.adapter.name.contains("llvmpipe") {
+            return vec![(u32::MAX, Variant::LaneRows { broadcast: width == Some(ROW_LANES) })];
+        }
         let subgroups = if width.is_some() { Subgroups::Broadcast } else { Subgroups::Unused };
         let lanes = width.unwrap_or(8);
         let rows = |group_rows, token_tile| Variant::Matvec { lanes, row_lanes: 1, group_rows, token_tile, subgroups };
-        // SwiftShader takes as long to compile one large kernel as to compute some tokens: there the code is small, and
-        // the same for all shapes and numbers of tokens.
-        if !gpu.adapter.name.contains("llvmpipe") {
-            return vec![(u32::MAX, rows(4, 8))];
-        }
         return vec![(1, rows(8, 1)), (u32::MAX, rows(8, 8))];
     }
     let row_lanes = row_lanes(layout.units(), n_rows);
@@ -80,6 +87,9 @@ pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> 
     let matvec = |token_tile| Variant::Matvec { lanes, row_lanes, group_rows: 4, token_tile, subgroups };
     vec![(1, matvec(1)), (8, matvec(4)), (u32::MAX, Variant::Tiled)]
 }
+
+/// Lanes of a workgroup of `matmul/lane_rows.wgsl`.
+const ROW_LANES: u32 = 4;
 
 /// The number of lanes of a subgroup, where the device has subgroups and but one width of them.
 pub fn fixed_subgroup_width(gpu: &Gpu) -> Option<u32> {
@@ -136,6 +146,19 @@ fn part_dispatch(
         .constant("SCALE", op.scale);
     let [quants, scales] = part.bindings();
     let mut bindings = vec![ctx.batch.clone(), op.x.binding(), op.out.binding(), quants, scales];
+    if let Variant::LaneRows { .. } = variant {
+        let mut unused = ctx.resources.unused()?.into_iter();
+        if let Some((residual, factor)) = op.residual {
+            source = source.constant("HAS_RESIDUAL", 1u32).constant("RESIDUAL_SCALE", factor);
+            bindings.push(residual.binding());
+        }
+        bindings.extend(unused.by_ref().take(7 - bindings.len()));
+        if let Some(bias) = op.bias {
+            source = source.flag("BIAS", true);
+            bindings.push(bias.vector()?);
+        }
+        return ctx.resources.dispatch(&source, &bindings, grid);
+    }
     if let Some(bias) = op.bias {
         source = source.flag("BIAS", true).define("BIND_BIAS", bindings.len());
         bindings.push(bias.vector()?);
@@ -170,10 +193,19 @@ pub(super) fn kernel(
                 .define("BROADCAST", if subgroups == Subgroups::Broadcast { lanes } else { 0 });
             (source, token_tile)
         }
+        Variant::LaneRows { broadcast } => {
+            let source = KernelSource::new("matmul/lane_rows.wgsl")
+                .define("WG_SIZE", format!("{ROW_LANES}u"))
+                .define("BROADCAST", if broadcast { ROW_LANES } else { 0 });
+            (source, 8)
+        }
         Variant::Tiled => (KernelSource::new("matmul/tiled.wgsl"), 64),
     };
+    let source = match variant {
+        Variant::LaneRows { .. } => source.constant_rows(tokens),
+        _ => source.define_rows("TOKENS", tokens),
+    };
     let source = source
-        .define_rows("TOKENS", tokens)
         .define("QUANT", layout.ty)
         .flag("X_SCALAR", layout.is_ragged())
         .constant("K", layout.cols)
@@ -188,6 +220,7 @@ impl Variant {
     pub(super) fn rows_per_group(self) -> u32 {
         match self {
             Variant::Matvec { lanes, row_lanes, group_rows, .. } => lanes / row_lanes * group_rows,
+            Variant::LaneRows { .. } => ROW_LANES * 4,
             Variant::Tiled => 64,
         }
     }

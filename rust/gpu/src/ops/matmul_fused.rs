@@ -49,18 +49,22 @@ impl GatedPair<'_> {
                 let variant = Variant::Matvec { lanes, row_lanes, group_rows: 4, token_tile, subgroups };
                 (variant, variant.rows_per_group())
             }
-            Variant::Tiled => (variant, variant.rows_per_group() / 2),
+            Variant::LaneRows { .. } | Variant::Tiled => (variant, variant.rows_per_group() / 2),
         };
         let (source, grid) = kernel(variant, self.gate.layout(), self.x.rows, n_rows, group_rows);
         let part = &self.gate.parts()[0];
         let source = source
-            .flag("GLU", true)
-            .define("ACTIVATION", activation_function(self.act))
             .constant("GLU_ROWS", n_rows)
             .constant("ROW_FIRST", part.place_of(0))
             .constant("OUT_STRIDE", self.out.cols);
         let [quants, scales] = part.bindings();
-        let bindings = [ctx.batch.clone(), self.x.binding(), self.out.binding(), quants, scales];
+        let mut bindings = vec![ctx.batch.clone(), self.x.binding(), self.out.binding(), quants, scales];
+        let source = if let Variant::LaneRows { .. } = variant {
+            bindings.extend(ctx.resources.unused()?);
+            source.constant("GLU_KIND", glu_kind(self.act))
+        } else {
+            source.flag("GLU", true).define("ACTIVATION", activation_function(self.act))
+        };
         ctx.resources.dispatch(&source, &bindings, grid)
     }
 }
@@ -103,16 +107,28 @@ impl Siblings<'_> {
         let (source, grid) =
             kernel(variant, first.layout(), self.x.rows, n_rows.iter().sum(), variant.rows_per_group());
         let part = &first.parts()[0];
-        let source = source
-            .define("STACKED", n_rows.len())
-            .constant("ROW_FIRST", part.place_of(0))
-            .constant("SECOND_FIRST", n_rows[0]);
+        let by_code = !matches!(variant, Variant::LaneRows { .. });
+        let source =
+            if by_code { source.define("STACKED", n_rows.len()) } else { source.constant("OUT_STRIDE", n_rows[0]) };
+        let source = source.constant("ROW_FIRST", part.place_of(0)).constant("SECOND_FIRST", n_rows[0]);
         let source: KernelSource =
             if n_rows.len() == 3 { source.constant("THIRD_FIRST", n_rows[0] + n_rows[1]) } else { source };
         let [quants, scales] = part.bindings();
         let mut bindings = vec![ctx.batch.clone(), self.x.binding(), self.outs[0].binding(), quants, scales];
         bindings.extend(self.outs[1..].iter().map(|out| out.binding()));
+        if !by_code {
+            bindings.extend(ctx.resources.unused()?.into_iter().take(7 - bindings.len()));
+        }
         ctx.resources.dispatch(&source, &bindings, grid)
+    }
+}
+
+/// As `matmul/lane_rows.wgsl` numbers them.
+fn glu_kind(act: NonLinearity) -> u32 {
+    match act {
+        NonLinearity::Silu => 0,
+        NonLinearity::GeluTanh => 1,
+        NonLinearity::ReluSquared => 2,
     }
 }
 

@@ -25,8 +25,12 @@ pub fn rms_norm(
 ) -> Result<Kernels, ExecError> {
     let groups = out.cols / group;
     let lanes = reduction_lanes(&ctx.resources.gpu, group);
-    let source = KernelSource::new("ops/rms_norm.wgsl")
-        .define_rows("N_ROWS", out.rows)
+    let source = KernelSource::new("ops/rms_norm.wgsl");
+    let source = match ctx.resources.gpu.lanes_are_a_loop {
+        true => source.constant_rows(out.rows),
+        false => source.define_rows("N_ROWS", out.rows),
+    };
+    let source = source
         .define("WG_SIZE", format!("{lanes}u"))
         .flag("WEIGHT", weight.is_some())
         .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups && lanes > 1)

@@ -47,15 +47,18 @@ pub fn rotate_store(ctx: &OpContext<'_>, op: &RotateStore<'_>) -> Result<Kernels
     let end = activations.iter().map(|a| a.offset + a.bytes).max().unwrap_or(0);
     let at = |activation: &Activation| ((activation.offset - start) / 4) as u32;
     let n_heads = op.q.cols / slot.k_dim;
-    let lanes = if ctx.resources.gpu.lanes_are_a_loop { 1 } else { 64 };
+    let (file, lanes) = match ctx.resources.gpu.lanes_are_a_loop {
+        true => ("ops/rotate_store_heads.wgsl", 4),
+        false => ("ops/rotate_store.wgsl", 64),
+    };
     let mut source = op
         .cache
-        .specialise(KernelSource::new("ops/rotate_store.wgsl"))
+        .specialise(KernelSource::new(file))
         .define("HEAD_DIM", format!("{}u", slot.k_dim))
         .flag("INTERLEAVED", op.pairing == RopePairing::Interleaved)
         .flag("NORM", op.norms.is_some())
         .define("WG_SIZE", format!("{lanes}u"))
-        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups && lanes > 1)
+        .flag("SUBGROUPS", ctx.resources.gpu.features.subgroups && !ctx.resources.gpu.lanes_are_a_loop)
         .constant("N_HEADS", n_heads)
         .constant("N_ROT", op.n_rot)
         .constant("V_DIM", slot.v_dim)
@@ -70,6 +73,11 @@ pub fn rotate_store(ctx: &OpContext<'_>, op: &RotateStore<'_>) -> Result<Kernels
         source = source.constant("Q_EPS", norms.eps[0]).constant("K_EPS", norms.eps[1]);
         bindings.extend(norms.weights.clone());
     }
-    let grid = Grid::per_row(op.q.rows, n_heads + slot.n_kv_heads);
+    let grid = match ctx.resources.gpu.lanes_are_a_loop {
+        // A lane for each head.
+        true => Grid::elements(op.q.rows, n_heads + 2 * slot.n_kv_heads, lanes),
+        // A workgroup for each head of the queries and of keys and values.
+        false => Grid::per_row(op.q.rows, n_heads + slot.n_kv_heads),
+    };
     Ok(Kernels::always(vec![ctx.resources.dispatch(&source, &bindings, grid)?]))
 }

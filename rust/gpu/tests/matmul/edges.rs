@@ -5,12 +5,12 @@ use chord_gpu::ops::matmul::Variant;
 use chord_gpu::weights::DeviceWeight;
 use chord_program::{ExecError, Weight};
 
-use crate::setup::{Bench, LANE_PER_ROW, Numbers, Product, SHARED_ROWS, TYPES, random_rows};
+use crate::setup::{Bench, LANE_PER_ROW, LANE_ROWS, Numbers, Product, SHARED_ROWS, TYPES, random_rows};
 
 #[test]
 fn scale_bias_and_residual_match() {
     let bench = Bench::new();
-    for variant in [Variant::Tiled, LANE_PER_ROW, SHARED_ROWS] {
+    for variant in [Variant::Tiled, LANE_PER_ROW, LANE_ROWS, SHARED_ROWS] {
         for (scale, bias, residual) in
             [(0.25, false, None), (1.0, true, None), (1.0, false, Some(1.0)), (-3.0, true, Some(0.22))]
         {
@@ -31,7 +31,7 @@ fn scales_below_the_normal_range_of_f16_match() {
         _ => 6.2e-5,
     };
     for ty in TYPES.into_iter().filter(|ty| ty.block_elems() > 1) {
-        for variant in [Variant::Tiled, LANE_PER_ROW] {
+        for variant in [Variant::Tiled, LANE_PER_ROW, LANE_ROWS] {
             let bytes = random_rows(ty, 512, 10, tiny);
             let product = Product { bytes, scale: 65536.0, ..Product::new(ty, 512, 10, 2) };
             product.check(&bench, Some(variant));
@@ -42,7 +42,7 @@ fn scales_below_the_normal_range_of_f16_match() {
 #[test]
 fn f16_weights_below_the_normal_range_match() {
     let bench = Bench::new();
-    for variant in [Variant::Tiled, LANE_PER_ROW] {
+    for variant in [Variant::Tiled, LANE_PER_ROW, LANE_ROWS] {
         let values: Vec<f32> = Numbers::new(3).take(64 * 5).iter().map(|v| v * 5e-5).collect();
         let bytes = chord_gguf::quantize(GgmlType::F16, &values).expect("whole blocks");
         let product = Product { bytes, scale: 65536.0, ..Product::new(GgmlType::F16, 64, 5, 2) };

@@ -4,7 +4,7 @@ use chord_gguf::GgmlType;
 use chord_gpu::ops::matmul::Variant;
 use chord_gpu::shader::ShaderSet;
 
-use crate::setup::{Bench, LANE_PER_ROW, LIMIT, Product, SHARED_ROWS};
+use crate::setup::{Bench, LANE_PER_ROW, LANE_ROWS, LIMIT, Product, SHARED_ROWS};
 
 /// File, text, and what it becomes.
 type Mutation = (&'static str, &'static str, &'static str);
@@ -32,10 +32,10 @@ fn a_broken_storage_type_is_seen() {
         (GgmlType::Q4_0, ("quant/q4_0.wgsl", "-8.0 * d", "-8.01 * d")),
         (GgmlType::Q4_1, ("quant/q4_1.wgsl", "SCALE_WORDS + i", "SCALE_WORDS + (i ^ 1u)")),
         (GgmlType::Q5_0, ("quant/fifth_bits.wgsl", "0u, 1u, 2u, 3u", "0u, 1u, 3u, 2u")),
-        (GgmlType::Q5_1, ("quant/q5_1.wgsl", "bits >> 4u", "bits >> 3u")),
+        (GgmlType::Q5_1, ("quant/q5_1.wgsl", "bits.x >> (4u * h)", "bits.x >> (3u * h)")),
         (GgmlType::Q8_0, ("quant/q8_0.wgsl", "24u, 16u, 8u, 0u", "24u, 16u, 8u, 1u")),
         (GgmlType::Q4_K, ("quant/k_scales.wgsl", "(s >> 2u) & 0x3030u", "(s >> 2u) & 0x3010u")),
-        (GgmlType::Q5_K, ("quant/q5_k.wgsl", "bits >> vec4<u32>(1u)", "bits >> vec4<u32>(2u)")),
+        (GgmlType::Q5_K, ("quant/q5_k.wgsl", "bits >> vec4<u32>(h)", "bits >> vec4<u32>(2u * h)")),
         (GgmlType::Q6_K, ("quant/q6_k.wgsl", "(two << 16u) >> 24u", "(two << 24u) >> 24u")),
     ];
     for (ty, mutation) in mutations {
@@ -50,6 +50,8 @@ fn a_broken_product_is_seen() {
         (SHARED_ROWS, ("matmul/input.wgsl", "column + 12u", "column + 8u")),
         (SHARED_ROWS, ("matmul/group_sum.wgsl", "width > 0u", "width > 1u")),
         (LANE_PER_ROW, ("matmul/matvec.wgsl", "min(token + t, last_token)", "min(token, last_token)")),
+        (LANE_ROWS, ("matmul/lane_rows.wgsl", "input_run(token + t,", "input_run(token,")),
+        (LANE_ROWS, ("matmul/lane_rows.wgsl", "half == 1u", "half == 2u")),
         (Variant::Tiled, ("matmul/tiled.wgsl", "w_at + 7u * W_STEP", "w_at + 6u * W_STEP")),
         (Variant::Tiled, ("matmul/tiled.wgsl", "i < UNITS; i++", "i + 1u < UNITS; i++")),
     ];

@@ -40,6 +40,8 @@ const fn matvec(lanes: u32, row_lanes: u32, group_rows: u32, token_tile: u32) ->
 
 /// Each lane has rows of its own: no sums over lanes.
 pub(crate) const LANE_PER_ROW: Variant = matvec(8, 1, 8, 8);
+/// The same in little code, without broadcasts.
+pub(crate) const LANE_ROWS: Variant = Variant::LaneRows { broadcast: false };
 /// Sums over sixteen lanes, in a tree.
 pub(crate) const SHARED_ROWS: Variant = matvec(64, 16, 4, 1);
 /// One group of four rows for each workgroup.
@@ -48,6 +50,7 @@ pub(crate) const WHOLE_GROUP: Variant = matvec(64, 64, 4, 1);
 /// The kinds of code that a device may choose among.
 pub(crate) fn all_variants(gpu: &Gpu) -> Vec<Variant> {
     let mut variants = vec![Variant::Tiled, LANE_PER_ROW, SHARED_ROWS, matvec(8, 8, 8, 1), matvec(8, 1, 4, 1)];
+    variants.push(LANE_ROWS);
     let mut with_subgroups = |lanes, row_lanes, group_rows, subgroups| {
         variants.push(Variant::Matvec { lanes, row_lanes, group_rows, token_tile: 4, subgroups });
     };
@@ -56,6 +59,9 @@ pub(crate) fn all_variants(gpu: &Gpu) -> Vec<Variant> {
     }
     if let Some(lanes @ (4 | 8)) = fixed_subgroup_width(gpu) {
         with_subgroups(lanes, 1, 8, Subgroups::Broadcast);
+        if lanes == 4 {
+            variants.push(Variant::LaneRows { broadcast: true });
+        }
     }
     variants
 }

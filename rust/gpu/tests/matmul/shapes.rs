@@ -2,7 +2,7 @@
 
 use chord_gguf::GgmlType;
 
-use crate::setup::{Bench, LANE_PER_ROW, Product, SHARED_ROWS, all_variants, check_embed};
+use crate::setup::{Bench, LANE_PER_ROW, LANE_ROWS, Product, SHARED_ROWS, all_variants, check_embed};
 use chord_gpu::ops::matmul::Variant;
 
 #[test]
@@ -22,7 +22,7 @@ fn columns_of_real_models_match() {
 fn odd_numbers_of_rows_match() {
     let bench = Bench::new();
     for n_rows in [1, 2, 3, 5, 7, 31, 33, 65] {
-        for variant in [Variant::Tiled, LANE_PER_ROW, SHARED_ROWS] {
+        for variant in [Variant::Tiled, LANE_PER_ROW, LANE_ROWS, SHARED_ROWS] {
             Product::new(GgmlType::Q5_0, 32, n_rows, 2).check(&bench, Some(variant));
         }
     }
@@ -43,7 +43,7 @@ fn floats_with_any_number_of_columns_match() {
     let bench = Bench::new();
     for ty in [GgmlType::F32, GgmlType::F16, GgmlType::BF16] {
         for cols in [1, 7, 31, 33] {
-            for variant in [Variant::Tiled, SHARED_ROWS] {
+            for variant in [Variant::Tiled, LANE_ROWS, SHARED_ROWS] {
                 Product::new(ty, cols, 5, 3).check(&bench, Some(variant));
             }
             check_embed(&bench, ty, cols, 7, 0..7, &[6, 0, 3], 0.5);
