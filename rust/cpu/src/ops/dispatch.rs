@@ -54,8 +54,9 @@ macro_rules! instruction_set {
     };
 }
 
+#[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
 instruction_set!(scalar, crate::simd::scalar::Scalar,);
-#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+#[cfg(all(target_family = "wasm", target_feature = "simd128", not(target_feature = "relaxed-simd")))]
 instruction_set!(simd128, crate::simd::wasm::Simd128,);
 #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
 instruction_set!(relaxed_simd, crate::simd::wasm::RelaxedSimd,);
@@ -77,7 +78,9 @@ instruction_set!(neon, crate::simd::neon::Neon, #[target_feature(enable = "neon"
 pub(crate) fn vector_ops(isa: InstructionSet) -> VectorOps {
     assert!(InstructionSet::available().contains(&isa), "this machine has no {isa}");
     match isa {
-        #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+        #[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
+        InstructionSet::Scalar => scalar::OPS,
+        #[cfg(all(target_family = "wasm", target_feature = "simd128", not(target_feature = "relaxed-simd")))]
         InstructionSet::Simd128 => simd128::OPS,
         #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
         InstructionSet::RelaxedSimd => relaxed_simd::OPS,
@@ -87,6 +90,6 @@ pub(crate) fn vector_ops(isa: InstructionSet) -> VectorOps {
         InstructionSet::Avx512Vnni => avx512_vnni::OPS,
         #[cfg(target_arch = "aarch64")]
         InstructionSet::Neon | InstructionSet::NeonDot => neon::OPS,
-        _ => scalar::OPS,
+        other => unreachable!("{other} is not available"),
     }
 }

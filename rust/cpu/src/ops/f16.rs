@@ -1,6 +1,7 @@
 //! Half precision to single and back.
 
 /// Exact for every value, and without branches, so that it vectorises.
+#[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
 #[inline(always)]
 pub(crate) fn f16_to_f32(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff) << 13;

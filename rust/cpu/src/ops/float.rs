@@ -53,17 +53,23 @@ macro_rules! float {
     };
 }
 
-fn each(a: [f32; 4], b: [f32; 4], f: impl Fn(f32, f32) -> f32) -> [f32; 4] {
-    std::array::from_fn(|i| f(a[i], b[i]))
-}
+#[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
+mod scalar {
+    use super::Float;
+    use crate::simd::scalar::Scalar;
 
-#[rustfmt::skip]
-float!(
-    crate::simd::scalar::Scalar, [f32; 4], [u32; 4], |a, b|
-    each(a, b, |a, b| a + b), each(a, b, |a, b| a - b), each(a, b, |a, b| a / b),
-    each(a, b, |a, b| if a > b { a } else { b }), each(a, b, |a, b| if a < b { a } else { b }),
-    a.map(f32::to_bits)
-);
+    fn each(a: [f32; 4], b: [f32; 4], f: impl Fn(f32, f32) -> f32) -> [f32; 4] {
+        std::array::from_fn(|i| f(a[i], b[i]))
+    }
+
+    #[rustfmt::skip]
+    float!(
+        Scalar, [f32; 4], [u32; 4], |a, b|
+        each(a, b, |a, b| a + b), each(a, b, |a, b| a - b), each(a, b, |a, b| a / b),
+        each(a, b, |a, b| if a > b { a } else { b }), each(a, b, |a, b| if a < b { a } else { b }),
+        a.map(f32::to_bits)
+    );
+}
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -96,6 +102,7 @@ mod wasm {
 
     use super::Float;
 
+    #[cfg(not(target_feature = "relaxed-simd"))]
     #[rustfmt::skip]
     float!(
         crate::simd::wasm::Simd128, v128, v128, |a, b|

@@ -151,8 +151,9 @@ macro_rules! instruction_set {
 }
 
 // Vectors in a strip and tokens in a panel: as many sums as there are registers for, see docs/decisions.
+#[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
 instruction_set!(scalar, crate::simd::scalar::Scalar, Scalar, 1, 4,);
-#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+#[cfg(all(target_family = "wasm", target_feature = "simd128", not(target_feature = "relaxed-simd")))]
 instruction_set!(simd128, crate::simd::wasm::Simd128, Simd128, 2, 4,);
 #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
 instruction_set!(relaxed_simd, crate::simd::wasm::RelaxedSimd, RelaxedSimd, 2, 6,);
@@ -179,7 +180,9 @@ instruction_set!(neon_dot, crate::simd::neon::NeonDot, NeonDot, 2, 4, #[target_f
 pub(crate) fn kernels(isa: InstructionSet) -> &'static Kernels {
     assert!(InstructionSet::available().contains(&isa), "this machine has no {isa}");
     match isa {
-        #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+        #[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
+        InstructionSet::Scalar => &scalar::KERNELS,
+        #[cfg(all(target_family = "wasm", target_feature = "simd128", not(target_feature = "relaxed-simd")))]
         InstructionSet::Simd128 => &simd128::KERNELS,
         #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
         InstructionSet::RelaxedSimd => &relaxed_simd::KERNELS,
@@ -191,6 +194,6 @@ pub(crate) fn kernels(isa: InstructionSet) -> &'static Kernels {
         InstructionSet::Neon => &neon::KERNELS,
         #[cfg(target_arch = "aarch64")]
         InstructionSet::NeonDot => &neon_dot::KERNELS,
-        _ => &scalar::KERNELS,
+        other => unreachable!("{other} is not available"),
     }
 }

@@ -23,13 +23,17 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// Those that this build has and this processor runs, the best one last.
+    /// Those that this build has and this processor runs, the best one last. A build to WebAssembly has the best one of
+    /// its target features only: whoever loads it has chosen the build.
     pub fn available() -> Vec<Self> {
-        let mut sets = vec![InstructionSet::Scalar];
-        #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
-        sets.push(InstructionSet::Simd128);
-        #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
-        sets.push(InstructionSet::RelaxedSimd);
+        let mut sets = Vec::new();
+        if cfg!(all(target_family = "wasm", target_feature = "relaxed-simd")) {
+            sets.push(InstructionSet::RelaxedSimd);
+        } else if cfg!(all(target_family = "wasm", target_feature = "simd128")) {
+            sets.push(InstructionSet::Simd128);
+        } else {
+            sets.push(InstructionSet::Scalar);
+        }
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 =

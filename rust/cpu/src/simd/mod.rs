@@ -7,6 +7,7 @@
 mod detect;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
+#[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
 pub(crate) mod scalar;
 #[cfg(target_family = "wasm")]
 pub(crate) mod wasm;

@@ -123,6 +123,7 @@ macro_rules! isa {
     };
 }
 
+#[cfg(not(target_feature = "relaxed-simd"))]
 isa!(
     /// What every engine with vectors has.
     Simd128,
