@@ -44,7 +44,7 @@ test("a load is paused, goes on, and what it left is listed and deleted", async 
   await expect(page.locator("#load-stage")).toHaveText("Downloading");
   await expect.poll(() => bytesSent(request, slowPath)).toBeGreaterThan(sent);
   // One chunk at least is to be there: beyond 50 MB the three connections cannot all be in the middle of their first.
-  await expect(page.locator("#load-bytes")).toHaveText(/^([7-9]\d) MB of 98 MB$/);
+  await page.waitForFunction(() => Number.parseInt(document.querySelector("#load-bytes")?.textContent ?? "") > 55);
   await page.getByRole("button", { name: "Cancel" }).click();
 
   const dialog = await openStorage(page);

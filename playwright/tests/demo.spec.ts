@@ -97,6 +97,7 @@ test("the list says whether a model fits, before it is downloaded", async ({ pag
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByRole("spinbutton", { name: /Context/ }).fill("8000000");
   await page.getByRole("button", { name: "Done" }).click();
+  await expect(row).toContainText("does not run here");
   await page.getByRole("radio", { name: "The same, from a slow host" }).check();
   await expect(page.locator("#listed label").nth(1)).toContainText("does not run here");
   await expect(page.locator("#listed label").nth(1).locator(".fit")).toHaveAttribute("title", /\d/);

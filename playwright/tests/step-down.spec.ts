@@ -1,7 +1,7 @@
 /** Down the ladder of backends: what happens to a conversation whose GPU is lost. SwiftShader counts as real here. */
 
 import { expect, type Page, test } from "@playwright/test";
-import { bytesSent, openSdk } from "../support/page.ts";
+import { bytesSent, openSdk, workerWith } from "../support/page.ts";
 
 const model = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 const tiny = "/golden/tiny/llama.Q4_0.gguf";
@@ -74,7 +74,6 @@ for (const when of ["idle", "waiting", "logits"] as const) {
 
 test("a GPU that fails its self-test is passed over", async ({ page }) => {
   // Every buffer that is read back holds zeros: the GPU computes wrongly.
-  const worker = await (await page.request.get("/package/chord-worker.js")).text();
   const wrong = `{
     const { getMappedRange } = GPUBuffer.prototype;
     GPUBuffer.prototype.getMappedRange = function (...range) {
@@ -83,24 +82,19 @@ test("a GPU that fails its self-test is passed over", async ({ page }) => {
       return bytes;
     };
   }`;
-  await page.route("**/package/chord-worker.js", (route) =>
-    route.fulfill({
-      body: wrong + worker,
-      contentType: "text/javascript",
-      headers: { "Cross-Origin-Embedder-Policy": "require-corp" },
-    }),
-  );
   await openSdk(page);
-  const result = await page.evaluate(async (tiny) => {
-    const auto = await sdk.Chord.load(tiny, { store: "none", softwareGpu: true });
+  const workerUrl = await workerWith(page, wrong);
+  const load = async ({ tiny, workerUrl }: { tiny: string; workerUrl: string }) => {
+    const auto = await sdk.Chord.load(tiny, { store: "none", softwareGpu: true, workerUrl });
     const { backend, why } = await auto.info();
     await auto.unload();
-    const forced = await sdk.Chord.load(tiny, { store: "none", backend: "webgpu" }).then(
+    const forced = await sdk.Chord.load(tiny, { store: "none", backend: "webgpu", workerUrl }).then(
       () => "loaded",
       (error: InstanceType<typeof sdk.ChordError>) => error.code,
     );
     return { backend, why, forced };
-  }, tiny);
+  };
+  const result = await page.evaluate(load, { tiny, workerUrl });
   expect(result).toMatchObject({ backend: "cpu", forced: "no-backend" });
   expect(result.why).toContain("not on the GPU");
 });

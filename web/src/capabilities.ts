@@ -1,4 +1,5 @@
 import { memory64, relaxedSimd, simd } from "wasm-feature-detect";
+import { ARTIFACTS, chooseArtifact, detectFeatures } from "./artifacts.js";
 
 /** What this browser offers. Nothing of it is needed: without WebGPU models run on the CPU. */
 export interface Capabilities {
@@ -20,7 +21,7 @@ export interface Capabilities {
   wasm: { available: boolean; simd: boolean; relaxedSimd: boolean; memory64: boolean };
   /** Memory can be shared between workers. */
   crossOriginIsolated: boolean;
-  /** `available`: the CPU can compute on several threads, which takes cross-origin isolation. */
+  /** `available`: the CPU can compute on several threads: cross-origin isolation, and what the engine needs for them. */
   threads: { available: boolean; hardwareConcurrency: number };
   storage: {
     indexedDb: boolean;
@@ -35,12 +36,12 @@ export interface Capabilities {
 /** Looks at the browser. */
 export async function capabilities(): Promise<Capabilities> {
   const [webgpu, wasm, storage] = await Promise.all([webgpuCapabilities(), wasmCapabilities(), storageCapabilities()]);
-  const crossOriginIsolated = globalThis.crossOriginIsolated ?? false;
+  const hasThreads = wasm.available && chooseArtifact(await detectFeatures(), ARTIFACTS).oneThread === undefined;
   return {
     webgpu,
     wasm,
-    crossOriginIsolated,
-    threads: { available: wasm.available && crossOriginIsolated, hardwareConcurrency: navigator.hardwareConcurrency },
+    crossOriginIsolated: globalThis.crossOriginIsolated ?? false,
+    threads: { available: hasThreads, hardwareConcurrency: navigator.hardwareConcurrency },
     storage,
   };
 }
@@ -56,13 +57,20 @@ export function adapterName({ description, vendor, architecture, device }: GPUAd
   return description || [vendor, architecture, device].filter(Boolean).join(" ");
 }
 
+/** Whether an adapter is computed on the CPU; browsers told it of the adapter before they told it of its description. */
+export function isSoftware(adapter: GPUAdapter): boolean {
+  return adapter.info.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter ?? false;
+}
+
 /** The adapter that models run on, or why there is none. */
 export async function requestAdapter(): Promise<GPUAdapter | string> {
   if (!globalThis.isSecureContext) return "WebGPU needs https or localhost";
   if (!("gpu" in navigator) || !navigator.gpu) return "this browser has no WebGPU";
   try {
     const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-    return adapter ?? "the browser offers no WebGPU adapter";
+    if (!adapter) return "the browser offers no WebGPU adapter";
+    // Chromium before 127 has a promise of it instead.
+    return "info" in adapter ? adapter : "this browser does not tell at once what its WebGPU adapter is";
   } catch (error) {
     return String(error);
   }
@@ -86,7 +94,7 @@ export async function webgpuCapabilities(): Promise<Capabilities["webgpu"]> {
   return {
     available: true,
     adapter: adapterName(info) || null,
-    isSoftware: info.isFallbackAdapter ?? false,
+    isSoftware: isSoftware(adapter),
     features: [...adapter.features].sort(),
     maxBufferBytes: limits.maxBufferSize,
     maxBindingBytes: limits.maxStorageBufferBindingSize,

@@ -18,13 +18,12 @@ export class PoolWorkers {
   /** Starts a worker for each invitation, in place of those there were. None joins before all are ready to. */
   async start(message: Extract<WorkerStart, { role: "pool" }>, invitations: readonly number[]): Promise<void> {
     this.end();
-    const starting = invitations.map((_, index) => this.startOne(message, index + 1));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`they did not start within ${START_MS / 1000} s`)), START_MS);
     });
     try {
-      await Promise.race([Promise.all(starting), late]);
+      await Promise.race([Promise.all(invitations.map((_, index) => this.startOne(message, index + 1))), late]);
     } catch (error) {
       this.end();
       throw error;

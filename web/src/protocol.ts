@@ -166,8 +166,8 @@ export type PoolResponse = { type: "ready" } | { type: "failed"; reason: string 
 
 /**
  * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back, `header` says how many bytes were read for the
- * header; neither is answered. `finish` fetches what
- * nobody read and says what became of the file; chunks go on to be answered until `close`, which frees everything.
+ * header; neither is answered. `finish` fetches what nobody read and says what became of the file; chunks go on to be
+ * answered until `close`, which frees everything.
  */
 export type IoRequest =
   | { type: "open"; id: number }

@@ -12,7 +12,7 @@ import { ChatView } from "./chat-view.js";
 import { announce, byId } from "./dom.js";
 import { isolate } from "./isolation.js";
 import { initLoadView, showLoadProgress, startLoadView } from "./load-view.js";
-import { initPicker, refreshPicker, showPickerProblem, type ChosenModel } from "./picker.js";
+import { initPicker, refreshFit, refreshPicker, showPickerProblem, type ChosenModel } from "./picker.js";
 import { isCancelled } from "./problem.js";
 import { Session } from "./session.js";
 import { initSettings, settings } from "./settings.js";
@@ -27,7 +27,7 @@ let loadAbort: AbortController | null = null;
 
 void isolate(() => loadAbort === null && session === null);
 initTheme();
-initSettings();
+initSettings(refreshFit);
 initAboutView(
   () => session,
   () => void changeModel(),

@@ -59,11 +59,11 @@ export async function initPicker(onChosen: (model: ChosenModel) => void): Promis
   await refreshPicker();
   if (offered.length === 0) selectKind(form, "repo");
   showPane(form);
-  void judgeSelected(form);
 }
 
-/** Says of the listed model that is selected whether it fits this device. */
+/** Says of the listed model that is selected whether it fits this device, while there is one to choose. */
 async function judgeSelected(form: HTMLFormElement): Promise<void> {
+  if (document.body.dataset.phase !== "choose") return;
   const selected = new FormData(form).get("listed");
   const model = offered[Number(selected ?? -1)];
   if (!model || kindOf(form) !== "listed") return;
@@ -72,6 +72,13 @@ async function judgeSelected(form: HTMLFormElement): Promise<void> {
   // The list may have become another one meanwhile.
   const place = offered[Number(selected)] === model && row?.querySelector(".fit");
   if (verdict && place) place.replaceWith(fitMark(model));
+}
+
+/** Looks at the models again: other settings may be another answer. */
+export function refreshFit(): void {
+  const form = byId("picker", HTMLFormElement);
+  form.querySelectorAll("#listed .fit").forEach((mark, index) => mark.replaceWith(fitMark(offered[index]!)));
+  void judgeSelected(form);
 }
 
 /** What is known of a model's fit. */
@@ -115,6 +122,7 @@ export async function refreshPicker(): Promise<void> {
     ),
   );
   byId("listed", HTMLDivElement).replaceChildren(...rows);
+  void judgeSelected(byId("picker", HTMLFormElement));
 }
 
 function listRow(model: ListedModel, index: number, kept: CachedModel | undefined): HTMLLabelElement {

@@ -71,7 +71,8 @@ export function settings(): Readonly<Settings> {
   return current;
 }
 
-export function initSettings(): void {
+/** `onClosed` is called when the dialog closes, whatever was changed. */
+export function initSettings(onClosed: () => void): void {
   const dialog = byId("settings", HTMLDialogElement);
   const form = byId("settings-form", HTMLFormElement);
   const place = byId("sliders", HTMLDivElement);
@@ -91,6 +92,7 @@ export function initSettings(): void {
     writeStored("settings", current);
     fillForm(form);
   });
+  dialog.addEventListener("close", onClosed);
   fillForm(form);
 }
 

@@ -65,6 +65,15 @@ describe("a pool of chunk buffers", () => {
     expect(second!.buffer).toBe(first.buffer);
   });
 
+  test("frees what lies idle, and nothing else", async () => {
+    const pool = new BufferPool(2);
+    const [idle, kept] = [await pool.take(10), await pool.take(10)];
+    pool.give(idle.buffer);
+    pool.release();
+    expect([idle.byteLength, kept.byteLength]).toEqual([0, 10]);
+    expect((await pool.take(10)).byteLength).toBe(10);
+  });
+
   test("lends without taking from what may be out", async () => {
     const pool = new BufferPool(1);
     const lent = await pool.take(10);

@@ -53,6 +53,11 @@ export class BufferPool {
     this.keep(buffer);
   }
 
+  /** Frees what lies idle. */
+  release(): void {
+    for (const buffer of this.spares.splice(0)) free(buffer);
+  }
+
   private room(length: number): Uint8Array<ArrayBuffer> {
     const fitting = this.spares.findIndex((buffer) => buffer.byteLength === length);
     if (fitting >= 0) return new Uint8Array(this.spares.splice(fitting, 1)[0]!);

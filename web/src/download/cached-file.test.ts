@@ -320,6 +320,13 @@ describe("the hash of the whole file", () => {
     expect((await open({ sha256 })).fromCache).toBe(true);
   });
 
+  test("that cannot be compared because not all was read or kept is said not to have been", async () => {
+    const file = await CachedFile.open(server.url, new HttpSource(server.url), { chunkBytes, sha256 });
+    await read(file, 24_000, 100);
+    expect(await file.finish()).toMatchObject({ kind: "none", why: expect.stringContaining("was not compared") });
+    file.close();
+  });
+
   test("is that of parts where these are known", async () => {
     const source = Object.assign(new HttpSource(server.url), {
       hashed: () => Promise.resolve([stretch(0, 10_000), stretch(10_000, 30_500)]),

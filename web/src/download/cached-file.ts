@@ -67,6 +67,8 @@ export class CachedFile implements ModelFile {
   private keeping: boolean;
   private bytes = 0;
   private networkBytes = 0;
+  /** Why the announced hash was not compared. */
+  private notCompared: string | undefined;
   private notKept: ErrorRecord | undefined;
   private closed = false;
   private finished = false;
@@ -236,13 +238,16 @@ export class CachedFile implements ModelFile {
     this.finished = true;
     this.download?.stop(new ChordError("internal", "the download has finished"));
     this.download = undefined;
+    // A chunk that proves altered later is repaired under the lock, as in any model that was whole.
+    if (this.role === "writer" && this.missing.size === 0) this.role = "reader";
     this.tabs?.endWriting();
+    this.buffers.release();
     const report: StoreReport = {
       kind: this.store ? (complete ? this.manifest.store : this.store.kind) : "none",
       complete,
       networkBytes: this.networkBytes,
     };
-    const why = this.notKept?.message ?? this.store?.why;
+    const why = this.notKept?.message ?? this.notCompared ?? this.store?.why;
     if (why !== undefined) report.why = why;
     if (this.notKept) report.error = this.notKept;
     return report;
@@ -446,7 +451,10 @@ export class CachedFile implements ModelFile {
     if (!whole) return;
     this.catchUp();
     await this.catchingUp;
-    if (whole.next < manifest.hashes.length) return;
+    if (whole.next < manifest.hashes.length) {
+      this.notCompared = "the SHA-256 of the file was not compared: not all of it was read, or kept";
+      return;
+    }
     this.wholeHash = undefined;
     const mismatch = whole.finish();
     if (!mismatch) {

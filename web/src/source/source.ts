@@ -8,7 +8,7 @@ export type ModelSource = string | URL | Blob | FileSystemFileHandle | UrlSource
 /** A file on a web server. */
 export interface UrlSource {
   url: string | URL;
-  /** SHA-256 of the whole file in hexadecimal: a download that has another is refused. */
+  /** SHA-256 of the whole file in hexadecimal: a stored download that has another is refused. */
   sha256?: string;
 }
 

@@ -147,6 +147,16 @@ describe("parts", () => {
     servers[1]!.etag = '"2"';
     await expect(read(remote, 0, whole.length)).rejects.toMatchObject({ code: "source-changed" });
   });
+
+  test("cut off while one is opened have not changed, and may be read again", async () => {
+    const remote = source();
+    const from = whole.length - 10;
+    const body = await remote.open(from, 1e9);
+    const reading = body.read(new Uint8Array(10));
+    body.cancel();
+    await expect(reading).rejects.toMatchObject({ code: "short-body" });
+    expect(await read(remote, from, 1e9)).toEqual(whole.subarray(from));
+  });
 });
 
 describe("hashes of parts", () => {

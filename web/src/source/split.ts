@@ -199,17 +199,20 @@ class SplitBody implements RemoteBody {
 
   private async openPart(part: number, offset: number, stretch: Stretch): Promise<RemoteBody> {
     const until = offset + Math.min(stretch.end, this.end) - this.position;
+    const { url } = this.parts[part]!;
     const body = await this.parts[part]!.open(offset, until);
-    const { size, etag } = this.layout.files[part]!;
-    if (this.cancelled || body.size !== size || (etag !== null && body.etag !== null && etag !== body.etag)) {
+    // Cut off while it was opened, as by a pause: nothing has changed, and it may be tried again.
+    if (this.cancelled) {
       body.cancel();
-      throw new ChordError(
-        "source-changed",
-        `${this.parts[part]!.url} changed on the server while it was being read.`,
-        {
-          ...{ url: this.parts[part]!.url, expected: size, found: body.size },
-        },
-      );
+      throw new ChordError("short-body", `The connection to ${url} was closed`, { url });
+    }
+    // From here on `cancel` reaches it.
+    this.body = body;
+    const { size, etag } = this.layout.files[part]!;
+    if (body.size !== size || (etag !== null && body.etag !== null && etag !== body.etag)) {
+      this.dropBody();
+      const message = `${url} changed on the server while it was being read.`;
+      throw new ChordError("source-changed", message, { url, expected: size, found: body.size });
     }
     // A server without ranges begins at the beginning.
     const passed = new Uint8Array(64 * 1024);

@@ -7,15 +7,12 @@ import { ProgressMeter } from "../progress.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse } from "../protocol.js";
 import { IoClient } from "./io-client.js";
 import { macrotaskYielder } from "./macrotask.js";
-import { Model } from "./model.js";
+import { LOSS_MS, Model } from "./model.js";
 import { Modules } from "./modules.js";
 import { workerScope } from "./scope.js";
 import { Stop } from "./stop.js";
 import { PoolHost } from "./thread-pool.js";
 import { watchDevices } from "./webgpu.js";
-
-/** A failure of the device is held back this long, for the loss of the device would be the true reason. */
-const LOSS_MS = 100;
 
 /** What runs on a device that is lost has this long to fail. */
 const STUCK_MS = 5_000;
@@ -129,7 +126,7 @@ export function runEngine(ioPort: MessagePort): void {
       post({ type: "result", call, id, result } as EngineResponse, transfer);
     } catch (error) {
       const record = toErrorRecord(error);
-      // What was under way on a lost device fails a moment before the device is known to be lost.
+      // The loss of the device would be the true reason.
       if (record.code === "device") await new Promise((resolve) => setTimeout(resolve, LOSS_MS));
       post({ type: "failed", id, error: record });
     } finally {

@@ -96,7 +96,10 @@ export class IoClient {
 
   /** Waits until everything is stored, and says what became of the file. It can still be read. */
   async finish(): Promise<{ report: StoreReport; times: IoTimes }> {
+    const held = [...this.chunks.values()];
     this.keepOnly(0, -1);
+    // They go back first, for the I/O worker frees what it has when it is done.
+    await Promise.allSettled(held);
     const { report, times } = await this.ask<"finished">({ type: "finish" });
     return { report, times };
   }

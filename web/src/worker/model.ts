@@ -16,8 +16,8 @@ import { type AdapterFacts, adapterFacts } from "./webgpu.js";
 type WasmEngine = Awaited<ReturnType<Bindings["WasmEngine"]["load"]>>;
 type CancelToken = InstanceType<Bindings["CancelToken"]>;
 
-/** What was under way on a lost device fails a moment before the device is known to be lost. */
-const LOSS_MS = 100;
+/** What was under way on a lost device fails so long before the device is known to be lost. */
+export const LOSS_MS = 100;
 
 /** The model where it runs at present. */
 interface Running {
@@ -63,7 +63,11 @@ export class Model {
     const modules = this.modules(params.wasmUrls);
     const features = await detectFeatures();
     const { artifact } = chooseArtifact(features, modules.offered);
-    const [file, adapter] = await Promise.all([this.io.open(), adapterFacts(), modules.start(artifact)]);
+    const [file, adapter] = await Promise.all([
+      this.io.open(),
+      adapterFacts(params.options.backend !== "cpu"),
+      modules.start(artifact),
+    ]);
     const opened = performance.now();
     onOpened(file);
     const plan = (this.plan = { ...params, size: file.size, adapter, features, modules });
@@ -130,9 +134,9 @@ export class Model {
     return true;
   }
 
-  /** The device is lost and whatever ran on it has not ended since. */
+  /** The device under a loaded model is lost, and what ran on it has not ended since. A load notices by itself. */
   get isStuck(): boolean {
-    return this.lost !== undefined;
+    return this.running !== undefined && this.lost !== undefined;
   }
 
   /** Goes on with the CPU after a loss; does nothing where there was none. */
@@ -256,6 +260,7 @@ export class Model {
     });
     if (threads === 1) return one("no more are wanted");
     if (choice.oneThread !== undefined) return one(choice.oneThread);
+    if (started.artifact === "baseline") return one("the browser grants no shared memory");
     try {
       const pool = await this.pool.start(started, threads);
       return { pool, threads, why: `the CPU runs everything on ${threads} threads` };

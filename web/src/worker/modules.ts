@@ -4,7 +4,7 @@ import * as baseline from "../../wasm/baseline/chord_wasm.js";
 import * as memory64 from "../../wasm/memory64/chord_wasm.js";
 import * as threads from "../../wasm/threads/chord_wasm.js";
 import type { ArtifactName } from "../artifacts.js";
-import { ChordError } from "../errors.js";
+import { ChordError, toErrorRecord } from "../errors.js";
 import type { WasmUrls } from "../protocol.js";
 import { sharedMemory } from "./shared-memory.js";
 
@@ -41,11 +41,14 @@ export class Modules {
     return Object.keys(this.urls) as ArtifactName[];
   }
 
-  /** Starts an artifact, or gives the one that runs. */
+  /** Starts an artifact, or gives the one that runs; the baseline where the browser grants `threads` no memory. */
   start(artifact: ArtifactName): Promise<StartedModule> {
     const known = this.started.get(artifact);
     if (known) return known;
-    const starting = this.startAnew(artifact);
+    const starting = this.startAnew(artifact).catch((error: unknown) => {
+      if (artifact === "threads" && toErrorRecord(error).code === "out-of-memory") return this.start("baseline");
+      throw error;
+    });
     this.started.set(artifact, starting);
     return starting;
   }

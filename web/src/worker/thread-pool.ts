@@ -24,7 +24,11 @@ export class PoolHost {
       this.asked = withResolvers<void>();
       this.post({ type: "startPool", artifact, module, memory, invitations });
       await this.asked.promise;
-      await complete(pool);
+      await complete(pool).catch((error: unknown) => {
+        // Whoever has come will not be needed.
+        this.post({ type: "startPool", artifact, module, memory, invitations: [] });
+        throw error;
+      });
       return pool;
     } catch (error) {
       pool.free();

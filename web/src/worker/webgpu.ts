@@ -7,7 +7,7 @@
  * at once.
  */
 
-import { adapterName, requestAdapter } from "../capabilities.js";
+import { adapterName, isSoftware, requestAdapter } from "../capabilities.js";
 import { deviceKey } from "../self-tests.js";
 
 /** Features that are asked for wherever the adapter has them, besides those that wgpu asks for. */
@@ -58,15 +58,15 @@ export interface AdapterFacts {
   key?: string;
 }
 
-/** Looks at the adapter. */
-export async function adapterFacts(): Promise<AdapterFacts> {
-  const adapter = await requestAdapter();
+/** Looks at the adapter, unless it is not `wanted`: some drivers take long to answer. */
+export async function adapterFacts(wanted = true): Promise<AdapterFacts> {
+  const adapter = wanted ? await requestAdapter() : "it is not wanted";
   if (typeof adapter === "string") return { name: "", isSoftware: false, subgroups: false, absent: adapter };
   const { info, features } = adapter;
   const key = await deviceKey(adapter);
   return {
     name: adapterName(info),
-    isSoftware: info.isFallbackAdapter ?? false,
+    isSoftware: isSoftware(adapter),
     subgroups: features.has("subgroups"),
     ...(key === undefined ? {} : { key }),
   };
