@@ -21,17 +21,6 @@
 #define WG_SIZE 4u
 #define TOKEN_TILE 8u
 
-// Columns of w and x.
-override K: u32;
-// Rows of the product, and the first of them in this part of the weight.
-override ROWS: u32;
-override ROW_FIRST: u32 = 0u;
-// Columns of out, and the one that the first row writes.
-override OUT_STRIDE: u32 = 0u;
-override OUT_FIRST: u32 = 0u;
-// Units in a row of w; words in a row of `scales`.
-override UNITS: u32;
-override SCALE_WORDS: u32 = 0u;
 override SCALE: f32 = 1.0;
 override HAS_RESIDUAL: u32 = 0u;
 override RESIDUAL_SCALE: f32 = 1.0;
@@ -42,14 +31,13 @@ override GLU_ROWS: u32 = 0u;
 override GLU_KIND: u32 = 0u;
 
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
-@group(0) @binding(3) var<storage, read> quants: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read> scales: array<u32>;
 @group(0) @binding(5) var<storage, read_write> other: array<f32>;
 @group(0) @binding(6) var<storage, read_write> third_out: array<f32>;
 #if BIAS
 @group(0) @binding(7) var<storage, read> bias: array<f32>;
 #endif
 
+#include "matmul/weight.wgsl"
 #include "matmul/input.wgsl"
 
 // The non-linearities of include/activation.wgsl with one `exp` for both: (1 + tanh(y)) / 2 = 1 / (1 + exp(−2y)).

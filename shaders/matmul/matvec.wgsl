@@ -21,23 +21,8 @@
 #define GROUP_ROWS 4u
 #define TOKEN_TILE 1u
 
-// Columns of w and x.
-override K: u32;
-// Rows of w in this dispatch, and the first of them in this part of the weight.
-override ROWS: u32;
-override ROW_FIRST: u32 = 0u;
-// Columns of out, and the one that the first row writes.
-override OUT_STRIDE: u32 = 0u;
-override OUT_FIRST: u32 = 0u;
-// Units in a row of w; words in a row of `scales`.
-override UNITS: u32;
-override SCALE_WORDS: u32 = 0u;
-
-@group(0) @binding(3) var<storage, read> quants: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read> scales: array<u32>;
-
+#include "matmul/weight.wgsl"
 #include "matmul/input.wgsl"
-
 #include "matmul/epilogue.wgsl"
 
 #if GLU

@@ -11,17 +11,7 @@
 #include "include/grid.wgsl"
 #include "quant/any.wgsl"
 
-override K: u32;
-override ROWS: u32;
-override ROW_FIRST: u32 = 0u;
-override OUT_STRIDE: u32 = 0u;
-override OUT_FIRST: u32 = 0u;
-override UNITS: u32;
-override SCALE_WORDS: u32 = 0u;
-
-@group(0) @binding(3) var<storage, read> quants: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read> scales: array<u32>;
-
+#include "matmul/weight.wgsl"
 #include "matmul/input.wgsl"
 #include "matmul/epilogue.wgsl"
 

@@ -1,8 +1,6 @@
 // Queries and keys turned by their positions (normalized first with NORM), keys and values stored in the KV cache: what
 // rms_norm, rope and kv_write do one after the other. One workgroup takes one head of one token: first the query heads,
 // then the KV heads, each with its values.
-//
-// Activations are one binding, with the place of each in *_AT, in elements: eight bindings must do everywhere.
 
 #define N_KV_HEADS 1u
 #define HEAD_DIM 64u
@@ -11,29 +9,9 @@
 #include "include/grid.wgsl"
 #include "include/reduce.wgsl"
 #include "include/kv.wgsl"
-
-override N_HEADS: u32;
-override N_ROT: u32;
-override V_DIM: u32;
-override Q_AT: u32;
-override K_AT: u32;
-override V_AT: u32;
-override OUT_AT: u32;
-#if NORM
-override Q_EPS: f32;
-override K_EPS: f32;
-#endif
+#include "include/rotate_store.wgsl"
 
 const K_QUADS: u32 = HEAD_DIM / 4u;
-
-@group(0) @binding(1) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(2) var<storage, read> table: array<vec2<f32>>;  // (cos, sin), N_ROT / 2 for each position
-@group(0) @binding(3) var<storage, read_write> k_cache: array<KvQuad>;
-@group(0) @binding(4) var<storage, read_write> v_cache: array<KvQuad>;
-#if NORM
-@group(0) @binding(5) var<storage, read> q_weight: array<f32>;
-@group(0) @binding(6) var<storage, read> k_weight: array<f32>;
-#endif
 
 var<workgroup> head_in: array<f32, HEAD_DIM>;
 

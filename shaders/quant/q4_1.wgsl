@@ -2,8 +2,8 @@
 //   quants  16 bytes a block, as in the file: byte j holds q[j] below and q[j + 16] above
 //   scales  d and m of each block as f16 in one word
 #include "quant/unit.wgsl"
+#include "quant/nibbles.wgsl"
 #define HAS_OFFSET 1
-#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -15,13 +15,4 @@ fn packed(row: u32, i: u32) -> Packed {
     let words = quants[row * UNITS + i];
     let dm = unpack2x16float(scales[row * SCALE_WORDS + i]);
     return Packed(words, vec4<u32>(), dm.xx, dm.yy);
-}
-
-fn packed_run(p: Packed, h: u32) -> Run {
-    return run_of_nibbles(p.words >> vec4<u32>(4u * h), p.scale[h], p.offset[h]);
-}
-
-fn unit(row: u32, i: u32) -> Unit {
-    let p = packed(row, i);
-    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

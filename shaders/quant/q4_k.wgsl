@@ -4,8 +4,8 @@
 // A unit is 16 bytes of a chunk: 16 weights of each of its two groups.
 #include "quant/unit.wgsl"
 #include "quant/k_scales.wgsl"
+#include "quant/nibbles.wgsl"
 #define HAS_OFFSET 1
-#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -19,13 +19,4 @@ fn packed(row: u32, i: u32) -> Packed {
     let g = group_pair(quants[block], (i & 7u) >> 1u);
     let words = quants[block + 1u + (i & 7u)];
     return Packed(words, vec4<u32>(), g.scale, g.offset);
-}
-
-fn packed_run(p: Packed, h: u32) -> Run {
-    return run_of_nibbles(p.words >> vec4<u32>(4u * h), p.scale[h], p.offset[h]);
-}
-
-fn unit(row: u32, i: u32) -> Unit {
-    let p = packed(row, i);
-    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

@@ -4,7 +4,6 @@
 #include "quant/unit.wgsl"
 #include "quant/fifth_bits.wgsl"
 #define HAS_OFFSET 1
-#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -17,13 +16,4 @@ fn packed(row: u32, i: u32) -> Packed {
     let bits = scales[row * SCALE_WORDS + i];
     let dm = unpack2x16float(scales[row * SCALE_WORDS + UNITS + i]);
     return Packed(words, vec4<u32>(bits), dm.xx, dm.yy);
-}
-
-fn packed_run(p: Packed, h: u32) -> Run {
-    return run_of_five_bits(p.words >> vec4<u32>(4u * h), p.bits.x >> (4u * h), p.scale[h], p.offset[h]);
-}
-
-fn unit(row: u32, i: u32) -> Unit {
-    let p = packed(row, i);
-    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

@@ -5,8 +5,8 @@
 // A unit is 16 bytes of a chunk: 16 weights of each of its two groups.
 #include "quant/unit.wgsl"
 #include "quant/k_scales.wgsl"
+#include "quant/shared_words.wgsl"
 #define HAS_OFFSET 1
-#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -31,9 +31,4 @@ fn packed(row: u32, i: u32) -> Packed {
 
 fn packed_run(p: Packed, h: u32) -> Run {
     return run_of_group(p.words >> vec4<u32>(4u * h), p.bits >> vec4<u32>(h), p.scale[h], p.offset[h]);
-}
-
-fn unit(row: u32, i: u32) -> Unit {
-    let p = packed(row, i);
-    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

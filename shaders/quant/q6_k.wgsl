@@ -6,8 +6,8 @@
 //           upload sorts the scales so that the two of unit u are bytes 2u and 2u + 1
 // A unit is 16 bytes of lower halves: a group of 16 weights, and the group 64 columns further on.
 #include "quant/unit.wgsl"
+#include "quant/shared_words.wgsl"
 #define HAS_OFFSET 1
-#define SHARED_WORDS 1
 
 const LANES = BYTES_IN_PLACE;
 
@@ -36,9 +36,4 @@ fn packed(row: u32, i: u32) -> Packed {
 
 fn packed_run(p: Packed, h: u32) -> Run {
     return run_of_six_bits(p.words >> vec4<u32>(4u * h), p.bits >> vec4<u32>(4u * h), p.scale[h], p.offset[h]);
-}
-
-fn unit(row: u32, i: u32) -> Unit {
-    let p = packed(row, i);
-    return Unit(packed_run(p, 0u), packed_run(p, 1u));
 }

@@ -5,13 +5,9 @@
 //   LANES             factors of the four lanes of q0 … q3 (see below)
 //   HAS_OFFSET        0 if offset is always 0
 //
-// and, for kernels that take a run at a time, either, with SHARED_WORDS, where the runs of a unit share their words,
+// and, for kernels that take a run at a time, what quant/shared_words.wgsl asks for, or
 //
-//   packed(row, i)    the unit as it is stored
-//   packed_run(p, h)  its run h: 0 or 1
-//
-// or run(row, i, h).
-//
+//   run(row, i, h)    run h of the unit: 0 or 1
 //
 //   weight = scale · LANES · q + offset
 //
@@ -34,14 +30,6 @@ struct Run {
 struct Unit {
     lo: Run,
     hi: Run,
-}
-
-// A unit as it is stored. `scale` and `offset` are those of its two runs, `bits` the upper bits of its quants.
-struct Packed {
-    words: vec4<u32>,
-    bits: vec4<u32>,
-    scale: vec2<f32>,
-    offset: vec2<f32>,
 }
 
 const BYTES_IN_PLACE = vec4<f32>(1.0, 0x1p-8, 0x1p-16, 0x1p-24);

@@ -35,7 +35,7 @@ pub(crate) enum Work {
 pub(crate) struct Form {
     /// Unchanged.
     pub(crate) values: bool,
-    /// Rounded to 8 bits.
+    /// Rounded, to as many bits as the executor was asked for.
     pub(crate) codes: bool,
 }
 

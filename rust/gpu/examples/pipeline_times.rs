@@ -28,7 +28,9 @@ struct Arguments {
 fn arguments() -> Result<Arguments, String> {
     let mut gpu = GpuOptions { allow_software: true, ..GpuOptions::default() };
     let (mut model, mut rounds, mut dump) = (None, 5, None);
-    let mut words = std::env::args().skip(1);
+    let mut words = std::env::args();
+    // The program's name.
+    words.next();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {

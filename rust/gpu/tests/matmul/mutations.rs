@@ -32,7 +32,7 @@ fn a_broken_storage_type_is_seen() {
         (GgmlType::Q4_0, ("quant/q4_0.wgsl", "-8.0 * d", "-8.01 * d")),
         (GgmlType::Q4_1, ("quant/q4_1.wgsl", "SCALE_WORDS + i", "SCALE_WORDS + (i ^ 1u)")),
         (GgmlType::Q5_0, ("quant/fifth_bits.wgsl", "0u, 1u, 2u, 3u", "0u, 1u, 3u, 2u")),
-        (GgmlType::Q5_1, ("quant/q5_1.wgsl", "bits.x >> (4u * h)", "bits.x >> (3u * h)")),
+        (GgmlType::Q5_1, ("quant/fifth_bits.wgsl", "bits.x >> (4u * h)", "bits.x >> (3u * h)")),
         (GgmlType::Q8_0, ("quant/q8_0.wgsl", "24u, 16u, 8u, 0u", "24u, 16u, 8u, 1u")),
         (GgmlType::Q4_K, ("quant/k_scales.wgsl", "(s >> 2u) & 0x3030u", "(s >> 2u) & 0x3010u")),
         (GgmlType::Q5_K, ("quant/q5_k.wgsl", "bits >> vec4<u32>(h)", "bits >> vec4<u32>(2u * h)")),
