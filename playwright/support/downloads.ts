@@ -73,6 +73,11 @@ export async function manifests(page: Page): Promise<Manifest[]> {
   });
 }
 
+/** How many chunks are recorded. */
+export function recorded({ hashes }: Manifest): number {
+  return hashes.filter((hash) => hash !== null).length;
+}
+
 /** Bytes of chunks that were recorded, and served once more all the same. */
 export function servedAgain({ hashes, chunkBytes }: Manifest, served: Served[]): number {
   let bytes = 0;

@@ -1,20 +1,23 @@
 /** Pages that end in the middle of a download. */
 
-import { type BrowserContext, expect } from "@playwright/test";
+import { type BrowserContext, expect, type Page } from "@playwright/test";
 import type { ModelServer } from "../../web/src/testing/model-server.ts";
-import { loadUrl, manifests, MiB, openIo, servedAgain, sha256 } from "./downloads.ts";
+import { loadUrl, manifests, MiB, openIo, recorded, servedAgain, sha256 } from "./downloads.ts";
 
-/** A download takes about this long: kills fall before, into and after it. */
-const DOWNLOAD_MS = 400;
+/** Chunks of the file: the last one is not waited for. */
+const CHUNKS = 8;
 
 /**
  * Starts a download, ends its page at a random moment, and goes on in a new one, `kills` times over; whenever the file is
  * whole it is checked and deleted. What was recorded at a kill is never asked for again: the server's log is compared
  * with the manifest that the kill left behind.
+ *
+ * Moments are places in the download, not times, so that a slow machine is killed at as many of them: every other page
+ * ends as soon as a random share of what is missing was sent, the others once a random number of chunks are recorded.
  */
 export async function killAtRandomMoments(context: BrowserContext, server: ModelServer, kills: number): Promise<void> {
   server.behaviour = { pauseMs: 15 };
-  let recorded = 0;
+  let chunksLeft = 0;
   let finished = 0;
   for (let kill = 0; kill < kills; kill++) {
     const page = await context.newPage();
@@ -22,7 +25,7 @@ export async function killAtRandomMoments(context: BrowserContext, server: Model
     const [before] = await manifests(page);
     server.served.length = 0;
     const loading = loadUrl(page, server.url, { store: "auto" }).catch(() => undefined);
-    await page.waitForTimeout(Math.random() * DOWNLOAD_MS);
+    await Promise.race([loading, kill % 2 === 0 ? someSent(server, before && recorded(before)) : someRecorded(page)]);
     await page.close();
     await loading;
 
@@ -30,7 +33,7 @@ export async function killAtRandomMoments(context: BrowserContext, server: Model
     await openIo(after);
     if (before) expect(servedAgain(before, server.served), `kill ${kill}`).toBe(0);
     const [manifest] = await manifests(after);
-    recorded += manifest?.hashes.filter((hash) => hash !== null).length ?? 0;
+    chunksLeft += manifest ? recorded(manifest) : 0;
     if (manifest?.hashes.every((hash) => hash !== null) || kill === kills - 1) {
       server.served.length = 0;
       const whole = await loadUrl(after, server.url, { store: "auto" });
@@ -46,7 +49,22 @@ export async function killAtRandomMoments(context: BrowserContext, server: Model
     }
     await after.close();
   }
-  expect(recorded, "no page lived long enough to record anything").toBeGreaterThan(0);
+  expect(chunksLeft, "no chunk survived a kill").toBeGreaterThan(0);
   expect(finished).toBeGreaterThan(0);
   expect(server.bytes.length).toBe(MiB);
+}
+
+/** A random share of the bytes that a download has still to fetch has been sent. */
+async function someSent(server: ModelServer, alreadyRecorded = 0): Promise<void> {
+  const missing = MiB * (1 - alreadyRecorded / CHUNKS);
+  const goal = server.sent + Math.random() * missing;
+  await expect.poll(() => server.sent, { intervals: [1] }).toBeGreaterThanOrEqual(goal);
+}
+
+/** A random number of chunks are recorded, but not all of them. */
+async function someRecorded(page: Page): Promise<void> {
+  const goal = 1 + Math.floor(Math.random() * (CHUNKS - 1));
+  await expect
+    .poll(async () => Math.max(0, ...(await manifests(page)).map(recorded)), { intervals: [10] })
+    .toBeGreaterThanOrEqual(goal);
 }
