@@ -62,6 +62,7 @@ pub extern "C" fn check(isa: usize) {
     f32_products_are_right(isa, &[(5, 3), (18, 300)], &[1, 2, 9]);
     extremes_do_not_saturate(isa);
     bad_activations_are_seen(isa);
+    bad_weights_are_seen(isa);
     row_ranges_are_right(isa);
 }
 

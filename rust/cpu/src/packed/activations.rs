@@ -25,7 +25,8 @@ pub(crate) const DIGIT_BITS: u32 = 8;
 /// `x · (127 / m)`, rounded half to even, and the scale is `m / 127`. A block with an infinity or a NaN has a NaN as its
 /// scale, so that every product with it is NaN. A second digit, where it is wanted, is what the first one left over in
 /// 256ths, at most ±127 of them: the code is then `256 · first + second`, its scale `m / 127 / 256`. All second digits lie
-/// behind all first ones.
+/// behind all first ones; or, where an instruction set multiplies 16 bits at once, codes lie as such, of each four columns
+/// the first and the third before the second and the fourth, for each token.
 pub struct Activations {
     kernels: &'static Kernels,
     digits: usize,
@@ -95,8 +96,7 @@ impl Activations {
             kernels: self.kernels,
             n_tokens,
             cols,
-            digits: self.digits,
-            plane: elements,
+            form: self.form(),
             codes: if as_codes { self.codes.as_mut_ptr() } else { std::ptr::null_mut() },
             records: self.records.as_mut_ptr(),
             values: if as_values { self.values.as_mut_ptr() } else { std::ptr::null_mut() },
@@ -126,9 +126,17 @@ impl Activations {
         self.kernels.isa
     }
 
-    /// Codes of one digit.
+    /// Codes of all tokens.
     fn plane(&self) -> usize {
         self.n_tokens.div_ceil(self.panel_tokens()) * self.panel_tokens() * self.cols
+    }
+
+    fn form(&self) -> Form {
+        match self.digits {
+            1 => Form::Digit,
+            _ if self.n_tokens >= self.kernels.words_from => Form::Words,
+            _ => Form::Digits { plane: self.plane() },
+        }
     }
 
     /// Whether [`Activations::quantize`] filled them last.
@@ -143,8 +151,7 @@ impl Activations {
 
     /// The first panel of codes; to be read only if there are any.
     pub(crate) fn panel(&self) -> Panel {
-        let (codes, records) = (self.codes.as_ptr(), self.records.as_ptr());
-        Panel { codes, records, digits: self.digits, plane: self.plane() }
+        Panel { codes: self.codes.as_ptr(), records: self.records.as_ptr(), form: self.form() }
     }
 
     /// Values, to be read only if there are any.
@@ -153,15 +160,31 @@ impl Activations {
     }
 }
 
+/// How codes lie.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Bytes.
+    Digit,
+    /// Bytes, with so many codes of all tokens before the second digits.
+    Digits { plane: usize },
+    /// Numbers of 16 bits.
+    Words,
+}
+
+impl Form {
+    /// Bytes of a code in its plane.
+    #[inline(always)]
+    fn size(self) -> usize {
+        if let Form::Words = self { 2 } else { 1 }
+    }
+}
+
 /// Rounded activations of the tokens in a panel, from some block on.
 #[derive(Clone, Copy)]
 pub(crate) struct Panel {
     codes: *const i8,
     records: *const Record,
-    /// 1 or 2.
-    pub(crate) digits: usize,
-    /// Codes of one digit.
-    plane: usize,
+    form: Form,
 }
 
 impl Panel {
@@ -169,13 +192,25 @@ impl Panel {
     #[inline(always)]
     pub(crate) unsafe fn block(&self, n: usize) -> Panel {
         // SAFETY: the caller's.
-        unsafe { Panel { codes: self.codes.add(n * BLOCK), records: self.records.add(n), ..*self } }
+        unsafe { Panel { codes: self.codes.add(n * BLOCK * self.form.size()), records: self.records.add(n), ..*self } }
     }
 
-    /// Codes of a digit, the first one being 0; nothing can be read there if there are fewer.
+    /// Whether codes are numbers of 16 bits.
+    #[inline(always)]
+    pub(crate) fn has_words(&self) -> bool {
+        matches!(self.form, Form::Words)
+    }
+
+    /// How many planes of codes there are: numbers of 16 bits are in one.
+    #[inline(always)]
+    pub(crate) fn digits(&self) -> usize {
+        if let Form::Digits { .. } = self.form { 2 } else { 1 }
+    }
+
+    /// Codes of a plane, the first one being 0; nothing can be read there if there are fewer.
     #[inline(always)]
     pub(crate) fn digit(&self, digit: usize) -> *const i8 {
-        self.codes.wrapping_add(digit * self.plane)
+        if let Form::Digits { plane } = self.form { self.codes.wrapping_add(digit * plane) } else { self.codes }
     }
 
     /// The record of the first block of token `t`.
@@ -197,8 +232,7 @@ pub struct Filler {
     kernels: &'static Kernels,
     n_tokens: usize,
     cols: usize,
-    digits: usize,
-    plane: usize,
+    form: Form,
     codes: *mut i8,
     records: *mut Record,
     values: *mut f32,
@@ -232,10 +266,10 @@ impl Filler {
                     let row = if real { x.add(token * self.cols) } else { std::ptr::null() };
                     if !self.codes.is_null() {
                         let place = Place {
-                            codes: self.codes.add(first * self.cols + 4 * t),
+                            codes: self.codes.add(first * self.cols * self.form.size() + 4 * t),
                             records: self.records.add(first * (self.cols / BLOCK) + t),
                             width,
-                            second: (self.digits == 2).then_some(self.plane),
+                            form: self.form,
                         };
                         if real {
                             (self.kernels.quantize)(row, self.cols, &place);
@@ -261,23 +295,33 @@ impl Filler {
 pub(crate) struct Place {
     codes: *mut i8,
     records: *mut Record,
-    /// Tokens in the panel: groups of four codes lie four times as many bytes apart, records as many of theirs.
+    /// Tokens in the panel: groups of four bytes lie four times as many bytes apart, records as many of theirs.
     width: usize,
-    /// How far second digits lie behind first ones, where there are any.
-    second: Option<usize>,
+    form: Form,
 }
 
 impl Place {
+    #[inline(always)]
+    fn has_second(&self) -> bool {
+        !matches!(self.form, Form::Digit)
+    }
+
     /// Writes the digits of block `b` and its record; `scale` is that of first digits.
     #[inline(always)]
     unsafe fn write(&self, b: usize, scale: f32, first: &[i32; BLOCK], second: &[i32; BLOCK]) {
         // SAFETY: the caller's: there is room.
         unsafe {
-            let codes = self.codes.add(b * BLOCK * self.width);
-            self.write_digits(codes, first);
+            let codes = self.codes.add(b * BLOCK * self.width * self.form.size());
             let (mut scale, mut sums) = (scale, half_sums(first));
-            if let Some(distance) = self.second {
-                self.write_digits(codes.add(distance), second);
+            if let Form::Words = self.form {
+                self.write_words(codes, first, second);
+            } else {
+                self.write_digits(codes, first);
+            }
+            if let Form::Digits { plane } = self.form {
+                self.write_digits(codes.add(plane), second);
+            }
+            if self.has_second() {
                 let low = half_sums(second);
                 sums = [(sums[0] << DIGIT_BITS) + low[0], (sums[1] << DIGIT_BITS) + low[1]];
                 scale /= (1 << DIGIT_BITS) as f32;
@@ -293,6 +337,18 @@ impl Place {
             let four = [digits[4 * s], digits[4 * s + 1], digits[4 * s + 2], digits[4 * s + 3]];
             // SAFETY: the caller's.
             unsafe { to.add(4 * s * self.width).cast::<[i8; 4]>().write_unaligned(four.map(|digit| digit as i8)) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn write_words(&self, to: *mut i8, first: &[i32; BLOCK], second: &[i32; BLOCK]) {
+        for s in 0..BLOCK / 4 {
+            for part in 0..2 {
+                let word = |k: usize| ((first[k] << DIGIT_BITS) + second[k]) as i16;
+                let two = [word(4 * s + part), word(4 * s + part + 2)];
+                // SAFETY: the caller's.
+                unsafe { to.add(4 * (2 * s + part) * self.width).cast::<[i16; 2]>().write_unaligned(two) };
+            }
         }
     }
 }
@@ -322,7 +378,7 @@ pub(crate) unsafe fn quantize_token(x: *const f32, cols: usize, place: &Place) {
             if let Some((scale, inverse)) = scale_of(x) {
                 let (first, rest) = round(x, inverse);
                 let mut second = [0; BLOCK];
-                if place.second.is_some() {
+                if place.has_second() {
                     // What is left is at most a half.
                     second = round(&rest, (1 << DIGIT_BITS) as f32).0.map(|digit| digit.clamp(-127, 127));
                 }

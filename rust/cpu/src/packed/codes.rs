@@ -25,11 +25,29 @@ pub(crate) trait Codes: 'static {
     /// The other way round.
     fn unpack(words: &[u32; 8]) -> Steps;
 
-    /// The steps of a block for a vector of rows, whose words lie `stride` bytes apart.
+    /// Steps `w` and `w + 4` of a block, `w` less than four, for a vector of rows, whose words lie `stride` bytes apart.
     ///
     /// # Safety
     /// The processor has `I`, and the words can be read.
-    unsafe fn block<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8];
+    unsafe fn pair<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2];
+
+    /// All steps of a block: see [`Codes::pair`].
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn block<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut steps = [I::splat(0); 8];
+            let mut w = 0;
+            while w < 4 {
+                [steps[w], steps[w + 4]] = Self::pair::<I>(from, stride, w);
+                w += 1;
+            }
+            steps
+        }
+    }
 }
 
 const LOW: u32 = 0x0f0f_0f0f;
@@ -45,23 +63,11 @@ impl Nibbles {
     }
 
     #[inline(always)]
-    unsafe fn vectors<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+    unsafe fn vectors<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
         // SAFETY: the caller's.
         unsafe {
-            let mask = I::splat(LOW);
-            let words = [I::load(from), I::load(from.add(stride)), I::load(from.add(2 * stride)), {
-                I::load(from.add(3 * stride))
-            }];
-            [
-                I::and(words[0], mask),
-                I::and(words[1], mask),
-                I::and(words[2], mask),
-                I::and(words[3], mask),
-                I::and(I::shr(words[0], 4), mask),
-                I::and(I::shr(words[1], 4), mask),
-                I::and(I::shr(words[2], 4), mask),
-                I::and(I::shr(words[3], 4), mask),
-            ]
+            let (word, mask) = (I::load(from.add(w * stride)), I::splat(LOW));
+            [I::and(word, mask), I::and(I::shr_halves(word, 4), mask)]
         }
     }
 }
@@ -80,9 +86,9 @@ impl Codes for Nibbles {
     }
 
     #[inline(always)]
-    unsafe fn block<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+    unsafe fn pair<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
         // SAFETY: the caller's.
-        unsafe { Nibbles::vectors::<I>(from, stride) }
+        unsafe { Nibbles::vectors::<I>(from, stride, w) }
     }
 }
 
@@ -105,22 +111,12 @@ impl Codes for NibblesAndBit {
     }
 
     #[inline(always)]
-    unsafe fn block<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+    unsafe fn pair<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
         // SAFETY: the caller's.
         unsafe {
-            let low = Nibbles::vectors::<I>(from, stride);
-            let high = I::load(from.add(4 * stride));
-            let mask = I::splat(BIT << 4);
-            [
-                I::or(low[0], I::and(I::shl(high, 4), mask)),
-                I::or(low[1], I::and(I::shl(high, 3), mask)),
-                I::or(low[2], I::and(I::shl(high, 2), mask)),
-                I::or(low[3], I::and(I::shl(high, 1), mask)),
-                I::or(low[4], I::and(high, mask)),
-                I::or(low[5], I::and(I::shr(high, 1), mask)),
-                I::or(low[6], I::and(I::shr(high, 2), mask)),
-                I::or(low[7], I::and(I::shr(high, 3), mask)),
-            ]
+            let [low, high] = Nibbles::vectors::<I>(from, stride, w);
+            let (bits, mask) = (I::shr(I::load(from.add(4 * stride)), w as u32), I::splat(BIT << 4));
+            [I::or(low, I::and(I::shl(bits, 4), mask)), I::or(high, I::and(bits, mask))]
         }
     }
 }
@@ -144,22 +140,12 @@ impl Codes for NibblesAndPair {
     }
 
     #[inline(always)]
-    unsafe fn block<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+    unsafe fn pair<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
         // SAFETY: the caller's.
         unsafe {
-            let low = Nibbles::vectors::<I>(from, stride);
-            let high = [I::load(from.add(4 * stride)), I::load(from.add(5 * stride))];
-            let mask = I::splat(PAIR << 4);
-            [
-                I::or(low[0], I::and(I::shl(high[0], 4), mask)),
-                I::or(low[1], I::and(I::shl(high[0], 2), mask)),
-                I::or(low[2], I::and(high[0], mask)),
-                I::or(low[3], I::and(I::shr(high[0], 2), mask)),
-                I::or(low[4], I::and(I::shl(high[1], 4), mask)),
-                I::or(low[5], I::and(I::shl(high[1], 2), mask)),
-                I::or(low[6], I::and(high[1], mask)),
-                I::or(low[7], I::and(I::shr(high[1], 2), mask)),
-            ]
+            let [low, high] = Nibbles::vectors::<I>(from, stride, w);
+            let pairs = Pairs::vectors::<I>(from.add(4 * stride), stride, w);
+            [I::or(low, I::shl(pairs[0], 4)), I::or(high, I::shl(pairs[1], 4))]
         }
     }
 }
@@ -173,20 +159,11 @@ impl Pairs {
     }
 
     #[inline(always)]
-    unsafe fn vectors<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+    unsafe fn vectors<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
         // SAFETY: the caller's.
         unsafe {
             let (a, b, mask) = (I::load(from), I::load(from.add(stride)), I::splat(PAIR));
-            [
-                I::and(a, mask),
-                I::and(I::shr(a, 2), mask),
-                I::and(I::shr(a, 4), mask),
-                I::and(I::shr(a, 6), mask),
-                I::and(b, mask),
-                I::and(I::shr(b, 2), mask),
-                I::and(I::shr(b, 4), mask),
-                I::and(I::shr(b, 6), mask),
-            ]
+            [I::and(I::shr(a, 2 * w as u32), mask), I::and(I::shr(b, 2 * w as u32), mask)]
         }
     }
 }
@@ -205,9 +182,9 @@ impl Codes for Pairs {
     }
 
     #[inline(always)]
-    unsafe fn block<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+    unsafe fn pair<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
         // SAFETY: the caller's.
-        unsafe { Pairs::vectors::<I>(from, stride) }
+        unsafe { Pairs::vectors::<I>(from, stride, w) }
     }
 }
 
@@ -230,22 +207,12 @@ impl Codes for PairsAndBit {
     }
 
     #[inline(always)]
-    unsafe fn block<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+    unsafe fn pair<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
         // SAFETY: the caller's.
         unsafe {
-            let low = Pairs::vectors::<I>(from, stride);
-            let high = I::load(from.add(2 * stride));
-            let mask = I::splat(BIT << 2);
-            [
-                I::or(low[0], I::and(I::shl(high, 2), mask)),
-                I::or(low[1], I::and(I::shl(high, 1), mask)),
-                I::or(low[2], I::and(high, mask)),
-                I::or(low[3], I::and(I::shr(high, 1), mask)),
-                I::or(low[4], I::and(I::shr(high, 2), mask)),
-                I::or(low[5], I::and(I::shr(high, 3), mask)),
-                I::or(low[6], I::and(I::shr(high, 4), mask)),
-                I::or(low[7], I::and(I::shr(high, 5), mask)),
-            ]
+            let [low, high] = Pairs::vectors::<I>(from, stride, w);
+            let (bits, mask) = (I::shr(I::load(from.add(2 * stride)), w as u32), I::splat(BIT << 2));
+            [I::or(low, I::and(I::shl(bits, 2), mask)), I::or(high, I::and(I::shr(bits, 2), mask))]
         }
     }
 }
@@ -267,19 +234,8 @@ impl Codes for Bytes {
     }
 
     #[inline(always)]
-    unsafe fn block<I: Isa>(from: *const u8, stride: usize) -> [I::V; 8] {
+    unsafe fn pair<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
         // SAFETY: the caller's.
-        unsafe {
-            [
-                I::load(from),
-                I::load(from.add(stride)),
-                I::load(from.add(2 * stride)),
-                I::load(from.add(3 * stride)),
-                I::load(from.add(4 * stride)),
-                I::load(from.add(5 * stride)),
-                I::load(from.add(6 * stride)),
-                I::load(from.add(7 * stride)),
-            ]
-        }
+        unsafe { [I::load(from.add(w * stride)), I::load(from.add((w + 4) * stride))] }
     }
 }

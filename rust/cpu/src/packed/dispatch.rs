@@ -20,6 +20,8 @@ pub(crate) struct Kernels {
     pub(crate) strip_rows: usize,
     /// Tokens in a panel.
     pub(crate) panel_tokens: usize,
+    /// From how many tokens on codes of two digits lie as numbers of 16 bits.
+    pub(crate) words_from: usize,
     /// See [`quantize_token`].
     pub(crate) quantize: unsafe fn(*const f32, usize, &Place),
     /// Products with activations as they are; `None` for a type without.
@@ -46,7 +48,7 @@ macro_rules! instruction_set {
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn narrow<D: Dot<$isa>, const GROUPS: usize, const BOTH: bool>(
+            unsafe fn narrow<D: Dot<$isa>, const GROUPS: usize>(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
@@ -54,37 +56,44 @@ macro_rules! instruction_set {
             ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, true, BOTH>(chunk, n_blocks, acts, sums)
+                    kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, sums)
                 }
             }
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn wide<const BOTH: bool>(
+            unsafe fn wide<D: Dot<$isa>>(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
                 sums: &mut Sums<$tokens>,
             ) {
-                type Wide = <$isa as Isa>::Wide;
                 const MIN: bool = sign::<$isa, Q8_0>() != 0;
                 // SAFETY: the caller's.
-                unsafe { kernels::tile::<$isa, Wide, $vectors, $tokens, 1, MIN, BOTH>(chunk, n_blocks, acts, sums) }
+                unsafe { kernels::tile::<$isa, D, $vectors, $tokens, 1, MIN>(chunk, n_blocks, acts, sums) }
+            }
+
+            $(#[$feature])*
+            unsafe fn product_of<F: Format, D: Dot<$isa>>(job: &Job) {
+                let tile = match (F::Codes::SIGNED, F::Scales::GROUPS) {
+                    (true, _) => wide::<D>,
+                    (false, 1) => narrow::<D, 1>,
+                    (false, _) => narrow::<D, 2>,
+                };
+                // SAFETY: the caller's.
+                unsafe { kernels::product::<$isa, F, D, $vectors, $tokens>(job, tile) }
             }
 
             $(#[$feature])*
             unsafe fn product<F: Format>(job: &Job) {
-                let both = DotOf::<$isa, F>::BOTH_DIGITS && job.acts.digits == 2;
-                let tile = match (F::Codes::SIGNED, F::Scales::GROUPS, both) {
-                    (true, _, false) => wide::<false>,
-                    (true, _, true) => wide::<true>,
-                    (false, 1, false) => narrow::<DotOf<$isa, F>, 1, false>,
-                    (false, 1, true) => narrow::<DotOf<$isa, F>, 1, true>,
-                    (false, _, false) => narrow::<DotOf<$isa, F>, 2, false>,
-                    (false, _, true) => narrow::<DotOf<$isa, F>, 2, true>,
-                };
-                // SAFETY: the caller's.
-                unsafe { kernels::product::<$isa, F, $vectors, $tokens>(job, tile) }
+                // SAFETY: the caller's; activations know what they are.
+                unsafe {
+                    if <$isa as Isa>::WORDS_FROM < usize::MAX && job.acts.has_words() {
+                        product_of::<F, <$isa as Isa>::Words>(job)
+                    } else {
+                        product_of::<F, DotOf<$isa, F>>(job)
+                    }
+                }
             }
 
             $(#[$feature])*
@@ -141,6 +150,7 @@ macro_rules! instruction_set {
                 isa: InstructionSet::$set,
                 strip_rows: $vectors * <$isa as Isa>::LANES,
                 panel_tokens: $tokens,
+                words_from: <$isa as Isa>::WORDS_FROM,
                 quantize,
                 exact,
                 quantized,
@@ -154,9 +164,9 @@ macro_rules! instruction_set {
 #[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
 instruction_set!(scalar, crate::simd::scalar::Scalar, Scalar, 1, 4,);
 #[cfg(all(target_family = "wasm", target_feature = "simd128", not(target_feature = "relaxed-simd")))]
-instruction_set!(simd128, crate::simd::wasm::Simd128, Simd128, 2, 4,);
+instruction_set!(simd128, crate::simd::wasm::Simd128, Simd128, 4, 2,);
 #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
-instruction_set!(relaxed_simd, crate::simd::wasm::RelaxedSimd, RelaxedSimd, 2, 6,);
+instruction_set!(relaxed_simd, crate::simd::wasm::RelaxedSimd, RelaxedSimd, 4, 2,);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(avx2, crate::simd::x86::Avx2, Avx2, 1, 4, #[target_feature(enable = "avx2,fma,f16c")]);
 #[cfg(target_arch = "x86_64")]

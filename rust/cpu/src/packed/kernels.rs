@@ -102,22 +102,24 @@ pub(crate) const fn sign<I: Isa, F: Format>() -> u8 {
 pub(crate) type Tile<I, const S: usize, const T: usize> =
     unsafe fn(&Chunk<I, S>, usize, Panel, &mut [[<I as Isa>::F; S]; T]);
 
-/// Runs a job.
+/// Runs a job, whose products are those of `D`.
 ///
 /// # Safety
-/// The processor has `I`, the job's pointers are good for its shape, and `tile` is for the codes of `F`.
+/// The processor has `I`, the job's pointers are good for its shape, activations are those that `D` takes, and `tile` is
+/// for `D` and the codes of `F`.
 #[inline(always)]
-pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(job: &Job, tile: Tile<I, S, T>) {
+pub(crate) unsafe fn product<I: Isa, F: Format, D: Dot<I>, const S: usize, const T: usize>(
+    job: &Job,
+    tile: Tile<I, S, T>,
+) {
     // SAFETY: the caller's.
     unsafe {
         if job.n_tokens == 1 {
             for strip in job.strips.clone() {
-                let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols));
-                let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
-                let sums = if DotOf::<I, F>::BOTH_DIGITS && job.acts.digits == 2 {
-                    one_token::<I, F, S, true>(job, codes, scales)
+                let sums = if I::LOOP {
+                    one_token_looped::<I, F, D, S>(job, strip)
                 } else {
-                    one_token::<I, F, S, false>(job, codes, scales)
+                    one_token::<I, F, D, S>(job, strip)
                 };
                 job.store::<I, S>(strip, 0, &sums);
             }
@@ -127,19 +129,12 @@ pub(crate) unsafe fn product<I: Isa, F: Format, const S: usize, const T: usize>(
             while first < n_panels {
                 let panels = first..(first + PANELS).min(n_panels);
                 for strip in job.strips.clone() {
-                    many_tokens::<I, F, S, T>(job, strip, panels.clone(), tile);
+                    many_tokens::<I, F, D, S, T>(job, strip, panels.clone(), tile);
                 }
                 first = panels.end;
             }
         }
     }
-}
-
-/// Four activations, `at` codes behind the first ones.
-#[inline(always)]
-unsafe fn four<I: Isa, D: Dot<I>, const BOTH: bool>(first: *const i8, second: *const i8, at: usize) -> D::Acts {
-    // SAFETY: the caller's; there are second digits where both are wanted.
-    unsafe { if BOTH { D::both_digits(first.add(at), second.add(at)) } else { D::acts(first.add(at)) } }
 }
 
 /// Steps of a group of `steps` that may be summed before their sums are widened.
@@ -148,15 +143,13 @@ const fn run_of<I: Isa, D: Dot<I>>(steps: usize) -> usize {
     if D::STEPS < steps { D::STEPS } else { steps }
 }
 
-/// A strip times one token, `BOTH` of whose digits are multiplied at once.
+/// A strip times one token.
 #[inline(always)]
-unsafe fn one_token<I: Isa, F: Format, const S: usize, const BOTH: bool>(
-    job: &Job,
-    codes: *const u8,
-    scales: *const u8,
-) -> [I::F; S] {
+unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, strip: usize) -> [I::F; S] {
     // SAFETY: the caller's.
     unsafe {
+        let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols));
+        let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
         let zero = I::splat_f32(0.0);
         let mut sums = [zero; S];
         let mut scale: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
@@ -164,6 +157,7 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize, const BOTH: bool>(
         let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
         let has_min = F::Scales::has_min(sign::<I, F>());
         let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
+        let n_steps = 8 * D::PARTS / F::Scales::GROUPS;
         for unit in 0..n_units {
             let from = scales.add(unit * unit_scales::<I, F, S>());
             F::Scales::expand::<I, S>(from, sign::<I, F>(), 0, &mut scale, &mut min);
@@ -182,30 +176,30 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize, const BOTH: bool>(
                 let mut g = 0;
                 while g < F::Scales::GROUPS {
                     let mut dots = [I::splat(0); S];
-                    for digit in 0..if BOTH { 1 } else { acts.digits } {
-                        let (acts, second) = (acts.digit(digit), acts.digit(1));
+                    for digit in 0..if D::PARTS == 1 { acts.digits() } else { 1 } {
+                        let acts = acts.digit(digit);
                         let mut v = 0;
                         while v < S {
                             dots[v] = I::shl(dots[v], DIGIT_BITS);
                             v += 1;
                         }
-                        let run = run_of::<I, DotOf<I, F>>(8 / F::Scales::GROUPS);
-                        let mut s = g * (8 / F::Scales::GROUPS);
-                        while s < (g + 1) * (8 / F::Scales::GROUPS) {
+                        let mut s = g * n_steps;
+                        while s < (g + 1) * n_steps {
                             let mut sums = [I::splat(0); S];
-                            let end = s + run;
+                            let end = s + run_of::<I, D>(n_steps);
                             while s < end {
-                                let four = four::<I, DotOf<I, F>, BOTH>(acts, second, 4 * s);
+                                let acts = D::acts(acts.add(4 * s));
                                 let mut v = 0;
                                 while v < S {
-                                    sums[v] = DotOf::<I, F>::dot(sums[v], DotOf::<I, F>::codes(steps[v][s]), four);
+                                    let codes = D::part(steps[v][s / D::PARTS], s % D::PARTS);
+                                    sums[v] = D::dot(sums[v], D::codes(codes), acts);
                                     v += 1;
                                 }
                                 s += 1;
                             }
                             let mut v = 0;
                             while v < S {
-                                dots[v] = I::add_i32(dots[v], DotOf::<I, F>::total(sums[v]));
+                                dots[v] = I::add_i32(dots[v], D::total(sums[v]));
                                 v += 1;
                             }
                         }
@@ -228,16 +222,99 @@ unsafe fn one_token<I: Isa, F: Format, const S: usize, const BOTH: bool>(
     }
 }
 
-/// A chunk of a strip, unpacked.
+/// The same as a loop over pairs of steps, so that what one of them needs is all that lives: see [`Isa::LOOP`]. Activations
+/// are in one plane.
+#[inline(always)]
+unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, strip: usize) -> [I::F; S] {
+    // SAFETY: the caller's.
+    unsafe {
+        let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols));
+        let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
+        let zero = I::splat_f32(0.0);
+        let mut sums = [zero; S];
+        let mut scale: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
+        let mut min: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
+        let stride = S * I::LANES * 4;
+        let has_min = F::Scales::has_min(sign::<I, F>());
+        let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
+        // Whether the halves of a block are summed apart.
+        let apart = F::Scales::GROUPS == 2 || D::STEPS < 8 * D::PARTS;
+        let n_pairs = black_box(4);
+        for unit in 0..n_units {
+            let scales = scales.add(unit * unit_scales::<I, F, S>());
+            if F::Scales::BLOCKS > 1 {
+                F::Scales::expand::<I, S>(scales, sign::<I, F>(), 0, &mut scale, &mut min);
+            }
+            for b in 0..F::Scales::BLOCKS {
+                let block = unit * F::Scales::BLOCKS + b;
+                let from = codes.add(block * F::Codes::WORDS * stride);
+                let acts = job.acts.block(block);
+                let record = acts.record(0);
+                let acts = acts.digit(0);
+                let mut low = [I::splat(0); S];
+                let mut high = [I::splat(0); S];
+                let mut w = 0;
+                while w < n_pairs {
+                    let mut part = 0;
+                    while part < D::PARTS {
+                        let first = D::acts(acts.add(4 * (w * D::PARTS + part)));
+                        let second = D::acts(acts.add(4 * ((w + 4) * D::PARTS + part)));
+                        let mut v = 0;
+                        while v < S {
+                            let pair = F::Codes::pair::<I>(from.add(v * I::LANES * 4), stride, w);
+                            low[v] = D::dot(low[v], D::codes(D::part(pair[0], part)), first);
+                            let other = if apart { high[v] } else { low[v] };
+                            let other = D::dot(other, D::codes(D::part(pair[1], part)), second);
+                            if apart {
+                                high[v] = other;
+                            } else {
+                                low[v] = other;
+                            }
+                            v += 1;
+                        }
+                        part += 1;
+                    }
+                    w += 1;
+                }
+                if F::Scales::BLOCKS == 1 {
+                    F::Scales::expand::<I, S>(scales, sign::<I, F>(), 0, &mut scale, &mut min);
+                }
+                let mut g = 0;
+                while g < F::Scales::GROUPS {
+                    let scale_of_acts = I::splat_f32(record[0]);
+                    let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
+                    let mut v = 0;
+                    while v < S {
+                        let mut dots = D::total(if g == 0 { low[v] } else { high[v] });
+                        if apart && F::Scales::GROUPS == 1 {
+                            dots = I::add_i32(dots, D::total(high[v]));
+                        }
+                        let product = I::mul(I::to_f32(dots), scale[b][g][v]);
+                        sums[v] = I::mul_add(product, scale_of_acts, sums[v]);
+                        if has_min {
+                            sums[v] = I::mul_add(min[b][g][v], sum_of_acts, sums[v]);
+                        }
+                        v += 1;
+                    }
+                    g += 1;
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// A chunk of a strip, unpacked. Steps of four columns are the first eight of each block, or all sixteen where each has
+/// two parts.
 pub(crate) struct Chunk<I: Isa, const S: usize> {
-    pub(crate) steps: [[[I::V; S]; 8]; CHUNK],
+    pub(crate) steps: [[[I::V; S]; 16]; CHUNK],
     pub(crate) scale: Expanded<I::F, S>,
     pub(crate) min: Expanded<I::F, S>,
 }
 
-/// Unpacks `n_blocks` blocks of a strip, from block `first` on. Blocks behind them keep what they held.
+/// Unpacks `n_blocks` blocks of a strip for `D`, from block `first` on. Blocks behind them keep what they held.
 #[inline(always)]
-pub(crate) unsafe fn unpack<I: Isa, F: Format, const S: usize>(
+pub(crate) unsafe fn unpack<I: Isa, F: Format, D: Dot<I>, const S: usize>(
     job: &Job,
     strip: usize,
     first: usize,
@@ -259,8 +336,8 @@ pub(crate) unsafe fn unpack<I: Isa, F: Format, const S: usize>(
             while v < S {
                 let steps = F::Codes::block::<I>(from.add(v * I::LANES * 4), S * I::LANES * 4);
                 let mut s = 0;
-                while s < 8 {
-                    chunk.steps[b][s][v] = steps[s];
+                while s < 8 * D::PARTS {
+                    chunk.steps[b][s][v] = D::part(steps[s / D::PARTS], s % D::PARTS);
                     s += 1;
                 }
                 v += 1;
@@ -271,7 +348,7 @@ pub(crate) unsafe fn unpack<I: Isa, F: Format, const S: usize>(
 
 /// A strip times some panels of tokens.
 #[inline(always)]
-unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
+unsafe fn many_tokens<I: Isa, F: Format, D: Dot<I>, const S: usize, const T: usize>(
     job: &Job,
     strip: usize,
     panels: Range<usize>,
@@ -291,7 +368,7 @@ unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
         let mut first = 0;
         while first < n_blocks {
             let n = CHUNK.min(n_blocks - first);
-            unpack::<I, F, S>(job, strip, first, n, chunk);
+            unpack::<I, F, D, S>(job, strip, first, n, chunk);
             for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
                 let acts = job.acts.block(panel * T * n_blocks + first * T);
                 tile(chunk, n, acts, sums.assume_init_mut());
@@ -307,21 +384,12 @@ unsafe fn many_tokens<I: Isa, F: Format, const S: usize, const T: usize>(
     }
 }
 
-/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima or not, and
-/// `BOTH` digits of activations are multiplied at once or not.
+/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima or not.
 ///
 /// # Safety
 /// The processor has `I`, and there are activations for `n_blocks`.
 #[inline(always)]
-pub(crate) unsafe fn tile<
-    I: Isa,
-    D: Dot<I>,
-    const S: usize,
-    const T: usize,
-    const GROUPS: usize,
-    const MIN: bool,
-    const BOTH: bool,
->(
+pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, const GROUPS: usize, const MIN: bool>(
     chunk: &Chunk<I, S>,
     n_blocks: usize,
     acts: Panel,
@@ -330,7 +398,8 @@ pub(crate) unsafe fn tile<
     // SAFETY: the caller's.
     unsafe {
         let mut kept = *sums;
-        let run = run_of::<I, D>(8 / GROUPS);
+        let n_steps = 8 * D::PARTS / GROUPS;
+        let run = run_of::<I, D>(n_steps);
         // A number that the compiler does not know keeps the loop a loop.
         let run = if I::LOOP { black_box(run) } else { run };
         for b in 0..n_blocks {
@@ -340,8 +409,8 @@ pub(crate) unsafe fn tile<
             let mut g = 0;
             while g < GROUPS {
                 let mut dots = [[I::splat(0); S]; T];
-                for digit in 0..if BOTH { 1 } else { acts.digits } {
-                    let (acts, second) = (acts.digit(digit), acts.digit(1));
+                for digit in 0..if D::PARTS == 1 { acts.digits() } else { 1 } {
+                    let acts = acts.digit(digit);
                     let mut t = 0;
                     while t < T {
                         let mut v = 0;
@@ -352,9 +421,9 @@ pub(crate) unsafe fn tile<
                         t += 1;
                     }
                     let mut part = 0;
-                    while part < 8 / GROUPS / run_of::<I, D>(8 / GROUPS) {
+                    while part < n_steps / run_of::<I, D>(n_steps) {
                         let mut sums = if D::IN_LANES { dots } else { [[I::splat(0); S]; T] };
-                        let mut s = g * (8 / GROUPS) + part * run_of::<I, D>(8 / GROUPS);
+                        let mut s = g * n_steps + part * run_of::<I, D>(n_steps);
                         let end = s + run;
                         while s < end {
                             let codes_of_step = steps.get_unchecked(s);
@@ -366,10 +435,10 @@ pub(crate) unsafe fn tile<
                             }
                             let mut t = 0;
                             while t < T {
-                                let four = four::<I, D, BOTH>(acts, second, 4 * (s * T + t));
+                                let acts = D::acts(acts.add(4 * (s * T + t)));
                                 let mut v = 0;
                                 while v < S {
-                                    sums[t][v] = D::dot(sums[t][v], codes[v], four);
+                                    sums[t][v] = D::dot(sums[t][v], codes[v], acts);
                                     v += 1;
                                 }
                                 t += 1;

@@ -27,7 +27,8 @@ pub enum Precision {
 /// A matrix `[rows, cols]` of any type that can be decoded, packed for one instruction set.
 ///
 /// Rows are cut into strips of [`PackedMatrix::strip_rows`]; the last one is filled up with rows of zeros. Within a
-/// strip, words of the same columns lie side by side. Quantized types have codes and scales apart.
+/// strip, words of the same columns lie side by side. Quantized types have codes and scales apart; a row with a scale or
+/// minimum that is not finite has NaN as each of its products.
 pub struct PackedMatrix {
     ty: GgmlType,
     rows: usize,
@@ -35,6 +36,8 @@ pub struct PackedMatrix {
     kernels: &'static Kernels,
     codes: Lines,
     scales: Lines,
+    /// Rows with a scale or minimum that is not finite, in any order: instruction sets may widen those as they like.
+    nan_rows: Vec<usize>,
     quantized: Option<Product>,
     exact: Product,
 }
@@ -102,6 +105,7 @@ impl PackedMatrix {
             kernels,
             codes: lines(codes)?,
             scales: lines(scales)?,
+            nan_rows: Vec::new(),
             quantized: (kernels.quantized)(ty),
             exact,
         })
@@ -234,6 +238,14 @@ impl PackedMatrix {
         // SAFETY: the processor has the instruction set (checked when `kernels` was asked), planes and activations have
         // these shapes, and the output is the caller's promise.
         unsafe { run(&job) }
+        for &row in &self.nan_rows {
+            if job.rows.contains(&row) && job.strips.contains(&(row / self.strip_rows())) {
+                for token in 0..job.n_tokens {
+                    // SAFETY: as above.
+                    unsafe { *out.add(token * stride + row - job.rows.start) = f32::NAN };
+                }
+            }
+        }
     }
 
     fn row_bytes(&self) -> usize {
@@ -265,6 +277,8 @@ impl PackedMatrix {
         let codes: &mut [u32] = &mut bytemuck::cast_slice_mut(&mut self.codes)[strip.start / 4..strip.end / 4];
         let scales: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut self.scales)[scale_strip];
         let blocks = bytemuck::cast_slice::<u8, F::Block>(bytes);
+        self.nan_rows.retain(|&other| other != row);
+        let mut is_finite = true;
         let codes = codes.chunks_exact_mut(F::Scales::BLOCKS * F::Codes::WORDS * n);
         let scales = scales.chunks_exact_mut((4 * F::Scales::WORDS + 2 * F::Scales::HALVES) * n);
         for ((block, codes), scales) in blocks.iter().zip(codes).zip(scales) {
@@ -280,7 +294,11 @@ impl PackedMatrix {
             }
             for (half, column) in unit.halves.iter().zip(halves.chunks_exact_mut(2 * n)) {
                 column[2 * lane..][..2].copy_from_slice(&half.to_le_bytes());
+                is_finite &= half & 0x7c00 != 0x7c00;
             }
+        }
+        if !is_finite {
+            self.nan_rows.push(row);
         }
     }
 

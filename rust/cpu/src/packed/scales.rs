@@ -51,11 +51,12 @@ unsafe fn word<I: Isa, const S: usize>(from: *const u8, w: usize, v: usize) -> I
     unsafe { I::load(from.add((w * S + v) * I::LANES * 4)) }
 }
 
-/// f16 number `h` of vector `v`, behind `words` words.
+/// f16 number `h` of vector `v`, behind `words` words. What is not finite may become anything: such rows are known, see
+/// [`PackedMatrix`](super::matrix::PackedMatrix).
 #[inline(always)]
 unsafe fn half<I: Isa, const S: usize>(from: *const u8, words: usize, h: usize, v: usize) -> I::F {
     // SAFETY: the caller's.
-    unsafe { I::load_f16(from.add((words * S * 4 + (h * S + v) * 2) * I::LANES)) }
+    unsafe { I::load_finite_f16(from.add((words * S * 4 + (h * S + v) * 2) * I::LANES)) }
 }
 
 /// Byte `i` of each lane, as f32.

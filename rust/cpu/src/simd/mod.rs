@@ -24,6 +24,8 @@ pub(crate) trait Isa: Copy + 'static {
     /// Whether the steps of a tile are a loop. Compilers to WebAssembly put what is computed in the order of its use,
     /// sum by sum: without a loop each step's activations and codes live until the last sum, on the engine's stack.
     const LOOP: bool = false;
+    /// From how many tokens on activations of 16 bits are multiplied as such ([`Isa::Words`]), and not digit by digit.
+    const WORDS_FROM: usize = usize::MAX;
     /// Integers or bytes.
     type V: Copy;
     /// `f32`.
@@ -36,6 +38,8 @@ pub(crate) trait Isa: Copy + 'static {
     type Narrow: Dot<Self>;
     /// Products of weights of eight bits.
     type Wide: Dot<Self>;
+    /// Products of any of these with activations of 16 bits; without a meaning where [`Isa::WORDS_FROM`] is never reached.
+    type Words: Dot<Self>;
 
     unsafe fn load(from: *const u8) -> Self::V;
     unsafe fn splat(value: u32) -> Self::V;
@@ -45,6 +49,12 @@ pub(crate) trait Isa: Copy + 'static {
     unsafe fn shl(v: Self::V, n: u32) -> Self::V;
     /// Each lane shifted right by `n` bits, zeros coming in.
     unsafe fn shr(v: Self::V, n: u32) -> Self::V;
+    /// The same for 16-bit lanes, where that is better: bits of the upper half may or may not come into the lower one.
+    #[inline(always)]
+    unsafe fn shr_halves(v: Self::V, n: u32) -> Self::V {
+        // SAFETY: the caller's.
+        unsafe { Self::shr(v, n) }
+    }
     /// Each lane shifted right by `n` bits, copies of the sign coming in.
     unsafe fn sar(v: Self::V, n: u32) -> Self::V;
     /// Sums of each lane, wrapping.
@@ -59,6 +69,12 @@ pub(crate) trait Isa: Copy + 'static {
     unsafe fn splat_f32(value: f32) -> Self::F;
     /// Widens one f16 for each lane; exact.
     unsafe fn load_f16(from: *const u8) -> Self::F;
+    /// The same for what is neither infinite nor a NaN.
+    #[inline(always)]
+    unsafe fn load_finite_f16(from: *const u8) -> Self::F {
+        // SAFETY: the caller's.
+        unsafe { Self::load_f16(from) }
+    }
     /// Widens one unsigned 16-bit integer for each lane.
     unsafe fn load_u16(from: *const u8) -> Self::V;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
@@ -66,30 +82,31 @@ pub(crate) trait Isa: Copy + 'static {
     unsafe fn mul_add(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
 }
 
-/// The product of four weight codes and four activations in each lane.
+/// The product of four weight codes and four activations in each lane, or of two.
 pub(crate) trait Dot<I: Isa> {
     /// What the codes of signed weights must be combined with, by exclusive or, to be taken by `codes`: `0x80` where
     /// the instruction wants unsigned ones (the codes are then 128 too large), else 0.
     const SIGN: u8;
-    /// How many times `dot` may be called before its sums could overflow; at least 8 if they never do.
-    const STEPS: usize = 8;
+    /// How many times `dot` may be called before its sums could overflow; at least 16 if they never do.
+    const STEPS: usize = 16;
     /// Whether sums are those of lanes, so that they may begin with others instead of zeros.
     const IN_LANES: bool = true;
-    /// Whether numbers of two digits are multiplied at once ([`Dot::both_digits`]), or digit by digit.
-    const BOTH_DIGITS: bool = false;
+    /// How many operands four codes are taken apart into: two where activations have 16 bits, whose bytes 0 and 2 come
+    /// first.
+    const PARTS: usize = 1;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;
     /// Four activations, ready, for every lane.
     type Acts: Copy;
 
     unsafe fn codes(v: I::V) -> Self::Codes;
-    /// From four signed bytes of −127 to 127.
+    /// From four signed bytes of −127 to 127, or two signed numbers of 16 bits.
     unsafe fn acts(from: *const i8) -> Self::Acts;
-    /// Four activations `256 · first + second`, where that is wanted.
+    /// One of the [`Dot::PARTS`] of four codes.
     #[inline(always)]
-    unsafe fn both_digits(first: *const i8, second: *const i8) -> Self::Acts {
-        let _ = (first, second);
-        unreachable!("digits are multiplied one by one")
+    unsafe fn part(codes: I::V, part: usize) -> I::V {
+        let _ = part;
+        codes
     }
     /// Adds `codes · acts` to sums of some kind, which begin as zeros but for [`Dot::IN_LANES`]; exact.
     unsafe fn dot(sum: I::V, codes: Self::Codes, acts: Self::Acts) -> I::V;

@@ -20,6 +20,7 @@ macro_rules! isa {
             type FiveBit = $dot;
             type Narrow = $dot;
             type Wide = $dot;
+            type Words = Self::Wide;
 
             #[inline(always)]
             unsafe fn load(from: *const u8) -> uint32x4_t {

@@ -26,6 +26,7 @@ impl Isa for Scalar {
     type FiveBit = Bytes;
     type Narrow = Bytes;
     type Wide = Bytes;
+    type Words = Self::Wide;
 
     #[inline(always)]
     unsafe fn load(from: *const u8) -> Self::V {

@@ -10,7 +10,7 @@ use arch::v128;
 use super::{Dot, Isa};
 
 macro_rules! isa {
-    ($(#[$doc:meta])* $name:ident, $four:ty, $five:ty, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
+    ($(#[$doc:meta])* $name:ident, $words_from:literal, $four:ty, $five:ty, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(crate) struct $name;
@@ -18,19 +18,20 @@ macro_rules! isa {
         impl Isa for $name {
             const LANES: usize = 4;
             const LOOP: bool = true;
+            const WORDS_FROM: usize = $words_from;
             type V = v128;
             type F = v128;
             type FourBit = $four;
             type FiveBit = $five;
             type Narrow = $narrow;
             type Wide = Pairs;
+            type Words = Words;
 
             #[inline(always)]
             unsafe fn load(from: *const u8) -> v128 {
                 // SAFETY: the caller's, as below.
                 unsafe { arch::v128_load(from.cast()) }
             }
-
 
             #[inline(always)]
             unsafe fn splat(value: u32) -> v128 {
@@ -55,6 +56,11 @@ macro_rules! isa {
             #[inline(always)]
             unsafe fn shr(v: v128, n: u32) -> v128 {
                 arch::u32x4_shr(v, n)
+            }
+
+            #[inline(always)]
+            unsafe fn shr_halves(v: v128, n: u32) -> v128 {
+                arch::u16x8_shr(v, n)
             }
 
             #[inline(always)]
@@ -106,6 +112,15 @@ macro_rules! isa {
             }
 
             #[inline(always)]
+            unsafe fn load_finite_f16(from: *const u8) -> v128 {
+                let bits = arch::i32x4_shl(unsafe { arch::i32x4_load_extend_i16x4(from.cast()) }, 13);
+                arch::f32x4_mul(
+                    arch::v128_and(bits, arch::u32x4_splat(0x8fff_ffff)),
+                    arch::f32x4_splat(f32::from_bits(0x7780_0000)),
+                )
+            }
+
+            #[inline(always)]
             unsafe fn load_u16(from: *const u8) -> v128 {
                 unsafe { arch::u32x4_load_extend_u16x4(from.cast()) }
             }
@@ -127,6 +142,7 @@ macro_rules! isa {
 isa!(
     /// What every engine with vectors has.
     Simd128,
+    1,
     Pairs,
     Pairs,
     Pairs,
@@ -137,6 +153,7 @@ isa!(
 isa!(
     /// With products of bytes, and multiplication and addition in one.
     RelaxedSimd,
+    1,
     Twos<8>,
     Twos<4>,
     Bytes,
@@ -157,7 +174,6 @@ fn even_odd(bytes: v128) -> EvenOdd {
 
 impl<I: Isa<V = v128>> Dot<I> for Pairs {
     const SIGN: u8 = 0;
-    const BOTH_DIGITS: bool = true;
     type Codes = EvenOdd;
     type Acts = EvenOdd;
 
@@ -172,18 +188,40 @@ impl<I: Isa<V = v128>> Dot<I> for Pairs {
     }
 
     #[inline(always)]
-    unsafe fn both_digits(first: *const i8, second: *const i8) -> EvenOdd {
-        let (first, second) =
-            unsafe { (arch::v128_load32_splat(first.cast()), arch::v128_load32_splat(second.cast())) };
-        let second = even_odd(second);
-        let (even, odd) = (arch::i16x8_shl(first, 8), arch::v128_and(first, arch::u16x8_splat(0xff00)));
-        EvenOdd(arch::i16x8_add(even, second.0), arch::i16x8_add(odd, second.1))
-    }
-
-    #[inline(always)]
     unsafe fn dot(sum: v128, codes: EvenOdd, acts: EvenOdd) -> v128 {
         let sum = arch::i32x4_add(sum, arch::i32x4_dot_i16x8(codes.0, acts.0));
         arch::i32x4_add(sum, arch::i32x4_dot_i16x8(codes.1, acts.1))
+    }
+}
+
+/// Even bytes, or odd ones, as 16 bits, with two activations of 16 bits.
+pub(crate) struct Words;
+
+impl<I: Isa<V = v128>> Dot<I> for Words {
+    const SIGN: u8 = 0;
+    const PARTS: usize = 2;
+    type Codes = v128;
+    type Acts = v128;
+
+    #[inline(always)]
+    unsafe fn codes(v: v128) -> v128 {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> v128 {
+        unsafe { arch::v128_load32_splat(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn part(codes: v128, part: usize) -> v128 {
+        let parts = even_odd(codes);
+        if part == 0 { parts.0 } else { parts.1 }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: v128, codes: v128, acts: v128) -> v128 {
+        arch::i32x4_add(sum, arch::i32x4_dot_i16x8(codes, acts))
     }
 }
 

@@ -29,6 +29,7 @@ macro_rules! isa {
             type FiveBit = $five;
             type Narrow = $narrow;
             type Wide = $wide;
+            type Words = Self::Wide;
 
             #[inline(always)]
             unsafe fn load(from: *const u8) -> $v {

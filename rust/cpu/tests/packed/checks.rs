@@ -286,6 +286,40 @@ pub fn bad_activations_are_seen(isa: InstructionSet) {
     }
 }
 
+/// A row with a scale that is not finite makes its own products NaN and no others, until it is written again.
+pub fn bad_weights_are_seen(isa: InstructionSet) {
+    let (rows, cols, bad_row) = (40, 512, 21);
+    let mut random = Random::new(6);
+    for ty in QUANTIZED {
+        let weights = Weights::random(ty, rows, cols, &mut random);
+        let row_bytes = weights.bytes.len() / rows;
+        let good = &weights.bytes[bad_row * row_bytes..][..row_bytes];
+        let places = scale_places(ty).iter().flat_map(|&at| [at, row_bytes - ty.block_bytes() as usize + at]);
+        for (at, bits) in places.zip([0x7c00u16, 0xfc00, 0x7e01, 0xfe00]) {
+            let mut bad = good.to_vec();
+            bad[at..at + 2].copy_from_slice(&bits.to_le_bytes());
+            let mut matrix = weights.pack(isa);
+            matrix.write_rows(bad_row, &bad);
+            let mut row = vec![0; row_bytes];
+            matrix.read_row(bad_row, &mut row);
+            assert_eq!(row, bad, "{isa} {ty}");
+            for (n_tokens, form) in [1, 5].into_iter().flat_map(|n| [(n, Form::Digits(2)), (n, Form::F32)]) {
+                let x = random.values(n_tokens * cols);
+                let expected = multiply(&weights.pack(isa), &x, form, isa);
+                let found = multiply(&matrix, &x, form, isa);
+                for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    let is_right = if i % rows == bad_row { found.is_nan() } else { found == expected };
+                    assert!(is_right, "{isa} {ty}, {bits:#x}: {found}, row {} of token {}", i % rows, i / rows);
+                }
+                let mut mended = weights.pack(isa);
+                mended.write_rows(bad_row, &bad);
+                mended.write_rows(bad_row, good);
+                assert_eq!(multiply(&mended, &x, form, isa), expected, "{isa} {ty}");
+            }
+        }
+    }
+}
+
 /// Some rows of a matrix, from within a strip to within another, in two parts.
 pub fn row_ranges_are_right(isa: InstructionSet) {
     let mut random = Random::new(5);

@@ -52,6 +52,11 @@ fn activations_that_are_not_finite_are_seen() {
 }
 
 #[test]
+fn weights_that_are_not_finite_are_seen() {
+    on_each(bad_weights_are_seen);
+}
+
+#[test]
 fn ranges_of_rows_are_right() {
     on_each(row_ranges_are_right);
 }
