@@ -5,6 +5,7 @@
 //! whole vectors: `[seq][kv_head][cell][stride]`.
 
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Zeroable;
 use chord_program::{ExecError, KvSlot, KvType, Program, SlotId};
@@ -19,23 +20,34 @@ pub(crate) const CELLS: usize = 16;
 
 /// A storage type of keys and values.
 pub(crate) trait Element: Zeroable + Copy + Default + 'static {
+    /// The same elements, known to be finite.
+    type Finite: Element;
+
     fn from_f32(value: f32) -> Self;
+
+    /// Whether all values are finite as such elements.
+    fn fits(values: &[f32]) -> bool {
+        let _ = values;
+        true
+    }
 
     /// Widens one element for each lane.
     ///
     /// # Safety
     /// The processor has `I`, and there is a whole vector at `from`.
-    unsafe fn load<I: Float>(from: *const Self) -> I::F;
+    unsafe fn load<I: Float>(from: *const Self, widener: I::Widener) -> I::F;
 }
 
 impl Element for f32 {
+    type Finite = f32;
+
     #[inline(always)]
     fn from_f32(value: f32) -> f32 {
         value
     }
 
     #[inline(always)]
-    unsafe fn load<I: Float>(from: *const f32) -> I::F {
+    unsafe fn load<I: Float>(from: *const f32, _: I::Widener) -> I::F {
         // SAFETY: the caller's promise.
         unsafe { I::load_f32(from) }
     }
@@ -43,15 +55,42 @@ impl Element for f32 {
 
 /// Bits of an f16.
 impl Element for u16 {
+    type Finite = FiniteF16;
+
     #[inline(always)]
     fn from_f32(value: f32) -> u16 {
         f32_to_f16(value)
     }
 
     #[inline(always)]
-    unsafe fn load<I: Float>(from: *const u16) -> I::F {
+    fn fits(values: &[f32]) -> bool {
+        values.iter().fold(true, |fits, value| fits & (value.abs() < 65_520.0))
+    }
+
+    #[inline(always)]
+    unsafe fn load<I: Float>(from: *const u16, _: I::Widener) -> I::F {
         // SAFETY: the caller's promise.
         unsafe { I::load_f16(from.cast()) }
+    }
+}
+
+/// Bits of an f16 that is neither infinite nor a NaN.
+#[derive(Clone, Copy, Default, Zeroable)]
+#[repr(transparent)]
+pub(crate) struct FiniteF16(u16);
+
+impl Element for FiniteF16 {
+    type Finite = FiniteF16;
+
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        FiniteF16(f32_to_f16(value))
+    }
+
+    #[inline(always)]
+    unsafe fn load<I: Float>(from: *const FiniteF16, widener: I::Widener) -> I::F {
+        // SAFETY: the caller's promise.
+        unsafe { I::load_finite_f16(from.cast(), widener) }
     }
 }
 
@@ -63,6 +102,8 @@ pub(crate) struct Head<'a, T> {
     pub(crate) v_stride: usize,
     /// Cells of the ring.
     pub(crate) capacity: usize,
+    /// Nothing that was ever stored in this slot as f16 was infinite or a NaN.
+    pub(crate) is_finite: bool,
     _memory: PhantomData<&'a T>,
 }
 
@@ -70,18 +111,23 @@ pub(crate) struct Head<'a, T> {
 struct Store<T> {
     k: Memory<T>,
     v: Memory<T>,
+    /// As in [`Head`]. Who reads it is a barrier away from who writes it.
+    is_finite: AtomicBool,
 }
 
 impl<T: Element> Store<T> {
     fn new(shape: &Shape, n_seq: u32, slabs: &mut Slabs) -> Result<Self, ExecError> {
         let cells = u64::from(n_seq) * (shape.n_kv_heads * shape.cells) as u64;
         let mut memory = |dim: usize| Memory::new_in(slabs, cells * dim as u64, &shape.name);
-        Ok(Store { k: memory(shape.k_dim)?, v: memory(shape.v_stride)? })
+        Ok(Store { k: memory(shape.k_dim)?, v: memory(shape.v_stride)?, is_finite: AtomicBool::new(true) })
     }
 
     /// # Safety
     /// The rule of [`crate::memory`] for this cell.
     unsafe fn write(&self, shape: &Shape, head: usize, cell: usize, k: &[f32], v: &[f32]) {
+        if !T::fits(k) || !T::fits(v) {
+            self.is_finite.store(false, Ordering::Relaxed);
+        }
         let first = head * shape.cells + cell / CELLS * CELLS;
         for (d, &k) in k.iter().enumerate() {
             let at = first * shape.k_dim + d * CELLS + cell % CELLS;
@@ -97,7 +143,8 @@ impl<T: Element> Store<T> {
     fn head(&self, shape: &Shape, head: usize) -> Head<'_, T> {
         let first = head * shape.cells;
         let (k, v) = (self.k.place(first * shape.k_dim), self.v.place(first * shape.v_stride));
-        Head { k, v, v_stride: shape.v_stride, capacity: shape.capacity, _memory: PhantomData }
+        let is_finite = self.is_finite.load(Ordering::Relaxed);
+        Head { k, v, v_stride: shape.v_stride, capacity: shape.capacity, is_finite, _memory: PhantomData }
     }
 
     fn bytes(&self) -> u64 {
@@ -194,6 +241,31 @@ impl KvCache {
         match &self.stores {
             Stores::F32(stores) => AnyHead::F32(stores[slot].head(shape, head)),
             Stores::F16(stores) => AnyHead::F16(stores[slot].head(shape, head)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_as_it_is_stored_is_known() {
+        let slot = KvSlot { name: "kv".into(), n_kv_heads: 1, k_dim: 4, v_dim: 4, capacity: 16, window: None };
+        let shape = Shape::new(&slot);
+        let good = [65_519.0, -65_519.0, 0.0, 1e-9];
+        for bad in [65_520.0, -65_520.0, 1e9, f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            for place in 0..2 {
+                let store = Store::<u16>::new(&shape, 1, &mut Slabs::one()).unwrap();
+                let mut kv = [good; 2];
+                // SAFETY: nobody else touches the stores.
+                unsafe { store.write(&shape, 0, 0, &kv[0], &kv[1]) };
+                assert!(store.head(&shape, 0).is_finite);
+                kv[place][2] = bad;
+                // SAFETY: as above.
+                unsafe { store.write(&shape, 0, 1, &kv[0], &kv[1]) };
+                assert!(!store.head(&shape, 0).is_finite, "{bad} as f16");
+            }
         }
     }
 }

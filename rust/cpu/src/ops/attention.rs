@@ -140,10 +140,13 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
             let (k, v) = (head.k.add(start * shape.k_dim), head.v.add(start * stride));
             if size_of::<E>() < size_of::<f32>() && n_queries > FEW {
                 let Scratch { wide: [keys, values], .. } = scratch;
-                widen::<I, E>(k, padded * shape.k_dim, keys);
-                widen::<I, E>(v, padded * stride, values);
+                widen::<I, E>(k, padded * shape.k_dim, keys, head.is_finite);
+                widen::<I, E>(v, padded * stride, values, head.is_finite);
                 let (k, v) = (keys.as_ptr(), values.as_ptr());
                 attend_tile::<I, E, f32>(job, &Tile { k, v, positions, skipped, padded }, scratch);
+            } else if I::FINITE_F16_IS_FASTER && size_of::<E>() < size_of::<f32>() && head.is_finite {
+                let (k, v) = (k.cast::<E::Finite>(), v.cast());
+                attend_tile::<I, E, E::Finite>(job, &Tile { k, v, positions, skipped, padded }, scratch);
             } else {
                 attend_tile::<I, E, E>(job, &Tile { k, v, positions, skipped, padded }, scratch);
             }
@@ -166,13 +169,24 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
 
 /// Widens `n` elements, whole vectors.
 #[inline(always)]
-unsafe fn widen<I: Float, E: Element>(from: *const E, n: usize, to: &mut Vec<f32>) {
+unsafe fn widen<I: Float, E: Element>(from: *const E, n: usize, to: &mut Vec<f32>, is_finite: bool) {
     if to.len() < n {
         to.resize(n, 0.0);
     }
-    for at in (0..n).step_by(I::LANES) {
-        // SAFETY: the caller's promise, and there is room.
-        unsafe { I::store_f32(to.as_mut_ptr().add(at), E::load::<I>(from.add(at))) };
+    let to = to.as_mut_ptr();
+    // SAFETY: the caller's promise, and there is room.
+    unsafe {
+        let widener = I::widener();
+        if I::FINITE_F16_IS_FASTER && is_finite {
+            let from = from.cast::<E::Finite>();
+            for at in (0..n).step_by(I::LANES) {
+                I::store_f32(to.add(at), E::Finite::load::<I>(from.add(at), widener));
+            }
+        } else {
+            for at in (0..n).step_by(I::LANES) {
+                I::store_f32(to.add(at), E::load::<I>(from.add(at), widener));
+            }
+        }
     }
 }
 
@@ -247,6 +261,7 @@ unsafe fn scores<I: Float, E: Element, const R: usize>(
     let (dim, padded) = (shape.k_dim, tile.padded);
     // SAFETY: the caller's promise.
     unsafe {
+        let widener = I::widener();
         let k = |at: usize| tile.k.add(at / CELLS * CELLS * dim + at % CELLS);
         let mut at = 0;
         while at < padded {
@@ -255,7 +270,8 @@ unsafe fn scores<I: Float, E: Element, const R: usize>(
             let mut sums = [[I::splat_f32(0.0); 2]; R];
             if two {
                 for d in 0..dim {
-                    let keys = [E::load::<I>(first.add(d * CELLS)), E::load::<I>(second.add(d * CELLS))];
+                    let keys =
+                        [E::load::<I>(first.add(d * CELLS), widener), E::load::<I>(second.add(d * CELLS), widener)];
                     for r in 0..R {
                         let q = I::splat_f32(*q[r].add(d));
                         sums[r] = [I::mul_add(q, keys[0], sums[r][0]), I::mul_add(q, keys[1], sums[r][1])];
@@ -263,7 +279,7 @@ unsafe fn scores<I: Float, E: Element, const R: usize>(
                 }
             } else {
                 for d in 0..dim {
-                    let key = E::load::<I>(first.add(d * CELLS));
+                    let key = E::load::<I>(first.add(d * CELLS), widener);
                     for r in 0..R {
                         sums[r][0] = I::mul_add(I::splat_f32(*q[r].add(d)), key, sums[r][0]);
                     }
@@ -348,6 +364,7 @@ unsafe fn add_values<I: Float, E: Element, const R: usize>(
 ) {
     // SAFETY: the caller's promise; a stride is whole vectors.
     unsafe {
+        let widener = I::widener();
         let (weights, base) = (weights.as_ptr(), sums.as_mut_ptr());
         let mut at = 0;
         while at < stride {
@@ -360,7 +377,7 @@ unsafe fn add_values<I: Float, E: Element, const R: usize>(
             }
             for cell in union.from..union.to {
                 let v = v.add(cell * stride + at);
-                let values = [E::load::<I>(v), E::load::<I>(v.add(second))];
+                let values = [E::load::<I>(v, widener), E::load::<I>(v.add(second), widener)];
                 for (r, part) in parts.iter_mut().enumerate() {
                     let weight = I::splat_f32(*weights.add(r * KEY_TILE + cell));
                     *part = [I::mul_add(weight, values[0], part[0]), I::mul_add(weight, values[1], part[1])];

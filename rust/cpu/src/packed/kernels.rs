@@ -14,7 +14,7 @@ use super::scales::{CHUNK, Expanded, Scales};
 use crate::simd::{Dot, Isa};
 
 /// Panels whose sums are kept while a strip is multiplied: what is unpacked serves all of them.
-pub(crate) const PANELS: usize = 16;
+pub(crate) const PANELS: usize = if cfg!(target_family = "wasm") { 32 } else { 16 };
 
 /// Everything that a product reads and writes.
 pub(crate) struct Job {
@@ -157,10 +157,11 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
         let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
         let has_min = F::Scales::has_min(sign::<I, F>());
         let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
+        let widener = I::widener();
         let n_steps = 8 * D::PARTS / F::Scales::GROUPS;
         for unit in 0..n_units {
             let from = scales.add(unit * unit_scales::<I, F, S>());
-            F::Scales::expand::<I, S>(from, sign::<I, F>(), 0, &mut scale, &mut min);
+            F::Scales::expand::<I, S>(from, sign::<I, F>(), 0, widener, &mut scale, &mut min);
             for b in 0..F::Scales::BLOCKS {
                 let block = unit * F::Scales::BLOCKS + b;
                 let from = codes.add(block * block_codes);
@@ -237,13 +238,14 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
         let stride = S * I::LANES * 4;
         let has_min = F::Scales::has_min(sign::<I, F>());
         let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
+        let widener = I::widener();
         // Whether the halves of a block are summed apart.
         let apart = F::Scales::GROUPS == 2 || D::STEPS < 8 * D::PARTS;
         let n_pairs = black_box(4);
         for unit in 0..n_units {
             let scales = scales.add(unit * unit_scales::<I, F, S>());
             if F::Scales::BLOCKS > 1 {
-                F::Scales::expand::<I, S>(scales, sign::<I, F>(), 0, &mut scale, &mut min);
+                F::Scales::expand::<I, S>(scales, sign::<I, F>(), 0, widener, &mut scale, &mut min);
             }
             for b in 0..F::Scales::BLOCKS {
                 let block = unit * F::Scales::BLOCKS + b;
@@ -277,7 +279,7 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                     w += 1;
                 }
                 if F::Scales::BLOCKS == 1 {
-                    F::Scales::expand::<I, S>(scales, sign::<I, F>(), 0, &mut scale, &mut min);
+                    F::Scales::expand::<I, S>(scales, sign::<I, F>(), 0, widener, &mut scale, &mut min);
                 }
                 let mut g = 0;
                 while g < F::Scales::GROUPS {
@@ -326,10 +328,11 @@ pub(crate) unsafe fn unpack<I: Isa, F: Format, D: Dot<I>, const S: usize>(
         let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
         let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols) + first * block_codes);
         let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
+        let widener = I::widener();
         for b in 0..n_blocks {
             if b % F::Scales::BLOCKS == 0 {
                 let unit = scales.add((first + b) / F::Scales::BLOCKS * unit_scales::<I, F, S>());
-                F::Scales::expand::<I, S>(unit, sign::<I, F>(), b, &mut chunk.scale, &mut chunk.min);
+                F::Scales::expand::<I, S>(unit, sign::<I, F>(), b, widener, &mut chunk.scale, &mut chunk.min);
             }
             let from = codes.add(b * block_codes);
             let mut v = 0;

@@ -39,6 +39,7 @@ pub(crate) trait Scales: 'static {
         from: *const u8,
         sign: u8,
         first: usize,
+        widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
         min: &mut Expanded<I::F, S>,
     );
@@ -54,9 +55,9 @@ unsafe fn word<I: Isa, const S: usize>(from: *const u8, w: usize, v: usize) -> I
 /// f16 number `h` of vector `v`, behind `words` words. What is not finite may become anything: such rows are known, see
 /// [`PackedMatrix`](super::matrix::PackedMatrix).
 #[inline(always)]
-unsafe fn half<I: Isa, const S: usize>(from: *const u8, words: usize, h: usize, v: usize) -> I::F {
+unsafe fn half<I: Isa, const S: usize>(from: *const u8, words: usize, h: usize, v: usize, widener: I::Widener) -> I::F {
     // SAFETY: the caller's.
-    unsafe { I::load_finite_f16(from.add((words * S * 4 + (h * S + v) * 2) * I::LANES)) }
+    unsafe { I::load_finite_f16(from.add((words * S * 4 + (h * S + v) * 2) * I::LANES), widener) }
 }
 
 /// Byte `i` of each lane, as f32.
@@ -91,6 +92,7 @@ impl<const OFFSET: u32> Scales for Symmetric<OFFSET> {
         from: *const u8,
         sign: u8,
         first: usize,
+        widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
         min: &mut Expanded<I::F, S>,
     ) {
@@ -99,7 +101,7 @@ impl<const OFFSET: u32> Scales for Symmetric<OFFSET> {
             let offset = I::splat_f32(-(OFFSET as f32) - f32::from(sign));
             let mut v = 0;
             while v < S {
-                let d = half::<I, S>(from, 0, 0, v);
+                let d = half::<I, S>(from, 0, 0, v, widener);
                 scale[first][0][v] = d;
                 min[first][0][v] = I::mul(d, offset);
                 v += 1;
@@ -122,6 +124,7 @@ impl Scales for Affine {
         from: *const u8,
         _: u8,
         first: usize,
+        widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
         min: &mut Expanded<I::F, S>,
     ) {
@@ -129,8 +132,8 @@ impl Scales for Affine {
         unsafe {
             let mut v = 0;
             while v < S {
-                scale[first][0][v] = half::<I, S>(from, 0, 0, v);
-                min[first][0][v] = half::<I, S>(from, 0, 1, v);
+                scale[first][0][v] = half::<I, S>(from, 0, 0, v, widener);
+                min[first][0][v] = half::<I, S>(from, 0, 1, v, widener);
                 v += 1;
             }
         }
@@ -151,6 +154,7 @@ impl Scales for SixBit {
         from: *const u8,
         _: u8,
         _: usize,
+        widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
         min: &mut Expanded<I::F, S>,
     ) {
@@ -160,8 +164,8 @@ impl Scales for SixBit {
             let mut v = 0;
             while v < S {
                 let (a, b, c) = (word::<I, S>(from, 0, v), word::<I, S>(from, 1, v), word::<I, S>(from, 2, v));
-                let d = half::<I, S>(from, 3, 0, v);
-                let dmin = I::mul(half::<I, S>(from, 3, 1, v), I::splat_f32(-1.0));
+                let d = half::<I, S>(from, 3, 0, v, widener);
+                let dmin = I::mul(half::<I, S>(from, 3, 1, v, widener), I::splat_f32(-1.0));
                 let scales = [I::and(a, six), I::or(I::and(c, four), I::and(I::shr(a, 2), two))];
                 let minima = [I::and(b, six), I::or(I::and(I::shr(c, 4), four), I::and(I::shr(b, 2), two))];
                 let mut g = 0;
@@ -190,6 +194,7 @@ impl Scales for FourBit {
         from: *const u8,
         _: u8,
         _: usize,
+        widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
         min: &mut Expanded<I::F, S>,
     ) {
@@ -198,8 +203,8 @@ impl Scales for FourBit {
             let mask = I::splat(0x0f0f_0f0f);
             let mut v = 0;
             while v < S {
-                let d = half::<I, S>(from, 4, 0, v);
-                let dmin = I::mul(half::<I, S>(from, 4, 1, v), I::splat_f32(-1.0));
+                let d = half::<I, S>(from, 4, 0, v, widener);
+                let dmin = I::mul(half::<I, S>(from, 4, 1, v, widener), I::splat_f32(-1.0));
                 let mut w = 0;
                 while w < 4 {
                     let both = word::<I, S>(from, w, v);
@@ -233,6 +238,7 @@ impl Scales for SignedSixBit {
         from: *const u8,
         _: u8,
         _: usize,
+        widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
         min: &mut Expanded<I::F, S>,
     ) {
@@ -243,7 +249,7 @@ impl Scales for SignedSixBit {
             let mut v = 0;
             while v < S {
                 let (a, b, c) = (word::<I, S>(from, 0, v), word::<I, S>(from, 1, v), word::<I, S>(from, 2, v));
-                let d = half::<I, S>(from, 3, 0, v);
+                let d = half::<I, S>(from, 3, 0, v, widener);
                 let scales = [
                     I::or(I::and(a, four), I::and(I::shl(c, 4), two)),
                     I::or(I::and(b, four), I::and(I::shl(c, 2), two)),
@@ -278,6 +284,7 @@ impl Scales for EightBit {
         from: *const u8,
         _: u8,
         _: usize,
+        widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
         min: &mut Expanded<I::F, S>,
     ) {
@@ -286,7 +293,7 @@ impl Scales for EightBit {
             let offset = I::splat_f32(-32.0);
             let mut v = 0;
             while v < S {
-                let d = half::<I, S>(from, 4, 0, v);
+                let d = half::<I, S>(from, 4, 0, v, widener);
                 let mut w = 0;
                 while w < 4 {
                     let scales = word::<I, S>(from, w, v);

@@ -30,6 +30,10 @@ pub(crate) trait Isa: Copy + 'static {
     type V: Copy;
     /// `f32`.
     type F: Copy;
+    /// Vectors that widen f16.
+    type Widener: Copy;
+    /// Whether f16 are widened sooner where they are known to be finite.
+    const FINITE_F16_IS_FASTER: bool = false;
     /// Products of weight codes of 0 to 15.
     type FourBit: Dot<Self>;
     /// Products of weight codes of 0 to 31.
@@ -69,12 +73,10 @@ pub(crate) trait Isa: Copy + 'static {
     unsafe fn splat_f32(value: f32) -> Self::F;
     /// Widens one f16 for each lane; exact.
     unsafe fn load_f16(from: *const u8) -> Self::F;
+    /// What [`Isa::load_finite_f16`] needs, to be made once for a loop.
+    unsafe fn widener() -> Self::Widener;
     /// The same for what is neither infinite nor a NaN.
-    #[inline(always)]
-    unsafe fn load_finite_f16(from: *const u8) -> Self::F {
-        // SAFETY: the caller's.
-        unsafe { Self::load_f16(from) }
-    }
+    unsafe fn load_finite_f16(from: *const u8, widener: Self::Widener) -> Self::F;
     /// Widens one unsigned 16-bit integer for each lane.
     unsafe fn load_u16(from: *const u8) -> Self::V;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;

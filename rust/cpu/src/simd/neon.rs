@@ -16,6 +16,7 @@ macro_rules! isa {
             const LANES: usize = 4;
             type V = uint32x4_t;
             type F = float32x4_t;
+            type Widener = ();
             type FourBit = $dot;
             type FiveBit = $dot;
             type Narrow = $dot;
@@ -102,6 +103,15 @@ macro_rules! isa {
                     let infinite = vandq_u32(vcgeq_u32(magnitude, vdupq_n_u32(0x0f80_0000)), vdupq_n_u32(0x7f80_0000));
                     vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(finite), infinite))
                 }
+            }
+
+            #[inline(always)]
+            unsafe fn widener() {}
+
+            #[inline(always)]
+            unsafe fn load_finite_f16(from: *const u8, (): ()) -> float32x4_t {
+                // SAFETY: the caller's.
+                unsafe { Self::load_f16(from) }
             }
 
             #[inline(always)]

@@ -22,6 +22,7 @@ impl Isa for Scalar {
     const LANES: usize = 4;
     type V = [u32; 4];
     type F = [f32; 4];
+    type Widener = ();
     type FourBit = Bytes;
     type FiveBit = Bytes;
     type Narrow = Bytes;
@@ -101,6 +102,15 @@ impl Isa for Scalar {
         // SAFETY: the caller's.
         let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
         each_lane!(i => f16_to_f32(halves[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn widener() {}
+
+    #[inline(always)]
+    unsafe fn load_finite_f16(from: *const u8, (): ()) -> Self::F {
+        // SAFETY: the caller's.
+        unsafe { Self::load_f16(from) }
     }
 
     #[inline(always)]

@@ -25,6 +25,7 @@ macro_rules! isa {
             const LANES: usize = $lanes;
             type V = $v;
             type F = $f;
+            type Widener = ();
             type FourBit = $four;
             type FiveBit = $five;
             type Narrow = $narrow;
@@ -100,6 +101,15 @@ macro_rules! isa {
             #[inline(always)]
             unsafe fn load_f16(from: *const u8) -> $f {
                 unsafe { $from_f16(from.cast::<$half>().read_unaligned()) }
+            }
+
+            #[inline(always)]
+            unsafe fn widener() {}
+
+            #[inline(always)]
+            unsafe fn load_finite_f16(from: *const u8, (): ()) -> $f {
+                // SAFETY: the caller's.
+                unsafe { Self::load_f16(from) }
             }
 
             #[inline(always)]
