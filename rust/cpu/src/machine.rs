@@ -19,7 +19,7 @@ use crate::ops::dispatch::{VectorOps, vector_ops};
 use crate::ops::parts::{self, Parts};
 use crate::ops::{attention, elementwise, experts};
 use crate::options::ActivationType;
-use crate::plan::{FEW_TOKENS, Form, Fusion, Plan, Work};
+use crate::plan::{FEW_TOKENS, Form, Fusion, Plan, Step, Work};
 use crate::pool::{Abandoned, Pool, PoolError, Worker};
 use crate::profile::{Clock, Profile};
 use crate::share::{Deal, deal_cols, share, share_cols};
@@ -164,16 +164,27 @@ impl Machine {
         let dealt = &self.dealt[..steps.len()];
         dealt.iter().for_each(|dealt| dealt.store(0, Ordering::Relaxed));
         let clock = self.profile.is_some().then(|| Mutex::new(Clock::default()));
+        // A profile tells steps apart.
+        let deals = self.pool.n_threads() > 1 && clock.is_none();
         let job = |worker: &Worker<'_>| -> Result<(), Abandoned> {
             let clock = clock.as_ref().filter(|_| worker.index == 0);
             let mut clock = clock.map(|clock| clock.lock().unwrap_or_else(PoisonError::into_inner));
-            for (index, (step, dealt)) in steps.iter().zip(dealt).enumerate() {
+            let mut index = 0;
+            while index < steps.len() {
+                let (step, dealt) = (&steps[index], &dealt[index]);
                 clock.iter_mut().for_each(|clock| clock.wait_begins());
                 if step.barrier && index > 0 {
                     worker.barrier()?;
                 }
                 clock.iter_mut().for_each(|clock| clock.work_begins());
-                run.step(&step.work, dealt, worker)?;
+                if deals && step.together > 0 && index + step.together <= steps.len() {
+                    let those = &steps[index..index + step.together];
+                    run.together(those, dealt, worker)?;
+                    index += those.len();
+                } else {
+                    run.step(&step.work, &Turn { worker, dealt, piece: None })?;
+                    index += 1;
+                }
                 clock.iter_mut().for_each(|clock| clock.work_ends());
             }
             Ok(())
@@ -201,16 +212,43 @@ struct Run<'a> {
     few: bool,
 }
 
+/// A worker's turn at a step.
+struct Turn<'a> {
+    worker: &'a Worker<'a>,
+    /// How much of the step has been dealt.
+    dealt: &'a AtomicUsize,
+    /// The columns to compute, where they were dealt before.
+    piece: Option<Range<usize>>,
+}
+
+impl Turn<'_> {
+    /// Columns of this turn, where everyone has a share.
+    fn cols(&self, total: usize) -> Range<usize> {
+        self.piece.clone().unwrap_or_else(|| share_cols(total, self.worker))
+    }
+}
+
 impl Run<'_> {
-    fn step(&self, work: &Work, dealt: &AtomicUsize, worker: &Worker<'_>) -> Result<(), Abandoned> {
+    /// Steps that are dealt together: see [`Step::together`].
+    fn together(&self, steps: &[Step], dealt: &AtomicUsize, worker: &Worker<'_>) -> Result<(), Abandoned> {
+        let (Work::Product { op, .. } | Work::Op(op)) = steps[0].work else { unreachable!("rows are never dealt") };
+        let cols = self.program.buffer(self.program.ops[op].out()).cols as usize;
+        for piece in deal_cols(cols, true, worker, dealt) {
+            let turn = Turn { worker, dealt, piece: Some(piece) };
+            steps.iter().try_for_each(|step| self.step(&step.work, &turn))?;
+        }
+        Ok(())
+    }
+
+    fn step(&self, work: &Work, turn: &Turn<'_>) -> Result<(), Abandoned> {
         // SAFETY: each worker asks for its own, once per step.
-        let scratch = unsafe { self.state.scratch.get(worker.index) };
+        let scratch = unsafe { self.state.scratch.get(turn.worker.index) };
         match work {
-            Work::TakeRows { x, norm, form } => return self.take_rows(*x, *norm, *form, worker, scratch),
+            Work::TakeRows { x, norm, form } => return self.take_rows(*x, *norm, *form, turn.worker, scratch),
             Work::Product { op, x, normed } => {
-                self.product(&self.program.ops[*op], self.frame.view(*x), *normed, dealt, worker, scratch);
+                self.product(&self.program.ops[*op], self.frame.view(*x), *normed, turn, scratch);
             }
-            Work::Op(op) => return self.op(&self.program.ops[*op], dealt, worker, scratch),
+            Work::Op(op) => return self.op(&self.program.ops[*op], turn, scratch),
         }
         Ok(())
     }
@@ -248,18 +286,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn product(
-        &self,
-        op: &Op,
-        x: View<'_>,
-        normed: bool,
-        dealt: &AtomicUsize,
-        worker: &Worker<'_>,
-        scratch: &mut Scratch,
-    ) {
+    fn product(&self, op: &Op, x: View<'_>, normed: bool, turn: &Turn<'_>, scratch: &mut Scratch) {
         let taken = if self.few { &scratch.taken } else { &self.state.taken };
         let out = self.frame.view(op.out());
-        let cols = share_cols(out.cols, worker);
+        let cols = turn.cols(out.cols);
         if out.rows == 0 {
             return;
         }
@@ -276,7 +306,7 @@ impl Run<'_> {
                     }
                 };
                 if !self.few {
-                    deal_cols(out.cols, worker.n_threads, dealt).for_each(multiply);
+                    deal_cols(out.cols, false, turn.worker, turn.dealt).for_each(multiply);
                 } else if !cols.is_empty() {
                     multiply(cols);
                 }
@@ -294,7 +324,8 @@ impl Run<'_> {
         }
     }
 
-    fn op(&self, op: &Op, dealt: &AtomicUsize, worker: &Worker<'_>, scratch: &mut Scratch) -> Result<(), Abandoned> {
+    fn op(&self, op: &Op, turn: &Turn<'_>, scratch: &mut Scratch) -> Result<(), Abandoned> {
+        let worker = turn.worker;
         let view = |id: BufferId| self.frame.view(id);
         let input = |id: BufferId| self.inputs.values(self.program, id);
         match &op.kind {
@@ -351,24 +382,24 @@ impl Run<'_> {
                     soft_cap: *soft_cap,
                     sinks: self.vector(sinks),
                 };
-                return self.attention(&shape, view(*q), view(op.out()), dealt, worker, &mut scratch.attention);
+                return self.attention(&shape, view(*q), view(op.out()), turn.dealt, worker, &mut scratch.attention);
             }
             OpKind::Add { a, b, scale } => {
-                self.cols([*a, *b], op.out(), worker, |[a, b], out| elementwise::add(a, b, *scale, out));
+                self.cols([*a, *b], op.out(), turn, |[a, b], out| elementwise::add(a, b, *scale, out));
             }
             OpKind::Glu { gate, up, act } => {
                 let glu = self.state.ops.glu;
-                self.cols([*gate, *up], op.out(), worker, |[gate, up], out| unsafe { glu(gate, Some(up), *act, out) });
+                self.cols([*gate, *up], op.out(), turn, |[gate, up], out| unsafe { glu(gate, Some(up), *act, out) });
             }
             OpKind::Act { x, act } => {
                 let glu = self.state.ops.glu;
-                self.cols([*x], op.out(), worker, |[x], out| unsafe { glu(x, None, *act, out) });
+                self.cols([*x], op.out(), turn, |[x], out| unsafe { glu(x, None, *act, out) });
             }
             OpKind::SoftCap { x, cap } => {
-                self.cols([*x], op.out(), worker, |[x], out| elementwise::soft_cap(x, *cap, out));
+                self.cols([*x], op.out(), turn, |[x], out| elementwise::soft_cap(x, *cap, out));
             }
             OpKind::Scale { x, scale } => {
-                self.cols([*x], op.out(), worker, |[x], out| elementwise::scale(x, *scale, out));
+                self.cols([*x], op.out(), turn, |[x], out| elementwise::scale(x, *scale, out));
             }
             OpKind::Route { logits, k, gating, scale } => {
                 let (logits, ids, weights) = (view(*logits), view(op.outputs[0]), view(op.outputs[1]));
@@ -383,7 +414,7 @@ impl Run<'_> {
             }
             OpKind::CombineExperts { x, weights } => {
                 let (x, weights, out) = (view(*x), view(*weights), view(op.out()));
-                let cols = share_cols(out.cols, worker);
+                let cols = turn.cols(out.cols);
                 for row in 0..out.rows {
                     unsafe {
                         let weights = weights.part(row, 0..weights.cols);
@@ -394,7 +425,7 @@ impl Run<'_> {
             }
             OpKind::GatherRows { x, rows } => {
                 let (x, rows, out) = (view(*x), input(*rows), view(op.out()));
-                let cols = share_cols(out.cols, worker);
+                let cols = turn.cols(out.cols);
                 for (row, &from) in rows.iter().take(out.rows).enumerate() {
                     unsafe { out.part_mut(row, cols.clone()).copy_from_slice(x.part(from as usize, cols.clone())) };
                 }
@@ -480,11 +511,11 @@ impl Run<'_> {
         &self,
         inputs: [BufferId; N],
         out: BufferId,
-        worker: &Worker<'_>,
+        turn: &Turn<'_>,
         f: impl Fn([&[f32]; N], &mut [f32]),
     ) {
         let out = self.frame.view(out);
-        let cols = share_cols(out.cols, worker);
+        let cols = turn.cols(out.cols);
         if cols.is_empty() {
             return;
         }

@@ -51,6 +51,9 @@ pub(crate) struct Step {
     pub(crate) work: Work,
     /// Everyone waits for everyone before this step.
     pub(crate) barrier: bool,
+    /// So many steps, from this one on, compute the same columns of what they write: these can be dealt in pieces, each
+    /// for whoever is free, who takes a piece through all of the steps. 0 where they cannot.
+    pub(crate) together: usize,
 }
 
 /// How ops become steps.
@@ -86,7 +89,7 @@ impl Plan {
                 let kind = &program.ops[index].kind;
                 let (OpKind::MatMul { x, .. } | OpKind::MatMulId { x, .. }) = kind else {
                     if fusion == Fusion::No || !only_feeds_products(program, index) {
-                        steps.push(Step { work: Work::Op(index), barrier: false });
+                        steps.push(Step { work: Work::Op(index), barrier: false, together: 0 });
                     }
                     continue;
                 };
@@ -96,7 +99,11 @@ impl Plan {
                         let norm =
                             writer(program, *x).filter(|&op| fusion == Fusion::Yes && only_feeds_products(program, op));
                         let x = norm.map_or(*x, |op| program.ops[op].kind.inputs()[0]);
-                        steps.push(Step { work: Work::TakeRows { x, norm, form: Form::default() }, barrier: false });
+                        steps.push(Step {
+                            work: Work::TakeRows { x, norm, form: Form::default() },
+                            barrier: false,
+                            together: 0,
+                        });
                         steps.len() - 1
                     }
                 };
@@ -108,7 +115,7 @@ impl Plan {
                     _ => form.values = true,
                 }
                 let work = Work::Product { op: index, x: *x, normed: norm.is_some() };
-                steps.push(Step { work, barrier: false });
+                steps.push(Step { work, barrier: false, together: 0 });
             }
             segments.push(first..steps.len());
         }
@@ -151,8 +158,53 @@ impl Plan {
             }
             since.extend(accesses);
         }
+        if few {
+            plan.find_those_dealt_together(program);
+        }
         plan
     }
+
+    /// All steps between two barriers, or none of them: others would look for the columns of their own share.
+    fn find_those_dealt_together(&mut self, program: &Program) {
+        for segment in &self.segments {
+            let mut start = segment.start;
+            while start < segment.end {
+                let ends = |index: &usize| *index == segment.end || self.steps[*index].barrier;
+                let end = (start + 1..=segment.end).find(ends).expect("at the segment's end");
+                // Rows for few tokens are taken by each worker for itself.
+                let takes_rows = |step: &Step| matches!(step.work, Work::TakeRows { .. });
+                let first = start + self.steps[start..end].iter().take_while(|step| takes_rows(step)).count();
+                let goes_on = end == segment.end && self.steps.get(end).is_some_and(|step| !step.barrier);
+                let goes_on = goes_on || !self.steps[start].barrier && start > 0;
+                let cols = |step: &Step| columns(program, &step.work);
+                if first < end
+                    && !goes_on
+                    && cols(&self.steps[first]).is_some()
+                    && self.steps[first..end].iter().all(|step| cols(step) == cols(&self.steps[first]))
+                {
+                    self.steps[first].together = end - first;
+                }
+                start = end;
+            }
+        }
+    }
+}
+
+/// How many columns a step writes, if it writes columns and reads nothing but the same ones of other buffers.
+fn columns(program: &Program, work: &Work) -> Option<u32> {
+    let (Work::Product { op, .. } | Work::Op(op)) = work else { return None };
+    let op = &program.ops[*op];
+    let is_by_columns = matches!(
+        op.kind,
+        OpKind::MatMul { .. }
+            | OpKind::Add { .. }
+            | OpKind::Glu { .. }
+            | OpKind::Act { .. }
+            | OpKind::SoftCap { .. }
+            | OpKind::Scale { .. }
+            | OpKind::GatherRows { .. }
+    );
+    is_by_columns.then(|| program.buffer(op.out()).cols)
 }
 
 /// The op that writes a buffer.

@@ -35,3 +35,27 @@ fn norms_of_a_llama_layer_are_no_steps() {
     };
     assert_eq!((of_norms(Fusion::Yes), of_norms(Fusion::No)), (0, 2));
 }
+
+/// The steps of a layer that are dealt together, by what they write.
+fn dealt_together(program: &Program, plan: &Plan, segment: usize) -> Vec<String> {
+    let name = |work: &Work| match work {
+        Work::Product { op, .. } | Work::Op(op) => program.buffer(program.ops[*op].out()).name.clone(),
+        Work::TakeRows { .. } => "rows".to_owned(),
+    };
+    let starts = plan.segments[segment].clone().filter(|&at| plan.steps[at].together > 0);
+    let names = |at: usize| plan.steps[at..at + plan.steps[at].together].iter().map(|step| name(&step.work));
+    starts.map(|at| names(at).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn products_and_what_takes_their_columns_are_dealt_together_for_a_single_token() {
+    let Some(program) = program("llama.Q4_0.gguf") else { return };
+    let plan = Plan::new(&program, Fusion::Yes, |_| true);
+    let memory = plan.memory(&program);
+    let few = plan.with_barriers(&program, &memory, true);
+    let products = ["attn_out-0 ffn_inp-0", "ffn_gate-0 ffn_up-0 ffn_swiglu-0", "ffn_out-0 l_out-0"];
+    assert_eq!(dealt_together(&program, &few, 1), products);
+    assert_eq!(dealt_together(&program, &few, 3).len(), 1, "the logits");
+    let many = plan.with_barriers(&program, &memory, false);
+    assert!(many.steps.iter().all(|step| step.together == 0), "what is dealt on its own needs no more");
+}

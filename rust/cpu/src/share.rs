@@ -48,39 +48,54 @@ impl Iterator for Deal<'_> {
     }
 }
 
-/// Pieces of `0..cols`, cut at multiples of [`STRIP`]; see [`Deal::new`].
-pub(crate) fn deal_cols(
+/// Pieces of `0..cols`, cut at multiples of [`STRIP`]; see [`Deal::new`]. For `few` tokens, where asking for a piece takes
+/// long beside computing it, three quarters of all are shared out before.
+pub(crate) fn deal_cols<'a>(
     cols: usize,
-    n_threads: usize,
-    next: &AtomicUsize,
-) -> impl Iterator<Item = Range<usize>> + use<'_> {
+    few: bool,
+    worker: &Worker<'_>,
+    next: &'a AtomicUsize,
+) -> impl Iterator<Item = Range<usize>> + use<'a> {
     let strips = cols.div_ceil(STRIP);
-    let n_pieces = if n_threads == 1 { 1 } else { PIECES * n_threads };
-    let pieces = Deal::new(strips, strips.div_ceil(n_pieces).max(1), next);
-    pieces.map(move |strips| strips.start * STRIP..(strips.end * STRIP).min(cols))
+    let n_pieces = if worker.n_threads == 1 { 1 } else { PIECES * worker.n_threads };
+    let n_shared = if few { strips * 3 / 4 } else { 0 };
+    let own = Some(share(n_shared, worker)).filter(|strips| !strips.is_empty());
+    let pieces = Deal::new(strips - n_shared, strips.div_ceil(n_pieces).max(1), next);
+    let dealt = pieces.map(move |strips| n_shared + strips.start..n_shared + strips.end);
+    own.into_iter().chain(dealt).map(move |strips| strips.start * STRIP..(strips.end * STRIP).min(cols))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::Barrier;
 
     #[test]
     fn pieces_cover_everything_once_in_any_order_of_asking() {
-        for (cols, n_threads) in [(1, 2), (16, 2), (576, 1), (576, 2), (1000, 3), (49152, 8)] {
-            let next = AtomicUsize::new(0);
-            let workers = (0..n_threads).map(|_| deal_cols(cols, n_threads, &next));
-            let mut workers: Vec<_> = workers.collect();
-            let (mut end, mut n_pieces) = (0, 0);
+        let shapes = [(1, 2), (16, 2), (40, 2), (576, 1), (576, 2), (1000, 3), (49152, 8)];
+        for ((cols, n_threads), few) in shapes.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
+            let (barrier, next) = (Barrier::new(n_threads), AtomicUsize::new(0));
+            let workers = (0..n_threads).map(|index| Worker::new(index, n_threads, &barrier));
+            let mut workers: Vec<_> = workers.map(|worker| deal_cols(cols, few, &worker, &next)).collect();
+            let (mut pieces, mut finished) = (Vec::new(), vec![false; n_threads]);
             // Worker 0 asks twice as often as each of the others.
             for turn in 0.. {
-                let Some(piece) = workers[(turn % (n_threads + 1)) % n_threads].next() else { break };
-                assert_eq!(piece.start, end);
-                assert!(piece.end == cols || piece.end % STRIP == 0);
-                (end, n_pieces) = (piece.end, n_pieces + 1);
+                let worker = (turn % (n_threads + 1)) % n_threads;
+                match workers[worker].next() {
+                    Some(piece) => pieces.push((piece.start, piece.end)),
+                    None => finished[worker] = true,
+                }
+                if finished.iter().all(|&finished| finished) {
+                    break;
+                }
             }
+            assert!(pieces.len() <= (PIECES + 1) * n_threads && (pieces.len() > 1 || cols <= STRIP || n_threads == 1));
+            pieces.sort_unstable();
+            let end = pieces.into_iter().fold(0, |end, piece| {
+                assert!(piece.0 == end && piece.1 > end && (piece.1 == cols || piece.1 % STRIP == 0), "{piece:?}");
+                piece.1
+            });
             assert_eq!(end, cols);
-            assert!(workers.iter_mut().all(|worker| worker.next().is_none()));
-            assert!(n_pieces <= PIECES * n_threads && (n_pieces > 1 || cols <= STRIP || n_threads == 1));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::signal::Signal;
 pub struct Abandoned;
 
 #[derive(Debug)]
-pub(super) struct Barrier {
+pub(crate) struct Barrier {
     n_workers: u32,
     arrived: AtomicU32,
     /// Moves on when all have arrived.
@@ -18,7 +18,7 @@ pub(super) struct Barrier {
 }
 
 impl Barrier {
-    pub(super) fn new(n_workers: usize) -> Self {
+    pub(crate) fn new(n_workers: usize) -> Self {
         let n_workers = n_workers as u32;
         Barrier { n_workers, arrived: AtomicU32::new(0), passed: Signal::default(), abandoned: AtomicBool::new(false) }
     }

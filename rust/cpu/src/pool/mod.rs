@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acq
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use barrier::Abandoned;
-use barrier::Barrier;
+pub(crate) use barrier::Barrier;
 use signal::Signal;
 
 /// Most workers of a pool, the caller included: more than any machine this is made for has use for.
@@ -63,7 +63,12 @@ pub struct Worker<'a> {
     barrier: &'a Barrier,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    #[cfg(test)]
+    pub(crate) fn new(index: usize, n_threads: usize, barrier: &'a Barrier) -> Self {
+        Worker { index, n_threads, barrier }
+    }
+
     /// Waits until every worker is here. All of them must get here, in the same order of barriers.
     ///
     /// # Errors
