@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "@playwright/test";
+import { expect, test } from "@playwright/test";
 import { goldenFolder } from "./places.mjs";
 
 export interface TinyGolden {
@@ -12,6 +12,8 @@ export interface TinyGolden {
   logits: string;
   argmax: number[];
   margin: number[];
+  /** llama.cpp's own error with activations of 8 bits. */
+  llama_cpp_q8_activation_nmse: number;
 }
 
 export interface Chat {
@@ -38,4 +40,10 @@ export function readGolden<T>(name: string): T {
   if (!existsSync(path)) console.log(reason);
   test.skip(!existsSync(path), reason);
   return JSON.parse(readFileSync(path, "utf8")) as T;
+}
+
+/** The choice at every position, of the first ones, with a clear margin. */
+export function expectSameChoices(golden: { argmax: number[]; margin: number[] }, choices: number[]): void {
+  const sure = choices.map((_, index) => index).filter((index) => golden.margin[index]! > margin);
+  expect(sure.map((index) => choices[index])).toEqual(sure.map((index) => golden.argmax[index]));
 }

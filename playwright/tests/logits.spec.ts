@@ -1,7 +1,7 @@
-/** The numbers of the engine in Chromium against llama.cpp's. */
+/** The numbers of the engine on WebGPU in Chromium against llama.cpp's. */
 
 import { expect, test } from "@playwright/test";
-import { margin, type ModelGolden, readGolden, type TinyGolden } from "../support/goldens.ts";
+import { expectSameChoices, type ModelGolden, readGolden, type TinyGolden } from "../support/goldens.ts";
 import { openSdk } from "../support/page.ts";
 import { fullTier } from "../support/places.mjs";
 
@@ -77,9 +77,3 @@ test("SmolLM2 on WebGPU, 64 positions", async ({ page }) => {
   expect(result.nmse).toBeLessThanOrEqual(limit.f16);
   expectSameChoices(text, result.argmax);
 });
-
-/** The choice at every position with a clear margin. */
-function expectSameChoices(golden: { argmax: number[]; margin: number[] }, choices: number[]): void {
-  const clear = choices.map((_, index) => index).filter((index) => golden.margin[index]! > margin);
-  expect(clear.map((index) => choices[index])).toEqual(clear.map((index) => golden.argmax[index]));
-}
