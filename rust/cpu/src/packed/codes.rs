@@ -16,6 +16,9 @@ pub(crate) trait Codes: 'static {
     const WORDS: usize;
     /// Whether codes have eight bits and a sign.
     const SIGNED: bool = false;
+    /// Whether they take so long to unpack that the processor would not ask for the next ones in time by itself: they are
+    /// asked for [`AHEAD`] then.
+    const SLOW: bool = false;
     /// How they are multiplied.
     type Dot<I: Isa>: Dot<I>;
 
@@ -49,6 +52,9 @@ pub(crate) trait Codes: 'static {
         }
     }
 }
+
+/// Bytes from what a product with one token reads to what it asks for.
+pub(crate) const AHEAD: usize = 6144;
 
 const LOW: u32 = 0x0f0f_0f0f;
 const PAIR: u32 = 0x0303_0303;
@@ -97,6 +103,7 @@ pub(crate) struct NibblesAndBit;
 
 impl Codes for NibblesAndBit {
     const WORDS: usize = 5;
+    const SLOW: bool = true;
     type Dot<I: Isa> = I::FiveBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {
@@ -126,6 +133,7 @@ pub(crate) struct NibblesAndPair;
 
 impl Codes for NibblesAndPair {
     const WORDS: usize = 6;
+    const SLOW: bool = true;
     type Dot<I: Isa> = I::Narrow;
 
     fn pack(steps: &Steps) -> [u32; 8] {

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::activations::{BLOCK, DIGIT_BITS, Panel};
-use super::codes::Codes;
+use super::codes::{AHEAD, Codes};
 use super::format::Format;
 use super::scales::{CHUNK, Expanded, Scales};
 use crate::simd::{Dot, Isa};
@@ -165,6 +165,13 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
             for b in 0..F::Scales::BLOCKS {
                 let block = unit * F::Scales::BLOCKS + b;
                 let from = codes.add(block * block_codes);
+                if F::Codes::SLOW {
+                    let mut line = 0;
+                    while line < block_codes {
+                        I::prefetch(from.wrapping_add(AHEAD + line));
+                        line += 64;
+                    }
+                }
                 let mut steps = [[I::splat(0); 8]; S];
                 let mut v = 0;
                 while v < S {

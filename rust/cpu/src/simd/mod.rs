@@ -46,6 +46,11 @@ pub(crate) trait Isa: Copy + 'static {
     type Words: Dot<Self>;
 
     unsafe fn load(from: *const u8) -> Self::V;
+    /// Asks for a line of memory that will be read, if the processor takes such hints. Any address will do.
+    #[inline(always)]
+    fn prefetch(from: *const u8) {
+        let _ = from;
+    }
     unsafe fn splat(value: u32) -> Self::V;
     unsafe fn and(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn or(a: Self::V, b: Self::V) -> Self::V;

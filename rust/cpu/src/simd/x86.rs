@@ -38,6 +38,12 @@ macro_rules! isa {
             }
 
             #[inline(always)]
+            fn prefetch(from: *const u8) {
+                // SAFETY: every x86-64 processor has it, and it never faults.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
+            }
+
+            #[inline(always)]
             unsafe fn splat(value: u32) -> $v {
                 unsafe { $splat(value as i32) }
             }
