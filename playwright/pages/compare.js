@@ -27,3 +27,21 @@ export function compareLogits(expected, actual, columns) {
   }
   return { nmse: error / energy, argmax: choices };
 }
+
+/**
+ * The same where the reference has stored some rows only.
+ *
+ * @param {Float32Array} stored those at `positions`, and perhaps more behind them
+ * @param {number[]} positions
+ * @param {Float32Array} actual rows of all positions
+ * @param {number} columns
+ * @returns {{ nmse: number, argmax: number[] }} the choices are those of all positions
+ */
+export function compareStored(stored, positions, actual, columns) {
+  const rows = new Float32Array(positions.length * columns);
+  positions.forEach((position, index) => {
+    rows.set(actual.subarray(position * columns, (position + 1) * columns), index * columns);
+  });
+  const { nmse } = compareLogits(stored.subarray(0, rows.length), rows, columns);
+  return { nmse, argmax: compareLogits(actual, actual, columns).argmax };
+}

@@ -2,10 +2,10 @@
 
 import { type BrowserContext, expect, type Page } from "@playwright/test";
 import type { ModelServer } from "../../web/src/testing/model-server.ts";
-import { loadUrl, manifests, MiB, openIo, recorded, servedAgain, sha256 } from "./downloads.ts";
+import { loadUrl, manifests, MiB, openIo, recorded, servedAgain, sha256, small } from "./downloads.ts";
 
-/** Chunks of the file: the last one is not waited for. */
-const CHUNKS = 8;
+/** Chunks of the file. */
+const CHUNKS = MiB / small.chunkBytes!;
 
 /**
  * Starts a download, ends its page at a random moment, and goes on in a new one, `kills` times over; whenever the file is

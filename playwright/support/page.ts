@@ -9,6 +9,12 @@ declare global {
     actual: Float32Array,
     columns: number,
   ) => { nmse: number; argmax: number[] };
+  var compareStored: (
+    stored: Float32Array,
+    positions: number[],
+    actual: Float32Array,
+    columns: number,
+  ) => { nmse: number; argmax: number[] };
 }
 
 /** Opens the page on which `sdk` is the imported package. */

@@ -103,15 +103,9 @@ for (const { artifact, threads, options } of artifacts) {
         });
         const logits = await chord.debug.logits(tokens);
         const expected = new Float32Array(await (await fetch(`/golden/${full.file}`)).arrayBuffer());
-        const actual = new Float32Array(rows.length * full.vocab);
-        rows.forEach((position, index) => {
-          actual.set(logits.subarray(position * full.vocab, (position + 1) * full.vocab), index * full.vocab);
-        });
-        const compared = compareLogits(expected.subarray(0, actual.length), actual, full.vocab);
-        const { argmax } = compareLogits(logits, logits, full.vocab);
         const { choices } = await chord.completions.create({ prompt, max_tokens: maxTokens, temperature: 0 });
         await chord.unload();
-        return { nmse: compared.nmse, argmax, answer: choices[0]!.text };
+        return { ...compareStored(expected, rows, logits, full.vocab), answer: choices[0]!.text };
       },
       { tokens: text.tokens.slice(0, 64), full, rows, prompt: chat.tokens, maxTokens, threads, options },
     );

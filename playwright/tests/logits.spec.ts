@@ -62,14 +62,8 @@ test("SmolLM2 on WebGPU, 64 positions", async ({ page }) => {
       });
       const logits = await chord.debug.logits(tokens);
       const expected = new Float32Array(await (await fetch(`/golden/${full.file}`)).arrayBuffer());
-      const actual = new Float32Array(rows.length * full.vocab);
-      rows.forEach((position, index) => {
-        actual.set(logits.subarray(position * full.vocab, (position + 1) * full.vocab), index * full.vocab);
-      });
-      const compared = compareLogits(expected.subarray(0, actual.length), actual, full.vocab);
-      const { argmax } = compareLogits(logits, logits, full.vocab);
       await chord.unload();
-      return { nmse: compared.nmse, argmax };
+      return compareStored(expected, rows, logits, full.vocab);
     },
     { tokens: text.tokens.slice(0, count), full, rows },
   );

@@ -177,7 +177,7 @@ impl Machine {
                     worker.barrier()?;
                 }
                 clock.iter_mut().for_each(|clock| clock.work_begins());
-                if deals && step.together > 0 && index + step.together <= steps.len() {
+                if deals && step.together > 0 {
                     let those = &steps[index..index + step.together];
                     run.together(those, dealt, worker)?;
                     index += those.len();

@@ -143,6 +143,23 @@ const fn run_of<I: Isa, D: Dot<I>>(steps: usize) -> usize {
     if D::STEPS < steps { D::STEPS } else { steps }
 }
 
+/// Adds a group's products to sums: `scale · scale of activations · dots`, and its minima times the activations' sum.
+#[inline(always)]
+unsafe fn add_scaled<I: Isa>(
+    sum: I::F,
+    dots: I::V,
+    scale: I::F,
+    min: Option<I::F>,
+    scale_of_acts: I::F,
+    sum_of_acts: I::F,
+) -> I::F {
+    // SAFETY: the caller's.
+    unsafe {
+        let sum = I::mul_add(I::mul(I::to_f32(dots), scale), scale_of_acts, sum);
+        if let Some(min) = min { I::mul_add(min, sum_of_acts, sum) } else { sum }
+    }
+}
+
 /// A strip times one token.
 #[inline(always)]
 unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, strip: usize) -> [I::F; S] {
@@ -215,11 +232,8 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
                     let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
                     let mut v = 0;
                     while v < S {
-                        let product = I::mul(I::to_f32(dots[v]), scale[b][g][v]);
-                        sums[v] = I::mul_add(product, scale_of_acts, sums[v]);
-                        if has_min {
-                            sums[v] = I::mul_add(min[b][g][v], sum_of_acts, sums[v]);
-                        }
+                        let min = if has_min { Some(min[b][g][v]) } else { None };
+                        sums[v] = add_scaled::<I>(sums[v], dots[v], scale[b][g][v], min, scale_of_acts, sum_of_acts);
                         v += 1;
                     }
                     g += 1;
@@ -298,11 +312,8 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                         if apart && F::Scales::GROUPS == 1 {
                             dots = I::add_i32(dots, D::total(high[v]));
                         }
-                        let product = I::mul(I::to_f32(dots), scale[b][g][v]);
-                        sums[v] = I::mul_add(product, scale_of_acts, sums[v]);
-                        if has_min {
-                            sums[v] = I::mul_add(min[b][g][v], sum_of_acts, sums[v]);
-                        }
+                        let min = if has_min { Some(min[b][g][v]) } else { None };
+                        sums[v] = add_scaled::<I>(sums[v], dots, scale[b][g][v], min, scale_of_acts, sum_of_acts);
                         v += 1;
                     }
                     g += 1;
@@ -475,11 +486,9 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
                     let sum_of_acts = I::splat_f32(record[if GROUPS == 1 { 1 } else { 2 + g }]);
                     let mut v = 0;
                     while v < S {
-                        let product = I::mul(I::to_f32(dots[t][v]), scale[g][v]);
-                        kept[t][v] = I::mul_add(product, scale_of_acts, kept[t][v]);
-                        if MIN {
-                            kept[t][v] = I::mul_add(min[g][v], sum_of_acts, kept[t][v]);
-                        }
+                        let min = if MIN { Some(min[g][v]) } else { None };
+                        let (sum, dots) = (kept[t][v], dots[t][v]);
+                        kept[t][v] = add_scaled::<I>(sum, dots, scale[g][v], min, scale_of_acts, sum_of_acts);
                         v += 1;
                     }
                     t += 1;
