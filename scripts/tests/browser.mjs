@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fromRoot, scratch } from "../steps/paths.mjs";
 import { capture } from "../steps/shell.mjs";
 import { shaderFolder } from "./shaders.mjs";
+import { failure } from "./tally.mjs";
 import { readReport } from "./typescript.mjs";
 
 /**
@@ -47,7 +48,12 @@ function* allTests(suites) {
 function* failedTests(suites, path = []) {
   for (const suite of suites ?? []) {
     const here = [...path, suite.title];
-    for (const spec of suite.specs ?? []) if (!spec.ok) yield [...here, spec.title].join(" › ");
+    for (const { ok, title, tests } of suite.specs ?? []) {
+      if (ok) continue;
+      const error = tests.flatMap((test) => test.results).find((result) => result.error)?.error;
+      const line = error?.location ? ` (line ${error.location.line})` : "";
+      yield failure([...here, title].join(" › ") + line, error?.message);
+    }
     yield* failedTests(suite.suites, here);
   }
 }

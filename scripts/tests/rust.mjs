@@ -2,6 +2,7 @@
 
 import { hostCargo } from "../steps/rust.mjs";
 import { capture, run } from "../steps/shell.mjs";
+import { failure } from "./tally.mjs";
 
 const component = (name) => `fix what is shown above (rustup component add ${name}, if cargo does not know it)`;
 
@@ -42,10 +43,12 @@ export async function cargoTest(args, env, log) {
         counts.failed += Number(result[2]);
         counts.ignored += Number(result[3]);
       }
-      const failure = /^test (.+) \.\.\. FAILED$/.exec(text);
-      if (failure) counts.failures.push(failure[1]);
     },
   });
+  // Each failed test's own output, up to the next one's or to the list of names at the end.
+  for (const [, name, printed] of output.matchAll(/^---- (.+) stdout ----\n([^]*?)(?=^---- |^failures:$)/gm)) {
+    counts.failures.push(failure(name, printed));
+  }
   counts.next = `read ${logFile}`;
   if (code !== 0 && counts.failed === 0) {
     counts.failed = 1;

@@ -1,8 +1,19 @@
 // Counts what the test runners report, and keeps going after a failure so that one run shows all of them.
 
+import { stripVTControlCharacters } from "node:util";
 import { line, step } from "../steps/console.mjs";
 
 const shownFailures = 20;
+const shownLines = 8;
+
+/** A test's name and the first lines of what went wrong in it, for a run of which only the output is seen. */
+export function failure(name, message = "") {
+  const lines = stripVTControlCharacters(message)
+    .split("\n")
+    .map((text) => text.trim())
+    .filter(Boolean);
+  return [name, ...lines.slice(0, shownLines).map((text) => `  ${text}`)].join("\n");
+}
 
 export class Tally {
   passed = 0;
@@ -11,7 +22,7 @@ export class Tally {
 
   /**
    * One step of the test run. `action` returns a note, or the counts of a test runner:
-   * `{ passed, failed, ignored?, failures?: string[], note? }`. A step that only passes or fails counts as one test.
+   * `{ passed, failed, ignored?, failures?: string[], note? }`, the failures as `failure` words them. A step that only passes or fails counts as one test.
    */
   async check(name, action) {
     try {
@@ -52,7 +63,7 @@ class TestFailure extends Error {
     const failures = counts.failures ?? [];
     const shown = failures.slice(0, shownFailures);
     if (failures.length > shown.length) shown.push(`and ${failures.length - shown.length} more`);
-    const names = shown.map((name) => `\n         ${name}`).join("");
+    const names = shown.map((text) => `\n${text}`.replaceAll("\n", "\n         ")).join("");
     super(`${counts.passed} passed, ${counts.failed} failed${names}`);
     this.counts = counts;
     this.next = counts.next;

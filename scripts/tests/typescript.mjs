@@ -4,6 +4,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fromRoot, root, scratch } from "../steps/paths.mjs";
 import { capture, run } from "../steps/shell.mjs";
+import { failure } from "./tally.mjs";
 
 const module = (...path) => fromRoot("node_modules", ...path);
 const projects = ["web", "examples/chat", "playwright", "bench"];
@@ -36,7 +37,7 @@ export async function vitest() {
   const failures = (result?.testResults ?? []).flatMap((file) =>
     file.assertionResults
       .filter((test) => test.status === "failed")
-      .map((test) => `${relative(root, file.name)}: ${test.fullName}`),
+      .map((test) => failure(`${relative(root, file.name)}: ${test.fullName}`, test.failureMessages[0])),
   );
   const failed = result?.numFailedTests ?? 0;
   return {
