@@ -34,6 +34,16 @@ export function workerWith(page: Page, prelude: string): Promise<string> {
   }, prelude);
 }
 
+/** A number, once it has not changed for half a second. */
+export async function settled(read: () => number | Promise<number>): Promise<number> {
+  for (let last = await read(); ;) {
+    await new Promise((later) => setTimeout(later, 500));
+    const now = await read();
+    if (now === last) return now;
+    last = now;
+  }
+}
+
 /** Bytes that the test server has handed out for a path. */
 export async function bytesSent(request: APIRequestContext, path: string): Promise<number> {
   const sent = (await (await request.get("/transfers.json")).json()) as Record<string, number>;

@@ -1,23 +1,13 @@
 /** The demo's sheet of stored models, and a load that is paused. */
 
 import { expect, type Page, test } from "@playwright/test";
-import { bytesSent } from "../support/page.ts";
+import { bytesSent, settled } from "../support/page.ts";
 
 const slowPath = "/slow/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 async function openStorage(page: Page) {
   await page.getByRole("button", { name: "Storage" }).click();
   return page.getByRole("dialog", { name: "Storage" });
-}
-
-/** A number, once it has not changed for half a second. */
-async function settled(read: () => Promise<number>): Promise<number> {
-  for (let last = await read(); ;) {
-    await new Promise((later) => setTimeout(later, 500));
-    const now = await read();
-    if (now === last) return now;
-    last = now;
-  }
 }
 
 test("a load is paused, goes on, and what it left is listed and deleted", async ({ page, request }) => {

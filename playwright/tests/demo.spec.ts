@@ -4,8 +4,10 @@ import { expect, type Page, test } from "@playwright/test";
 import { bytesSent } from "../support/page.ts";
 
 const modelPath = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+const slowPath = "/slow/SmolLM2-135M-Instruct.Q4_1.gguf";
+const slowTitle = "The same, from a slow host";
 
-async function loadModel(page: Page, title = "SmolLM2 135M Instruct"): Promise<void> {
+async function loadModel(page: Page, title: string): Promise<void> {
   await page.getByRole("radio", { name: title }).check();
   await page.getByRole("button", { name: "Load model" }).click();
 }
@@ -41,7 +43,7 @@ test("load, chat, stop, go on, and reload without the network", async ({ page, r
 
   await page.goto("/");
   await greedy(page);
-  await loadModel(page);
+  await loadModel(page, slowTitle);
   await expect(page.locator("#loading")).toBeVisible();
   await expect(page.locator("#load-bytes")).toContainText("of 98 MB");
   await expectChat(page);
@@ -76,14 +78,14 @@ test("load, chat, stop, go on, and reload without the network", async ({ page, r
   expect(requests).toEqual([]);
 
   await context.setOffline(false);
-  const sent = await bytesSent(request, modelPath);
+  const sent = await bytesSent(request, slowPath);
   await page.reload();
   await expect(page.locator("#listed")).toContainText("kept in this browser");
-  await loadModel(page);
+  await loadModel(page, slowTitle);
   await expectChat(page);
   await page.getByRole("button", { name: /details$/ }).click();
   await expect(page.locator("#about-facts")).toContainText("Nothing from the network");
-  expect(await bytesSent(request, modelPath)).toBe(sent);
+  expect(await bytesSent(request, slowPath)).toBe(sent);
   expect(problems).toEqual([]);
 });
 
@@ -98,14 +100,14 @@ test("the list says whether a model fits, before it is downloaded", async ({ pag
   await page.getByRole("spinbutton", { name: /Context/ }).fill("8000000");
   await page.getByRole("button", { name: "Done" }).click();
   await expect(row).toContainText("does not run here");
-  await page.getByRole("radio", { name: "The same, from a slow host" }).check();
+  await page.getByRole("radio", { name: slowTitle }).check();
   await expect(page.locator("#listed label").nth(1)).toContainText("does not run here");
   await expect(page.locator("#listed label").nth(1).locator(".fit")).toHaveAttribute("title", /\d/);
 });
 
 test("a load can be cancelled and another one made", async ({ page }) => {
   await page.goto("/");
-  await loadModel(page, "The same, from a slow host");
+  await loadModel(page, slowTitle);
   await expect(page.locator("#load-speed")).toContainText("MB/s");
   await page.getByRole("button", { name: "Cancel" }).click();
   await expect(page.getByRole("button", { name: "Load model" })).toBeVisible();

@@ -17,7 +17,7 @@ test.afterEach(() => server.stop());
 test("two tabs, one download", async ({ page, context }) => {
   const other = await context.newPage();
   await Promise.all([openIo(page), openIo(other)]);
-  server.behaviour = { pauseMs: 10 };
+  server.behaviour = { pauseMs: 50 };
   const [first, second] = await Promise.all([
     loadUrl(page, server.url, { store: "auto" }),
     loadUrl(other, server.url, { store: "auto" }),

@@ -3,6 +3,7 @@
 import { expect, type Page, test } from "@playwright/test";
 import { type Behaviour, ModelServer, randomBytes } from "../../web/src/testing/model-server.ts";
 import { KiB, type Loaded, loadUrl, manifests, MiB, openIo, sha256 } from "../support/downloads.ts";
+import { settled } from "../support/page.ts";
 
 const bytes = randomBytes(MiB, 11);
 const right = sha256(bytes);
@@ -173,7 +174,8 @@ test("a file with another hash than announced is refused, and one with the right
 });
 
 test("a paused download asks for nothing, and goes on where it stopped", async ({ page }) => {
-  server.behaviour = { pauseMs: 20 };
+  // Two seconds for the whole file, so that the pause comes in time.
+  server.behaviour = { pauseMs: 100 };
   await page.evaluate(
     (start) => {
       globalThis.running = new IoWorker(start);
@@ -183,10 +185,7 @@ test("a paused download asks for nothing, and goes on where it stopped", async (
   );
   await expect.poll(() => server.sent).toBeGreaterThan(200 * KiB);
   await page.evaluate(() => running.setPaused(true));
-  await page.waitForTimeout(200);
-  const { sent } = server;
-  await page.waitForTimeout(300);
-  expect(server.sent).toBe(sent);
+  const sent = await settled(() => server.sent);
   expect(sent).toBeLessThan(MiB);
   server.behaviour = {};
   const report = await page.evaluate(async () => {

@@ -67,9 +67,12 @@ test("an engine that traps rejects with internal, and so does everything after i
   const codes = await page.evaluate(async (path) => {
     const chord = await sdk.Chord.load(path, { backend: "cpu", store: "none" });
     new BroadcastChannel("clock").postMessage("break");
-    await new Promise((resolve) => setTimeout(resolve, 200));
     const codeOf = (error: InstanceType<typeof sdk.ChordError>) => error.code;
-    const first = await chord.completions.create({ prompt: [1, 2] }).then(() => "answered", codeOf);
+    // Until the word has reached the worker.
+    let first = "answered";
+    while (first === "answered") {
+      first = await chord.completions.create({ prompt: [1, 2], max_tokens: 1 }).then(() => "answered", codeOf);
+    }
     const second = await chord.tokenize("x").then(() => "answered", codeOf);
     await chord.unload();
     return [first, second];
@@ -117,14 +120,15 @@ test("after unload every call rejects, those under way too", async ({ page }) =>
 
 test("an aborted generation rejects with AbortError, and the next one is not disturbed", async ({ page }) => {
   await openSdk(page);
+  // A model that would go on for half a minute.
   const result = await page.evaluate(async (path) => {
     const chord = await sdk.Chord.load(path, { backend: "cpu", store: "none" });
     const request = { prompt: [1, 2, 3], temperature: 0, max_tokens: 6 };
     const alone = (await chord.completions.create(request)).choices[0]!.text;
     const abort = new AbortController();
-    const long = chord.completions.create({ ...request, max_tokens: 400 }, { signal: abort.signal });
+    const long = chord.completions.create({ ...request, max_tokens: 2000 }, { signal: abort.signal });
     const next = chord.completions.create(request);
-    setTimeout(() => abort.abort(), 20);
+    setTimeout(() => abort.abort(), 100);
     const name = await long.then(
       () => "answered",
       (error: Error) => error.name,
@@ -132,7 +136,7 @@ test("an aborted generation rejects with AbortError, and the next one is not dis
     const after = (await next).choices[0]!.text;
     await chord.unload();
     return { name, alone, after };
-  }, path);
+  }, "/models/SmolLM2-135M-Instruct.Q4_1.gguf");
   expect(result.name).toBe("AbortError");
   expect(result.after).toBe(result.alone);
 });
