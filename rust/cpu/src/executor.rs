@@ -50,6 +50,7 @@ impl CpuExecutor {
     /// # Errors
     /// If memory cannot be had, or a weight's type cannot be decoded.
     pub fn with_pool(program: Arc<Program>, activations: ActivationType, pool: Pool) -> Result<Self, ExecError> {
+        let program = Arc::new(program.narrowed());
         let (machine, memory) = Machine::new(Arc::clone(&program), activations, pool)?;
         Ok(CpuExecutor {
             frame: Frame::shared(&program, &memory)?,

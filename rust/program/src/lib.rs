@@ -8,6 +8,7 @@ mod batch;
 mod error;
 mod executor;
 mod memory;
+mod narrow;
 mod op;
 mod paging;
 mod program;

@@ -257,7 +257,12 @@ impl OpKind {
 
     /// Buffers read, in the order of the fields.
     pub fn inputs(&self) -> Vec<BufferId> {
-        match *self {
+        self.clone().inputs_mut().into_iter().map(|id| *id).collect()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn inputs_mut(&mut self) -> Vec<&mut BufferId> {
+        match self {
             OpKind::Embed { ids, .. } => vec![ids],
             OpKind::RmsNorm { x, .. }
             | OpKind::LayerNorm { x, .. }
