@@ -1,6 +1,6 @@
 // @ts-check
 // What a machine can do at most: bytes streamed from memory and products of 8-bit numbers, with so many threads, in a
-// tab and natively. The shares in docs/bench are shares of these.
+// tab and natively; in a tab also products of 16-bit numbers. The shares in docs/bench are shares of these.
 
 import { line } from "../scripts/steps/console.mjs";
 import { hostCargo } from "../scripts/steps/rust.mjs";
@@ -12,7 +12,7 @@ import { figure, table } from "./statistics.mjs";
 /**
  * @import { Page } from "@playwright/test"
  * @import { Options } from "./options.mjs"
- * @typedef {{ where: string, threads: number, streamGBs: number, dotGMACs: number }} Row
+ * @typedef {{ where: string, threads: number, streamGBs: number, dotGMACs: number, dot16GMACs?: number }} Row
  */
 
 /** About half a second of products. */
@@ -28,13 +28,14 @@ export async function measureCeilings(options) {
   });
   const rows = [...result, ...(await native(options.threads))];
   line(`\n${browser}, and natively`);
-  const cells = rows.map(({ where, threads, streamGBs, dotGMACs }) => [
+  const cells = rows.map(({ where, threads, streamGBs, dotGMACs, dot16GMACs }) => [
     where,
     String(threads),
     figure(streamGBs),
     figure(dotGMACs),
+    dot16GMACs === undefined ? "" : figure(dot16GMACs),
   ]);
-  line(table(["", "threads", "stream GB/s", "8-bit products, GMAC/s"], cells));
+  line(table(["", "threads", "stream GB/s", "8-bit products, GMAC/s", "16-bit products, GMAC/s"], cells));
   return { browser, rows };
 }
 
@@ -47,14 +48,16 @@ async function inTab(page, threads) {
   const modules = ceilingModules();
   const stream = { module: modules.stream, call: "read", argument: STREAM_BYTES, setUp: "fill" };
   const dot = { module: modules.dot, call: "dot", argument: ROUNDS };
+  const dot16 = { module: modules.dot16, call: "dot16", argument: ROUNDS, setUp: "fill" };
   const time = (/** @type {any} */ work) =>
     page.evaluate(([work, threads]) => bench.ceilings.time(work, threads), /** @type {const} */ ([work, threads]));
-  const [streamMs, dotMs] = [await time(stream), await time(dot)];
+  const [streamMs, dotMs, dot16Ms] = [await time(stream), await time(dot), await time(dot16)];
   return {
     where: "wasm",
     threads,
     streamGBs: (STREAM_BYTES * threads) / 1e6 / streamMs,
-    dotGMACs: (MACS_PER_ROUND * ROUNDS * threads) / 1e6 / dotMs,
+    dotGMACs: (MACS_PER_ROUND.dot * ROUNDS * threads) / 1e6 / dotMs,
+    dot16GMACs: (MACS_PER_ROUND.dot16 * ROUNDS * threads) / 1e6 / dot16Ms,
   };
 }
 
