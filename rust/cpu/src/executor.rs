@@ -50,10 +50,9 @@ impl CpuExecutor {
     /// # Errors
     /// If memory cannot be had, or a weight's type cannot be decoded.
     pub fn with_pool(program: Arc<Program>, activations: ActivationType, pool: Pool) -> Result<Self, ExecError> {
-        let program = Arc::new(program.narrowed());
         let (machine, memory) = Machine::new(Arc::clone(&program), activations, pool)?;
         Ok(CpuExecutor {
-            frame: Frame::shared(&program, &memory)?,
+            frame: Frame::shared(&machine.narrow, &memory)?,
             schedule: Schedule::new(&program),
             chosen: vec![0; program.n_seq_max as usize],
             ready_ids: Vec::new(),
@@ -107,7 +106,7 @@ impl CpuExecutor {
     fn run_batch(&mut self, batch: &Batch<'_>, want: Want) -> Result<(), ExecError> {
         let program = Arc::clone(&self.machine.program);
         self.steps_run += 1;
-        self.frame.resize(&program, batch.shape());
+        self.frame.resize(&self.machine.narrow, batch.shape());
         let mut n_segments = program.segments.len();
         if want == Want::Nothing && program.segments.last().is_some_and(|s| s.kind == SegmentKind::Epilogue) {
             n_segments -= 1;
@@ -274,7 +273,7 @@ impl Executor for CpuExecutor {
             0 => self.schedule.advance(&program, batch, false)?,
             _ => self.schedule.check_reached(&program, batch)?,
         }
-        self.frame.resize(&program, batch.shape());
+        self.frame.resize(&self.machine.narrow, batch.shape());
         self.machine.run(Part::Segments(segment..segment + 1), batch, &mut self.frame)?;
         if let Some(logits) = program.output(OutputName::Logits)
             && program.ops[found.ops.clone()].iter().any(|op| op.outputs.contains(&logits))

@@ -28,7 +28,11 @@ use crate::taken::Taken;
 use crate::weights::Weights;
 
 pub(crate) struct Machine {
+    /// As it was given: what traces run.
     pub(crate) program: Arc<Program>,
+    /// What batches run, segment by segment: the same without rows that nobody asks for. Weights, slots and the buffers of
+    /// `program` have the same numbers.
+    pub(crate) narrow: Program,
     pub(crate) weights: Weights,
     pool: Pool,
     plans: Plans,
@@ -90,14 +94,21 @@ impl Machine {
         pool: Pool,
     ) -> Result<(Self, MemoryPlan), ExecError> {
         check(&program)?;
+        let narrow = program.narrowed();
         let weights = Weights::new(&program, activations)?;
-        let takes_codes = |op: usize| product_weight(&program.ops[op]).is_some_and(|view| weights.takes_codes(view));
-        let fused = Plan::new(&program, Fusion::Yes, takes_codes);
-        let single = Plan::new(&program, Fusion::No, takes_codes);
-        let memory = fused.memory(&program);
+        let plan = |program: &Program, fusion| {
+            let takes_codes =
+                |op: usize| product_weight(&program.ops[op]).is_some_and(|view| weights.takes_codes(view));
+            Plan::new(program, fusion, takes_codes)
+        };
+        let single = plan(&program, Fusion::No);
+        // Of all rows, as a trace takes them.
+        let whole = plan(&program, Fusion::Yes);
+        let fused = plan(&narrow, Fusion::Yes);
+        let memory = fused.memory(&narrow);
         let n_outputs = program.max_outputs as usize;
         let scratch = PerWorker::new(pool.n_threads(), || {
-            let taken = Taken::new(&program, &fused, weights.activations(), FEW_TOKENS, n_outputs)?;
+            let taken = Taken::new(&program, &whole, weights.activations(), FEW_TOKENS, n_outputs)?;
             Ok(Scratch {
                 taken,
                 experts: experts::Scratch::new(weights.activations()),
@@ -107,19 +118,19 @@ impl Machine {
         let state = State {
             tables: program.tables.iter().map(|table| table.rows(program.n_ctx)).collect(),
             kv: KvCache::new(&program)?,
-            taken: Taken::new(&program, &fused, weights.activations(), program.max_batch as usize, n_outputs)?,
+            taken: Taken::new(&program, &whole, weights.activations(), program.max_batch as usize, n_outputs)?,
             parts: Parts::new(&program, FEW_TOKENS)?,
             scratch,
             ops: vector_ops(weights.isa()),
         };
         let plans = Plans {
-            few: fused.with_barriers(&program, &memory, true),
-            many: fused.with_barriers(&program, &memory, false),
+            few: fused.with_barriers(&narrow, &memory, true),
+            many: fused.with_barriers(&narrow, &memory, false),
             single: single.with_barriers(&program, &single.memory(&program), false),
         };
         let dealt = (0..fused.steps.len().max(single.steps.len())).map(|_| AtomicUsize::new(0)).collect();
         let blocks = Vec::new();
-        Ok((Machine { weights, pool, plans, state, dealt, blocks, ops_run: 0, profile: None, program }, memory))
+        Ok((Machine { weights, pool, plans, state, dealt, blocks, ops_run: 0, profile: None, program, narrow }, memory))
     }
 
     pub(crate) fn n_threads(&self) -> usize {
@@ -145,21 +156,24 @@ impl Machine {
     /// Runs a part of the program for a batch, on all workers.
     pub(crate) fn run(&mut self, part: Part, batch: &Batch<'_>, frame: &mut Frame) -> Result<(), ExecError> {
         let few = batch.ids.len() <= FEW_TOKENS;
-        let (plan, few, steps, n_ops) = match part {
+        let (program, plan, few, steps, n_ops) = match part {
             Part::Segments(segments) => {
                 let plan = if few { &self.plans.few } else { &self.plans.many };
-                let ops = |index: usize| self.program.segments[index].ops.len();
+                let ops = |index: usize| self.narrow.segments[index].ops.len();
                 let n_ops = segments.clone().map(ops).sum();
                 let steps = plan.segments[segments.start].start..plan.segments[segments.end - 1].end;
-                (plan, few, steps, n_ops)
+                (&self.narrow, plan, few, steps, n_ops)
             }
-            Part::Op(op) => (&self.plans.single, false, self.plans.single.ops[op]..self.plans.single.ops[op + 1], 1),
+            Part::Op(op) => {
+                let plan = &self.plans.single;
+                (&*self.program, plan, false, plan.ops[op]..plan.ops[op + 1], 1)
+            }
         };
         self.ops_run += n_ops as u64;
         cut(batch, &mut self.blocks);
         let inputs = Inputs { batch: *batch, blocks: &self.blocks };
         let frame = &*frame;
-        let run = Run { program: &self.program, weights: &self.weights, state: &self.state, inputs, frame, few };
+        let run = Run { program, weights: &self.weights, state: &self.state, inputs, frame, few };
         let steps = &plan.steps[steps];
         let dealt = &self.dealt[..steps.len()];
         dealt.iter().for_each(|dealt| dealt.store(0, Ordering::Relaxed));
@@ -196,7 +210,7 @@ impl Machine {
             other => ExecError::Device(other.to_string()),
         });
         if let (Some(profile), Some(clock)) = (&mut self.profile, clock) {
-            clock.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(profile, &self.program, steps);
+            clock.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(profile, program, steps);
         }
         done
     }

@@ -196,8 +196,7 @@ fn mixing_of_experts() {
 
 #[test]
 fn gathered_rows() {
-    // Rows are chosen behind the attention of the last layer, whose output matrix is the first to see them.
-    check("llama", Some("result_inp"), "attn_out-1", |program, kind| {
+    check("llama", Some("result_inp"), "result_norm", |program, kind| {
         let OpKind::GatherRows { rows, .. } = kind else { return false };
         *rows = program.inputs[1];
         true
