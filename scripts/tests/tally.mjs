@@ -22,7 +22,8 @@ export class Tally {
 
   /**
    * One step of the test run. `action` returns a note, or the counts of a test runner:
-   * `{ passed, failed, ignored?, failures?: string[], note? }`, the failures as `failure` words them. A step that only passes or fails counts as one test.
+   * `{ passed, failed, ignored?, failures?: string[], note? }`, the failures as `failure` words them. A step that only
+   * passes or fails counts as one test.
    */
   async check(name, action) {
     try {

@@ -14,7 +14,7 @@ use support::{executor_with, logits, lower, open, options};
 fn margin(activations: ActivationType) -> f32 {
     match activations {
         // This moves each logit by up to 0.9, llama.cpp's as ours. Which choices that turns depends on the order of f32 sums,
-        // so on the processor: on ARM one at a margin of 0.49, which AVX-512 and AVX2 get right.
+        // so on the processor: on ARM one at a margin of 0.49, which AVX-512 gets right.
         ActivationType::Q8 => 1.0,
         ActivationType::Q16 | ActivationType::F32 => 0.02,
     }

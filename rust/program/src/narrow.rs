@@ -7,7 +7,7 @@ use crate::{BufferClass, BufferId, Op, OpKind, Program, Rows, SegmentKind};
 
 impl Program {
     /// The same program with the op that chooses the output rows moved up, past every op of the last layer that treats rows by
-    /// themselves; unchanged where no product would be spared. Names of weights, slots and buffers stay, and so do the
+    /// themselves; unchanged where no product would be spared, or where it was not valid. Names of weights, slots and buffers stay, and so do the
     /// values of all rows that are left.
     pub fn narrowed(&self) -> Program {
         self.try_narrow().unwrap_or_else(|| self.clone())
