@@ -20,13 +20,13 @@ what   (none)        prefill and decode in Chromium, beside wllama
 --prompts 16,128,512 prompt lengths in tokens
 --tokens 64          tokens to decode after the first
 --repeat 5           repetitions, of which the median counts
---activations q16|q8|f32  of our side, on the CPU                        (q16)
+--activations mixed|q16|q8|f32  of our side, on the CPU                (mixed)
 --only ours|wllama|llama.cpp  leave the other side out
 --chord FILE         with --native: this program, instead of building it
 --python FILE        the Python that has llama-cpp-python                (CHORD_PYTHON, or python3)
 --json FILE          write the JSON there instead of printing it`;
 
-const ACTIVATIONS = /** @type {const} */ (["q16", "q8", "f32"]);
+const ACTIVATIONS = /** @type {const} */ (["mixed", "q16", "q8", "f32"]);
 
 /**
  * @typedef {ReturnType<typeof readOptions>} Options
@@ -70,7 +70,7 @@ function parse() {
         prompts: { type: "string", default: "16,128,512" },
         tokens: { type: "string", default: "64" },
         repeat: { type: "string", default: "5" },
-        activations: { type: "string", default: "q16" },
+        activations: { type: "string", default: "mixed" },
         only: { type: "string" },
         chord: { type: "string" },
         python: { type: "string" },

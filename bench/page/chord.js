@@ -12,7 +12,7 @@ let chord;
  * @param {LoadRequest} request
  * @returns {Promise<LoadReport>}
  */
-export async function load({ url, threads, nCtx, backend = "cpu", activations = "q16", cached = false }) {
+export async function load({ url, threads, nCtx, backend = "cpu", activations = "mixed", cached = false }) {
   const began = performance.now();
   /** @type {import("@querent-ai/wasm-chord").ChordLoadOptions} */
   const options = {

@@ -17,7 +17,7 @@ export interface LoadRequest {
   /** Ours only. */
   backend?: "cpu" | "webgpu";
   /** Ours only. */
-  activations?: "q16" | "q8" | "f32";
+  activations?: "mixed" | "q16" | "q8" | "f32";
   /** Keep the file in the side's own cache, or take it from there. Without it nothing is stored. */
   cached?: boolean;
 }

@@ -9,7 +9,7 @@ export interface LoadOptions {
   n_ctx?: number;
   kv: "f16" | "f32";
   /** On the CPU. */
-  activations: "q16" | "q8" | "f32";
+  activations: "mixed" | "q16" | "q8" | "f32";
   /** Where all weights do not fit, layers are paged. */
   max_gpu_bytes?: number;
   /** The worker makes `subgroups` available although wgpu does not ask for it: see `worker/webgpu.ts`. */

@@ -19,11 +19,12 @@ export interface ChordLoadOptions {
    */
   threads?: number;
   /**
-   * What the CPU multiplies quantized weights with: activations rounded to 16 bits, as good as `f32` for all practical
-   * purposes; to 8 bits, as llama.cpp does, which reads prompts faster and leaves close choices between tokens to chance;
-   * or not rounded at all, which is slow. Default `q16`.
+   * What the CPU multiplies quantized weights with: activations rounded to 16 bits (`q16`), as good as `f32` for all
+   * practical purposes; to 8 bits (`q8`), as llama.cpp does, which reads prompts faster and leaves close choices between
+   * tokens to chance; to 8 bits in the middle of prompts and to 16 elsewhere (`mixed`), which is nearly as fast as the one
+   * and nearly as good as the other; or not rounded at all (`f32`), which is slow. Default `mixed`.
    */
-  activations?: "q16" | "q8" | "f32";
+  activations?: "mixed" | "q16" | "q8" | "f32";
   /** Under `auto`, count a GPU that is computed in software as a real one. Default false: the CPU itself is faster. */
   softwareGpu?: boolean;
   /** Tokens that a conversation can have. Default: what the model was trained for, at most 4,096. */
@@ -91,7 +92,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   const engine: EngineLoadOptions = {
     backend: backend === "webgpu" ? "gpu" : backend,
     kv: oneOf("kv", options.kv, ["f16", "f32"]) ?? "f16",
-    activations: oneOf("activations", options.activations, ["q16", "q8", "f32"]) ?? "q16",
+    activations: oneOf("activations", options.activations, ["mixed", "q16", "q8", "f32"]) ?? "mixed",
   };
   const { contextLength, disableFeatures, maxGpuBytes, selfTest, softwareGpu = false } = options;
   const threads = options.threads ?? defaultThreads(navigator.hardwareConcurrency);

@@ -46,6 +46,8 @@ pub(crate) enum KvName {
 /// `--activations`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ActivationsName {
+    /// As q8 in the middle of prompts, as q16 elsewhere.
+    Mixed,
     /// Rounded to 8 bits: fastest with prompts; close choices are left to chance.
     Q8,
     /// Rounded to 16 bits: nearly exact, and much faster than f32.
@@ -57,6 +59,7 @@ pub(crate) enum ActivationsName {
 impl From<ActivationsName> for Activations {
     fn from(name: ActivationsName) -> Self {
         match name {
+            ActivationsName::Mixed => Activations::Mixed,
             ActivationsName::Q8 => Activations::Q8,
             ActivationsName::Q16 => Activations::Q16,
             ActivationsName::F32 => Activations::F32,
@@ -85,7 +88,7 @@ pub(crate) struct DeviceArgs {
     /// Threads of the CPU; all cores, less one where there are more than two, without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS as i64))]
     pub(crate) threads: Option<u32>,
-    /// Form of activations in the CPU's products: q16 unless given, f32 in traces.
+    /// Form of activations in the CPU's products: mixed unless given, f32 in traces.
     #[arg(long, value_enum)]
     pub(crate) activations: Option<ActivationsName>,
 }

@@ -106,14 +106,23 @@ impl CpuExecutor {
     fn run_batch(&mut self, batch: &Batch<'_>, want: Want) -> Result<(), ExecError> {
         let program = Arc::clone(&self.machine.program);
         self.steps_run += 1;
-        self.frame.resize(&self.machine.narrow, batch.shape());
         let mut n_segments = program.segments.len();
-        if want == Want::Nothing && program.segments.last().is_some_and(|s| s.kind == SegmentKind::Epilogue) {
+        // That it is done shows without any output.
+        let out_rows = if want == Want::Done { &[] } else { batch.out_rows };
+        let shown = Batch { out_rows, ..*batch };
+        if matches!(want, Want::Nothing | Want::Done)
+            && program.segments.last().is_some_and(|s| s.kind == SegmentKind::Epilogue)
+        {
             n_segments -= 1;
         }
-        self.machine.run(Part::Segments(0..n_segments), batch, &mut self.frame)?;
+        self.frame.resize(&self.machine.narrow, shown.shape());
+        self.machine.run(Part::Segments(0..n_segments), &shown, &mut self.frame)?;
         match want {
             Want::Nothing => Ok(()),
+            Want::Done => {
+                self.ready_ids.extend(batch.out_rows.iter().map(|_| 0));
+                Ok(())
+            }
             Want::Ids => self.choose(batch),
             Want::Logits => self.keep_logits(self.output(OutputName::Logits)?),
         }
@@ -211,7 +220,7 @@ impl Executor for CpuExecutor {
 
     fn enqueue_prefill(&mut self, batch: &Batch<'_>, want: Want) -> Result<(), ExecError> {
         self.check_ready()?;
-        if want != Want::Nothing {
+        if matches!(want, Want::Ids | Want::Logits) {
             self.output(OutputName::Logits)?;
         }
         self.schedule.push_batch(&self.machine.program, batch, want)

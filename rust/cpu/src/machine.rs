@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chord_gguf::GgmlType;
-use chord_program::{Batch, BufferId, ExecError, MemoryPlan, Op, OpKind, Program, Table, WeightRef};
+use chord_program::{Batch, BufferId, ExecError, MemoryPlan, Op, OpKind, Program, Rows, Table, WeightRef};
 
 use crate::batch::{Block, Inputs, cut};
 use crate::frame::{Frame, View};
@@ -108,17 +108,13 @@ impl Machine {
         let memory = fused.memory(&narrow);
         let n_outputs = program.max_outputs as usize;
         let scratch = PerWorker::new(pool.n_threads(), || {
-            let taken = Taken::new(&program, &whole, weights.activations(), FEW_TOKENS, n_outputs)?;
-            Ok(Scratch {
-                taken,
-                experts: experts::Scratch::new(weights.activations()),
-                attention: attention::Scratch::default(),
-            })
+            let taken = Taken::new(&program, &whole, &weights, FEW_TOKENS, n_outputs)?;
+            Ok(Scratch { taken, experts: experts::Scratch::new(&weights), attention: attention::Scratch::default() })
         })?;
         let state = State {
             tables: program.tables.iter().map(|table| table.rows(program.n_ctx)).collect(),
             kv: KvCache::new(&program)?,
-            taken: Taken::new(&program, &whole, weights.activations(), program.max_batch as usize, n_outputs)?,
+            taken: Taken::new(&program, &whole, &weights, program.max_batch as usize, n_outputs)?,
             parts: Parts::new(&program, FEW_TOKENS)?,
             scratch,
             ops: vector_ops(weights.isa()),
@@ -156,6 +152,7 @@ impl Machine {
     /// Runs a part of the program for a batch, on all workers.
     pub(crate) fn run(&mut self, part: Part, batch: &Batch<'_>, frame: &mut Frame) -> Result<(), ExecError> {
         let few = batch.ids.len() <= FEW_TOKENS;
+        let is_op = matches!(part, Part::Op(_));
         let (program, plan, few, steps, n_ops) = match part {
             Part::Segments(segments) => {
                 let plan = if few { &self.plans.few } else { &self.plans.many };
@@ -173,7 +170,9 @@ impl Machine {
         cut(batch, &mut self.blocks);
         let inputs = Inputs { batch: *batch, blocks: &self.blocks };
         let frame = &*frame;
-        let run = Run { program, weights: &self.weights, state: &self.state, inputs, frame, few };
+        // Traces take all rows alike.
+        let coarse = if is_op { 0..0 } else { self.weights.activation_type().coarse_rows(batch) };
+        let run = Run { program, weights: &self.weights, state: &self.state, inputs, frame, few, coarse };
         let steps = &plan.steps[steps];
         let dealt = &self.dealt[..steps.len()];
         dealt.iter().for_each(|dealt| dealt.store(0, Ordering::Relaxed));
@@ -224,6 +223,8 @@ struct Run<'a> {
     inputs: Inputs<'a>,
     frame: &'a Frame,
     few: bool,
+    /// Tokens whose rows have one digit: see [`ActivationType::coarse_rows`].
+    coarse: Range<usize>,
 }
 
 /// A worker's turn at a step.
@@ -267,6 +268,14 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The rows of a buffer that have one digit.
+    fn coarse_rows(&self, x: BufferId) -> Range<usize> {
+        match self.program.buffer(x).rows {
+            Rows::Tokens(n) => self.coarse.start * n as usize..self.coarse.end * n as usize,
+            Rows::Fixed(_) | Rows::Outputs(_) => 0..0,
+        }
+    }
+
     /// Norms its share of the rows, and brings its share of their panels into form. Who takes rows for itself takes them
     /// all.
     fn take_rows(
@@ -277,10 +286,11 @@ impl Run<'_> {
         worker: &Worker<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Abandoned> {
+        let coarse = self.coarse_rows(x);
         let x = self.frame.view(x);
         let taken = if self.few { &scratch.taken } else { &self.state.taken };
         if (self.few || worker.index == 0) && !form.is_none() {
-            unsafe { taken.begin(x.rows, x.cols, form) };
+            unsafe { taken.begin(x.rows, x.cols, form, coarse) };
         }
         if let Some(OpKind::RmsNorm { weight, eps, .. }) = norm.map(|op| &self.program.ops[op].kind) {
             let weight = self.vector(weight);
@@ -293,9 +303,10 @@ impl Run<'_> {
         }
         if !form.is_none() {
             let rows = if norm.is_some() { unsafe { taken.normed(0..x.rows, x.cols) } } else { unsafe { x.all() } };
-            let filler = unsafe { taken.filler() };
-            let panels = if self.few { 0..filler.n_panels() } else { share(filler.n_panels(), worker) };
-            unsafe { filler.fill(rows.as_ptr(), panels) };
+            for filler in unsafe { taken.fillers() } {
+                let panels = if self.few { 0..filler.n_panels() } else { share(filler.n_panels(), worker) };
+                unsafe { filler.fill(rows.as_ptr(), panels) };
+            }
         }
         Ok(())
     }
@@ -311,7 +322,9 @@ impl Run<'_> {
             OpKind::MatMul { weight, bias, scale, .. } => {
                 let matrix = self.weights.matrix(self.program, weight, 0);
                 let multiply = |cols: Range<usize>| {
-                    unsafe { matrix.multiply(taken.activations(), cols.clone(), out.place(0, cols.start), out.cols) };
+                    for rows in unsafe { taken.forms() }.of(matrix.takes_codes()) {
+                        unsafe { matrix.multiply(rows, cols.clone(), out.place(0, cols.start), out.cols) };
+                    }
                     if *scale != 1.0 || bias.is_some() {
                         for row in 0..out.rows {
                             let bias = self.vector(bias).map(|bias| &bias[cols.clone()]);
@@ -327,11 +340,11 @@ impl Run<'_> {
             }
             OpKind::MatMulId { ids, weight, .. } if !cols.is_empty() => {
                 let ids = self.frame.view(*ids);
-                let k = ids.cols;
                 let ids: &[u32] = bytemuck::cast_slice(unsafe { ids.all() });
                 let expert = |expert| self.weights.matrix(self.program, weight, expert);
                 let rows = if normed { unsafe { taken.normed(0..x.rows, x.cols) } } else { unsafe { x.all() } };
-                unsafe { experts::multiply(rows, ids, k, expert, cols, out, &mut scratch.experts) };
+                let coarse = self.coarse_rows(op.out());
+                unsafe { experts::multiply(rows, ids, expert, cols, out, coarse, &mut scratch.experts) };
             }
             OpKind::MatMulId { .. } => {}
             _ => unreachable!("only products are steps of this kind"),

@@ -1,15 +1,51 @@
 //! How the executor computes, and on how many threads.
 
+use std::ops::Range;
+
+use chord_program::Batch;
+
 /// Form of the rows that quantized matrices are multiplied with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActivationType {
+    /// As [`Q8`](ActivationType::Q8) in the middle of prompts, as [`Q16`](ActivationType::Q16) elsewhere: for the first
+    /// positions, for what comes right before a row whose logits are wanted, and for generated tokens.
+    #[default]
+    Mixed,
     /// Rounded to 8 bits, with a scale for each 32: integer products. Fastest with prompts.
     Q8,
     /// Rounded to two digits of 8 bits: nearly as good as unrounded, for twice the integer products.
-    #[default]
     Q16,
     /// As they are: exact up to the order of sums.
     F32,
+}
+
+/// First positions of a sequence that [`ActivationType::Mixed`] has in 16 bits: what later ones attend to most.
+const FIRST: usize = 8;
+/// Rows up to one whose logits are wanted, that one included, that it has in 16 bits.
+const LAST: usize = 16;
+/// Fewer rows of 8 bits than this are not worth that weights are unpacked once more for them.
+const FEWEST: usize = 16;
+
+impl ActivationType {
+    /// Digits of 8 bits, the most that rows have.
+    pub(crate) fn digits(self) -> usize {
+        match self {
+            ActivationType::Mixed | ActivationType::Q16 => 2,
+            ActivationType::Q8 | ActivationType::F32 => 1,
+        }
+    }
+
+    /// The rows of a batch that have one digit although there are two.
+    pub(crate) fn coarse_rows(self, batch: &Batch<'_>) -> Range<usize> {
+        let is_one_sequence = batch.seq.windows(2).all(|pair| pair[0] == pair[1]);
+        if self != ActivationType::Mixed || !is_one_sequence || batch.pos.is_empty() {
+            return 0..0;
+        }
+        let start = FIRST.saturating_sub(batch.pos[0] as usize);
+        let wanted = batch.out_rows.iter().min();
+        let end = wanted.map_or(batch.pos.len(), |&row| (row as usize + 1).saturating_sub(LAST));
+        if end < start + FEWEST { 0..0 } else { start..end }
+    }
 }
 
 /// Choices of a [`CpuExecutor`](crate::CpuExecutor).

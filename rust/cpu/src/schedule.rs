@@ -31,7 +31,7 @@ pub(crate) enum Step {
 impl Step {
     fn gives_ids(&self) -> bool {
         match self {
-            Step::Batch(batch, want) => *want == Want::Ids && !batch.out_rows.is_empty(),
+            Step::Batch(batch, want) => matches!(want, Want::Ids | Want::Done) && !batch.out_rows.is_empty(),
             Step::Decode { .. } => true,
         }
     }

@@ -54,9 +54,14 @@ impl Weights {
         self.isa
     }
 
-    /// Empty rows for products.
-    pub(crate) fn activations(&self) -> Activations {
-        Activations::with_digits(self.isa, if self.activations == ActivationType::Q16 { 2 } else { 1 })
+    /// What rows are rounded to.
+    pub(crate) fn activation_type(&self) -> ActivationType {
+        self.activations
+    }
+
+    /// Empty rows for products, of so many digits.
+    pub(crate) fn rows(&self, digits: usize) -> Activations {
+        Activations::with_digits(self.isa, digits)
     }
 
     /// Bytes held.

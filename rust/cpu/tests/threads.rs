@@ -17,7 +17,7 @@ fn tokens(n: usize) -> Vec<u32> {
 fn results_are_the_same_bits_with_any_number_of_threads() {
     for name in MODELS {
         let Some(file) = open(name) else { return };
-        for activations in [ActivationType::F32, ActivationType::Q8, ActivationType::Q16] {
+        for activations in [ActivationType::F32, ActivationType::Q8, ActivationType::Q16, ActivationType::Mixed] {
             let run = |threads: usize| {
                 let options = BuildOptions { n_ctx: Some(256), kv_type: KvType::F16, ..BuildOptions::default() };
                 let options_cpu = CpuOptions { threads: Some(threads), activations };

@@ -105,8 +105,10 @@ impl Run<'_> {
     /// Enqueues what the cache does not hold, chunk by chunk. The result of the last position stays to be polled.
     /// Returns false if cancelled.
     ///
-    /// The chunks before the last ask for an id as well, and throw it away: it tells that the chunk is done, which paces
-    /// the device, keeps the progress true and lets a cancellation through, for the price of one output row per chunk.
+    /// The chunks before the last ask to be told that they are done, which paces the device, keeps the progress true and
+    /// lets a cancellation through, for the price of one output row per chunk where the device has no cheaper sign. What
+    /// is left over by whole chunks comes first: the rows right in front of the first token belong together (see
+    /// [`ActivationType::Mixed`](chord_cpu::ActivationType::Mixed)).
     async fn prefill(&mut self, last: Want, pause: &mut impl AsyncFnMut()) -> Result<bool, EngineError> {
         let chunk = self.runner.program().max_batch as usize;
         let (_, most_ahead) = self.runner.most_ahead();
@@ -117,10 +119,10 @@ impl Run<'_> {
                 self.abandon_prefill(done)?;
                 return Ok(false);
             }
-            let end = self.prompt.len().min(first + chunk);
+            let end = first + (self.prompt.len() - first - 1) % chunk + 1;
             let ids = &self.prompt[first..end];
             let is_last = end == self.prompt.len();
-            let want = if is_last { last } else { Want::Ids };
+            let want = if is_last { last } else { Want::Done };
             self.runner.enqueue(self.sequence, first, ids, &[ids.len() as u32 - 1], want)?;
             if !self.runner.feed(self.cancel).await? {
                 self.abandon_prefill(done)?;

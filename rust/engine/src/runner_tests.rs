@@ -92,8 +92,8 @@ fn the_prompt_is_computed_in_chunks_and_progress_says_so() {
     let (mut runner, state) = runner(128, 1, 8);
     let mut script = Script::default();
     run_script(&mut runner, request(&prompt(20), 1, Sampling::default()), &mut script).unwrap();
-    assert_eq!(state.borrow().prefills, [8, 8, 4]);
-    assert_eq!(script.progress.iter().map(|p| p.processed).collect::<Vec<_>>(), [8, 16, 20]);
+    assert_eq!(state.borrow().prefills, [4, 8, 8]);
+    assert_eq!(script.progress.iter().map(|p| p.processed).collect::<Vec<_>>(), [4, 12, 20]);
     assert!(script.progress.iter().all(|p| p.total == 20 && p.cached == 0));
 }
 

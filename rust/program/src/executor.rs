@@ -18,6 +18,9 @@ pub trait WeightSink {
 pub enum Want {
     /// Only fill the KV cache: the epilogue is not run.
     Nothing,
+    /// To be told when it is done, by an id without a meaning for each output row, through [`Executor::poll_ids`]: paces
+    /// whoever enqueues. Whether the epilogue is run is the executor's choice.
+    Done,
     /// The id with the highest logit of each output row (the lowest id among equals), through [`Executor::poll_ids`].
     /// The last one becomes the next input of its sequence for [`Executor::enqueue_decode`].
     Ids,

@@ -6,7 +6,7 @@ use chord_program::Gating;
 
 use crate::frame::View;
 use crate::packed::Activations;
-use crate::weights::Matrix;
+use crate::weights::{Matrix, Weights};
 
 /// Memory that is kept between calls.
 pub(crate) struct Scratch {
@@ -16,12 +16,14 @@ pub(crate) struct Scratch {
     pub(crate) order: Vec<u32>,
     /// Rows of one expert, and what becomes of them.
     gathered: Vec<f32>,
-    activations: Activations,
+    /// With all digits, and with one.
+    activations: [Activations; 2],
     products: Vec<f32>,
 }
 
 impl Scratch {
-    pub(crate) fn new(activations: Activations) -> Self {
+    pub(crate) fn new(weights: &Weights) -> Self {
+        let activations = [weights.activation_type().digits(), 1].map(|digits| weights.rows(digits));
         Scratch { bytes: Vec::new(), order: Vec::new(), gathered: Vec::new(), activations, products: Vec::new() }
     }
 }
@@ -57,31 +59,33 @@ pub(crate) fn route(
 }
 
 /// Columns `cols` of `out`: each of its rows is the row of `x` that belongs to it times its expert. Rows of one expert are
-/// multiplied together.
+/// multiplied together, but for those that are `coarse`, with one digit.
 ///
-/// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` has `T` or `T·k` rows, `expert` gives the matrix.
+/// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` has `T` or `T·k` rows, `expert` gives the matrix, `coarse` are rows of `out`.
 ///
 /// # Safety
 /// The rule of [`crate::memory`] for these columns.
 pub(crate) unsafe fn multiply<'a>(
     x: &[f32],
     ids: &[u32],
-    k: usize,
     expert: impl Fn(usize) -> Matrix<'a>,
     cols: Range<usize>,
     out: View<'_>,
+    coarse: Range<usize>,
     scratch: &mut Scratch,
 ) {
     let Scratch { order, gathered, activations, products, .. } = scratch;
     order.clear();
     order.extend(0..ids.len() as u32);
-    order.sort_unstable_by_key(|&i| (ids[i as usize], i));
-    for rows in order.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
+    let kind = |i: u32| (ids[i as usize], coarse.contains(&(i as usize)));
+    order.sort_unstable_by_key(|&i| (kind(i), i));
+    for rows in order.chunk_by(|&a, &b| kind(a) == kind(b)) {
+        let activations = &mut activations[usize::from(kind(rows[0]).1)];
         let matrix = expert(ids[rows[0] as usize] as usize);
-        let shared = x.len() / matrix.cols() == ids.len() / k;
+        let rows_of_each = ids.len() / (x.len() / matrix.cols());
         gathered.clear();
         for &row in rows {
-            let from = if shared { row as usize / k } else { row as usize };
+            let from = row as usize / rows_of_each;
             gathered.extend_from_slice(&x[from * matrix.cols()..][..matrix.cols()]);
         }
         let takes_codes = matrix.takes_codes();

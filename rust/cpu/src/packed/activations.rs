@@ -3,14 +3,61 @@
 use std::ops::Range;
 
 use super::dispatch::{Kernels, kernels};
+use super::scales::CHUNK;
 use crate::simd::InstructionSet;
 
 /// Columns that share a scale.
 pub(crate) const BLOCK: usize = 32;
 
-/// Of 32 activations of a token: their scale, then that scale times the sum of all codes, of the first 16 and of the
-/// last 16.
-pub(crate) type Record = [f32; 4];
+/// What products need to know of 32 activations of a token.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Record {
+    pub(crate) scale: f32,
+    /// That scale times the sum of all codes, of the first 16 and of the last 16.
+    pub(crate) sums: [f32; 3],
+    /// Of the same columns two sums of 16 bits, negative ones: of the first two of each four codes, and above it of the
+    /// last two. Only where codes have one digit.
+    pub(crate) less: [u32; 3],
+}
+
+/// Rows of a matrix that are taken as tokens: `n` from `start` on, and of these from the one at `gap_at` on those that come
+/// `gap` later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenRows {
+    n: usize,
+    start: usize,
+    gap_at: usize,
+    gap: usize,
+}
+
+impl TakenRows {
+    /// Neighbours.
+    pub fn of(rows: Range<usize>) -> Self {
+        TakenRows { n: rows.len(), start: rows.start, gap_at: 0, gap: 0 }
+    }
+
+    /// The first `n` but those in `gap`.
+    pub fn without(n: usize, gap: Range<usize>) -> Self {
+        TakenRows { n: n - gap.len(), start: 0, gap_at: gap.start, gap: gap.len() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.n
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// The row of a token.
+    #[inline(always)]
+    pub(crate) fn row(&self, token: usize) -> usize {
+        self.start + token + if token >= self.gap_at { self.gap } else { 0 }
+    }
+}
 
 /// Bits of a second digit.
 pub(crate) const DIGIT_BITS: u32 = 8;
@@ -18,7 +65,8 @@ pub(crate) const DIGIT_BITS: u32 = 8;
 /// Activations of some tokens, in the order that products read them.
 ///
 /// Tokens lie in panels of as many as a product takes at a time, four columns of each token after four columns of the
-/// one before; the last panel is filled up with zeros. One token alone is a panel of one. Buffers are kept between
+/// one before; the last panel is filled up with zeros. One token alone is a panel of one. Of codes, 256 columns of all
+/// panels come before the next 256. Buffers are kept between
 /// uses and only grow.
 ///
 /// Each 32 neighbouring columns are quantized to −127 … 127: where the largest magnitude is `m`, the code of `x` is
@@ -30,7 +78,7 @@ pub(crate) const DIGIT_BITS: u32 = 8;
 pub struct Activations {
     kernels: &'static Kernels,
     digits: usize,
-    n_tokens: usize,
+    rows: TakenRows,
     cols: usize,
     has_codes: bool,
     has_values: bool,
@@ -51,7 +99,7 @@ impl Activations {
         Activations {
             kernels: kernels(isa),
             digits,
-            n_tokens: 0,
+            rows: TakenRows::default(),
             cols: 0,
             has_codes: false,
             has_values: false,
@@ -75,26 +123,26 @@ impl Activations {
     /// [`Activations::keep`].
     pub fn fill(&mut self, x: &[f32], n_tokens: usize, cols: usize, as_codes: bool, as_values: bool) {
         assert_eq!(x.len(), n_tokens * cols, "activations are [{n_tokens}, {cols}]");
-        let filler = self.prepare(n_tokens, cols, as_codes, as_values);
+        let filler = self.prepare(TakenRows::of(0..n_tokens), cols, as_codes, as_values);
         // SAFETY: `x` has the shape, and nobody else fills.
         unsafe { filler.fill(x.as_ptr(), 0..filler.n_panels()) };
     }
 
-    /// Makes room for `[n_tokens, cols]`; what is returned fills it, by several threads if wanted.
-    pub fn prepare(&mut self, n_tokens: usize, cols: usize, as_codes: bool, as_values: bool) -> Filler {
+    /// Makes room for rows of `cols` columns; what is returned fills it, by several threads if wanted.
+    pub fn prepare(&mut self, rows: TakenRows, cols: usize, as_codes: bool, as_values: bool) -> Filler {
         assert!(!as_codes || cols.is_multiple_of(BLOCK), "{cols} columns are not blocks of {BLOCK}");
-        (self.n_tokens, self.cols, self.has_codes, self.has_values) = (n_tokens, cols, as_codes, as_values);
+        (self.rows, self.cols, self.has_codes, self.has_values) = (rows, cols, as_codes, as_values);
         let elements = self.plane();
         if as_codes && self.codes.len() < elements * self.digits {
             self.codes.resize(elements * self.digits, 0);
-            self.records.resize(elements / BLOCK, [0.0; 4]);
+            self.records.resize(elements / BLOCK, Record::default());
         }
         if as_values && self.values.len() < elements {
             self.values.resize(elements, 0.0);
         }
         Filler {
             kernels: self.kernels,
-            n_tokens,
+            rows,
             cols,
             form: self.form(),
             codes: if as_codes { self.codes.as_mut_ptr() } else { std::ptr::null_mut() },
@@ -103,9 +151,9 @@ impl Activations {
         }
     }
 
-    /// Number of tokens.
-    pub fn n_tokens(&self) -> usize {
-        self.n_tokens
+    /// The tokens.
+    pub fn rows(&self) -> TakenRows {
+        self.rows
     }
 
     /// Number of columns.
@@ -115,11 +163,11 @@ impl Activations {
 
     /// Bytes taken.
     pub fn bytes(&self) -> u64 {
-        (self.codes.capacity() + self.records.capacity() * 16 + self.values.capacity() * 4) as u64
+        (self.codes.capacity() + self.records.capacity() * size_of::<Record>() + self.values.capacity() * 4) as u64
     }
 
     fn panel_tokens(&self) -> usize {
-        panel_tokens(self.kernels, self.n_tokens)
+        panel_tokens(self.kernels, self.rows.len())
     }
 
     pub(crate) fn isa(&self) -> InstructionSet {
@@ -128,13 +176,13 @@ impl Activations {
 
     /// Codes of all tokens.
     fn plane(&self) -> usize {
-        self.n_tokens.div_ceil(self.panel_tokens()) * self.panel_tokens() * self.cols
+        self.rows.len().div_ceil(self.panel_tokens()) * self.panel_tokens() * self.cols
     }
 
     fn form(&self) -> Form {
         match self.digits {
             1 => Form::Digit,
-            _ if self.n_tokens >= self.kernels.words_from => Form::Words,
+            _ if self.rows.len() >= self.kernels.words_from => Form::Words,
             _ => Form::Digits { plane: self.plane() },
         }
     }
@@ -221,6 +269,15 @@ impl Panel {
     }
 }
 
+/// How many blocks of a panel's width lie before block `block` of panel `panel`: the panels of a chunk follow each other, as
+/// they are multiplied with the same weights.
+#[inline(always)]
+pub(crate) fn place_of_block(panel: usize, block: usize, n_panels: usize, n_blocks: usize) -> usize {
+    let first = block / CHUNK * CHUNK;
+    let in_chunk = CHUNK.min(n_blocks - first);
+    first * n_panels + panel * in_chunk + block - first
+}
+
 fn panel_tokens(kernels: &Kernels, n_tokens: usize) -> usize {
     if n_tokens == 1 { 1 } else { kernels.panel_tokens }
 }
@@ -230,7 +287,7 @@ fn panel_tokens(kernels: &Kernels, n_tokens: usize) -> usize {
 #[derive(Clone, Copy)]
 pub struct Filler {
     kernels: &'static Kernels,
-    n_tokens: usize,
+    rows: TakenRows,
     cols: usize,
     form: Form,
     codes: *mut i8,
@@ -246,29 +303,32 @@ unsafe impl Sync for Filler {}
 impl Filler {
     /// Number of panels.
     pub fn n_panels(&self) -> usize {
-        self.n_tokens.div_ceil(panel_tokens(self.kernels, self.n_tokens))
+        self.rows.len().div_ceil(panel_tokens(self.kernels, self.rows.len()))
     }
 
-    /// Fills some panels from all tokens' activations.
+    /// Fills some panels from the rows of a matrix.
     ///
     /// # Safety
-    /// `x` points to `[n_tokens, cols]` numbers, the activations are alive and unused, and no other thread fills any of
+    /// `x` points to a matrix of `cols` columns that has all rows to be taken, the activations are alive and unused, and no other thread fills any of
     /// these panels.
     pub unsafe fn fill(&self, x: *const f32, panels: Range<usize>) {
-        let width = panel_tokens(self.kernels, self.n_tokens);
+        let width = panel_tokens(self.kernels, self.rows.len());
         for panel in panels {
             let first = panel * width;
             for t in 0..width {
                 let token = first + t;
-                let real = token < self.n_tokens;
+                let real = token < self.rows.len();
                 // SAFETY: the caller's, and buffers have room for whole panels.
                 unsafe {
-                    let row = if real { x.add(token * self.cols) } else { std::ptr::null() };
+                    let row = if real { x.add(self.rows.row(token) * self.cols) } else { std::ptr::null() };
                     if !self.codes.is_null() {
                         let place = Place {
-                            codes: self.codes.add(first * self.cols * self.form.size() + 4 * t),
-                            records: self.records.add(first * (self.cols / BLOCK) + t),
+                            codes: self.codes.add(4 * t),
+                            records: self.records.add(t),
                             width,
+                            panel,
+                            n_panels: self.n_panels(),
+                            n_blocks: self.cols / BLOCK,
                             form: self.form,
                         };
                         if real {
@@ -297,6 +357,9 @@ pub(crate) struct Place {
     records: *mut Record,
     /// Tokens in the panel: groups of four bytes lie four times as many bytes apart, records as many of theirs.
     width: usize,
+    panel: usize,
+    n_panels: usize,
+    n_blocks: usize,
     form: Form,
 }
 
@@ -311,8 +374,10 @@ impl Place {
     unsafe fn write(&self, b: usize, scale: f32, first: &[i32; BLOCK], second: &[i32; BLOCK]) {
         // SAFETY: the caller's: there is room.
         unsafe {
-            let codes = self.codes.add(b * BLOCK * self.width * self.form.size());
-            let (mut scale, mut sums) = (scale, half_sums(first));
+            let at = place_of_block(self.panel, b, self.n_panels, self.n_blocks) * self.width;
+            let codes = self.codes.add(at * BLOCK * self.form.size());
+            let pairs = pair_sums(first);
+            let (mut scale, mut sums) = (scale, half_sums(pairs));
             if let Form::Words = self.form {
                 self.write_words(codes, first, second);
             } else {
@@ -322,12 +387,18 @@ impl Place {
                 self.write_digits(codes.add(plane), second);
             }
             if self.has_second() {
-                let low = half_sums(second);
+                let low = half_sums(pair_sums(second));
                 sums = [(sums[0] << DIGIT_BITS) + low[0], (sums[1] << DIGIT_BITS) + low[1]];
                 scale /= (1 << DIGIT_BITS) as f32;
             }
             let sum = |n: i32| scale * n as f32;
-            self.records.add(b * self.width).write([scale, sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])]);
+            let less = |[first, last]: [i32; 2]| (-first) as u32 & 0xffff | (-last as u32) << 16;
+            let both = [pairs[0][0] + pairs[1][0], pairs[0][1] + pairs[1][1]];
+            self.records.add(at).write(Record {
+                scale,
+                sums: [sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])],
+                less: [less(both), less(pairs[0]), less(pairs[1])],
+            });
         }
     }
 
@@ -353,16 +424,23 @@ impl Place {
     }
 }
 
-/// Sums of the first 16 and of the last 16.
+/// Of the first 16 and of the last 16: the sum of the first two of each four, and of the last two.
 #[inline(always)]
-fn half_sums(digits: &[i32; BLOCK]) -> [i32; 2] {
-    let mut sums = [0; 2];
-    for (half, sum) in sums.iter_mut().enumerate() {
-        for digit in &digits[half * 16..half * 16 + 16] {
-            *sum += digit;
+fn pair_sums(digits: &[i32; BLOCK]) -> [[i32; 2]; 2] {
+    let mut sums = [[0; 2]; 2];
+    for (half, sums) in sums.iter_mut().enumerate() {
+        for four in digits[half * 16..half * 16 + 16].as_chunks::<4>().0 {
+            sums[0] += four[0] + four[1];
+            sums[1] += four[2] + four[3];
         }
     }
     sums
+}
+
+/// Sums of the first 16 and of the last 16.
+#[inline(always)]
+fn half_sums([first, last]: [[i32; 2]; 2]) -> [i32; 2] {
+    [first[0] + first[1], last[0] + last[1]]
 }
 
 /// Quantizes one token.

@@ -16,6 +16,8 @@ pub(crate) trait Codes: 'static {
     const WORDS: usize;
     /// Whether codes have eight bits and a sign.
     const SIGNED: bool = false;
+    /// The middle of those without: half of what they can be.
+    const MIDDLE: u8 = 0;
     /// Whether they take so long to unpack that the processor would not ask for the next ones in time by itself: they are
     /// asked for [`AHEAD`] then.
     const SLOW: bool = false;
@@ -80,6 +82,7 @@ impl Nibbles {
 
 impl Codes for Nibbles {
     const WORDS: usize = 4;
+    const MIDDLE: u8 = 8;
     type Dot<I: Isa> = I::FourBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {
@@ -103,6 +106,7 @@ pub(crate) struct NibblesAndBit;
 
 impl Codes for NibblesAndBit {
     const WORDS: usize = 5;
+    const MIDDLE: u8 = 16;
     const SLOW: bool = true;
     type Dot<I: Isa> = I::FiveBit;
 
@@ -133,6 +137,7 @@ pub(crate) struct NibblesAndPair;
 
 impl Codes for NibblesAndPair {
     const WORDS: usize = 6;
+    const MIDDLE: u8 = 32;
     const SLOW: bool = true;
     type Dot<I: Isa> = I::Narrow;
 
@@ -178,6 +183,7 @@ impl Pairs {
 
 impl Codes for Pairs {
     const WORDS: usize = 2;
+    const MIDDLE: u8 = 2;
     type Dot<I: Isa> = I::FourBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {
@@ -201,6 +207,7 @@ pub(crate) struct PairsAndBit;
 
 impl Codes for PairsAndBit {
     const WORDS: usize = 3;
+    const MIDDLE: u8 = 4;
     type Dot<I: Isa> = I::FourBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::activations::BLOCK;
 use super::codes::Codes;
 use super::format::Format;
-use super::kernels::{Chunk, DotOf, Job, PANELS, sign, unpack};
+use super::kernels::{Chunk, Job, PANELS, sign, unpack};
 use super::scales::{CHUNK, Scales};
 use crate::simd::Isa;
 
@@ -50,7 +50,7 @@ impl<F: Format> Rows for Quantized<F> {
             // Vectors of any bits are vectors, and only blocks that were unpacked are read.
             let chunk = chunk.assume_init_mut();
             let n_blocks = n / BLOCK;
-            unpack::<I, F, DotOf<I, F>, S>(job, strip, first / BLOCK, n_blocks, chunk);
+            unpack::<I, F, I::Wide, S>(job, strip, first / BLOCK, n_blocks, chunk);
             // Codes that count as signed when they are multiplied are signed here too.
             let signed = F::Codes::SIGNED && sign::<I, F>() == 0;
             for b in 0..n_blocks {

@@ -7,14 +7,14 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::activations::{BLOCK, DIGIT_BITS, Panel};
+use super::activations::{BLOCK, DIGIT_BITS, Panel, TakenRows, place_of_block};
 use super::codes::{AHEAD, Codes};
 use super::format::Format;
 use super::scales::{CHUNK, Expanded, Scales};
 use crate::simd::{Dot, Isa};
 
 /// Panels whose sums are kept while a strip is multiplied: what is unpacked serves all of them.
-pub(crate) const PANELS: usize = if cfg!(target_family = "wasm") { 32 } else { 16 };
+pub(crate) const PANELS: usize = if cfg!(target_family = "wasm") { 64 } else { 16 };
 
 /// Everything that a product reads and writes.
 pub(crate) struct Job {
@@ -28,11 +28,13 @@ pub(crate) struct Job {
     /// Strips to multiply; each holds some of `rows`.
     pub(crate) strips: Range<usize>,
     pub(crate) n_tokens: usize,
+    /// Where the products of tokens go.
+    pub(crate) tokens: TakenRows,
     /// The first panel of rounded activations, if there are any.
     pub(crate) acts: Panel,
     /// Unchanged ones, if there are any.
     pub(crate) act_values: *const f32,
-    /// Element `[token, row − rows.start]` is at `token · stride + row − rows.start`.
+    /// Element `[token, row − rows.start]` is at `tokens.row(token) · stride + row − rows.start`.
     pub(crate) out: *mut f32,
     pub(crate) stride: usize,
 }
@@ -44,7 +46,7 @@ impl Job {
         let first = strip * S * I::LANES;
         // SAFETY: the output has room for all tokens and wanted rows.
         unsafe {
-            let out = self.out.add(token * self.stride);
+            let out = self.out.add(self.tokens.row(token) * self.stride);
             if first >= self.rows.start && first + S * I::LANES <= self.rows.end {
                 let out = out.add(first - self.rows.start);
                 let mut v = 0;
@@ -95,6 +97,25 @@ pub(crate) type DotOf<I, F> = <<F as Format>::Codes as Codes>::Dot<I>;
 #[inline(always)]
 pub(crate) const fn sign<I: Isa, F: Format>() -> u8 {
     if F::Codes::SIGNED { DotOf::<I, F>::SIGN } else { 0 }
+}
+
+/// By how much the codes of `F` are too large as `D` multiplies them.
+#[inline(always)]
+pub(crate) const fn bias<I: Isa, F: Format, D: Dot<I>>() -> f32 {
+    if F::Codes::SIGNED {
+        sign::<I, F>() as f32
+    } else if D::CENTRED {
+        -(F::Codes::MIDDLE as f32)
+    } else {
+        0.0
+    }
+}
+
+/// The middle of the codes of `F` in both halves of each lane.
+#[inline(always)]
+pub(crate) unsafe fn middle<I: Isa, F: Format>() -> I::V {
+    // SAFETY: the caller's.
+    unsafe { I::splat(F::Codes::MIDDLE as u32 * 0x1_0001) }
 }
 
 /// Adds the products of some blocks of a chunk and of a panel to sums: [`tile`], compiled once for each instruction set
@@ -172,13 +193,13 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
         let mut scale: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
         let mut min: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
         let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
-        let has_min = F::Scales::has_min(sign::<I, F>());
+        let has_min = F::Scales::has_min(bias::<I, F, D>());
         let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
         let widener = I::widener();
         let n_steps = 8 * D::PARTS / F::Scales::GROUPS;
         for unit in 0..n_units {
             let from = scales.add(unit * unit_scales::<I, F, S>());
-            F::Scales::expand::<I, S>(from, sign::<I, F>(), 0, widener, &mut scale, &mut min);
+            F::Scales::expand::<I, S>(from, bias::<I, F, D>(), 0, widener, &mut scale, &mut min);
             for b in 0..F::Scales::BLOCKS {
                 let block = unit * F::Scales::BLOCKS + b;
                 let from = codes.add(block * block_codes);
@@ -197,7 +218,7 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
                 }
                 let acts = job.acts.block(block);
                 let record = acts.record(0);
-                let scale_of_acts = I::splat_f32(record[0]);
+                let scale_of_acts = I::splat_f32(record.scale);
                 let mut g = 0;
                 while g < F::Scales::GROUPS {
                     let mut dots = [I::splat(0); S];
@@ -229,7 +250,7 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
                             }
                         }
                     }
-                    let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
+                    let sum_of_acts = I::splat_f32(record.sums[if F::Scales::GROUPS == 1 { 0 } else { 1 + g }]);
                     let mut v = 0;
                     while v < S {
                         let min = if has_min { Some(min[b][g][v]) } else { None };
@@ -257,16 +278,17 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
         let mut scale: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
         let mut min: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
         let stride = S * I::LANES * 4;
-        let has_min = F::Scales::has_min(sign::<I, F>());
+        let has_min = F::Scales::has_min(bias::<I, F, D>());
         let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
         let widener = I::widener();
         // Whether the halves of a block are summed apart.
         let apart = F::Scales::GROUPS == 2 || D::STEPS < 8 * D::PARTS;
+        let middle = middle::<I, F>();
         let n_pairs = black_box(4);
         for unit in 0..n_units {
             let scales = scales.add(unit * unit_scales::<I, F, S>());
             if F::Scales::BLOCKS > 1 {
-                F::Scales::expand::<I, S>(scales, sign::<I, F>(), 0, widener, &mut scale, &mut min);
+                F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, &mut scale, &mut min);
             }
             for b in 0..F::Scales::BLOCKS {
                 let block = unit * F::Scales::BLOCKS + b;
@@ -276,6 +298,10 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                 let acts = acts.digit(0);
                 let mut low = [I::splat(0); S];
                 let mut high = [I::splat(0); S];
+                if D::CENTRED {
+                    low = [D::start(record.less[usize::from(apart)], middle); S];
+                    high = [D::start(record.less[2], middle); S];
+                }
                 let mut w = 0;
                 while w < n_pairs {
                     let mut part = 0;
@@ -300,12 +326,12 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                     w += 1;
                 }
                 if F::Scales::BLOCKS == 1 {
-                    F::Scales::expand::<I, S>(scales, sign::<I, F>(), 0, widener, &mut scale, &mut min);
+                    F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, &mut scale, &mut min);
                 }
                 let mut g = 0;
                 while g < F::Scales::GROUPS {
-                    let scale_of_acts = I::splat_f32(record[0]);
-                    let sum_of_acts = I::splat_f32(record[if F::Scales::GROUPS == 1 { 1 } else { 2 + g }]);
+                    let scale_of_acts = I::splat_f32(record.scale);
+                    let sum_of_acts = I::splat_f32(record.sums[if F::Scales::GROUPS == 1 { 0 } else { 1 + g }]);
                     let mut v = 0;
                     while v < S {
                         let mut dots = D::total(if g == 0 { low[v] } else { high[v] });
@@ -330,6 +356,8 @@ pub(crate) struct Chunk<I: Isa, const S: usize> {
     pub(crate) steps: [[[I::V; S]; 16]; CHUNK],
     pub(crate) scale: Expanded<I::F, S>,
     pub(crate) min: Expanded<I::F, S>,
+    /// See [`middle`].
+    pub(crate) middle: I::V,
 }
 
 /// Unpacks `n_blocks` blocks of a strip for `D`, from block `first` on. Blocks behind them keep what they held.
@@ -347,10 +375,11 @@ pub(crate) unsafe fn unpack<I: Isa, F: Format, D: Dot<I>, const S: usize>(
         let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols) + first * block_codes);
         let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
         let widener = I::widener();
+        chunk.middle = middle::<I, F>();
         for b in 0..n_blocks {
             if b % F::Scales::BLOCKS == 0 {
                 let unit = scales.add((first + b) / F::Scales::BLOCKS * unit_scales::<I, F, S>());
-                F::Scales::expand::<I, S>(unit, sign::<I, F>(), b, widener, &mut chunk.scale, &mut chunk.min);
+                F::Scales::expand::<I, S>(unit, bias::<I, F, D>(), b, widener, &mut chunk.scale, &mut chunk.min);
             }
             let from = codes.add(b * block_codes);
             let mut v = 0;
@@ -377,7 +406,7 @@ unsafe fn many_tokens<I: Isa, F: Format, D: Dot<I>, const S: usize, const T: usi
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let n_blocks = job.cols / BLOCK;
+        let (n_blocks, n_panels) = (job.cols / BLOCK, job.n_tokens.div_ceil(T));
         let zero = I::splat_f32(0.0);
         let mut all_sums = [MaybeUninit::<[[I::F; S]; T]>::uninit(); PANELS];
         for sums in &mut all_sums[..panels.len()] {
@@ -391,7 +420,7 @@ unsafe fn many_tokens<I: Isa, F: Format, D: Dot<I>, const S: usize, const T: usi
             let n = CHUNK.min(n_blocks - first);
             unpack::<I, F, D, S>(job, strip, first, n, chunk);
             for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
-                let acts = job.acts.block(panel * T * n_blocks + first * T);
+                let acts = job.acts.block(place_of_block(panel, first, n_panels, n_blocks) * T);
                 tile(chunk, n, acts, sums.assume_init_mut());
             }
             first += n;
@@ -482,8 +511,8 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
                 let mut t = 0;
                 while t < T {
                     let record = acts.record(t);
-                    let scale_of_acts = I::splat_f32(record[0]);
-                    let sum_of_acts = I::splat_f32(record[if GROUPS == 1 { 1 } else { 2 + g }]);
+                    let scale_of_acts = I::splat_f32(record.scale);
+                    let sum_of_acts = I::splat_f32(record.sums[if GROUPS == 1 { 0 } else { 1 + g }]);
                     let mut v = 0;
                     while v < S {
                         let min = if MIN { Some(min[g][v]) } else { None };

@@ -186,7 +186,8 @@ impl PackedMatrix {
     }
 
     /// `out[token, row] = x[token] · self[row]` for some strips of `rows`: element `[token, row]` is written at
-    /// `token · stride + row − rows.start`, for every token and for those rows that lie in `strips`.
+    /// `token · stride + row − rows.start`, for every token and for those rows that lie in `strips`. A token here is the
+    /// row that it was taken from.
     ///
     /// # Safety
     /// `out` can be written at these places, and no other thread touches them meanwhile.
@@ -210,7 +211,7 @@ impl PackedMatrix {
             "strips {strips:?} of {all:?}"
         );
         assert_eq!((x.cols(), x.isa()), (self.cols, self.kernels.isa), "activations for another matrix");
-        if strips.is_empty() || rows.is_empty() || x.n_tokens() == 0 {
+        if strips.is_empty() || rows.is_empty() || x.rows().is_empty() {
             return;
         }
         let job = Job {
@@ -219,7 +220,8 @@ impl PackedMatrix {
             cols: self.cols,
             rows,
             strips,
-            n_tokens: x.n_tokens(),
+            n_tokens: x.rows().len(),
+            tokens: x.rows(),
             acts: x.panel(),
             act_values: x.values(),
             out,
@@ -242,7 +244,7 @@ impl PackedMatrix {
             if job.rows.contains(&row) && job.strips.contains(&(row / self.strip_rows())) {
                 for token in 0..job.n_tokens {
                     // SAFETY: as above.
-                    unsafe { *out.add(token * stride + row - job.rows.start) = f32::NAN };
+                    unsafe { *out.add(job.tokens.row(token) * stride + row - job.rows.start) = f32::NAN };
                 }
             }
         }

@@ -1,9 +1,10 @@
 //! Weight matrices packed for products: rows side by side, so that a vector's lanes are rows.
 //!
 //! `codes` and `scales` say how numbers lie and how vectors of them are unpacked, `format` which of these each type
-//! has, `kernels` and `exact` multiply, `dispatch` compiles all of it for each instruction set.
+//! has, `kernels`, `centred` and `exact` multiply, `dispatch` compiles all of it for each instruction set.
 
 mod activations;
+mod centred;
 mod codes;
 mod dispatch;
 mod exact;
@@ -12,5 +13,5 @@ mod kernels;
 mod matrix;
 mod scales;
 
-pub use activations::{Activations, Filler};
+pub use activations::{Activations, Filler, TakenRows};
 pub use matrix::{PackedMatrix, Precision};

@@ -24,20 +24,22 @@ pub(crate) trait Scales: 'static {
     const WORDS: usize;
     /// f16 numbers of a unit and row.
     const HALVES: usize;
-    /// Whether there are minima other than zero, with weights of eight bits combined with `sign`.
+    /// What the format subtracts from its codes, where it has no minima beside.
+    const OFFSET: Option<u32>;
+
+    /// Whether there are minima other than zero where what is multiplied is larger than the codes by `bias`.
     #[inline(always)]
-    fn has_min(sign: u8) -> bool {
-        let _ = sign;
-        true
+    fn has_min(bias: f32) -> bool {
+        Self::OFFSET.is_none_or(|offset| offset as f32 + bias != 0.0)
     }
 
-    /// Writes the scales and minima of a unit, `S` vectors of rows, from block `first` on.
+    /// Writes the scales and minima of a unit, `S` vectors of rows, from block `first` on; `bias` as above.
     ///
     /// # Safety
     /// The processor has `I`, and the unit can be read.
     unsafe fn expand<I: Isa, const S: usize>(
         from: *const u8,
-        sign: u8,
+        bias: f32,
         first: usize,
         widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
@@ -73,6 +75,13 @@ unsafe fn byte<I: Isa>(v: I::V, i: usize) -> I::F {
     }
 }
 
+/// A minimum for codes that are larger by `bias`.
+#[inline(always)]
+unsafe fn less<I: Isa>(min: I::F, scale: I::F, bias: f32) -> I::F {
+    // SAFETY: the caller's.
+    unsafe { if bias == 0.0 { min } else { I::mul_add(scale, I::splat_f32(-bias), min) } }
+}
+
 /// An f16 scale for each block, and `OFFSET` subtracted from each code.
 pub(crate) struct Symmetric<const OFFSET: u32>;
 
@@ -81,16 +90,12 @@ impl<const OFFSET: u32> Scales for Symmetric<OFFSET> {
     const GROUPS: usize = 1;
     const WORDS: usize = 0;
     const HALVES: usize = 1;
-
-    #[inline(always)]
-    fn has_min(sign: u8) -> bool {
-        OFFSET != 0 || sign != 0
-    }
+    const OFFSET: Option<u32> = Some(OFFSET);
 
     #[inline(always)]
     unsafe fn expand<I: Isa, const S: usize>(
         from: *const u8,
-        sign: u8,
+        bias: f32,
         first: usize,
         widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
@@ -98,7 +103,7 @@ impl<const OFFSET: u32> Scales for Symmetric<OFFSET> {
     ) {
         // SAFETY: the caller's.
         unsafe {
-            let offset = I::splat_f32(-(OFFSET as f32) - f32::from(sign));
+            let offset = I::splat_f32(-(OFFSET as f32) - bias);
             let mut v = 0;
             while v < S {
                 let d = half::<I, S>(from, 0, 0, v, widener);
@@ -118,11 +123,12 @@ impl Scales for Affine {
     const GROUPS: usize = 1;
     const WORDS: usize = 0;
     const HALVES: usize = 2;
+    const OFFSET: Option<u32> = None;
 
     #[inline(always)]
     unsafe fn expand<I: Isa, const S: usize>(
         from: *const u8,
-        _: u8,
+        bias: f32,
         first: usize,
         widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
@@ -132,8 +138,9 @@ impl Scales for Affine {
         unsafe {
             let mut v = 0;
             while v < S {
-                scale[first][0][v] = half::<I, S>(from, 0, 0, v, widener);
-                min[first][0][v] = half::<I, S>(from, 0, 1, v, widener);
+                let d = half::<I, S>(from, 0, 0, v, widener);
+                scale[first][0][v] = d;
+                min[first][0][v] = less::<I>(half::<I, S>(from, 0, 1, v, widener), d, bias);
                 v += 1;
             }
         }
@@ -148,11 +155,12 @@ impl Scales for SixBit {
     const GROUPS: usize = 1;
     const WORDS: usize = 3;
     const HALVES: usize = 2;
+    const OFFSET: Option<u32> = None;
 
     #[inline(always)]
     unsafe fn expand<I: Isa, const S: usize>(
         from: *const u8,
-        _: u8,
+        bias: f32,
         _: usize,
         widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
@@ -170,8 +178,9 @@ impl Scales for SixBit {
                 let minima = [I::and(b, six), I::or(I::and(I::shr(c, 4), four), I::and(I::shr(b, 2), two))];
                 let mut g = 0;
                 while g < 8 {
-                    scale[g][0][v] = I::mul(d, byte::<I>(scales[g / 4], g % 4));
-                    min[g][0][v] = I::mul(dmin, byte::<I>(minima[g / 4], g % 4));
+                    let value = I::mul(d, byte::<I>(scales[g / 4], g % 4));
+                    scale[g][0][v] = value;
+                    min[g][0][v] = less::<I>(I::mul(dmin, byte::<I>(minima[g / 4], g % 4)), value, bias);
                     g += 1;
                 }
                 v += 1;
@@ -188,11 +197,12 @@ impl Scales for FourBit {
     const GROUPS: usize = 2;
     const WORDS: usize = 4;
     const HALVES: usize = 2;
+    const OFFSET: Option<u32> = None;
 
     #[inline(always)]
     unsafe fn expand<I: Isa, const S: usize>(
         from: *const u8,
-        _: u8,
+        bias: f32,
         _: usize,
         widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
@@ -211,8 +221,9 @@ impl Scales for FourBit {
                     let (scales, minima) = (I::and(both, mask), I::and(I::shr(both, 4), mask));
                     let mut i = 0;
                     while i < 4 {
-                        scale[2 * w + i / 2][i % 2][v] = I::mul(d, byte::<I>(scales, i));
-                        min[2 * w + i / 2][i % 2][v] = I::mul(dmin, byte::<I>(minima, i));
+                        let value = I::mul(d, byte::<I>(scales, i));
+                        scale[2 * w + i / 2][i % 2][v] = value;
+                        min[2 * w + i / 2][i % 2][v] = less::<I>(I::mul(dmin, byte::<I>(minima, i)), value, bias);
                         i += 1;
                     }
                     w += 1;
@@ -232,11 +243,12 @@ impl Scales for SignedSixBit {
     const GROUPS: usize = 2;
     const WORDS: usize = 3;
     const HALVES: usize = 1;
+    const OFFSET: Option<u32> = Some(4);
 
     #[inline(always)]
     unsafe fn expand<I: Isa, const S: usize>(
         from: *const u8,
-        _: u8,
+        bias: f32,
         _: usize,
         widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
@@ -245,7 +257,7 @@ impl Scales for SignedSixBit {
         // SAFETY: the caller's.
         unsafe {
             let (four, two) = (I::splat(0x0f0f_0f0f), I::splat(0x3030_3030));
-            let (bias, offset) = (I::splat_f32(-32.0), I::splat_f32(-4.0));
+            let (middle, offset) = (I::splat_f32(-32.0), I::splat_f32(-4.0 - bias));
             let mut v = 0;
             while v < S {
                 let (a, b, c) = (word::<I, S>(from, 0, v), word::<I, S>(from, 1, v), word::<I, S>(from, 2, v));
@@ -259,7 +271,7 @@ impl Scales for SignedSixBit {
                 let mut g = 0;
                 while g < 16 {
                     let sixth = byte::<I>(scales[g / 4], g % 4);
-                    let value = I::mul(d, I::mul_add(sixth, I::splat_f32(1.0), bias));
+                    let value = I::mul(d, I::mul_add(sixth, I::splat_f32(1.0), middle));
                     scale[g / 2][g % 2][v] = value;
                     min[g / 2][g % 2][v] = I::mul(value, offset);
                     g += 1;
@@ -278,11 +290,12 @@ impl Scales for EightBit {
     const GROUPS: usize = 2;
     const WORDS: usize = 4;
     const HALVES: usize = 1;
+    const OFFSET: Option<u32> = Some(32);
 
     #[inline(always)]
     unsafe fn expand<I: Isa, const S: usize>(
         from: *const u8,
-        _: u8,
+        bias: f32,
         _: usize,
         widener: I::Widener,
         scale: &mut Expanded<I::F, S>,
@@ -290,7 +303,7 @@ impl Scales for EightBit {
     ) {
         // SAFETY: the caller's.
         unsafe {
-            let offset = I::splat_f32(-32.0);
+            let offset = I::splat_f32(-32.0 - bias);
             let mut v = 0;
             while v < S {
                 let d = half::<I, S>(from, 4, 0, v, widener);

@@ -101,6 +101,9 @@ pub(crate) trait Dot<I: Isa> {
     /// How many operands four codes are taken apart into: two where activations have 16 bits, whose bytes 0 and 2 come
     /// first.
     const PARTS: usize = 1;
+    /// Whether sums are begun by [`Dot::start`], as those of codes of which their middle has been taken off. Sums of up to
+    /// 16 bytes' halves in a lane then fit 16 bits, whatever they were in between.
+    const CENTRED: bool = false;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;
     /// Four activations, ready, for every lane.
@@ -117,6 +120,15 @@ pub(crate) trait Dot<I: Isa> {
     }
     /// Adds `codes · acts` to sums of some kind, which begin as zeros but for [`Dot::IN_LANES`]; exact.
     unsafe fn dot(sum: I::V, codes: Self::Codes, acts: Self::Acts) -> I::V;
+
+    /// Sums to begin with: `middle` in each half of a lane, times what [`Record::less`] holds.
+    ///
+    /// [`Record::less`]: crate::packed
+    #[inline(always)]
+    unsafe fn start(less: u32, middle: I::V) -> I::V {
+        let _ = less;
+        middle
+    }
 
     /// The sum of each lane.
     #[inline(always)]

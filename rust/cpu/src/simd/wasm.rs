@@ -161,9 +161,9 @@ isa!(
     /// With products of bytes, and multiplication and addition in one.
     RelaxedSimd,
     1,
-    Twos<8>,
-    Twos<4>,
-    Bytes,
+    Twos,
+    Twos,
+    Twos,
     |a, b, c| arch::f32x4_relaxed_madd(a, b, c)
 );
 
@@ -232,43 +232,16 @@ impl<I: Isa<V = v128>> Dot<I> for Words {
     }
 }
 
-/// Codes of seven bits: engines may take the second operand's bytes as signed or unsigned, and for 0 to 127 that is
-/// the same.
+/// Codes of up to six bits: engines may take the second operand's bytes as signed or unsigned, and for 0 to 127 that is
+/// the same. Sums of two products stay in 16 bits for a block.
 #[cfg(target_feature = "relaxed-simd")]
-pub(crate) struct Bytes;
-
-#[cfg(target_feature = "relaxed-simd")]
-impl Dot<RelaxedSimd> for Bytes {
-    const SIGN: u8 = 0x80;
-    type Codes = v128;
-    type Acts = v128;
-
-    #[inline(always)]
-    unsafe fn codes(v: v128) -> v128 {
-        v
-    }
-
-    #[inline(always)]
-    unsafe fn acts(from: *const i8) -> v128 {
-        unsafe { arch::v128_load32_splat(from.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn dot(sum: v128, codes: v128, acts: v128) -> v128 {
-        arch::i32x4_relaxed_dot_i8x16_i7x16_add(acts, codes, sum)
-    }
-}
-
-/// Codes of fewer bits: sums of two products stay in 16 bits for `STEPS` steps, which spares most additions of the
-/// above.
-#[cfg(target_feature = "relaxed-simd")]
-pub(crate) struct Twos<const STEPS: usize>;
+pub(crate) struct Twos;
 
 #[cfg(target_feature = "relaxed-simd")]
-impl<const STEPS: usize> Dot<RelaxedSimd> for Twos<STEPS> {
-    const SIGN: u8 = 0x80;
-    const STEPS: usize = STEPS;
+impl Dot<RelaxedSimd> for Twos {
+    const SIGN: u8 = 0;
     const IN_LANES: bool = false;
+    const CENTRED: bool = true;
     type Codes = v128;
     type Acts = v128;
 
@@ -285,6 +258,11 @@ impl<const STEPS: usize> Dot<RelaxedSimd> for Twos<STEPS> {
     #[inline(always)]
     unsafe fn dot(sum: v128, codes: v128, acts: v128) -> v128 {
         arch::i16x8_add(sum, arch::i16x8_relaxed_dot_i8x16_i7x16(acts, codes))
+    }
+
+    #[inline(always)]
+    unsafe fn start(less: u32, middle: v128) -> v128 {
+        arch::i16x8_mul(arch::u32x4_splat(less), middle)
     }
 
     #[inline(always)]

@@ -68,6 +68,24 @@ pub fn logits(executor: &mut CpuExecutor, start: usize, ids: &[u32]) -> Vec<f32>
     logits
 }
 
+/// Runs a prompt in sequence 0 as the engine does: whole batches behind what is left over by them. Logits of its last row.
+pub fn logits_of_prompt(executor: &mut CpuExecutor, ids: &[u32]) -> Vec<f32> {
+    executor.truncate(0, 0).expect("a fresh start");
+    let max_batch = executor.program().max_batch as usize;
+    let (mut start, mut logits) = (0, Vec::new());
+    while start < ids.len() {
+        let end = start + (ids.len() - start - 1) % max_batch + 1;
+        let pos: Vec<u32> = (start as u32..end as u32).collect();
+        let (out_rows, want) =
+            if end == ids.len() { (&[(end - start - 1) as u32][..], Want::Logits) } else { (&[][..], Want::Nothing) };
+        let batch = Batch { ids: &ids[start..end], pos: &pos, seq: &vec![0; pos.len()], out_rows };
+        executor.enqueue_prefill(&batch, want).expect("a valid batch");
+        start = end;
+    }
+    wait(|cx| executor.poll_logits(cx, &mut logits)).expect("logits");
+    logits
+}
+
 /// Compares the first `n` positions of a golden, run in batches of `chunk` tokens.
 pub fn compare_logits(executor: &mut CpuExecutor, golden: &Golden, n: usize, chunk: usize) -> LogitsReport {
     let mut comparison = LogitsComparison::new(golden);
