@@ -18,7 +18,7 @@ use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadSta
 /// Prompt chunks on a GPU: enough rows for tiled kernels, few enough for one submit to stay short.
 pub(crate) const GPU_BATCH: u32 = 256;
 /// Prompt chunks on the CPU: weights are unpacked once for this many tokens, and a stop waits for no more than these.
-pub(crate) const CPU_BATCH: u32 = 64;
+pub(crate) const CPU_BATCH: u32 = 128;
 
 /// What a model may take of a 32-bit address space, the rest being for the tokenizer, the window and the stack.
 const ROOM_OF_32_BITS: u64 = 7 << 29;

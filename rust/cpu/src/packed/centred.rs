@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use super::activations::Panel;
-use super::kernels::Chunk;
+use super::kernels::{Chunk, add_step};
 use crate::simd::{Dot, Isa};
 
 /// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima or not.
@@ -27,8 +27,9 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
             add_minima::<I, S, T, GROUPS>(chunk, n_blocks, acts, &mut kept);
         }
         let n_steps = 8 / GROUPS;
-        // A number that the compiler does not know keeps the loop a loop: see `Isa::LOOP`.
-        let run = black_box(n_steps);
+        // Steps are written out, but that any may be the last keeps the compiler from taking them up sum by sum: see
+        // `Isa::LOOP`.
+        let end = black_box(n_steps);
         for b in 0..n_blocks {
             let steps = chunk.steps.get_unchecked(b);
             let scale = chunk.scale.get_unchecked(b);
@@ -44,27 +45,14 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
                     dots[t] = [D::start(less, chunk.middle); S];
                     t += 1;
                 }
-                let mut s = g * n_steps;
-                let end = s + run;
-                while s < end {
-                    let codes_of_step = steps.get_unchecked(s);
-                    let mut codes = [D::codes(codes_of_step[0]); S];
-                    let mut v = 1;
-                    while v < S {
-                        codes[v] = D::codes(codes_of_step[v]);
-                        v += 1;
-                    }
-                    let mut t = 0;
-                    while t < T {
-                        let acts = D::acts(codes_of_acts.add(4 * (s * T + t)));
-                        let mut v = 0;
-                        while v < S {
-                            dots[t][v] = D::dot(dots[t][v], codes[v], acts);
-                            v += 1;
-                        }
-                        t += 1;
-                    }
+                let (steps, acts) = (steps.as_ptr().add(g * n_steps), codes_of_acts.add(4 * g * n_steps * T));
+                let mut s = 0;
+                while s < n_steps {
+                    add_step::<I, D, S, T>(steps, acts, s, &mut dots);
                     s += 1;
+                    if s == end {
+                        break;
+                    }
                 }
                 let mut t = 0;
                 while t < T {

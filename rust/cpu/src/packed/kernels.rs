@@ -476,23 +476,7 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
                         let mut s = g * n_steps + part * run_of::<I, D>(n_steps);
                         let end = s + run;
                         while s < end {
-                            let codes_of_step = steps.get_unchecked(s);
-                            let mut codes = [D::codes(codes_of_step[0]); S];
-                            let mut v = 1;
-                            while v < S {
-                                codes[v] = D::codes(codes_of_step[v]);
-                                v += 1;
-                            }
-                            let mut t = 0;
-                            while t < T {
-                                let acts = D::acts(acts.add(4 * (s * T + t)));
-                                let mut v = 0;
-                                while v < S {
-                                    sums[t][v] = D::dot(sums[t][v], codes[v], acts);
-                                    v += 1;
-                                }
-                                t += 1;
-                            }
+                            add_step::<I, D, S, T>(steps.as_ptr(), acts, s, &mut sums);
                             s += 1;
                         }
                         let mut t = 0;
@@ -526,5 +510,35 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
             }
         }
         *sums = kept;
+    }
+}
+
+/// Adds the products of one step.
+#[inline(always)]
+pub(crate) unsafe fn add_step<I: Isa, D: Dot<I>, const S: usize, const T: usize>(
+    steps: *const [I::V; S],
+    acts: *const i8,
+    s: usize,
+    dots: &mut [[I::V; S]; T],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let codes_of_step = &*steps.add(s);
+        let mut codes = [D::codes(codes_of_step[0]); S];
+        let mut v = 1;
+        while v < S {
+            codes[v] = D::codes(codes_of_step[v]);
+            v += 1;
+        }
+        let mut t = 0;
+        while t < T {
+            let acts = D::acts(acts.add(4 * (s * T + t)));
+            let mut v = 0;
+            while v < S {
+                dots[t][v] = D::dot(dots[t][v], codes[v], acts);
+                v += 1;
+            }
+            t += 1;
+        }
     }
 }
