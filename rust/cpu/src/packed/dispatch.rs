@@ -3,11 +3,11 @@
 use chord_gguf::GgmlType;
 
 use super::activations::{Panel, Place, quantize_token};
-use super::centred;
 use super::codes::Codes;
 use super::exact::{self, Bf16, F16, F32, Quantized};
 use super::format::{Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
-use super::kernels::{self, Chunk, DotOf, Job, bias, sign};
+use super::halves;
+use super::kernels::{self, Chunk, DotOf, Job, bias, is_centred, sign};
 use super::scales::Scales;
 use crate::simd::{Dot, InstructionSet, Isa};
 
@@ -76,27 +76,32 @@ macro_rules! instruction_set {
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn centred<D: Dot<$isa>, const GROUPS: usize, const MIN: bool>(
+            unsafe fn halves<D: Dot<$isa>, const GROUPS: usize, const MIN: bool, const CENTRED: bool>(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
                 sums: &mut Sums<$tokens>,
             ) {
                 // SAFETY: the caller's.
-                unsafe { centred::tile::<$isa, D, $vectors, $tokens, GROUPS, MIN>(chunk, n_blocks, acts, sums) }
+                unsafe {
+                    halves::tile::<$isa, D, $vectors, $tokens, GROUPS, MIN, CENTRED>(chunk, n_blocks, acts, sums)
+                }
             }
 
             $(#[$feature])*
             unsafe fn product_of<F: Format, D: Dot<$isa>>(job: &Job) {
                 let has_min = F::Scales::has_min(bias::<$isa, F, D>());
-                let tile = match (F::Codes::SIGNED, D::CENTRED, F::Scales::GROUPS, has_min) {
-                    (true, _, _, _) => wide::<D>,
-                    (_, true, 1, false) => centred::<D, 1, false>,
-                    (_, true, 1, true) => centred::<D, 1, true>,
-                    (_, true, _, false) => centred::<D, 2, false>,
-                    (_, true, _, true) => centred::<D, 2, true>,
-                    (_, false, 1, _) => narrow::<D, 1>,
-                    (_, false, _, _) => narrow::<D, 2>,
+                let is_centred = is_centred::<$isa, F, D>();
+                let tile = match (F::Codes::SIGNED, D::CENTRED, F::Scales::GROUPS, has_min, is_centred) {
+                    (true, ..) => wide::<D>,
+                    (_, true, 1, false, _) => halves::<D, 1, false, true>,
+                    (_, true, 1, true, false) => halves::<D, 1, true, false>,
+                    (_, true, 1, true, true) => halves::<D, 1, true, true>,
+                    (_, true, _, false, _) => halves::<D, 2, false, true>,
+                    (_, true, _, true, false) => halves::<D, 2, true, false>,
+                    (_, true, _, true, true) => unreachable!("no type of two groups has minima and such codes"),
+                    (_, false, 1, ..) => narrow::<D, 1>,
+                    (_, false, ..) => narrow::<D, 2>,
                 };
                 // SAFETY: the caller's.
                 unsafe { kernels::product::<$isa, F, D, $vectors, $tokens>(job, tile) }

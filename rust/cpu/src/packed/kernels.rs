@@ -99,12 +99,18 @@ pub(crate) const fn sign<I: Isa, F: Format>() -> u8 {
     if F::Codes::SIGNED { DotOf::<I, F>::SIGN } else { 0 }
 }
 
+/// Whether `D` takes the middle off the codes of `F`: where their sums would not fit, or that spares their minima.
+#[inline(always)]
+pub(crate) const fn is_centred<I: Isa, F: Format, D: Dot<I>>() -> bool {
+    D::CENTRED && (F::Codes::MIDDLE > 8 || F::Scales::OFFSET.is_some())
+}
+
 /// By how much the codes of `F` are too large as `D` multiplies them.
 #[inline(always)]
 pub(crate) const fn bias<I: Isa, F: Format, D: Dot<I>>() -> f32 {
     if F::Codes::SIGNED {
         sign::<I, F>() as f32
-    } else if D::CENTRED {
+    } else if is_centred::<I, F, D>() {
         -(F::Codes::MIDDLE as f32)
     } else {
         0.0
@@ -298,7 +304,7 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                 let acts = acts.digit(0);
                 let mut low = [I::splat(0); S];
                 let mut high = [I::splat(0); S];
-                if D::CENTRED {
+                if is_centred::<I, F, D>() {
                     low = [D::start(record.less[usize::from(apart)], middle); S];
                     high = [D::start(record.less[2], middle); S];
                 }

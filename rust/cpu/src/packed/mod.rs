@@ -1,14 +1,14 @@
 //! Weight matrices packed for products: rows side by side, so that a vector's lanes are rows.
 //!
 //! `codes` and `scales` say how numbers lie and how vectors of them are unpacked, `format` which of these each type
-//! has, `kernels`, `centred` and `exact` multiply, `dispatch` compiles all of it for each instruction set.
+//! has, `kernels`, `halves` and `exact` multiply, `dispatch` compiles all of it for each instruction set.
 
 mod activations;
-mod centred;
 mod codes;
 mod dispatch;
 mod exact;
 mod format;
+mod halves;
 mod kernels;
 mod matrix;
 mod scales;

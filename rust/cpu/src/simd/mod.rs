@@ -101,8 +101,9 @@ pub(crate) trait Dot<I: Isa> {
     /// How many operands four codes are taken apart into: two where activations have 16 bits, whose bytes 0 and 2 come
     /// first.
     const PARTS: usize = 1;
-    /// Whether sums are begun by [`Dot::start`], as those of codes of which their middle has been taken off. Sums of up to
-    /// 16 bytes' halves in a lane then fit 16 bits, whatever they were in between.
+    /// Whether sums have 16 bits for a whole group of columns. Where those of large codes would not fit, and where that
+    /// spares minima, they begin with [`Dot::start`], which takes the codes' middle off: what they end as then fits,
+    /// whatever they were in between.
     const CENTRED: bool = false;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;

@@ -1,4 +1,4 @@
-//! The tile of codes that are multiplied less their middle, in sums of 16 bits: see [`Dot::CENTRED`].
+//! The tile of sums of 16 bits: see [`Dot::CENTRED`].
 //!
 //! Sums of a block fit all registers that an engine has, so that those in f32 are in memory meanwhile. Each of them is
 //! touched once a block: what minima add is added before, in a loop of its own.
@@ -9,12 +9,21 @@ use super::activations::Panel;
 use super::kernels::{Chunk, add_step};
 use crate::simd::{Dot, Isa};
 
-/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima or not.
+/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, minima or not, and their
+/// middle is taken off or not.
 ///
 /// # Safety
 /// The processor has `I`, and there are activations of one digit for `n_blocks`.
 #[inline(always)]
-pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, const GROUPS: usize, const MIN: bool>(
+pub(crate) unsafe fn tile<
+    I: Isa,
+    D: Dot<I>,
+    const S: usize,
+    const T: usize,
+    const GROUPS: usize,
+    const MIN: bool,
+    const CENTRED: bool,
+>(
     chunk: &Chunk<I, S>,
     n_blocks: usize,
     acts: Panel,
@@ -38,9 +47,9 @@ pub(crate) unsafe fn tile<I: Isa, D: Dot<I>, const S: usize, const T: usize, con
             let mut products = [[I::splat_f32(0.0); S]; T];
             let mut g = 0;
             while g < GROUPS {
-                let mut dots = [[chunk.middle; S]; T];
+                let mut dots = [[I::splat(0); S]; T];
                 let mut t = 0;
-                while t < T {
+                while CENTRED && t < T {
                     let less = acts.record(t).less[if GROUPS == 1 { 0 } else { 1 + g }];
                     dots[t] = [D::start(less, chunk.middle); S];
                     t += 1;
