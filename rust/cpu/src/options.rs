@@ -63,3 +63,35 @@ impl CpuOptions {
         CpuOptions { threads: Some(1), activations: ActivationType::F32 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a batch of `n` tokens from position `first` on has in 8 bits.
+    fn coarse(activations: ActivationType, first: u32, n: u32, out_rows: &[u32]) -> Range<usize> {
+        let pos: Vec<u32> = (first..first + n).collect();
+        activations.coarse_rows(&Batch { ids: &pos, pos: &pos, seq: &vec![0; n as usize], out_rows })
+    }
+
+    #[test]
+    fn the_middle_of_a_prompt_has_eight_bits() {
+        let mixed = |first, n, out_rows: &[u32]| coarse(ActivationType::Mixed, first, n, out_rows);
+        assert_eq!(mixed(0, 128, &[]), 8..128, "more of the prompt follows");
+        assert_eq!(mixed(0, 128, &[127]), 8..112);
+        assert_eq!(mixed(5, 128, &[127]), 3..112);
+        assert_eq!(mixed(128, 128, &[127]), 0..112);
+        assert_eq!(mixed(128, 128, &[100, 127]), 0..85, "up to the first row that is wanted");
+        assert_eq!(mixed(0, 40, &[39]), 8..24);
+        assert_eq!(mixed(0, 39, &[38]), 0..0, "too few to unpack weights for");
+        assert_eq!(mixed(500, 1, &[0]), 0..0);
+        assert_eq!(mixed(0, 64, &(0..64).collect::<Vec<_>>()), 0..0, "all rows are wanted");
+        for activations in [ActivationType::Q8, ActivationType::Q16, ActivationType::F32] {
+            assert_eq!(coarse(activations, 0, 128, &[127]), 0..0);
+        }
+        let pos: Vec<u32> = (0..64).chain(0..64).collect();
+        let seq: Vec<u32> = pos.iter().enumerate().map(|(row, _)| (row / 64) as u32).collect();
+        let two = Batch { ids: &pos, pos: &pos, seq: &seq, out_rows: &[63, 127] };
+        assert_eq!(ActivationType::Mixed.coarse_rows(&two), 0..0, "of several sequences none");
+    }
+}

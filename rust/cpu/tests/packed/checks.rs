@@ -2,7 +2,7 @@
 //! nothing but the public API, so that a WebAssembly engine can run them too.
 
 use chord_cpu::InstructionSet;
-use chord_cpu::packed::{Activations, PackedMatrix, Precision};
+use chord_cpu::packed::{Activations, PackedMatrix, Precision, TakenRows};
 use chord_gguf::GgmlType;
 
 /// Types with products of eight bits.
@@ -342,6 +342,36 @@ pub fn row_ranges_are_right(isa: InstructionSet) {
             let expected: Vec<u32> = whole[t * 100..][rows.clone()].iter().map(|y| y.to_bits()).collect();
             let found: Vec<u32> = out[t * n..][..n].iter().map(|y| y.to_bits()).collect();
             assert_eq!(found, expected, "{isa}: rows {rows:?} of token {t}");
+        }
+    }
+}
+
+/// Rows taken with a gap, and those in it: together all rows, each where it belongs.
+pub fn taken_rows_are_right(isa: InstructionSet) {
+    let mut random = Random::new(7);
+    let (rows, cols, n) = (33, 544, 41);
+    let weights = Weights::random(GgmlType::Q4_1, rows, cols, &mut random);
+    let matrix = weights.pack(isa);
+    let x = random.values(n * cols);
+    let whole = multiply(&matrix, &x, Form::Digits(1), isa);
+    for gap in [0..0, 0..7, 5..40, 30..41, 0..41] {
+        let mut out = vec![f32::INFINITY; n * rows];
+        for taken in [TakenRows::without(n, gap.clone()), TakenRows::of(gap.clone())] {
+            let before = out.clone();
+            let mut acts = Activations::new(isa);
+            let filler = acts.prepare(taken, cols, true, false);
+            // SAFETY: `x` has all rows, `out` is [n, rows], and nobody else is there.
+            unsafe {
+                filler.fill(x.as_ptr(), 0..filler.n_panels());
+                matrix.multiply(&acts, Precision::Rounded, 0..rows, matrix.strips(0..rows), out.as_mut_ptr(), rows);
+            }
+            let written = before.iter().zip(&out).filter(|(before, after)| before != after).count();
+            assert_eq!(written, taken.len() * rows, "{isa}: {gap:?}");
+        }
+        for (i, (found, expected)) in out.iter().zip(&whole).enumerate() {
+            // One token alone is summed in another order than several.
+            let is_near = (found - expected).abs() <= 1e-4 * expected.abs().max(1.0);
+            assert!(is_near, "{isa}: {gap:?}: row {} of token {}: {found}, not {expected}", i % rows, i / rows);
         }
     }
 }

@@ -60,3 +60,8 @@ fn weights_that_are_not_finite_are_seen() {
 fn ranges_of_rows_are_right() {
     on_each(row_ranges_are_right);
 }
+
+#[test]
+fn taken_rows_are_where_they_were() {
+    on_each(taken_rows_are_right);
+}
