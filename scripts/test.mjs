@@ -11,7 +11,7 @@ import { modelsFolder } from "./steps/paths.mjs";
 import { buildWasm } from "./steps/wasm.mjs";
 import { buildDemo, buildPackage } from "./steps/web.mjs";
 import { prepareAdapters } from "./tests/adapters.mjs";
-import { playwright } from "./tests/browser.mjs";
+import { kernelChecks, playwright } from "./tests/browser.mjs";
 import { cargoTest, checkFormat, clippy, onAdapter } from "./tests/rust.mjs";
 import { shaderFolder, validateWithTint } from "./tests/shaders.mjs";
 import { Tally } from "./tests/tally.mjs";
@@ -95,6 +95,7 @@ async function web(tally, engine) {
 }
 
 async function browser(tally, adapters, engine) {
+  await tally.check("CPU kernels in Chromium", () => kernelChecks(adapters.chromium));
   const built =
     (await engine()) && (await tally.check("package", buildPackage)) && (await tally.check("demo page", buildDemo));
   if (built) await tally.check("Playwright", () => playwright(adapters.chromium));

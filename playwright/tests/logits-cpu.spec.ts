@@ -83,6 +83,39 @@ for (const { artifact, threads, options } of artifacts) {
     });
   }
 
+  test(`SmolLM2 on the CPU, ${artifact}, what follows prompts of mixed activations`, async ({ page }) => {
+    const { text } = readGolden<ModelGolden>("smollm2-135m-instruct.q4_1.json");
+    // The last position of each prompt: enough rows behind the one before for some of 8 bits, and a choice that is clear.
+    const ends: number[] = [];
+    for (const [position, clear] of text.margin.entries()) {
+      if (position > (ends.at(-1) ?? 0) + 60 && clear > 0.1) ends.push(position);
+    }
+    await openSdk(page);
+    const found = await page.evaluate(
+      async ({ tokens, ends, threads, options }) => {
+        const chord = await sdk.Chord.load("/models/SmolLM2-135M-Instruct.Q4_1.gguf", {
+          backend: "cpu",
+          store: "none",
+          contextLength: 512,
+          activations: "mixed",
+          threads,
+          ...options,
+        });
+        const found: number[][] = [];
+        for (const end of ends) {
+          const prompt = tokens.slice(0, end + 1);
+          const { choices } = await chord.completions.create({ prompt, max_tokens: 1, temperature: 0 });
+          found.push(await chord.tokenize(choices[0]!.text, { addSpecial: false }));
+        }
+        await chord.unload();
+        return found;
+      },
+      { tokens: text.tokens, ends, threads, options },
+    );
+    expect(ends.length).toBeGreaterThan(3);
+    expect(found).toEqual(ends.map((end) => [text.argmax[end]]));
+  });
+
   test(`SmolLM2 on the CPU, ${artifact}, 64 positions and an answer`, async ({ page }) => {
     const golden = readGolden<ModelGolden>("smollm2-135m-instruct.q4_1.json");
     const { full_logits: full, text, chats } = golden;

@@ -34,6 +34,25 @@ export async function playwright(chromium, args = [], onTest = () => {}) {
   };
 }
 
+/** The checks of the CPU's products in Chromium, with and without relaxed SIMD: those that `cargo test` runs natively. */
+export async function kernelChecks(chromium) {
+  const script = fromRoot("rust", "cpu", "examples", "wasm_kernels.mjs");
+  const counts = { passed: 0, failed: 0, ignored: 0, failures: [] };
+  for (const build of [[], ["--baseline"]]) {
+    const { code, output, logFile } = await capture(
+      process.execPath,
+      [script, "--chromium", "--check-only", ...build],
+      { env: { CHORD_CHROMIUM: chromium }, log: "wasm-kernels" },
+    );
+    const isRight = code === 0 && /^\S+: all checks pass$/m.test(output);
+    counts[isRight ? "passed" : "failed"]++;
+    if (isRight) continue;
+    counts.failures.push(failure(["products", ...build].join(" "), output));
+    counts.next = `read ${logFile}`;
+  }
+  return counts;
+}
+
 function* allTests(suites) {
   for (const { specs = [], suites: inner } of suites ?? []) {
     for (const { title, ok, tests } of specs) {

@@ -2,27 +2,27 @@
 //
 //   node rust/cpu/examples/wasm_kernels.mjs [--chromium] [--check-only] [--baseline] [TYPE…]
 //
-// Node runs it with relaxed SIMD switched on; `--chromium` takes the system's browser; `--baseline` builds without
-// relaxed SIMD. Rates are GMAC/s, medians of 7.
+// Node runs it with relaxed SIMD switched on; `--chromium` takes the system's browser, or `CHORD_CHROMIUM`;
+// `--baseline` builds without relaxed SIMD. Rates are GMAC/s, medians of 7.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { fromRoot } from "../../../scripts/steps/paths.mjs";
+import { wasmToolchain } from "../../../scripts/steps/rust.mjs";
 
-const root = fileURLToPath(new URL("../../..", import.meta.url));
 const options = new Set(process.argv.slice(2));
+const target = "wasm32-unknown-unknown";
+const folder = fromRoot("target", options.has("--baseline") ? "wasm-kernels-baseline" : "wasm-kernels");
 
 if (!options.has("--inner")) {
   const features = options.has("--baseline") ? "+simd128" : "+simd128,+relaxed-simd";
-  const cargo = ["build", "--release", "-p", "chord-cpu", "--example", "wasm_kernels"];
-  const built = spawnSync("cargo", [...cargo, "--target", "wasm32-unknown-unknown"], {
-    cwd: root,
+  const rust = await wasmToolchain({ target, ownStd: false });
+  const cargo = ["build", "--release", "-p", "chord-cpu", "--example", "wasm_kernels", "--target", target];
+  const built = spawnSync(rust.cargo, [...cargo, ...rust.args], {
+    cwd: fromRoot(),
     stdio: "inherit",
-    env: {
-      ...process.env,
-      RUSTFLAGS: `-C target-feature=${features}`,
-      CARGO_TARGET_DIR: `${root}/target/wasm-kernels`,
-    },
+    env: { ...process.env, ...rust.env, RUSTFLAGS: `-C target-feature=${features}`, CARGO_TARGET_DIR: folder },
   });
   if (built.status !== 0) process.exit(built.status ?? 1);
   const flags = options.has("--chromium") ? [] : ["--experimental-wasm-relaxed-simd"];
@@ -32,7 +32,7 @@ if (!options.has("--inner")) {
   process.exit(inner.status ?? 1);
 }
 
-const wasm = readFileSync(`${root}/target/wasm-kernels/wasm32-unknown-unknown/release/examples/wasm_kernels.wasm`);
+const wasm = readFileSync(`${folder}/${target}/release/examples/wasm_kernels.wasm`);
 const plan = { checkOnly: options.has("--check-only"), only: [...options].filter((option) => !option.startsWith("--")) };
 
 const lines = options.has("--chromium") ? await inChromium() : await measure(wasm, plan);
@@ -40,7 +40,8 @@ console.log(lines.join("\n"));
 
 async function inChromium() {
   const { chromium } = await import("@playwright/test");
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+  const executablePath = process.env.CHORD_CHROMIUM ?? "/usr/bin/chromium";
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   try {
     const page = await browser.newPage();
     const source = `(${measure.toString()})(Uint8Array.from(atob("${wasm.toString("base64")}"), (c) => c.charCodeAt(0)), ${JSON.stringify(plan)})`;

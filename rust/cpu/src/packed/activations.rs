@@ -66,8 +66,7 @@ pub(crate) const DIGIT_BITS: u32 = 8;
 ///
 /// Tokens lie in panels of as many as a product takes at a time, four columns of each token after four columns of the
 /// one before; the last panel is filled up with zeros. One token alone is a panel of one. Of codes, 256 columns of all
-/// panels come before the next 256. Buffers are kept between
-/// uses and only grow.
+/// panels come before the next 256. Buffers are kept between uses and only grow.
 ///
 /// Each 32 neighbouring columns are quantized to −127 … 127: where the largest magnitude is `m`, the code of `x` is
 /// `x · (127 / m)`, rounded half to even, and the scale is `m / 127`. A block with an infinity or a NaN has a NaN as its
@@ -309,8 +308,8 @@ impl Filler {
     /// Fills some panels from the rows of a matrix.
     ///
     /// # Safety
-    /// `x` points to a matrix of `cols` columns that has all rows to be taken, the activations are alive and unused, and no other thread fills any of
-    /// these panels.
+    /// `x` points to a matrix of `cols` columns that has all rows to be taken, the activations are alive and unused, and
+    /// no other thread fills any of these panels.
     pub unsafe fn fill(&self, x: *const f32, panels: Range<usize>) {
         let width = panel_tokens(self.kernels, self.rows.len());
         for panel in panels {

@@ -188,7 +188,7 @@ pub fn rounded_products_are_right(isa: InstructionSet, digits: usize, shapes: &[
                     let error = (f64::from(*found) - expected).abs();
                     assert!(
                         error <= 1e-6 * size,
-                        "{isa} {ty} [{rows}, {cols}] × {n_tokens}: element {i} is {found}, not {expected} (± {size})"
+                        "{isa} {ty} [{rows}, {cols}] × {n_tokens}: element {i} is {found}, not {expected} (terms of {size})"
                     );
                 }
                 let exact = products(&weights, &x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
@@ -217,7 +217,7 @@ pub fn f32_products_are_right(isa: InstructionSet, shapes: &[(usize, usize)], to
                     let error = (f64::from(*found) - expected).abs();
                     assert!(
                         error <= 1e-6 * size,
-                        "{isa} {ty} [{rows}, {cols}] × {n_tokens}: element {i} is {found}, not {expected} (± {size})"
+                        "{isa} {ty} [{rows}, {cols}] × {n_tokens}: element {i} is {found}, not {expected} (terms of {size})"
                     );
                 }
             }
