@@ -20,7 +20,7 @@ pub(crate) trait Codes: 'static {
     const MIDDLE: u8 = 0;
     /// Whether they take so long to unpack that the processor would not ask for the next ones in time by itself: they are
     /// asked for [`AHEAD`] then.
-    const SLOW: bool = false;
+    const PREFETCH: bool = true;
     /// How they are multiplied.
     type Dot<I: Isa>: Dot<I>;
 
@@ -107,7 +107,6 @@ pub(crate) struct NibblesAndBit;
 impl Codes for NibblesAndBit {
     const WORDS: usize = 5;
     const MIDDLE: u8 = 16;
-    const SLOW: bool = true;
     type Dot<I: Isa> = I::FiveBit;
 
     fn pack(steps: &Steps) -> [u32; 8] {
@@ -138,7 +137,6 @@ pub(crate) struct NibblesAndPair;
 impl Codes for NibblesAndPair {
     const WORDS: usize = 6;
     const MIDDLE: u8 = 32;
-    const SLOW: bool = true;
     type Dot<I: Isa> = I::Narrow;
 
     fn pack(steps: &Steps) -> [u32; 8] {
@@ -238,6 +236,7 @@ pub(crate) struct Bytes;
 impl Codes for Bytes {
     const WORDS: usize = 8;
     const SIGNED: bool = true;
+    const PREFETCH: bool = false;
     type Dot<I: Isa> = I::Wide;
 
     fn pack(steps: &Steps) -> [u32; 8] {

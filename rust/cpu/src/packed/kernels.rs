@@ -187,6 +187,16 @@ unsafe fn add_scaled<I: Isa>(
     }
 }
 
+/// Room for scales and minima. Vectors of any bits are vectors, and only what was expanded is read.
+#[inline(always)]
+unsafe fn expanded<'a, I: Isa, const S: usize>(
+    scale: &'a mut MaybeUninit<Expanded<I::F, S>>,
+    min: &'a mut MaybeUninit<Expanded<I::F, S>>,
+) -> (&'a mut Expanded<I::F, S>, &'a mut Expanded<I::F, S>) {
+    // SAFETY: see above.
+    unsafe { (scale.assume_init_mut(), min.assume_init_mut()) }
+}
+
 /// A strip times one token.
 #[inline(always)]
 unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, strip: usize) -> [I::F; S] {
@@ -194,10 +204,9 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
     unsafe {
         let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols));
         let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
-        let zero = I::splat_f32(0.0);
-        let mut sums = [zero; S];
-        let mut scale: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
-        let mut min: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
+        let mut sums = [I::splat_f32(0.0); S];
+        let (mut scale, mut min) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let (scale, min) = expanded::<I, S>(&mut scale, &mut min);
         let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
         let has_min = F::Scales::has_min(bias::<I, F, D>());
         let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
@@ -205,11 +214,11 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
         let n_steps = 8 * D::PARTS / F::Scales::GROUPS;
         for unit in 0..n_units {
             let from = scales.add(unit * unit_scales::<I, F, S>());
-            F::Scales::expand::<I, S>(from, bias::<I, F, D>(), 0, widener, &mut scale, &mut min);
+            F::Scales::expand::<I, S>(from, bias::<I, F, D>(), 0, widener, scale, min);
             for b in 0..F::Scales::BLOCKS {
                 let block = unit * F::Scales::BLOCKS + b;
                 let from = codes.add(block * block_codes);
-                if F::Codes::SLOW {
+                if F::Codes::PREFETCH {
                     let mut line = 0;
                     while line < block_codes {
                         I::prefetch(from.wrapping_add(AHEAD + line));
@@ -279,10 +288,9 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
     unsafe {
         let codes = job.codes.add(strip * strip_codes::<I, F, S>(job.cols));
         let scales = job.scales.add(strip * strip_scales::<I, F, S>(job.cols));
-        let zero = I::splat_f32(0.0);
-        let mut sums = [zero; S];
-        let mut scale: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
-        let mut min: Expanded<I::F, S> = [[[zero; S]; 2]; CHUNK];
+        let mut sums = [I::splat_f32(0.0); S];
+        let (mut scale, mut min) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let (scale, min) = expanded::<I, S>(&mut scale, &mut min);
         let stride = S * I::LANES * 4;
         let has_min = F::Scales::has_min(bias::<I, F, D>());
         let n_units = job.cols / BLOCK / F::Scales::BLOCKS;
@@ -294,7 +302,7 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
         for unit in 0..n_units {
             let scales = scales.add(unit * unit_scales::<I, F, S>());
             if F::Scales::BLOCKS > 1 {
-                F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, &mut scale, &mut min);
+                F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, scale, min);
             }
             for b in 0..F::Scales::BLOCKS {
                 let block = unit * F::Scales::BLOCKS + b;
@@ -332,7 +340,7 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                     w += 1;
                 }
                 if F::Scales::BLOCKS == 1 {
-                    F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, &mut scale, &mut min);
+                    F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, scale, min);
                 }
                 let mut g = 0;
                 while g < F::Scales::GROUPS {
