@@ -12,7 +12,7 @@ use chord_program::{ExecError, KvSlot, KvType, Program, SlotId};
 
 use crate::memory::Memory;
 use crate::ops::f16::f32_to_f16;
-use crate::ops::float::Float;
+use crate::simd::Float;
 use crate::slabs::Slabs;
 
 /// Cells in a block of keys: as many as the longest vector has lanes.

@@ -11,12 +11,12 @@ use std::ops::Range;
 
 use chord_program::{Mask, SlotId};
 
-use super::float::Float;
 use super::math::exp;
 use super::parts::Part;
 use crate::batch::Block;
 use crate::frame::View;
 use crate::kv::{CELLS, Element, Head};
+use crate::simd::Float;
 
 /// Positions handled together: their weights stay in the nearest cache.
 const KEY_TILE: usize = 128;

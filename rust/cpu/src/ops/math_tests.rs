@@ -1,9 +1,9 @@
 use chord_program::Activation;
 
 use crate::ops::dispatch::vector_ops;
-use crate::ops::float::Float;
 use crate::ops::math::exp;
 use crate::reference;
+use crate::simd::Float;
 use crate::simd::InstructionSet;
 
 fn values(from: f32, to: f32, n: usize) -> Vec<f32> {

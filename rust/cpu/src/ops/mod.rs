@@ -5,7 +5,6 @@ pub(crate) mod dispatch;
 pub(crate) mod elementwise;
 pub(crate) mod experts;
 pub(crate) mod f16;
-pub(crate) mod float;
 pub(crate) mod math;
 #[cfg(test)]
 mod math_tests;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::dispatch::{Kernels, kernels};
+use super::rounding::Place;
 use super::scales::CHUNK;
 use crate::simd::InstructionSet;
 
@@ -209,7 +210,7 @@ impl Activations {
 
 /// How codes lie.
 #[derive(Clone, Copy)]
-enum Form {
+pub(super) enum Form {
     /// Bytes.
     Digit,
     /// Bytes, with so many codes of all tokens before the second digits.
@@ -221,7 +222,7 @@ enum Form {
 impl Form {
     /// Bytes of a code in its plane.
     #[inline(always)]
-    fn size(self) -> usize {
+    pub(super) fn size(self) -> usize {
         if let Form::Words = self { 2 } else { 1 }
     }
 }
@@ -333,9 +334,7 @@ impl Filler {
                         if real {
                             (self.kernels.quantize)(row, self.cols, &place);
                         } else {
-                            for b in 0..self.cols / BLOCK {
-                                place.write(b, 0.0, &[0; BLOCK], &[0; BLOCK]);
-                            }
+                            place.write_zeros();
                         }
                     }
                     if !self.values.is_null() {
@@ -348,158 +347,4 @@ impl Filler {
             }
         }
     }
-}
-
-/// Where the codes of one token go.
-pub(crate) struct Place {
-    codes: *mut i8,
-    records: *mut Record,
-    /// Tokens in the panel: groups of four bytes lie four times as many bytes apart, records as many of theirs.
-    width: usize,
-    panel: usize,
-    n_panels: usize,
-    n_blocks: usize,
-    form: Form,
-}
-
-impl Place {
-    #[inline(always)]
-    fn has_second(&self) -> bool {
-        !matches!(self.form, Form::Digit)
-    }
-
-    /// Writes the digits of block `b` and its record; `scale` is that of first digits.
-    #[inline(always)]
-    unsafe fn write(&self, b: usize, scale: f32, first: &[i32; BLOCK], second: &[i32; BLOCK]) {
-        // SAFETY: the caller's: there is room.
-        unsafe {
-            let at = place_of_block(self.panel, b, self.n_panels, self.n_blocks) * self.width;
-            let codes = self.codes.add(at * BLOCK * self.form.size());
-            let pairs = pair_sums(first);
-            let (mut scale, mut sums) = (scale, half_sums(pairs));
-            if let Form::Words = self.form {
-                self.write_words(codes, first, second);
-            } else {
-                self.write_digits(codes, first);
-            }
-            if let Form::Digits { plane } = self.form {
-                self.write_digits(codes.add(plane), second);
-            }
-            if self.has_second() {
-                let low = half_sums(pair_sums(second));
-                sums = [(sums[0] << DIGIT_BITS) + low[0], (sums[1] << DIGIT_BITS) + low[1]];
-                scale /= (1 << DIGIT_BITS) as f32;
-            }
-            let sum = |n: i32| scale * n as f32;
-            let less = |[first, last]: [i32; 2]| (-first) as u32 & 0xffff | (-last as u32) << 16;
-            let both = [pairs[0][0] + pairs[1][0], pairs[0][1] + pairs[1][1]];
-            self.records.add(at).write(Record {
-                scale,
-                sums: [sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])],
-                less: [less(both), less(pairs[0]), less(pairs[1])],
-            });
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn write_digits(&self, to: *mut i8, digits: &[i32; BLOCK]) {
-        for s in 0..BLOCK / 4 {
-            let four = [digits[4 * s], digits[4 * s + 1], digits[4 * s + 2], digits[4 * s + 3]];
-            // SAFETY: the caller's.
-            unsafe { to.add(4 * s * self.width).cast::<[i8; 4]>().write_unaligned(four.map(|digit| digit as i8)) };
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn write_words(&self, to: *mut i8, first: &[i32; BLOCK], second: &[i32; BLOCK]) {
-        for s in 0..BLOCK / 4 {
-            for part in 0..2 {
-                let word = |k: usize| ((first[k] << DIGIT_BITS) + second[k]) as i16;
-                let two = [word(4 * s + part), word(4 * s + part + 2)];
-                // SAFETY: the caller's.
-                unsafe { to.add(4 * (2 * s + part) * self.width).cast::<[i16; 2]>().write_unaligned(two) };
-            }
-        }
-    }
-}
-
-/// Of the first 16 and of the last 16: the sum of the first two of each four, and of the last two.
-#[inline(always)]
-fn pair_sums(digits: &[i32; BLOCK]) -> [[i32; 2]; 2] {
-    let mut sums = [[0; 2]; 2];
-    for (half, sums) in sums.iter_mut().enumerate() {
-        for four in digits[half * 16..half * 16 + 16].as_chunks::<4>().0 {
-            sums[0] += four[0] + four[1];
-            sums[1] += four[2] + four[3];
-        }
-    }
-    sums
-}
-
-/// Sums of the first 16 and of the last 16.
-#[inline(always)]
-fn half_sums([first, last]: [[i32; 2]; 2]) -> [i32; 2] {
-    [first[0] + first[1], last[0] + last[1]]
-}
-
-/// Quantizes one token.
-///
-/// # Safety
-/// `x` points to `cols` numbers, and `place` to room for them.
-#[inline(always)]
-pub(crate) unsafe fn quantize_token(x: *const f32, cols: usize, place: &Place) {
-    for b in 0..cols / BLOCK {
-        // SAFETY: the caller's.
-        unsafe {
-            let x = &*x.add(b * BLOCK).cast::<[f32; BLOCK]>();
-            if let Some((scale, inverse)) = scale_of(x) {
-                let (first, rest) = round(x, inverse);
-                let mut second = [0; BLOCK];
-                if place.has_second() {
-                    // What is left is at most a half.
-                    second = round(&rest, (1 << DIGIT_BITS) as f32).0.map(|digit| digit.clamp(-127, 127));
-                }
-                place.write(b, scale, &first, &second);
-            } else {
-                let scale = if largest(x).is_finite() { 0.0 } else { f32::NAN };
-                place.write(b, scale, &[0; BLOCK], &[0; BLOCK]);
-            }
-        }
-    }
-}
-
-/// Adding it to a number of up to 2²² rounds that to an integer, half to even, and leaves it in the lowest bits.
-const ROUND: f32 = 12_582_912.0;
-
-/// Scale of a block and what it is multiplied with; `None` if it is not finite, all zeros, or too small.
-#[inline(always)]
-fn scale_of(x: &[f32; BLOCK]) -> Option<(f32, f32)> {
-    let largest = largest(x);
-    let inverse = 127.0 / largest;
-    (largest.is_finite() && inverse.is_finite()).then_some((largest / 127.0, inverse))
-}
-
-/// The largest magnitude; not finite where any number is not.
-#[inline(always)]
-fn largest(x: &[f32; BLOCK]) -> f32 {
-    // Magnitudes compare as their bits do, and what is not finite has the largest ones.
-    let mut largest = 0;
-    for x in x {
-        let magnitude = x.to_bits() & 0x7fff_ffff;
-        largest = if magnitude > largest { magnitude } else { largest };
-    }
-    f32::from_bits(largest)
-}
-
-/// `x · factor` rounded to integers, and what rounding took off.
-#[inline(always)]
-fn round(x: &[f32; BLOCK], factor: f32) -> ([i32; BLOCK], [f32; BLOCK]) {
-    let (mut codes, mut rest) = ([0; BLOCK], [0.0; BLOCK]);
-    for i in 0..BLOCK {
-        let product = x[i] * factor;
-        let rounded = product + ROUND;
-        codes[i] = rounded.to_bits() as i32 - ROUND.to_bits() as i32;
-        rest[i] = product - (rounded - ROUND);
-    }
-    (codes, rest)
 }

@@ -2,12 +2,13 @@
 
 use chord_gguf::GgmlType;
 
-use super::activations::{Panel, Place, quantize_token};
+use super::activations::Panel;
 use super::codes::Codes;
 use super::exact::{self, Bf16, F16, F32, Quantized};
 use super::format::{Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 use super::halves;
 use super::kernels::{self, Chunk, DotOf, Job, bias, is_centred, sign};
+use super::rounding::{Place, quantize_token};
 use super::scales::Scales;
 use crate::simd::{Dot, InstructionSet, Isa};
 
@@ -41,7 +42,7 @@ macro_rules! instruction_set {
             $(#[$feature])*
             unsafe fn quantize(x: *const f32, cols: usize, place: &Place) {
                 // SAFETY: the caller's.
-                unsafe { quantize_token(x, cols, place) }
+                unsafe { quantize_token::<$isa>(x, cols, place) }
             }
 
             type Sums<const T: usize> = [[<$isa as Isa>::F; $vectors]; T];

@@ -1,7 +1,7 @@
 //! Weight matrices packed for products: rows side by side, so that a vector's lanes are rows.
 //!
 //! `codes` and `scales` say how numbers lie and how vectors of them are unpacked, `format` which of these each type
-//! has, `kernels`, `halves` and `exact` multiply, `dispatch` compiles all of it for each instruction set.
+//! has, `rounding` makes the other factor, `kernels`, `halves` and `exact` multiply, `dispatch` compiles all of it for each instruction set.
 
 mod activations;
 mod codes;
@@ -11,6 +11,7 @@ mod format;
 mod halves;
 mod kernels;
 mod matrix;
+mod rounding;
 mod scales;
 
 pub use activations::{Activations, Filler, TakenRows};

@@ -5,6 +5,7 @@
 //! them with the same four activations in every lane, so that sums never cross lanes.
 
 mod detect;
+mod float;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 #[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
@@ -15,6 +16,7 @@ pub(crate) mod wasm;
 pub(crate) mod x86;
 
 pub use detect::InstructionSet;
+pub(crate) use float::Float;
 
 /// Vectors of one instruction set. All functions are `unsafe` because the processor must have it; those with pointers
 /// read or write a whole vector there, at any alignment.
@@ -75,6 +77,10 @@ pub(crate) trait Isa: Copy + 'static {
 
     unsafe fn load_f32(from: *const f32) -> Self::F;
     unsafe fn store_f32(to: *mut f32, v: Self::F);
+    /// Writes integers of −128 to 127 as bytes.
+    unsafe fn store_i8(to: *mut i8, v: Self::V);
+    /// Writes integers of 16 bits with a sign as such.
+    unsafe fn store_i16(to: *mut i16, v: Self::V);
     unsafe fn splat_f32(value: f32) -> Self::F;
     /// Widens one f16 for each lane; exact.
     unsafe fn load_f16(from: *const u8) -> Self::F;

@@ -85,6 +85,20 @@ macro_rules! isa {
             }
 
             #[inline(always)]
+            unsafe fn store_i8(to: *mut i8, v: uint32x4_t) {
+                unsafe {
+                    let halves = vmovn_u32(v);
+                    let bytes = vreinterpret_u32_u8(vmovn_u16(vcombine_u16(halves, halves)));
+                    to.cast::<u32>().write_unaligned(vget_lane_u32::<0>(bytes));
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn store_i16(to: *mut i16, v: uint32x4_t) {
+                unsafe { vst1_u16(to.cast(), vmovn_u32(v)) }
+            }
+
+            #[inline(always)]
             unsafe fn splat_f32(value: f32) -> float32x4_t {
                 unsafe { vdupq_n_f32(value) }
             }

@@ -93,6 +93,18 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn store_i8(to: *mut i8, v: Self::V) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<[i8; 4]>().write_unaligned(each_lane!(i => v[i] as i8)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i16(to: *mut i16, v: Self::V) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<[i16; 4]>().write_unaligned(each_lane!(i => v[i] as i16)) }
+    }
+
+    #[inline(always)]
     unsafe fn splat_f32(value: f32) -> Self::F {
         [value; 4]
     }

@@ -98,6 +98,17 @@ macro_rules! isa {
             }
 
             #[inline(always)]
+            unsafe fn store_i8(to: *mut i8, v: v128) {
+                let halves = arch::i16x8_narrow_i32x4(v, v);
+                unsafe { arch::v128_store32_lane::<0>(arch::i8x16_narrow_i16x8(halves, halves), to.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_i16(to: *mut i16, v: v128) {
+                unsafe { arch::v128_store64_lane::<0>(arch::i16x8_narrow_i32x4(v, v), to.cast()) }
+            }
+
+            #[inline(always)]
             unsafe fn splat_f32(value: f32) -> v128 {
                 arch::f32x4_splat(value)
             }

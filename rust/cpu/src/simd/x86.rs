@@ -17,7 +17,7 @@ macro_rules! isa {
         $name:ident, $lanes:literal, $v:ty, $f:ty, $four:ty, $five:ty, $narrow:ty, $wide:ty, $half:ty,
         $load:ident, $splat:ident, $and:ident, $or:ident, $shl:ident, $shr:ident, $sar:ident, $add:ident,
         $to_f32:ident, $as_f32:ident, $load_f32:ident, $store_f32:ident, $splat_f32:ident, $from_f16:ident,
-        $from_u16:ident, $mul:ident, $mul_add:ident
+        $from_u16:ident, $mul:ident, $mul_add:ident, |$lanes_v:ident| $to_i8:expr, $to_i16:expr
     ) => {
         // SAFETY of all functions: the caller's promise that the processor has the instructions, and that the pointers
         // are good for a whole vector.
@@ -100,6 +100,19 @@ macro_rules! isa {
             }
 
             #[inline(always)]
+            unsafe fn store_i8(to: *mut i8, $lanes_v: $v) {
+                unsafe {
+                    let bytes = $to_i8;
+                    std::ptr::from_ref(&bytes).cast::<i8>().copy_to_nonoverlapping(to, $lanes);
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn store_i16(to: *mut i16, $lanes_v: $v) {
+                unsafe { to.cast::<$half>().write_unaligned($to_i16) }
+            }
+
+            #[inline(always)]
             unsafe fn splat_f32(value: f32) -> $f {
                 unsafe { $splat_f32(value) }
             }
@@ -142,7 +155,7 @@ isa!(
     _mm256_loadu_si256, _mm256_set1_epi32, _mm256_and_si256, _mm256_or_si256,
     _mm256_sll_epi32, _mm256_srl_epi32, _mm256_sra_epi32, _mm256_add_epi32, _mm256_cvtepi32_ps, _mm256_castsi256_ps,
     _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_cvtph_ps, _mm256_cvtepu16_epi32,
-    _mm256_mul_ps, _mm256_fmadd_ps
+    _mm256_mul_ps, _mm256_fmadd_ps, |v| _mm_cvtsi128_si64(_mm_packs_epi16(halves(v), halves(v))), halves(v)
 );
 
 #[rustfmt::skip]
@@ -151,8 +164,14 @@ isa!(
     _mm512_loadu_si512, _mm512_set1_epi32, _mm512_and_si512, _mm512_or_si512,
     _mm512_sll_epi32, _mm512_srl_epi32, _mm512_sra_epi32, _mm512_add_epi32, _mm512_cvtepi32_ps, _mm512_castsi512_ps,
     _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_cvtph_ps, _mm512_cvtepu16_epi32,
-    _mm512_mul_ps, _mm512_fmadd_ps
+    _mm512_mul_ps, _mm512_fmadd_ps, |v| _mm512_cvtepi32_epi8(v), _mm512_cvtepi32_epi16(v)
 );
+
+/// Lanes that fit, as 16 bits.
+#[inline(always)]
+unsafe fn halves(v: __m256i) -> __m128i {
+    unsafe { _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(_mm256_packs_epi32(v, v))) }
+}
 
 #[inline(always)]
 unsafe fn splat_256(from: *const i8) -> __m256i {

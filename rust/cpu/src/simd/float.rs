@@ -1,6 +1,6 @@
-//! What the ops need of a vector beside [`Isa`].
+//! What ops and rounding need of a vector beside [`Isa`].
 
-use crate::simd::Isa;
+use super::Isa;
 
 /// Arithmetic on vectors of `f32`. Unsafe for the reason that [`Isa`]'s functions are.
 pub(crate) trait Float: Isa {
@@ -121,11 +121,16 @@ mod neon {
     use core::arch::aarch64::*;
 
     use super::Float;
-    use crate::simd::neon::Neon;
+    use crate::simd::neon::{Neon, NeonDot};
 
     #[rustfmt::skip]
     float!(
         Neon, float32x4_t, uint32x4_t, |a, b|
+        vaddq_f32(a, b), vsubq_f32(a, b), vdivq_f32(a, b), vmaxq_f32(a, b), vminq_f32(a, b), vreinterpretq_u32_f32(a)
+    );
+    #[rustfmt::skip]
+    float!(
+        NeonDot, float32x4_t, uint32x4_t, |a, b|
         vaddq_f32(a, b), vsubq_f32(a, b), vdivq_f32(a, b), vmaxq_f32(a, b), vminq_f32(a, b), vreinterpretq_u32_f32(a)
     );
 }
