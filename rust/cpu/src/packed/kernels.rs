@@ -317,7 +317,7 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                     high = [D::start(record.less[2], middle); S];
                 }
                 let mut w = 0;
-                while w < n_pairs {
+                while w < 4 {
                     let mut part = 0;
                     while part < D::PARTS {
                         let first = D::acts(acts.add(4 * (w * D::PARTS + part)));
@@ -338,6 +338,9 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                         part += 1;
                     }
                     w += 1;
+                    if w == n_pairs {
+                        break;
+                    }
                 }
                 if F::Scales::BLOCKS == 1 {
                     F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, scale, min);
