@@ -280,8 +280,8 @@ unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, str
     }
 }
 
-/// The same as a loop over pairs of steps, so that what one of them needs is all that lives: see [`Isa::LOOP`]. Activations
-/// are in one plane.
+/// The same by pairs of steps, so that what one of them needs is all that lives: see [`Isa::LOOP`]. Activations are in one
+/// plane.
 #[inline(always)]
 unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, strip: usize) -> [I::F; S] {
     // SAFETY: the caller's.
@@ -338,6 +338,7 @@ unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &J
                         part += 1;
                     }
                     w += 1;
+                    // Never before the last turn, but the compiler does not know: see `Isa::LOOP`.
                     if w == n_pairs {
                         break;
                     }

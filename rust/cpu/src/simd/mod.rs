@@ -23,8 +23,9 @@ pub(crate) use float::Float;
 pub(crate) trait Isa: Copy + 'static {
     /// 32-bit lanes in a vector.
     const LANES: usize;
-    /// Whether the steps of a tile are a loop. Compilers to WebAssembly put what is computed in the order of its use,
-    /// sum by sum: without a loop each step's activations and codes live until the last sum, on the engine's stack.
+    /// Whether the steps of products are a loop, or written out so that any of them might be the last. Compilers to
+    /// WebAssembly put what is computed in the order of its use, sum by sum: otherwise each step's activations and codes
+    /// live until the last sum, on the engine's stack.
     const LOOP: bool = false;
     /// From how many tokens on activations of 16 bits are multiplied as such ([`Isa::Words`]), and not digit by digit.
     const WORDS_FROM: usize = usize::MAX;
