@@ -2,14 +2,15 @@
 //
 //   node rust/cpu/examples/wasm_kernels.mjs [--chromium] [--check-only] [--baseline] [TYPE…]
 //
-// Node runs it with relaxed SIMD switched on; `--chromium` takes the system's browser, or `CHORD_CHROMIUM`;
-// `--baseline` builds without relaxed SIMD. Rates are GMAC/s, medians of 7.
+// Node runs it with relaxed SIMD switched on; `--chromium` takes the browser that tests run in; `--baseline` builds
+// without relaxed SIMD. Rates are GMAC/s, medians of 7.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { fromRoot } from "../../../scripts/steps/paths.mjs";
 import { wasmToolchain } from "../../../scripts/steps/rust.mjs";
+import { findChromium } from "../../../scripts/tests/adapters.mjs";
 
 const options = new Set(process.argv.slice(2));
 const target = "wasm32-unknown-unknown";
@@ -40,7 +41,7 @@ console.log(lines.join("\n"));
 
 async function inChromium() {
   const { chromium } = await import("@playwright/test");
-  const executablePath = process.env.CHORD_CHROMIUM ?? "/usr/bin/chromium";
+  const executablePath = findChromium() ?? undefined;
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   try {
     const page = await browser.newPage();

@@ -3,8 +3,7 @@ use chord_program::Activation;
 use crate::ops::dispatch::vector_ops;
 use crate::ops::math::exp;
 use crate::reference;
-use crate::simd::Float;
-use crate::simd::InstructionSet;
+use crate::simd::{Float, InstructionSet};
 
 fn values(from: f32, to: f32, n: usize) -> Vec<f32> {
     (0..n).map(|i| from + (to - from) * i as f32 / (n - 1) as f32).collect()

@@ -1,7 +1,8 @@
 //! Weight matrices packed for products: rows side by side, so that a vector's lanes are rows.
 //!
 //! `codes` and `scales` say how numbers lie and how vectors of them are unpacked, `format` which of these each type
-//! has, `rounding` makes the other factor, `kernels`, `halves` and `exact` multiply, `dispatch` compiles all of it for each instruction set.
+//! has. `activations` is the other factor, and `rounding` makes its codes. `kernels`, `halves` and `exact` multiply,
+//! `dispatch` compiles all of it for each instruction set.
 
 mod activations;
 mod codes;

@@ -17,7 +17,7 @@ macro_rules! isa {
         $name:ident, $lanes:literal, $v:ty, $f:ty, $four:ty, $five:ty, $narrow:ty, $wide:ty, $half:ty,
         $load:ident, $splat:ident, $and:ident, $or:ident, $shl:ident, $shr:ident, $sar:ident, $add:ident,
         $to_f32:ident, $as_f32:ident, $load_f32:ident, $store_f32:ident, $splat_f32:ident, $from_f16:ident,
-        $from_u16:ident, $mul:ident, $mul_add:ident, |$lanes_v:ident| $to_i8:expr, $to_i16:expr
+        $from_u16:ident, $mul:ident, $mul_add:ident, |$vector:ident| $to_i8:expr, $to_i16:expr
     ) => {
         // SAFETY of all functions: the caller's promise that the processor has the instructions, and that the pointers
         // are good for a whole vector.
@@ -100,7 +100,7 @@ macro_rules! isa {
             }
 
             #[inline(always)]
-            unsafe fn store_i8(to: *mut i8, $lanes_v: $v) {
+            unsafe fn store_i8(to: *mut i8, $vector: $v) {
                 unsafe {
                     let bytes = $to_i8;
                     std::ptr::from_ref(&bytes).cast::<i8>().copy_to_nonoverlapping(to, $lanes);
@@ -108,7 +108,7 @@ macro_rules! isa {
             }
 
             #[inline(always)]
-            unsafe fn store_i16(to: *mut i16, $lanes_v: $v) {
+            unsafe fn store_i16(to: *mut i16, $vector: $v) {
                 unsafe { to.cast::<$half>().write_unaligned($to_i16) }
             }
 
