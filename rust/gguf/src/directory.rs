@@ -19,6 +19,15 @@ pub(crate) struct Directory {
     n_bytes: u64,
 }
 
+/// A directory whose ranges have been checked.
+pub(crate) struct Checked {
+    pub(crate) tensors: Vec<TensorInfo>,
+    /// Indices into `tensors`, sorted by name.
+    pub(crate) by_name: Vec<u32>,
+    /// Bytes behind the last tensor and its padding.
+    pub(crate) trailing_bytes: u64,
+}
+
 impl Directory {
     /// Begins the entry of tensor `name`, which stands at byte `offset` of the file.
     pub(crate) fn begin(&mut self, name: String, offset: u64) -> Result<(), GgufError> {
@@ -76,38 +85,33 @@ impl Directory {
         Ok(())
     }
 
-    /// Checks that the tensors fill the data section from its start to the end of the file, each followed by nothing
-    /// but padding. Their order in the file may differ from that of the directory.
+    /// Checks that the tensors follow each other from the start of the data section on, with nothing but padding between
+    /// them. Their order in the file may differ from that of the directory. Behind the last one the file may go on.
     ///
-    /// Returns the tensors with offsets from the start of the file, and their indices sorted by name.
-    pub(crate) fn check(
-        mut self,
-        data_offset: u64,
-        alignment: u64,
-        file_len: u64,
-    ) -> Result<(Vec<TensorInfo>, Vec<u32>), GgufError> {
+    /// Offsets of the tensors returned count from the start of the file.
+    pub(crate) fn check(mut self, data_offset: u64, alignment: u64, file_len: u64) -> Result<Checked, GgufError> {
         for tensor in &mut self.tensors {
             // Past any file's end it makes no difference how far.
             tensor.offset = tensor.offset.saturating_add(data_offset);
         }
         let mut order: Vec<u32> = (0..self.tensors.len() as u32).collect();
         order.sort_by_key(|&index| self.tensors[index as usize].offset);
-        match order.first() {
-            None if file_len > data_offset => {
-                return Err(GgufError::TrailingData { offset: data_offset, n_bytes: file_len - data_offset });
-            }
-            Some(&first) if (data_offset + 1..=file_len).contains(&self.tensors[first as usize].offset) => {
-                let TensorInfo { name, offset, .. } = &self.tensors[first as usize];
+        if let Some(&first) = order.first() {
+            let TensorInfo { name, offset, .. } = &self.tensors[first as usize];
+            if (data_offset + 1..=file_len).contains(offset) {
                 let (tensor, found) = (name.clone(), offset - data_offset);
                 return Err(GgufError::LeadingGap { tensor, offset: self.fields[first as usize], found });
             }
-            _ => {}
         }
         for (place, &index) in order.iter().enumerate() {
             let next = order.get(place + 1).map(|&next| &self.tensors[next as usize]);
             check_range(&self.tensors[index as usize], self.fields[index as usize], next, alignment, file_len)?;
         }
-        Ok((self.tensors, self.by_name))
+        // No overflow: the bytes lie within the file, and an alignment is small.
+        let last = order.last().map(|&last| &self.tensors[last as usize]);
+        let end = last.map_or(data_offset, |last| last.offset + last.n_bytes.next_multiple_of(alignment));
+        let trailing_bytes = file_len.saturating_sub(end);
+        Ok(Checked { tensors: self.tensors, by_name: self.by_name, trailing_bytes })
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
@@ -135,15 +139,13 @@ fn check_range(
         let (start, available) = (tensor.offset, to_end);
         return Err(GgufError::TensorPastEnd { tensor: name(), offset, ty, dims: dims(), start, needed, available });
     }
-    if next.is_some_and(|next| next.offset > file_len) {
-        // That is said of the next tensor, not of the gap before it.
-        return Ok(());
-    }
-    let available = next.map_or(to_end, |next| next.offset - tensor.offset);
+    // Of a tensor past the end that is said itself, not that there is a gap before it; what follows the last one is free.
+    let Some(next) = next.filter(|next| next.offset <= file_len) else { return Ok(()) };
+    let available = next.offset - tensor.offset;
     // No overflow: the bytes lie within the file, and an alignment is small.
     let padded = needed.next_multiple_of(alignment);
     if available > padded {
-        let next = next.map(|next| next.name.clone());
+        let next = next.name.clone();
         return Err(GgufError::TensorGap { tensor: name(), offset, ty, dims: dims(), needed: padded, available, next });
     }
     Ok(())

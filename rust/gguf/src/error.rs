@@ -260,11 +260,10 @@ pub enum GgufError {
         /// The tensor whose data comes next.
         next: String,
     },
-    /// More bytes than type, extents and padding explain, before the next tensor or the end of the file.
+    /// More bytes than type, extents and padding explain before the next tensor.
     #[error(
-        "tensor {tensor:?} ({ty} {dims:?}) needs {needed} bytes with padding, the file has {available} before {} \
-         (entry at byte {offset})",
-        next.as_ref().map_or_else(|| "its end".to_owned(), |next| format!("{next:?}"))
+        "tensor {tensor:?} ({ty} {dims:?}) needs {needed} bytes with padding, the file has {available} before {next:?} \
+         (entry at byte {offset})"
     )]
     TensorGap {
         /// The tensor before the gap.
@@ -279,8 +278,8 @@ pub enum GgufError {
         needed: u64,
         /// Bytes from its start to what comes next.
         available: u64,
-        /// The tensor whose data comes next; `None` at the end of the file.
-        next: Option<String>,
+        /// The tensor whose data comes next.
+        next: String,
     },
     /// The first tensor's data does not begin where the data section does.
     #[error(
@@ -293,14 +292,6 @@ pub enum GgufError {
         offset: u64,
         /// Its data offset.
         found: u64,
-    },
-    /// A file without tensors goes on after its header and padding.
-    #[error("the file has no tensors, but {n_bytes} bytes from byte {offset} on")]
-    TrailingData {
-        /// Where the data begins.
-        offset: u64,
-        /// Bytes from there to the end of the file.
-        n_bytes: u64,
     },
     /// [`crate::HeaderReader::feed`] was called after it had given the header or an error.
     #[error("the header reader is finished and takes no more bytes")]
@@ -337,7 +328,6 @@ impl GgufError {
             GgufError::TensorOverlap { .. } => "tensor-overlap",
             GgufError::TensorGap { .. } => "tensor-gap",
             GgufError::LeadingGap { .. } => "leading-gap",
-            GgufError::TrailingData { .. } => "trailing-data",
             GgufError::Finished => "finished",
         }
     }
@@ -370,8 +360,7 @@ impl GgufError {
             | GgufError::TensorPastEnd { offset, .. }
             | GgufError::TensorOverlap { offset, .. }
             | GgufError::TensorGap { offset, .. }
-            | GgufError::LeadingGap { offset, .. }
-            | GgufError::TrailingData { offset, .. } => Some(*offset),
+            | GgufError::LeadingGap { offset, .. } => Some(*offset),
             GgufError::Finished => None,
         }
     }

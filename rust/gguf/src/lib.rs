@@ -16,6 +16,7 @@ pub mod limits;
 mod metadata;
 pub mod quant;
 mod reader;
+mod split;
 
 pub use error::GgufError;
 pub use ggml_type::{GgmlType, UnknownTypeName};
@@ -23,4 +24,5 @@ pub use header::{Header, TensorInfo};
 pub use metadata::{Metadata, MetadataError};
 pub use quant::{DequantizeError, dequantize, quantize};
 pub use reader::{HeaderReader, Status, read_header};
+pub use split::SplitError;
 pub use value::{Array, StringArray, Value, ValueType};

@@ -4,7 +4,7 @@
 //! size is known before it is read, so that nothing is ever parsed twice, and nothing is allocated before the bytes
 //! that fill it have been seen.
 
-use crate::directory::Directory;
+use crate::directory::{Checked, Directory};
 use crate::growth;
 use crate::limits::{self, MAX_HEADER_BYTES};
 use crate::{Array, GgmlType, GgufError, Header, Metadata, Value, ValueType};
@@ -472,7 +472,8 @@ impl HeaderReader {
         // No overflow: the item offset is below the header limit.
         let data_offset = self.item_offset.next_multiple_of(self.alignment);
         let directory = std::mem::take(&mut self.directory);
-        let (tensors, by_name) = directory.check(data_offset, self.alignment, self.file_len)?;
+        let Checked { tensors, by_name, trailing_bytes } =
+            directory.check(data_offset, self.alignment, self.file_len)?;
         Ok(Header {
             version: self.version,
             alignment: self.alignment,
@@ -480,6 +481,7 @@ impl HeaderReader {
             tensors,
             data_offset,
             file_len: self.file_len,
+            trailing_bytes,
             by_name,
         })
     }

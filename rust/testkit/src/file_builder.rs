@@ -1,6 +1,6 @@
 //! Writes GGUF files field by field, valid ones and others.
 
-use chord_gguf::{GgmlType, ValueType};
+use chord_gguf::{Array, GgmlType, Value, ValueType};
 
 /// A file that is being written. Every method appends; nothing is checked.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +101,41 @@ impl FileBuilder {
         let places = self.key(key, ValueType::Array);
         self.u32(ty as u32).u64(count);
         places
+    }
+
+    /// A whole entry with any value.
+    pub fn value(&mut self, key: &str, value: &Value) {
+        let Some(array) = value.as_array() else {
+            self.key(key, value.value_type());
+            self.scalar(value);
+            return;
+        };
+        self.array(key, array.element_type(), array.len() as u64);
+        if let Array::String(strings) = array {
+            strings.iter().for_each(|string| {
+                self.text(string);
+            });
+            return;
+        }
+        (0..array.len()).filter_map(|index| array.get(index)).for_each(|element| self.scalar(&element));
+    }
+
+    fn scalar(&mut self, value: &Value) {
+        match value {
+            Value::U8(v) => self.raw(&v.to_le_bytes()),
+            Value::I8(v) => self.raw(&v.to_le_bytes()),
+            Value::U16(v) => self.raw(&v.to_le_bytes()),
+            Value::I16(v) => self.raw(&v.to_le_bytes()),
+            Value::U32(v) => self.raw(&v.to_le_bytes()),
+            Value::I32(v) => self.raw(&v.to_le_bytes()),
+            Value::U64(v) => self.raw(&v.to_le_bytes()),
+            Value::I64(v) => self.raw(&v.to_le_bytes()),
+            Value::F32(v) => self.raw(&v.to_le_bytes()),
+            Value::F64(v) => self.raw(&v.to_le_bytes()),
+            Value::Bool(v) => self.raw(&[u8::from(*v)]),
+            Value::String(v) => self.text(v),
+            other => panic!("{} is no value of one element", other.type_name()),
+        };
     }
 
     /// A whole directory entry. `offset` is from the start of the data section.

@@ -8,14 +8,18 @@ pub mod file_builder;
 pub mod gguf_file;
 pub mod golden;
 pub mod hostile;
+pub mod odd;
 pub mod paths;
 pub mod synthetic;
+pub mod tiny;
 pub mod trace;
 
 pub use compare::{ArgmaxMismatch, GreedyReport, LogitsComparison, LogitsReport, compare_logits, nmse, nmse_of_rows};
 pub use file_builder::FileBuilder;
 pub use gguf_file::GgufFile;
 pub use golden::{Chat, Golden};
+pub use odd::{Odd, odd_models};
 pub use paths::{find_golden, find_model, golden_dir, models_dir, read_f32_file, repo_dir};
 pub use synthetic::{SyntheticModel, SyntheticShape};
+pub use tiny::{TINY_LAYERS, TinyModel};
 pub use trace::Trace;

@@ -27,6 +27,9 @@ pub(super) fn all() -> Vec<Accept> {
         data_in_another_order
         last_tensor_padded
         last_tensor_not_padded
+        bytes_behind_the_padding
+        bytes_behind_an_unpadded_tensor
+        bytes_without_tensors
         vocabulary_with_broken_utf8
         longest_names
         text_in_many_scripts
@@ -231,14 +234,37 @@ fn last_tensor_padded() -> Valid {
     let mut file = FileBuilder::new(3, 1, 0);
     file.tensor("a", &[9], GgmlType::F32, 0);
     file.pad(32).zeros(64);
-    (file, |header| assert_eq!(header.file_len, header.data_offset + 64))
+    (file, |header| assert_eq!((header.file_len, header.trailing_bytes), (header.data_offset + 64, 0)))
 }
 
 fn last_tensor_not_padded() -> Valid {
     let mut file = FileBuilder::new(3, 1, 0);
     file.tensor("a", &[9], GgmlType::F32, 0);
     file.pad(32).zeros(36);
-    (file, |header| assert_eq!(header.file_len, header.data_offset + 36))
+    (file, |header| assert_eq!((header.file_len, header.trailing_bytes), (header.data_offset + 36, 0)))
+}
+
+/// llama.cpp never looks behind the last tensor; some uploads have a line break or a signature there.
+fn bytes_behind_the_padding() -> Valid {
+    let mut file = FileBuilder::new(3, 1, 0);
+    file.tensor("a", &[9], GgmlType::F32, 0);
+    file.pad(32).zeros(65);
+    (file, |header| assert_eq!((header.file_len, header.trailing_bytes), (header.data_offset + 65, 1)))
+}
+
+/// The tensor with the highest offset is not the last of the directory.
+fn bytes_behind_an_unpadded_tensor() -> Valid {
+    let mut file = FileBuilder::new(3, 2, 0);
+    file.tensor("second", &[8], GgmlType::F32, 32);
+    file.tensor("first", &[8], GgmlType::F32, 0);
+    file.pad(32).zeros(64 + 5000);
+    (file, |header| assert_eq!(header.trailing_bytes, 5000))
+}
+
+fn bytes_without_tensors() -> Valid {
+    let mut file = FileBuilder::new(3, 0, 0);
+    file.pad(32).zeros(7);
+    (file, |header| assert_eq!((header.tensors.len(), header.trailing_bytes), (0, 7)))
 }
 
 /// Byte-level vocabularies are not obliged to hold whole characters.

@@ -146,9 +146,7 @@ rejects! {
         two_tensors_at_one_place
         data_overlaps_by_padding
         gap_between_tensors
-        gap_before_the_data
-        gap_after_the_data
-        data_without_tensors;
+        gap_before_the_data;
 }
 
 /// All files that must be accepted.

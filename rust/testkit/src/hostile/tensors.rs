@@ -237,13 +237,3 @@ pub(super) fn gap_between_tensors() -> Refusal {
 pub(super) fn gap_before_the_data() -> Refusal {
     one(("late", &[8], F32, 32), 64, "leading-gap", |p| p.offset, &[&"late", &"32 bytes into"])
 }
-
-pub(super) fn gap_after_the_data() -> Refusal {
-    one(("a", &[9], F32, 0), 65, "tensor-gap", |p| p.offset, &[&"\"a\"", &"needs 64 bytes", &"has 65", &"its end"])
-}
-
-pub(super) fn data_without_tensors() -> Refusal {
-    let mut file = FileBuilder::new(3, 0, 0);
-    file.pad(32).zeros(7);
-    refusal(file, "trailing-data", 32, &[&"no tensors", &7])
-}

@@ -1,0 +1,221 @@
+//! Whole models of a few kilobytes, written so that tests can change a key or a tensor and see what comes of it.
+
+use chord_gguf::{Array, GgmlType, StringArray, Value};
+
+use crate::FileBuilder;
+
+const ALIGNMENT: usize = 32;
+const N_EMBD: u64 = 32;
+const N_FF: u64 = 64;
+const HEAD_DIM: u64 = 8;
+const N_HEAD: u32 = 4;
+const N_KV_HEAD: u32 = 2;
+/// Layers of every tiny model.
+pub const TINY_LAYERS: u32 = 2;
+
+/// A model to be changed and written: two layers, random F32 weights, a SentencePiece vocabulary of bytes and letters.
+#[derive(Clone, Debug)]
+pub struct TinyModel {
+    architecture: String,
+    /// Keys and values, in the order of the file.
+    pub metadata: Vec<(String, Value)>,
+    /// Names and extents of the tensors, in the order of the file. All are F32.
+    pub tensors: Vec<(String, Vec<u64>)>,
+    /// Bytes behind the last tensor.
+    pub trailing_bytes: usize,
+}
+
+impl TinyModel {
+    /// Tokens of the vocabulary.
+    pub const TOKENS: u64 = 289;
+
+    /// Of the llama family.
+    pub fn llama() -> Self {
+        TinyModel::new("llama")
+    }
+
+    /// Of the Gemma 3 family: the first layer has a window of 4 positions, by a period of 2.
+    pub fn gemma3() -> Self {
+        let mut model = TinyModel::new("gemma3");
+        for layer in 0..TINY_LAYERS {
+            for (name, cols) in [
+                ("attn_q_norm", HEAD_DIM),
+                ("attn_k_norm", HEAD_DIM),
+                ("post_attention_norm", N_EMBD),
+                ("post_ffw_norm", N_EMBD),
+            ] {
+                model.tensors.push((format!("blk.{layer}.{name}.weight"), vec![cols]));
+            }
+        }
+        model.with("attention.sliding_window", Value::U32(4)).with("attention.sliding_window_pattern", Value::U32(2))
+    }
+
+    fn new(architecture: &str) -> Self {
+        let mut model = TinyModel {
+            architecture: architecture.to_owned(),
+            metadata: vec![("general.architecture".to_owned(), Value::String(architecture.to_owned()))],
+            tensors: Vec::new(),
+            trailing_bytes: 0,
+        };
+        for (key, number) in [
+            ("context_length", 64),
+            ("embedding_length", N_EMBD as u32),
+            ("block_count", TINY_LAYERS),
+            ("feed_forward_length", N_FF as u32),
+            ("attention.head_count", N_HEAD),
+            ("attention.head_count_kv", N_KV_HEAD),
+        ] {
+            model = model.with(key, Value::U32(number));
+        }
+        model = model.with("attention.layer_norm_rms_epsilon", Value::F32(1e-5));
+        model.write_vocabulary();
+        let n_vocab = Self::TOKENS;
+        model.tensors.push(("token_embd.weight".to_owned(), vec![N_EMBD, n_vocab]));
+        let kv_cols = HEAD_DIM * u64::from(N_KV_HEAD);
+        for layer in 0..TINY_LAYERS {
+            let mut part =
+                |name: &str, dims: &[u64]| model.tensors.push((format!("blk.{layer}.{name}.weight"), dims.to_vec()));
+            part("attn_norm", &[N_EMBD]);
+            part("attn_q", &[N_EMBD, N_EMBD]);
+            part("attn_k", &[N_EMBD, kv_cols]);
+            part("attn_v", &[N_EMBD, kv_cols]);
+            part("attn_output", &[N_EMBD, N_EMBD]);
+            part("ffn_norm", &[N_EMBD]);
+            part("ffn_gate", &[N_EMBD, N_FF]);
+            part("ffn_up", &[N_EMBD, N_FF]);
+            part("ffn_down", &[N_FF, N_EMBD]);
+        }
+        model.tensors.push(("output_norm.weight".to_owned(), vec![N_EMBD]));
+        model
+    }
+
+    fn write_vocabulary(&mut self) {
+        let tokens = vocabulary();
+        let types = tokens.iter().map(|(_, ty)| *ty).collect();
+        let scores = (0..tokens.len()).map(|id| -(id as f32)).collect();
+        let texts: StringArray = tokens.iter().map(|(text, _)| text).collect();
+        for (key, value) in [
+            ("model", Value::String("llama".to_owned())),
+            ("tokens", Value::Array(Array::String(texts))),
+            ("scores", Value::Array(Array::F32(scores))),
+            ("token_type", Value::Array(Array::I32(types))),
+        ] {
+            self.metadata.push((format!("tokenizer.ggml.{key}"), value));
+        }
+    }
+
+    /// Puts a value under a key; one without `tokenizer.`, `general.` or `split.` in front is the architecture's.
+    pub fn with(mut self, key: &str, value: Value) -> Self {
+        let key = self.whole_key(key);
+        match self.metadata.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, old)) => *old = value,
+            None => self.metadata.push((key, value)),
+        }
+        self
+    }
+
+    /// Takes a key away.
+    pub fn without(mut self, key: &str) -> Self {
+        let key = self.whole_key(key);
+        self.metadata.retain(|(other, _)| *other != key);
+        self
+    }
+
+    /// Adds a tensor.
+    pub fn with_tensor(mut self, name: &str, dims: &[u64]) -> Self {
+        self.tensors.push((name.to_owned(), dims.to_vec()));
+        self
+    }
+
+    /// Puts another text in place of a token's.
+    pub fn with_token(mut self, id: usize, text: &str) -> Self {
+        for (key, value) in &mut self.metadata {
+            if let ("tokenizer.ggml.tokens", Value::Array(Array::String(tokens))) = (key.as_str(), value) {
+                let texts = tokens.iter().enumerate();
+                *tokens = texts.map(|(at, old)| if at == id { text.as_bytes() } else { old }).collect();
+            }
+        }
+        self
+    }
+
+    /// With byte-level BPE that is split as `pre` says, or does not say. The tokens are single bytes.
+    pub fn with_bpe(self, pre: Option<&str>) -> Self {
+        let mut texts: Vec<String> = (0..256u32).map(|byte| char::from_u32(0x100 + byte).unwrap().into()).collect();
+        // Printable characters spell themselves, the rest does not matter here.
+        (0x21..0x7fu8).for_each(|byte| texts[usize::from(byte)] = char::from(byte).into());
+        let n_more = Self::TOKENS as usize - texts.len();
+        texts.extend((0..n_more).map(|n| format!("<|{n}|>")));
+        let model = self
+            .without("tokenizer.ggml.token_type")
+            .with("tokenizer.ggml.model", Value::String("gpt2".to_owned()))
+            .with("tokenizer.ggml.merges", Value::Array(Array::String(StringArray::default())))
+            .with("tokenizer.ggml.tokens", Value::Array(Array::String(texts.iter().collect())));
+        match pre {
+            Some(pre) => model.with("tokenizer.ggml.pre", Value::String(pre.to_owned())),
+            None => model.without("tokenizer.ggml.pre"),
+        }
+    }
+
+    fn whole_key(&self, key: &str) -> String {
+        match ["tokenizer.", "general.", "split."].iter().any(|prefix| key.starts_with(prefix)) {
+            true => key.to_owned(),
+            false => format!("{}.{key}", self.architecture),
+        }
+    }
+
+    /// The file.
+    pub fn file(&self) -> Vec<u8> {
+        let mut bytes = write(&self.metadata, &self.tensors);
+        bytes.resize(bytes.len() + self.trailing_bytes, b'\n');
+        bytes
+    }
+
+    /// The files of the model in parts, as `gguf-split` writes them: the first has the metadata, each some tensors.
+    pub fn parts(&self, n: usize) -> Vec<Vec<u8>> {
+        let each = self.tensors.len().div_ceil(n);
+        let part = |no: usize| {
+            let tensors = self.tensors.iter().skip(no * each).take(each).cloned().collect::<Vec<_>>();
+            let mut metadata = if no == 0 { self.metadata.clone() } else { Vec::new() };
+            metadata.push(("split.no".to_owned(), Value::U16(no as u16)));
+            metadata.push(("split.count".to_owned(), Value::U16(n as u16)));
+            metadata.push(("split.tensors.count".to_owned(), Value::I32(self.tensors.len() as i32)));
+            write(&metadata, &tensors)
+        };
+        (0..n).map(part).collect()
+    }
+}
+
+/// Texts and types of the tokens.
+fn vocabulary() -> Vec<(String, i32)> {
+    let mut tokens = vec![("<unk>".to_owned(), 2), ("<s>".to_owned(), 3), ("</s>".to_owned(), 3)];
+    tokens.extend((0..256).map(|byte| (format!("<0x{byte:02X}>"), 6)));
+    tokens.extend(('a'..='z').map(|letter| (letter.to_string(), 1)));
+    tokens.push(("\u{2581}".to_owned(), 1));
+    tokens.extend(["th", "he", "in"].map(|text| (text.to_owned(), 1)));
+    tokens
+}
+
+fn write(metadata: &[(String, Value)], tensors: &[(String, Vec<u64>)]) -> Vec<u8> {
+    let mut file = FileBuilder::new(3, tensors.len() as u64, metadata.len() as u64);
+    metadata.iter().for_each(|(key, value)| file.value(key, value));
+    let n_bytes = |dims: &[u64]| 4 * dims.iter().product::<u64>() as usize;
+    let mut offset = 0;
+    for (name, dims) in tensors {
+        file.tensor(name, dims, GgmlType::F32, offset as u64);
+        offset += n_bytes(dims).next_multiple_of(ALIGNMENT);
+    }
+    file.pad(ALIGNMENT);
+    for (name, dims) in tensors {
+        let n = dims.iter().product::<u64>();
+        // The same values wherever the tensor lies, and norms near one.
+        let seed = name.bytes().fold(7u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        let one = if dims.len() == 1 && name.ends_with("norm.weight") { 1.0 } else { 0.0 };
+        for i in 0..n as u32 {
+            let random = (i ^ seed).wrapping_mul(0x9e37_79b9) ^ seed.rotate_left(i % 31);
+            let value = one + 0.3 * (random.wrapping_mul(0x85eb_ca6b) >> 16) as f32 / 65536.0 - 0.15;
+            file.raw(&value.to_le_bytes());
+        }
+        file.pad(ALIGNMENT);
+    }
+    file.bytes
+}
