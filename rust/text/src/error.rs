@@ -60,20 +60,6 @@ pub enum TextError {
         /// Elements in the array.
         found: usize,
     },
-    /// A score is not a number.
-    #[error("the score of token {id} is not a number")]
-    ScoreNotANumber {
-        /// The token.
-        id: u32,
-    },
-    /// A token type outside the seven that are defined.
-    #[error("token {id} is of type {found} (expected 0 to 6)")]
-    UnknownTokenType {
-        /// The token.
-        id: u32,
-        /// The number in the file.
-        found: i32,
-    },
     /// A token of type byte whose text is not `<0xNN>` with two hexadecimal digits.
     #[error("byte token {id} has the text {text:?} (expected `<0xNN>` with two hexadecimal digits)")]
     InvalidByteToken {
@@ -191,8 +177,6 @@ impl TextError {
             TextError::TokenTooLong { .. } => "token-too-long",
             TextError::DuplicateToken { .. } => "duplicate-token",
             TextError::ArrayLength { .. } => "vocabulary-array-length",
-            TextError::ScoreNotANumber { .. } => "score-not-a-number",
-            TextError::UnknownTokenType { .. } => "unknown-token-type",
             TextError::InvalidByteToken { .. } => "invalid-byte-token",
             TextError::InvalidMerge { .. } => "invalid-merge",
             TextError::UnknownMergePiece { .. } => "unknown-merge-piece",

@@ -19,5 +19,5 @@ pub use chat::encode_chat;
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
 pub use template::{ChatTemplate, Message};
-pub use tokenizer::{EncodeOptions, Tokenizer, TokenizerWarning};
+pub use tokenizer::{EncodeOptions, Tokenizer, TokenizerNote, TokenizerWarning};
 pub use vocabulary::TokenKind;

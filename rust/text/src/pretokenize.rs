@@ -16,6 +16,9 @@ pub(crate) enum Split {
     Llama3,
     /// As [`Split::Llama3`], with `\p{N}` in place of `\p{N}{1,3}`.
     Qwen2,
+    /// What llama.cpp does where a file does not say how. Four patterns one after the other, each on the pieces that the
+    /// one before has left: `[\p{P}\$\+<=>\^~\|]+`, that of [`Split::Gpt2`], `\p{N}+`, `[0-9][0-9][0-9]`.
+    Default,
 }
 
 /// What `tokenizer.ggml.pre` implies.
@@ -102,6 +105,20 @@ impl Split {
             }
             Split::Llama3 => split_by(text, |rest| llama3_end(rest, 3), word),
             Split::Qwen2 => split_by(text, |rest| llama3_end(rest, 1), word),
+            Split::Default => split_by(
+                text,
+                |rest| end_of_same(rest, is_mark),
+                |piece| {
+                    split_by(piece, gpt2_end, |piece| {
+                        let is_number = |c| class_of(c) == Class::Number;
+                        split_by(
+                            piece,
+                            |rest| end_of_same(rest, is_number),
+                            |piece| split_by(piece, three_digits_end, &mut word),
+                        );
+                    });
+                },
+            ),
         }
     }
 }
@@ -122,6 +139,40 @@ fn run_end(text: &str, start: usize, belongs: impl Fn(char) -> bool) -> usize {
 
 fn run_of(text: &str, start: usize, class: Class) -> usize {
     run_end(text, start, |c| class_of(c) == class)
+}
+
+/// End of the first characters that are all of the set, or all not of it. `text` is not empty.
+fn end_of_same(text: &str, is_in_set: impl Fn(char) -> bool) -> usize {
+    let first = text.chars().next().is_some_and(&is_in_set);
+    run_end(text, 0, |c| is_in_set(c) == first)
+}
+
+/// Where the first three digits of `text` end if it begins with three, else where three digits begin.
+fn three_digits_end(text: &str) -> usize {
+    match text.as_bytes().windows(3).position(|three| three.iter().all(u8::is_ascii_digit)) {
+        Some(0) => 3,
+        Some(start) => start,
+        None => text.len(),
+    }
+}
+
+/// `[\p{P}\$\+<=>\^~\|]`
+fn is_mark(character: char) -> bool {
+    use GeneralCategory as C;
+    match character {
+        '`' => false,
+        _ if character.is_ascii() => character.is_ascii_punctuation(),
+        _ => matches!(
+            get_general_category(character),
+            C::ConnectorPunctuation
+                | C::DashPunctuation
+                | C::OpenPunctuation
+                | C::ClosePunctuation
+                | C::InitialPunctuation
+                | C::FinalPunctuation
+                | C::OtherPunctuation
+        ),
+    }
 }
 
 fn is_newline(character: char) -> bool {
@@ -221,11 +272,17 @@ mod tests {
 
     include!("pretokenize_expected.rs");
 
+    const ALL: [Split; 5] = [Split::Gpt2, Split::Digits, Split::Llama3, Split::Qwen2, Split::Default];
+
     #[test]
     fn splits_like_the_patterns() {
-        for (split, cases) in
-            [(Split::Gpt2, GPT2), (Split::Digits, DIGITS), (Split::Llama3, LLAMA3), (Split::Qwen2, QWEN2)]
-        {
+        for (split, cases) in [
+            (Split::Gpt2, GPT2),
+            (Split::Digits, DIGITS),
+            (Split::Llama3, LLAMA3),
+            (Split::Qwen2, QWEN2),
+            (Split::Default, DEFAULT),
+        ] {
             for expected in cases {
                 let text = expected.concat();
                 assert_eq!(words(split, &text), *expected, "{split:?} of {text:?}");
@@ -235,14 +292,14 @@ mod tests {
 
     #[test]
     fn nothing_gives_no_word() {
-        for split in [Split::Gpt2, Split::Digits, Split::Llama3, Split::Qwen2] {
+        for split in ALL {
             assert!(words(split, "").is_empty());
         }
     }
 
     #[test]
     fn long_runs_take_linear_time() {
-        for split in [Split::Gpt2, Split::Digits, Split::Llama3, Split::Qwen2] {
+        for split in ALL {
             for text in [" ", "\n", "a", "1", "!", "' ", "界"].map(|piece| piece.repeat(400_000)) {
                 words(split, &text);
             }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use std::fmt;
+
 use chord_gguf::Metadata;
 
 use crate::TextError;
@@ -37,8 +39,55 @@ pub struct EncodeOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenizerWarning {
-    /// `tokenizer.ggml.pre` is absent or `default`: text is split as for GPT-2.
+    /// `tokenizer.ggml.pre` is absent or `default`: text is split as llama.cpp splits it then, which is seldom how it
+    /// was split in training.
     DefaultPreTokenizer,
+}
+
+impl fmt::Display for TokenizerWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenizerWarning::DefaultPreTokenizer => f.write_str(
+                "the file does not say how text is split into words (`tokenizer.ggml.pre` is missing or `default`), so \
+                 that answers may be worse than the model's; take a file of it made by a newer converter",
+            ),
+        }
+    }
+}
+
+/// Something odd in a file that changes nothing for nearly all texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenizerNote {
+    /// Tokens of types that are not defined. They are read as tokens without a type, which write no text.
+    UndefinedTypes {
+        /// The first of them.
+        first: u32,
+        /// How many there are.
+        count: u32,
+        /// The type of the first.
+        found: i32,
+    },
+    /// Tokens whose score is not a number. They are joined after all others.
+    ScoresNotANumber {
+        /// The first of them.
+        first: u32,
+        /// How many there are.
+        count: u32,
+    },
+}
+
+impl fmt::Display for TokenizerNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenizerNote::UndefinedTypes { first, count, found } => {
+                write!(f, "{count} tokens of types that are not defined: the first is {first}, of type {found}")
+            }
+            TokenizerNote::ScoresNotANumber { first, count } => {
+                write!(f, "{count} tokens whose score is not a number: the first is {first}")
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -262,6 +311,11 @@ impl Tokenizer {
         &self.warnings
     }
 
+    /// What is odd in the file, and changes nothing for nearly all texts.
+    pub fn notes(&self) -> &[TokenizerNote] {
+        self.vocabulary.notes()
+    }
+
     /// Bytes that the tokenizer keeps on the heap.
     pub fn heap_bytes(&self) -> usize {
         let model = match &self.model {
@@ -284,7 +338,7 @@ fn pre_tokenizer(metadata: &Metadata, warnings: &mut Vec<TokenizerWarning>) -> R
     match metadata.opt_str(PRE)? {
         None | Some("" | "default") => {
             warnings.push(TokenizerWarning::DefaultPreTokenizer);
-            Ok(PreTokenizer { split: Split::Gpt2, whole_words: false, add_bos: false })
+            Ok(PreTokenizer { split: Split::Default, whole_words: false, add_bos: false })
         }
         Some(name) => {
             PreTokenizer::named(name).ok_or_else(|| TextError::UnknownPreTokenizer { found: name.to_owned() })

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use chord_gguf::{Array, Metadata};
 
-use crate::TextError;
 use crate::index::{Index, hash_bytes};
 use crate::limits::{MAX_TOKEN_BYTES, MAX_TOKENS};
+use crate::{TextError, TokenizerNote};
 
 pub(crate) const TOKENS: &str = "tokenizer.ggml.tokens";
 pub(crate) const SCORES: &str = "tokenizer.ggml.scores";
@@ -48,8 +48,9 @@ impl Attributes {
     /// Shown in the output although it is a control token.
     pub(crate) const SHOWN: u8 = 1 << 7;
 
-    fn from_type(id: usize, token_type: i32) -> Result<Self, TextError> {
-        Ok(Attributes(match token_type {
+    /// `None` for a type that is not defined.
+    fn from_type(token_type: i32) -> Option<Self> {
+        Some(Attributes(match token_type {
             0 => 0,
             1 => Self::NORMAL,
             2 => Self::UNKNOWN,
@@ -57,7 +58,7 @@ impl Attributes {
             4 => Self::USER_DEFINED,
             5 => Self::UNUSED,
             6 => Self::BYTE,
-            found => return Err(TextError::UnknownTokenType { id: id as u32, found }),
+            _ => return None,
         }))
     }
 
@@ -78,6 +79,7 @@ pub(crate) struct Vocabulary {
     scores: Vec<f32>,
     index: Index,
     max_token_bytes: usize,
+    notes: Vec<TokenizerNote>,
 }
 
 impl Vocabulary {
@@ -88,8 +90,9 @@ impl Vocabulary {
         if n_vocab == 0 || n_vocab > MAX_TOKENS {
             return Err(TextError::VocabularySize { found: n_vocab as u64, limit: MAX_TOKENS as u64 });
         }
-        let attributes = read_attributes(metadata, n_vocab)?;
-        let scores = if with_scores { read_scores(metadata, n_vocab)? } else { Vec::new() };
+        let mut notes = Vec::new();
+        let attributes = read_attributes(metadata, n_vocab, &mut notes)?;
+        let scores = if with_scores { read_scores(metadata, n_vocab, &mut notes)? } else { Vec::new() };
 
         let mut vocabulary = Vocabulary {
             arena: Vec::with_capacity(tokens.total_bytes()),
@@ -98,6 +101,7 @@ impl Vocabulary {
             scores,
             index: Index::with_room_for(n_vocab),
             max_token_bytes: 0,
+            notes,
         };
         for (id, text) in tokens.iter().enumerate() {
             // An empty text would match everywhere; the reference gives such tokens this name too.
@@ -206,6 +210,11 @@ impl Vocabulary {
         Some((digit(digits[0])? * 16 + digit(digits[1])?) as u8)
     }
 
+    /// What is odd in the file.
+    pub(crate) fn notes(&self) -> &[TokenizerNote] {
+        &self.notes
+    }
+
     /// Length of the longest token's text in bytes.
     pub(crate) fn max_token_bytes(&self) -> usize {
         self.max_token_bytes
@@ -225,24 +234,35 @@ fn check_length(key: &'static str, expected: usize, found: usize) -> Result<(), 
     if found == expected { Ok(()) } else { Err(TextError::ArrayLength { key, expected, found }) }
 }
 
-fn read_attributes(metadata: &Metadata, n_vocab: usize) -> Result<Vec<Attributes>, TextError> {
+fn read_attributes(
+    metadata: &Metadata,
+    n_vocab: usize,
+    notes: &mut Vec<TokenizerNote>,
+) -> Result<Vec<Attributes>, TextError> {
     let Some(types) = metadata.opt_i32s(TOKEN_TYPE)? else {
         return Ok(vec![Attributes(Attributes::NORMAL); n_vocab]);
     };
     check_length(TOKEN_TYPE, n_vocab, types.len())?;
-    types.iter().enumerate().map(|(id, &token_type)| Attributes::from_type(id, token_type)).collect()
+    let mut undefined = (0..).zip(types).filter(|&(_, &found)| Attributes::from_type(found).is_none());
+    if let Some((first, &found)) = undefined.next() {
+        notes.push(TokenizerNote::UndefinedTypes { first, count: 1 + undefined.count() as u32, found });
+    }
+    Ok(types.iter().map(|&found| Attributes::from_type(found).unwrap_or(Attributes(0))).collect())
 }
 
-fn read_scores(metadata: &Metadata, n_vocab: usize) -> Result<Vec<f32>, TextError> {
-    let scores: Vec<f32> = match metadata.opt_array(SCORES)? {
+fn read_scores(metadata: &Metadata, n_vocab: usize, notes: &mut Vec<TokenizerNote>) -> Result<Vec<f32>, TextError> {
+    let mut scores: Vec<f32> = match metadata.opt_array(SCORES)? {
         None => return Ok(Vec::new()),
         // Some converters write whole numbers.
         Some(Array::I32(scores)) => scores.iter().map(|&score| score as f32).collect(),
         Some(_) => metadata.f32s(SCORES)?.to_vec(),
     };
     check_length(SCORES, n_vocab, scores.len())?;
-    match scores.iter().position(|score| score.is_nan()) {
-        Some(id) => Err(TextError::ScoreNotANumber { id: id as u32 }),
-        None => Ok(scores),
+    let mut nan = (0..).zip(&scores).filter(|(_, score)| score.is_nan()).map(|(id, _)| id);
+    if let Some(first) = nan.next() {
+        notes.push(TokenizerNote::ScoresNotANumber { first, count: 1 + nan.count() as u32 });
+        // Not a number is neither above nor below another: the order of joining would hang on chance.
+        scores.iter_mut().filter(|score| score.is_nan()).for_each(|score| *score = f32::NEG_INFINITY);
     }
+    Ok(scores)
 }

@@ -5,7 +5,7 @@ mod synthetic;
 
 use chord_gguf::{Array, Metadata, StringArray, Value};
 use chord_text::limits::MAX_TOKEN_BYTES;
-use chord_text::{EncodeOptions, TextError, Tokenizer};
+use chord_text::{EncodeOptions, TextError, TokenKind, Tokenizer, TokenizerNote};
 use synthetic::{Builder, bpe, spm, strings, text};
 
 fn refused(builder: &Builder) -> TextError {
@@ -86,16 +86,38 @@ fn empty_and_long_and_repeated_tokens() {
     assert_eq!(refused(&builder), TextError::DuplicateToken { first, second, text: "he".into() });
 }
 
+/// llama.cpp takes them too.
 #[test]
-fn numbers_without_meaning() {
-    let mut builder = spm();
-    builder.scores[5] = f32::NAN;
-    assert_eq!(refused(&builder), TextError::ScoreNotANumber { id: 5 });
+fn types_that_are_not_defined_are_noted_and_write_no_text() {
     for found in [-1, 7, i32::MAX] {
         let mut builder = bpe("gpt-2");
-        builder.types[9] = found;
-        assert_eq!(refused(&builder), TextError::UnknownTokenType { id: 9, found });
+        (builder.types[9], builder.types[11]) = (found, found);
+        let tokenizer = Tokenizer::from_metadata(&builder.metadata()).unwrap();
+        assert_eq!(tokenizer.kind(9), TokenKind::Undefined);
+        assert!(tokenizer.token_bytes(9).is_empty());
+        assert_eq!(tokenizer.notes(), [TokenizerNote::UndefinedTypes { first: 9, count: 2, found }]);
+        assert!(tokenizer.notes()[0].to_string().contains(&found.to_string()));
     }
+    assert!(Tokenizer::from_metadata(&bpe("gpt-2").metadata()).unwrap().notes().is_empty());
+}
+
+#[test]
+fn scores_that_are_not_numbers_are_noted_and_come_last() {
+    let mut builder = spm();
+    let he = builder.id("he");
+    let plain = Tokenizer::from_metadata(&builder.metadata()).unwrap();
+    let options = EncodeOptions::default();
+    assert_eq!(plain.encode("he", options), builder.ids(&["▁", "he"]));
+    assert!(plain.notes().is_empty());
+    builder.scores[he as usize] = f32::NAN;
+    let tokenizer = Tokenizer::from_metadata(&builder.metadata()).unwrap();
+    assert_eq!(tokenizer.notes(), [TokenizerNote::ScoresNotANumber { first: he, count: 1 }]);
+    assert_eq!(tokenizer.encode("he", options), builder.ids(&["▁h", "e"]));
+    // With nothing else to join, it is joined all the same.
+    assert_eq!(tokenizer.encode("xhe", options), plain.encode("xhe", options));
+    builder.scores.fill(f32::NAN);
+    let all = Tokenizer::from_metadata(&builder.metadata()).unwrap();
+    assert_eq!(all.decode(&all.encode("hello world", options)), plain.decode(&plain.encode("hello world", options)));
 }
 
 #[test]

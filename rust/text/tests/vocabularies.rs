@@ -201,12 +201,20 @@ fn tokens_show_what_they_stand_for() {
 }
 
 #[test]
-fn a_missing_pre_tokenizer_is_gpt_2s_with_a_warning() {
+fn without_a_pre_tokenizer_text_is_split_by_the_default_patterns_and_there_is_a_warning() {
     let mut builder = bpe("smollm");
     builder.settings.retain(|(key, _)| *key != "ggml.pre");
-    let tokenizer = tokenizer(&builder);
-    assert_eq!(tokenizer.warnings(), [TokenizerWarning::DefaultPreTokenizer]);
-    assert_eq!(pieces(&tokenizer, "123", PLAIN), "123");
+    for builder in
+        [&builder, &builder.clone().set("ggml.pre", text("default")), &builder.clone().set("ggml.pre", text(""))]
+    {
+        let tokenizer = tokenizer(builder);
+        assert_eq!(tokenizer.warnings(), [TokenizerWarning::DefaultPreTokenizer]);
+        assert!(tokenizer.warnings()[0].to_string().contains("tokenizer.ggml.pre"));
+        assert_eq!(pieces(&tokenizer, "123", PLAIN), "123");
+        // GPT-2's own pattern takes all digits as one word, from which the merges make 2 and 123.
+        assert_eq!(pieces(&tokenizer, "2123", PLAIN), "2 12 3");
+        assert!(!tokenizer.adds_bos());
+    }
     assert!(self::tokenizer(&bpe("smollm")).warnings().is_empty());
 }
 
