@@ -72,6 +72,20 @@ pub enum ModelError {
         /// Its name.
         tensor: String,
     },
+    /// The file has tensors that the program does not read, so that its answers would be wrong.
+    #[error(
+        "tensor {tensor}{} is not read by the program for {architecture}, so the answers would be wrong: take a file of \
+         this model made by another converter or with another quantization",
+        if *others > 0 { format!(" (and {others} more)") } else { String::new() }
+    )]
+    UnreadTensor {
+        /// Name of the first one, in the order of the file.
+        tensor: String,
+        /// How many more there are.
+        others: usize,
+        /// What `general.architecture` says.
+        architecture: String,
+    },
     /// A tensor has another shape than its op needs.
     #[error("tensor {tensor}: dims {found:?}, expected {expected:?}")]
     TensorShape {
@@ -126,6 +140,7 @@ impl ModelError {
             ModelError::UnsupportedArchitecture { .. } => "unsupported-architecture",
             ModelError::UnsupportedValue { .. } => "unsupported-value",
             ModelError::MissingTensor { .. } => "missing-tensor",
+            ModelError::UnreadTensor { .. } => "unread-tensor",
             ModelError::TensorShape { .. } => "tensor-shape",
             ModelError::TensorType { .. } => "tensor-type",
             ModelError::TensorValues { .. } => "tensor-values",

@@ -1,6 +1,6 @@
 //! The numbers of a model, read from metadata and checked once.
 
-use chord_gguf::{Header, Value};
+use chord_gguf::{Array, Header, Value};
 
 use crate::ModelError;
 
@@ -19,7 +19,7 @@ const MAX_VOCAB: u32 = 1 << 22;
 /// Kimi K2 has 384.
 const MAX_EXPERTS: u32 = 4096;
 /// Llama 4 Scout was trained for 10,485,760.
-const MAX_CTX: u32 = 1 << 26;
+pub(crate) const MAX_CTX: u32 = 1 << 26;
 
 /// How positions are stretched beyond the length that the rotation was first trained for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,8 +52,10 @@ pub struct Hyperparameters {
     pub n_ctx_train: u32,
     /// Columns of the residual stream.
     pub n_embd: u32,
-    /// Layers.
+    /// Layers that the answer is computed with.
     pub n_layer: u32,
+    /// Layers of the file: behind those of the answer may be some that foretell further tokens.
+    pub n_block: u32,
     /// Columns of the feed-forward network (of one expert, where there are experts).
     pub n_ff: u32,
     /// Query heads.
@@ -85,8 +87,9 @@ impl Hyperparameters {
     pub fn from_header(header: &Header) -> Result<Self, ModelError> {
         let keys = Keys::new(header)?;
         let n_embd = keys.count("embedding_length", MAX_EMBD)?;
-        let n_head = keys.count("attention.head_count", MAX_HEADS)?;
-        let n_kv_head = keys.optional_count("attention.head_count_kv", MAX_HEADS)?.unwrap_or(n_head);
+        let (n_layer, n_block) = keys.layers()?;
+        let n_head = keys.layers_count("attention.head_count", MAX_HEADS, n_block)?;
+        let n_kv_head = keys.optional_layers_count("attention.head_count_kv", MAX_HEADS, n_block)?.unwrap_or(n_head);
         if n_head % n_kv_head != 0 {
             return Err(keys.inconsistent(
                 ("attention.head_count", n_head),
@@ -114,14 +117,19 @@ impl Hyperparameters {
             ));
         }
         let n_expert = keys.optional_count("expert_count", MAX_EXPERTS)?.unwrap_or(0);
-        let n_expert_used = if n_expert == 0 { 0 } else { keys.count("expert_used_count", n_expert)? };
-        let expert_ff = keys.optional_count("expert_feed_forward_length", MAX_FF)?.filter(|_| n_expert > 0);
+        let n_expert_used = if n_expert == 0 { 0 } else { keys.layers_count("expert_used_count", n_expert, n_block)? };
+        let expert_ff = keys.optional_layers_count("expert_feed_forward_length", MAX_FF, n_block)?;
+        let n_ff = match expert_ff.filter(|_| n_expert > 0) {
+            Some(n_ff) => n_ff,
+            None => keys.layers_count("feed_forward_length", MAX_FF, n_block)?,
+        };
         Ok(Hyperparameters {
             n_vocab: vocabulary(header)?,
             n_ctx_train: keys.count("context_length", MAX_CTX)?,
             n_embd,
-            n_layer: keys.count("block_count", MAX_LAYERS)?,
-            n_ff: expert_ff.map_or_else(|| keys.count("feed_forward_length", MAX_FF), Ok)?,
+            n_layer,
+            n_block,
+            n_ff,
             n_head,
             n_kv_head,
             k_dim,
@@ -130,7 +138,7 @@ impl Hyperparameters {
             rope_theta: keys.optional_number("rope.freq_base", 1.0, 1e12)?.unwrap_or(10_000.0),
             rope_scaling: keys.rope_scaling()?,
             norm_eps: keys.number("attention.layer_norm_rms_epsilon", 0.0, 1.0)? as f32,
-            window: keys.optional_count_or_zero("attention.sliding_window", MAX_CTX)?,
+            window: keys.optional_count("attention.sliding_window", MAX_CTX)?,
             n_expert,
             n_expert_used,
             architecture: keys.architecture,
@@ -156,6 +164,21 @@ impl Hyperparameters {
     pub fn attention_scale(&self) -> f32 {
         (1.0 / f64::from(self.k_dim).sqrt()) as f32
     }
+}
+
+/// What is unusual in how a header gives the numbers of its model, and changes nothing.
+pub fn notes(header: &Header) -> Vec<String> {
+    const MAY_BE_ARRAYS: [&str; 6] = [
+        "attention.head_count",
+        "attention.head_count_kv",
+        "feed_forward_length",
+        "expert_feed_forward_length",
+        "expert_used_count",
+        "attention.sliding_window_pattern",
+    ];
+    let Ok(keys) = Keys::new(header) else { return Vec::new() };
+    let arrays = MAY_BE_ARRAYS.into_iter().filter_map(|name| Some((name, keys.get(name)?.as_array()?)));
+    arrays.map(|(name, array)| format!("{} is given layer by layer ({})", keys.key(name), array.type_name())).collect()
 }
 
 fn vocabulary(header: &Header) -> Result<u32, ModelError> {
@@ -211,8 +234,12 @@ impl<'a> Keys<'a> {
     }
 
     fn integer(&self, name: &str, min: u32, max: u32) -> Result<Option<u32>, ModelError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let found = value.as_u64().ok_or_else(|| self.wrong_type(name, "a whole number", value))?;
+        self.get(name).map(|value| self.integer_of(name, value, value, min, max)).transpose()
+    }
+
+    /// `element` as a whole number; `value` is what the key holds.
+    fn integer_of(&self, name: &str, value: &Value, element: &Value, min: u32, max: u32) -> Result<u32, ModelError> {
+        let found = element.as_u64().ok_or_else(|| self.wrong_type(name, "a whole number", value))?;
         if found < u64::from(min) || found > u64::from(max) {
             return Err(ModelError::OutOfRange {
                 key: self.key(name),
@@ -221,7 +248,7 @@ impl<'a> Keys<'a> {
                 max: max.into(),
             });
         }
-        Ok(Some(found as u32))
+        Ok(found as u32)
     }
 
     /// A whole number from 1 to `max`.
@@ -229,22 +256,97 @@ impl<'a> Keys<'a> {
         self.integer(name, 1, max)?.ok_or_else(|| self.missing(name))
     }
 
-    /// A whole number from 1 to `max`, if the key is there.
+    /// A whole number from 1 to `max`, if the key is there. llama.cpp writes every key it knows, with 0 for what a model
+    /// does not have.
     pub(crate) fn optional_count(&self, name: &str, max: u32) -> Result<Option<u32>, ModelError> {
-        self.integer(name, 1, max)
-    }
-
-    /// The same for keys where 0 means absent.
-    fn optional_count_or_zero(&self, name: &str, max: u32) -> Result<Option<u32>, ModelError> {
         Ok(self.integer(name, 0, max)?.filter(|&n| n > 0))
     }
 
-    fn number(&self, name: &str, min: f64, max: f64) -> Result<f64, ModelError> {
-        self.optional_number(name, min, max)?.ok_or_else(|| self.missing(name))
+    /// As [`Self::count`], for a key that may hold one number for each of `n_block` layers.
+    fn layers_count(&self, name: &str, max: u32, n_block: u32) -> Result<u32, ModelError> {
+        self.layers_integer(name, 1, max, n_block)?.ok_or_else(|| self.missing(name))
     }
 
-    /// A finite number from `min` to `max`, if the key is there.
+    /// As [`Self::optional_count`], for a key that may hold one number for each of `n_block` layers.
+    fn optional_layers_count(&self, name: &str, max: u32, n_block: u32) -> Result<Option<u32>, ModelError> {
+        Ok(self.layers_integer(name, 0, max, n_block)?.filter(|&n| n > 0))
+    }
+
+    /// One number, or as many equal ones as there are layers. None of the architectures here has layers of several
+    /// sizes.
+    fn layers_integer(&self, name: &str, min: u32, max: u32, n_block: u32) -> Result<Option<u32>, ModelError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let Some(array) = self.layers_array(name, n_block)? else { return self.integer(name, min, max) };
+        let mut first = None;
+        for element in (0..array.len()).filter_map(|layer| array.get(layer)) {
+            let number = self.integer_of(name, value, &element, min, max)?;
+            match first {
+                Some(first) if first != number => {
+                    let value = format!("[{first}, …, {number}, …]: different numbers in different layers");
+                    return Err(ModelError::UnsupportedValue { key: self.key(name), value });
+                }
+                _ => first = Some(number),
+            }
+        }
+        Ok(first)
+    }
+
+    /// The array under `name`, if there is one; it has as many elements as there are layers.
+    fn layers_array(&self, name: &str, n_block: u32) -> Result<Option<&'a Array>, ModelError> {
+        let Some(array) = self.get(name).and_then(Value::as_array) else { return Ok(None) };
+        if array.len() as u64 == u64::from(n_block) {
+            return Ok(Some(array));
+        }
+        Err(ModelError::Inconsistent {
+            key: format!("length of {}", self.key(name)),
+            value: array.len() as u64,
+            other_key: self.key("block_count"),
+            other: n_block.into(),
+            why: "an array has one element for each layer",
+        })
+    }
+
+    /// Which of the layers have a sliding window: told by a flag for each of them, or by a period of which all layers but
+    /// the last have one (all, for a period of 0).
+    pub(crate) fn windowed_layers(&self, name: &str, n_block: u32, period: u32) -> Result<Vec<bool>, ModelError> {
+        let Some(array) = self.layers_array(name, n_block)? else {
+            let period = self.integer(name, 0, MAX_LAYERS)?.unwrap_or(period);
+            return Ok((0..n_block).map(|layer| period == 0 || layer % period < period - 1).collect());
+        };
+        let wrong_type = || ModelError::WrongType {
+            key: self.key(name),
+            expected: "a whole number or a flag for each layer",
+            found: array.type_name(),
+        };
+        let is_set = |flag: Value| flag.as_bool().or_else(|| flag.as_i64().map(|n| n != 0));
+        (0..array.len()).map(|layer| array.get(layer).and_then(is_set).ok_or_else(wrong_type)).collect()
+    }
+
+    /// Layers that the answer is computed with, and layers of the file: the last ones may foretell further tokens.
+    pub(crate) fn layers(&self) -> Result<(u32, u32), ModelError> {
+        let n_block = self.count("block_count", MAX_LAYERS)?;
+        let name = "nextn_predict_layers";
+        let n_ahead = self.optional_count(name, MAX_LAYERS)?.unwrap_or(0);
+        if n_ahead < n_block {
+            return Ok((n_block - n_ahead, n_block));
+        }
+        let why = "some layers must be left for the answer";
+        Err(self.inconsistent((name, n_ahead), ("block_count", n_block), why))
+    }
+
+    fn number(&self, name: &str, min: f64, max: f64) -> Result<f64, ModelError> {
+        self.any_number(name, min, max)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// A finite number from `min` to `max`, if the key is there. 0 is how llama.cpp writes that there is none.
     pub(crate) fn optional_number(&self, name: &str, min: f64, max: f64) -> Result<Option<f64>, ModelError> {
+        match self.get(name).and_then(Value::as_f64) {
+            Some(0.0) => Ok(None),
+            _ => self.any_number(name, min, max),
+        }
+    }
+
+    fn any_number(&self, name: &str, min: f64, max: f64) -> Result<Option<f64>, ModelError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let found = value.as_f64().ok_or_else(|| self.wrong_type(name, "a number", value))?;
         if !(min..=max).contains(&found) {

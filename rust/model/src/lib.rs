@@ -8,9 +8,11 @@ mod error;
 mod hyperparameters;
 mod lowering;
 mod shapes;
+mod unread;
 
-pub use arch::is_supported;
+pub use arch::{check_architecture, is_supported};
 pub use error::ModelError;
-pub use hyperparameters::{Hyperparameters, RopeScaling};
+pub use hyperparameters::{Hyperparameters, RopeScaling, notes};
 pub use lowering::{BuildOptions, lower, memory, needs};
 pub use shapes::{Quant, SHAPES, Shape};
+pub use unread::ignored_tensors;

@@ -1,13 +1,15 @@
 //! What the architecture pages are written with: named steps that check their tensors and append ops.
 
+use std::collections::HashSet;
+
 use chord_gguf::{GgmlType, Header};
 use chord_program::{
     Activation, BufferId, Gating, KvSlot, KvType, Mask, MemoryPlan, MemoryUse, OpKind, OutputName, Program,
     ProgramBuilder, RopePairing, RopeTable, Rows, SegmentKind, Table, TableId, Weight, WeightRef,
 };
 
-use crate::hyperparameters::Keys;
-use crate::{Hyperparameters, ModelError, arch};
+use crate::hyperparameters::{Keys, MAX_CTX};
+use crate::{Hyperparameters, ModelError, arch, unread};
 
 /// Context length unless asked for otherwise: a chat's worth, at a KV cache that small devices can hold.
 const DEFAULT_CTX: u32 = 4096;
@@ -65,6 +67,8 @@ pub fn lower(header: &Header, options: &BuildOptions, rope_factors: Option<&[f32
     };
     // Written twice: the first time tells which tensors are used, the second declares them in the order of the file.
     let mut weights = write(Vec::new())?.weights;
+    let read: HashSet<&str> = weights.iter().map(|weight| weight.name.as_str()).chain([ROPE_FACTORS]).collect();
+    unread::refuse(header, &hyper, |name| read.contains(name))?;
     weights.sort_by_key(|w| header.tensor(&w.name).map(|t| t.offset));
     write(weights)
 }
@@ -107,7 +111,8 @@ impl Sizes {
             Err(ModelError::BadOption { option, found: found.into(), max: max.into() })
         };
         let n_ctx = options.n_ctx.unwrap_or(hyper.n_ctx_train.min(DEFAULT_CTX));
-        let n_ctx = check("n_ctx", n_ctx, hyper.n_ctx_train)?;
+        // Longer than trained is the caller's choice: answers get worse there, and whoever loads the model warns of it.
+        let n_ctx = check("n_ctx", n_ctx, MAX_CTX)?;
         let max_batch = check("max_batch", options.max_batch, 1 << 16)?.min(n_ctx);
         Ok(Sizes {
             n_ctx,
@@ -176,6 +181,17 @@ impl<'a> Lowering<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a number other than the one that this architecture's page takes for it.
+    pub(crate) fn refuse_other(&self, key: &str, taken: u32) -> Result<(), ModelError> {
+        self.refuse(key, self.keys()?.optional_count(key, u32::MAX)?.filter(|&found| found != taken))
+    }
+
+    /// Refuses a model without what this architecture's page cannot do without.
+    pub(crate) fn require(&self, key: &str, found: u32) -> Result<(), ModelError> {
+        let key = format!("{}.{key}", self.h.architecture);
+        if found > 0 { Ok(()) } else { Err(ModelError::MissingKey { key }) }
     }
 
     /// Starts layer `index`.
@@ -254,13 +270,22 @@ impl<'a> Lowering<'a> {
         Ok(self.like(name, x, OpKind::RmsNorm { x, weight, group, eps }))
     }
 
-    /// Matrix product with a tensor of `cols` rows, and its bias if the file has one.
+    /// Matrix product with a tensor of `cols` rows. A bias in the file is refused: see [`Self::biased`].
     pub(crate) fn linear(&mut self, name: &str, x: BufferId, tensor: &str, cols: u32) -> Step {
+        self.matmul(name, x, (tensor, None), cols)
+    }
+
+    /// The same with a bias, if the file has one.
+    pub(crate) fn biased(&mut self, name: &str, x: BufferId, tensor: &str, cols: u32) -> Step {
+        self.matmul(name, x, (tensor, Some(tensor)), cols)
+    }
+
+    fn matmul(&mut self, name: &str, x: BufferId, tensors: (&str, Option<&str>), cols: u32) -> Step {
         let (rows, x_cols) = self.program.shape(x);
-        let weight = self.tensor(self.tensor_name(tensor, "weight"), &[x_cols, cols])?;
-        let bias_name = self.tensor_name(tensor, "bias");
-        let bias = match self.header.tensor(&bias_name) {
-            Some(_) => Some(self.tensor(bias_name, &[cols])?),
+        let weight = self.tensor(self.tensor_name(tensors.0, "weight"), &[x_cols, cols])?;
+        let bias_name = tensors.1.map(|tensor| self.tensor_name(tensor, "bias"));
+        let bias = match bias_name.filter(|name| self.header.tensor(name).is_some()) {
+            Some(name) => Some(self.tensor(name, &[cols])?),
             None => None,
         };
         Ok(self.op(name, rows, cols, OpKind::MatMul { x, weight, bias, scale: 1.0 }))
@@ -307,11 +332,26 @@ impl<'a> Lowering<'a> {
 
     /// `down(act(gate(x)) · up(x))`, the middle buffer named `glu`.
     pub(crate) fn gated_ffn(&mut self, x: BufferId, act: Activation, glu: &str) -> Step {
+        self.gated(x, act, glu, Self::linear)
+    }
+
+    /// The same with biases, if the file has them.
+    pub(crate) fn biased_gated_ffn(&mut self, x: BufferId, act: Activation, glu: &str) -> Step {
+        self.gated(x, act, glu, Self::biased)
+    }
+
+    fn gated(
+        &mut self,
+        x: BufferId,
+        act: Activation,
+        glu: &str,
+        linear: fn(&mut Self, &str, BufferId, &str, u32) -> Step,
+    ) -> Step {
         let (n_ff, n_embd) = (self.h.n_ff, self.h.n_embd);
-        let gate = self.linear("ffn_gate", x, "ffn_gate", n_ff)?;
-        let up = self.linear("ffn_up", x, "ffn_up", n_ff)?;
+        let gate = linear(self, "ffn_gate", x, "ffn_gate", n_ff)?;
+        let up = linear(self, "ffn_up", x, "ffn_up", n_ff)?;
         let hidden = self.like(glu, gate, OpKind::Glu { gate, up, act });
-        self.linear("ffn_out", hidden, "ffn_down", n_embd)
+        linear(self, "ffn_out", hidden, "ffn_down", n_embd)
     }
 
     /// The same with each token sent through its `k` best experts.
@@ -338,6 +378,15 @@ impl<'a> Lowering<'a> {
 
     /// Final norm and logits of the output rows. Without `output.weight` the embedding serves as the output matrix.
     pub(crate) fn logits(&mut self, x: BufferId, soft_cap: Option<f32>) -> Result<(), ModelError> {
+        self.output(x, soft_cap, None)
+    }
+
+    /// The same with `output.bias`, if the file has it.
+    pub(crate) fn biased_logits(&mut self, x: BufferId) -> Result<(), ModelError> {
+        self.output(x, None, Some("output"))
+    }
+
+    fn output(&mut self, x: BufferId, soft_cap: Option<f32>, bias: Option<&str>) -> Result<(), ModelError> {
         self.layer = None;
         self.program.segment(SegmentKind::Epilogue);
         let [_, _, _, rows] = self.program.inputs();
@@ -347,10 +396,10 @@ impl<'a> Lowering<'a> {
         let hidden = self.norm("result_norm", x, "output_norm")?;
         let output = if self.has("output") { "output" } else { "token_embd" };
         let Some(cap) = soft_cap else {
-            let logits = self.linear("result_output", hidden, output, n_vocab)?;
+            let logits = self.matmul("result_output", hidden, (output, bias), n_vocab)?;
             return self.finish(hidden, logits);
         };
-        let raw = self.linear("result_output_uncapped", hidden, output, n_vocab)?;
+        let raw = self.matmul("result_output_uncapped", hidden, (output, bias), n_vocab)?;
         let logits = self.like("result_output", raw, OpKind::SoftCap { x: raw, cap });
         self.finish(hidden, logits)
     }

@@ -129,7 +129,8 @@ impl Shape {
         SHAPES.into_iter().find(|shape| shape.name == name)
     }
 
-    /// A GGUF header of this shape, and the length of the file that it belongs to. There is no vocabulary in it.
+    /// A GGUF header of this shape, and the length of the file that it belongs to. Of the vocabulary it has no more than
+    /// what a load asks for.
     pub fn gguf_header(&self, quant: Quant) -> (Vec<u8>, u64) {
         let mut tensors = Vec::new();
         let n_embd = self.n_embd;
@@ -165,6 +166,7 @@ impl Shape {
         const UINT32: u32 = 4;
         const FLOAT32: u32 = 6;
         const STRING: u32 = 8;
+        const ARRAY: u32 = 9;
         let string = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
         let architecture = "llama";
         let mut keys = vec![
@@ -182,6 +184,20 @@ impl Shape {
         number("attention.head_count_kv", UINT32, self.n_kv_head.to_le_bytes());
         number("attention.layer_norm_rms_epsilon", FLOAT32, 1e-5f32.to_le_bytes());
         number("rope.freq_base", FLOAT32, self.rope_theta.to_le_bytes());
+        let tokens = ["<unk>", "<s>", "</s>"];
+        let texts = tokens.map(string).concat();
+        let count = (tokens.len() as u64).to_le_bytes();
+        keys.extend([
+            [string("tokenizer.ggml.model"), STRING.to_le_bytes().to_vec(), string("llama")].concat(),
+            [
+                string("tokenizer.ggml.tokens"),
+                ARRAY.to_le_bytes().to_vec(),
+                STRING.to_le_bytes().to_vec(),
+                count.to_vec(),
+                texts,
+            ]
+            .concat(),
+        ]);
 
         let mut header = [b"GGUF".as_slice(), &3u32.to_le_bytes()].concat();
         header.extend((tensors.len() as u64).to_le_bytes());

@@ -213,6 +213,14 @@ fn rope_factors_are_needed_and_checked() {
 }
 
 #[test]
+fn a_context_longer_than_trained_is_the_callers_choice() {
+    let Some(file) = open("llama.Q4_0") else { return };
+    let long = program(&file, &BuildOptions { n_ctx: Some(2048), ..BuildOptions::default() });
+    assert_eq!(long.n_ctx, 2048);
+    assert_eq!(long.slots[0].capacity, 2048);
+}
+
+#[test]
 fn options_out_of_range_are_named() {
     let Some(file) = open("llama.Q4_0") else { return };
     let refused = |option: &'static str, found: u64, max: u64, options: BuildOptions| {
@@ -220,8 +228,8 @@ fn options_out_of_range_are_named() {
         assert_eq!(error, ModelError::BadOption { option, found, max });
     };
     let options = BuildOptions::default();
-    refused("n_ctx", 513, 512, BuildOptions { n_ctx: Some(513), ..options });
-    refused("n_ctx", 0, 512, BuildOptions { n_ctx: Some(0), ..options });
+    refused("n_ctx", 0, 1 << 26, BuildOptions { n_ctx: Some(0), ..options });
+    refused("n_ctx", (1 << 26) + 1, 1 << 26, BuildOptions { n_ctx: Some((1 << 26) + 1), ..options });
     refused("n_seq_max", 0, 1 << 16, BuildOptions { n_seq_max: 0, ..options });
     refused("max_batch", 0, 1 << 16, BuildOptions { max_batch: 0, ..options });
     refused("max_outputs", 0, 1 << 16, BuildOptions { max_outputs: 0, ..options });

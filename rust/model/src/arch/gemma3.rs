@@ -21,7 +21,10 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
         LAYERS_27B => (1.0 / f64::from(n_embd / m.h.n_head).sqrt()) as f32,
         _ => m.h.attention_scale(),
     };
-    let period = m.keys()?.optional_count("attention.sliding_window_pattern", m.h.n_layer)?.unwrap_or(WINDOW_PERIOD);
+    let has_window = m.keys()?.windowed_layers("attention.sliding_window_pattern", m.h.n_block, WINDOW_PERIOD)?;
+    m.refuse_other("attention.key_length_swa", k_dim)?;
+    m.refuse_other("attention.value_length_swa", m.h.v_dim)?;
+    m.refuse_other("rope.dimension_count_swa", m.h.n_rot)?;
     let window_theta = m.keys()?.optional_number("rope.freq_base_swa", 1.0, 1e12)?.unwrap_or(WINDOW_THETA);
     let soft_cap = m.keys()?.optional_number("final_logit_softcapping", 1e-3, 1e6)?.map(|cap| cap as f32);
     let global_table = m.rope_table(m.h.rope_theta, m.h.rope_scaling.divisor());
@@ -30,12 +33,12 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
     let mut x = m.embed("inp_scaled", (n_embd as f32).sqrt())?;
     for layer in 0..m.h.n_layer {
         m.layer(layer);
-        let window = m.h.window.filter(|_| layer % period < period - 1);
+        let window = m.h.window.filter(|_| has_window[layer as usize]);
         let table = if window.is_some() { window_table } else { global_table };
         let normed = m.norm("attn_norm", x, "attn_norm")?;
-        let q = m.linear("Qcur", normed, "attn_q", q_cols)?;
-        let k = m.linear("Kcur", normed, "attn_k", k_cols)?;
-        let v = m.linear("Vcur", normed, "attn_v", v_cols)?;
+        let q = m.biased("Qcur", normed, "attn_q", q_cols)?;
+        let k = m.biased("Kcur", normed, "attn_k", k_cols)?;
+        let v = m.biased("Vcur", normed, "attn_v", v_cols)?;
         let q = m.norm_heads("Qcur_normed", q, "attn_q_norm", k_dim)?;
         let k = m.norm_heads("Kcur_normed", k, "attn_k_norm", k_dim)?;
         let q = m.rope("Qcur.2", q, table, RopePairing::Halves);

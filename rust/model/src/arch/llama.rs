@@ -17,17 +17,17 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
     for layer in 0..m.h.n_layer {
         m.layer(layer);
         let normed = m.norm("attn_norm", x, "attn_norm")?;
-        let q = m.linear("Qcur", normed, "attn_q", q_cols)?;
-        let k = m.linear("Kcur", normed, "attn_k", k_cols)?;
-        let v = m.linear("Vcur", normed, "attn_v", v_cols)?;
+        let q = m.biased("Qcur", normed, "attn_q", q_cols)?;
+        let k = m.biased("Kcur", normed, "attn_k", k_cols)?;
+        let v = m.biased("Vcur", normed, "attn_v", v_cols)?;
         let q = m.rope("Qcur.2", q, table, RopePairing::Interleaved);
         let k = m.rope("Kcur.2", k, table, RopePairing::Interleaved);
         let heads = m.attention("kqv_out", [q, k, v], attend);
-        let attn = m.linear("attn_out", heads, "attn_output", n_embd)?;
+        let attn = m.biased("attn_out", heads, "attn_output", n_embd)?;
         let mid = m.add("ffn_inp", x, attn);
 
         let normed = m.norm("ffn_norm", mid, "ffn_norm")?;
-        let ffn = m.gated_ffn(normed, Activation::Silu, "ffn_swiglu")?;
+        let ffn = m.biased_gated_ffn(normed, Activation::Silu, "ffn_swiglu")?;
         x = m.add("l_out", mid, ffn);
     }
     m.logits(x, None)

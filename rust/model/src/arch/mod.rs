@@ -28,6 +28,14 @@ pub fn is_supported(architecture: &str) -> bool {
     PAGES.iter().any(|(name, _)| *name == architecture)
 }
 
+/// Whether there is a page for a header's architecture.
+///
+/// # Errors
+/// [`ModelError::UnsupportedArchitecture`], or [`ModelError::MissingKey`] where the header names none.
+pub fn check_architecture(header: &Header) -> Result<(), ModelError> {
+    page(header).map(|_| ())
+}
+
 /// The page for a header's architecture.
 pub(crate) fn page(header: &Header) -> Result<Page, ModelError> {
     let architecture = Keys::architecture_of(header)?;

@@ -15,9 +15,9 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
     let mut x = m.embed("inp_embd", 1.0)?;
     for layer in 0..m.h.n_layer {
         m.layer(layer);
-        let q = m.linear("Qcur", x, "attn_q", q_cols)?;
-        let k = m.linear("Kcur", x, "attn_k", k_cols)?;
-        let v = m.linear("Vcur", x, "attn_v", v_cols)?;
+        let q = m.biased("Qcur", x, "attn_q", q_cols)?;
+        let k = m.biased("Kcur", x, "attn_k", k_cols)?;
+        let v = m.biased("Vcur", x, "attn_v", v_cols)?;
         let q = m.norm("Qcur_normed", q, "attn_q_norm")?;
         let k = m.norm("Kcur_normed", k, "attn_k_norm")?;
         let q = m.rope("Qcur.1", q, table, RopePairing::Halves);

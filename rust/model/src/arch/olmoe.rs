@@ -7,6 +7,7 @@ use crate::ModelError;
 use crate::lowering::{Attend, Lowering};
 
 pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
+    m.require("expert_count", m.h.n_expert)?;
     let (n_embd, q_cols, k_cols, v_cols) = (m.h.n_embd, m.h.q_cols(), m.h.k_cols(), m.h.v_cols());
     let attend = Attend { scale: m.h.attention_scale(), window: None };
     let table = m.rope_table(m.h.rope_theta, m.h.rope_scaling.divisor());
@@ -15,9 +16,9 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
     for layer in 0..m.h.n_layer {
         m.layer(layer);
         let normed = m.norm("attn_norm", x, "attn_norm")?;
-        let q = m.linear("Qcur", normed, "attn_q", q_cols)?;
-        let k = m.linear("Kcur", normed, "attn_k", k_cols)?;
-        let v = m.linear("Vcur", normed, "attn_v", v_cols)?;
+        let q = m.biased("Qcur", normed, "attn_q", q_cols)?;
+        let k = m.biased("Kcur", normed, "attn_k", k_cols)?;
+        let v = m.biased("Vcur", normed, "attn_v", v_cols)?;
         let q = m.norm("Qcur_normed", q, "attn_q_norm")?;
         let k = m.norm("Kcur_normed", k, "attn_k_norm")?;
         let q = m.rope("Qcur.1", q, table, RopePairing::Halves);

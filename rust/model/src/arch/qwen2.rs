@@ -15,9 +15,9 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
     for layer in 0..m.h.n_layer {
         m.layer(layer);
         let normed = m.norm("attn_norm", x, "attn_norm")?;
-        let q = m.linear("Qcur.1", normed, "attn_q", q_cols)?;
-        let k = m.linear("Kcur.1", normed, "attn_k", k_cols)?;
-        let v = m.linear("Vcur.1", normed, "attn_v", v_cols)?;
+        let q = m.biased("Qcur.1", normed, "attn_q", q_cols)?;
+        let k = m.biased("Kcur.1", normed, "attn_k", k_cols)?;
+        let v = m.biased("Vcur.1", normed, "attn_v", v_cols)?;
         let q = m.rope("Qcur.3", q, table, RopePairing::Halves);
         let k = m.rope("Kcur.3", k, table, RopePairing::Halves);
         let heads = m.attention("kqv_out", [q, k, v], attend);
@@ -28,5 +28,5 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
         let ffn = m.gated_ffn(normed, Activation::Silu, "ffn_swiglu")?;
         x = m.add("l_out", mid, ffn);
     }
-    m.logits(x, None)
+    m.biased_logits(x)
 }
