@@ -46,3 +46,40 @@ test("every bad file is refused with its code, and the reader goes on", async ({
     });
   }
 });
+
+test("odd models are judged before the download as they are loaded", async ({ page }) => {
+  test.setTimeout(300_000);
+  const files = JSON.parse(readFileSync(join(hostile, "odd.json"), "utf8")) as { file: string; verdict: string }[];
+  expect(files.length).toBeGreaterThanOrEqual(30);
+  await openSdk(page);
+  const found = await page.evaluate(
+    async (names) => {
+      const answers = [];
+      for (const name of names) {
+        const url = `/hostile/${name}`;
+        const { verdict, warnings, notes, ignoredTensors } = await sdk.Chord.inspect(url, { backend: "cpu" });
+        const judged = verdict.kind === "unsupported" ? verdict.code : verdict.kind;
+        try {
+          const chord = await sdk.Chord.load(url, { backend: "cpu", threads: 1, store: "none" });
+          const info = await chord.info();
+          await chord.unload();
+          const same = JSON.stringify([info.warnings, info.notes]) === JSON.stringify([warnings, notes]);
+          answers.push({ name, judged, loaded: "fits", same, warnings, notes, ignoredTensors });
+        } catch (error) {
+          const { code } = error as InstanceType<typeof sdk.ChordError>;
+          answers.push({ name, judged, loaded: code, same: true, warnings, notes, ignoredTensors });
+        }
+      }
+      return answers;
+    },
+    files.map(({ file }) => file),
+  );
+  for (const [at, { file, verdict }] of files.entries()) {
+    expect.soft(found[at], file).toMatchObject({ judged: verdict, loaded: verdict, same: true });
+  }
+  const of = (name: string) => found.find((answer) => answer.name === `odd-${name}.gguf`)!;
+  expect(of("plain")).toMatchObject({ warnings: [], notes: [], ignoredTensors: [] });
+  expect(of("bpe-unsaid").warnings).toEqual([expect.stringContaining("tokenizer.ggml.pre")]);
+  expect(of("trailing-bytes").notes).toEqual([expect.stringContaining("64 bytes")]);
+  expect(of("input-scale").ignoredTensors).toEqual(["blk.0.attn_q.input_scale"]);
+});

@@ -156,6 +156,8 @@ export interface EngineInfo {
     /** Bytes of each storage type, largest first. */
     types: [string, number][];
   };
+  warnings: string[];
+  notes: string[];
 }
 
 /** `DeviceFacts`. */
@@ -183,4 +185,7 @@ export interface EngineInspection {
   budget_bytes: number | null;
   budget_is_guess: boolean;
   verdict: EngineVerdict;
+  warnings: string[];
+  notes: string[];
+  ignored_tensors: string[];
 }

@@ -68,6 +68,10 @@ export interface ChordInfo {
     /** Bytes of tensors by storage type (`Q4_K`, `F32`), largest first. */
     tensorTypes: Record<string, number>;
   };
+  /** What makes answers worse than the model could give them, in sentences to show; empty for nearly all models. */
+  warnings: string[];
+  /** What is odd in the file and changes no answer. */
+  notes: string[];
   /** Bytes held on the device. */
   memory: { weights: number; kv: number; scratch: number; total: number };
   /** Layers that are not held on the GPU but read again for every token: see `maxGpuBytes`. */
@@ -140,6 +144,8 @@ export function toChordInfo(worker: WorkerInfo, store: StoreReport, load: LoadTi
       hasChatTemplate: info.has_chat_template,
       tensorTypes: Object.fromEntries(model.types),
     },
+    warnings: info.warnings,
+    notes: info.notes,
     memory: { ...memory, total: memory.weights + memory.kv + memory.scratch },
     paging: {
       residentLayers: paging.resident_layers,

@@ -53,7 +53,14 @@ export interface Inspection {
    * largest buffer is assumed, which is often less than there is and can be more. `maxGpuBytes` says it better.
    */
   budgetIsGuess: boolean;
+  /** A file that `Chord.load` refuses for its tokenizer, its template or its tensors is `unsupported`, with that code. */
   verdict: Verdict;
+  /** What makes answers worse than the model could give them, in sentences to show; empty for nearly all models. */
+  warnings: string[];
+  /** What is odd in the file and changes no answer. */
+  notes: string[];
+  /** Names of tensors that no answer to a text needs, such as a vision encoder's. They are not used. */
+  ignoredTensors: string[];
 }
 
 /** Reads a model's header by ranges, and nothing else of it; a model that is stored is looked at in the store. */
@@ -102,6 +109,9 @@ export function toInspection(found: EngineInspection): Inspection {
     budgetBytes: found.budget_bytes,
     budgetIsGuess: found.budget_is_guess,
     verdict: toVerdict(found.verdict),
+    warnings: found.warnings,
+    notes: found.notes,
+    ignoredTensors: found.ignored_tensors,
   };
 }
 

@@ -36,6 +36,9 @@ export function showModel(name: string, info: ChordInfo): void {
   const line = byId("backend-line", HTMLParagraphElement);
   line.textContent = deviceOf(info);
   line.title = info.why;
+  const warnings = byId("model-warnings", HTMLParagraphElement);
+  warnings.hidden = info.warnings.length === 0;
+  warnings.textContent = info.warnings.map(sentence).join(" ");
   const notice = byId("notice", HTMLParagraphElement);
   notice.hidden = onGpu || settings().backend === "cpu";
   notice.textContent = onGpu ? "" : `Running on the CPU, which is slower. ${firstReason(info)}`;
@@ -76,6 +79,7 @@ function showFacts(info: ChordInfo): void {
     ],
     ["WebAssembly", `${formatBytes(info.wasmHeapBytes)} of heap`],
     ["Storage", store.why ? `${stored}: ${store.why}` : stored],
+    ["Notes", info.notes.map(sentence).join(" ")],
     [
       "This load",
       store.networkBytes > 0 ? `${formatBytes(store.networkBytes)} from the network` : "Nothing from the network",

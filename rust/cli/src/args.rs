@@ -5,12 +5,13 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use chord_engine::pool::MOST_THREADS;
-use chord_engine::{Activations, Backend, Engine, KvCache, LoadOptions, Sampling};
+use chord_engine::{Activations, Backend, Engine, KvCache, LoadOptions, LoadProgress, Sampling};
 use clap::ValueEnum;
 
 use crate::error::CliError;
 use crate::file::ModelFile;
 use crate::interrupt::Busy;
+use crate::output;
 use crate::progress::LoadBar;
 
 /// `--backend`
@@ -129,7 +130,7 @@ impl DeviceArgs {
 /// A model and what to run it on.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ModelArgs {
-    /// A GGUF file.
+    /// A GGUF file, or a part of a split model beside the others.
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -138,10 +139,17 @@ pub(crate) struct ModelArgs {
 impl ModelArgs {
     /// Loads the model, with a progress bar where someone is watching.
     pub(crate) async fn load(&self, options: &LoadOptions) -> Result<Engine, CliError> {
-        let file = ModelFile::open(&self.model)?;
         let bar = LoadBar::new();
         let (_busy, cancel) = Busy::begin();
-        Ok(Engine::load(file, options, clock, &mut |progress| bar.show(progress), &cancel).await?)
+        let mut show = |progress: LoadProgress| bar.show(progress);
+        let began = clock();
+        let (file, header) = ModelFile::open_showing(&self.model, &mut show, &cancel).await?;
+        let header_ms = clock() - began;
+        let mut engine = Engine::load_with_header(file, header, options, clock, &mut show, &cancel).await?;
+        engine.set_header_ms(header_ms);
+        drop(bar);
+        engine.info().warnings.iter().for_each(output::warning);
+        Ok(engine)
     }
 }
 

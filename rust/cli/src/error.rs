@@ -20,6 +20,31 @@ pub(crate) enum CliError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A file of a split model is not there.
+    #[error("part {no} of {count} of the model is missing: {}; all parts must lie beside each other", path.display())]
+    MissingPart {
+        /// Where it should be.
+        path: PathBuf,
+        /// Which it is, from 1.
+        no: u32,
+        /// How many there are.
+        count: u32,
+    },
+    /// A file's name and its header tell different things of the parts of a model.
+    #[error(
+        "{}: the model has {n_parts} parts by this file's header, and another number by its name: expected a name that \
+         ends in -00001-of-{n_parts:05}.gguf",
+        path.display()
+    )]
+    SplitName {
+        /// The file.
+        path: PathBuf,
+        /// Parts by its header.
+        n_parts: u64,
+    },
+    /// The parts of a split model do not belong together.
+    #[error(transparent)]
+    Split(#[from] chord_gguf::SplitError),
     /// Standard input or output failed.
     #[error("standard input or output: {0}")]
     Stream(#[from] io::Error),
@@ -43,6 +68,9 @@ impl CliError {
             CliError::Engine(error) => error.code(),
             CliError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => "file-not-found",
             CliError::File { .. } | CliError::Stream(_) => "io",
+            CliError::MissingPart { .. } => "missing-part",
+            CliError::SplitName { .. } => "bad-split",
+            CliError::Split(error) => error.code(),
             CliError::Input(_) => "bad-input",
             CliError::OutOfTolerance(_) => "out-of-tolerance",
         }

@@ -40,7 +40,22 @@ const FAILED: u8 = 1;
 /// Exit status after Ctrl-C, by convention 128 + SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// Mesa's Vulkan layer for ordering devices asks the display which one draws. Without one libwayland complains on standard
+/// error. The order does not matter here, so the layer is told to leave it, unless its own variables are in use.
+#[cfg(target_os = "linux")]
+fn keep_away_from_the_display() {
+    const LAYER_OFF: &str = "NODEVICE_SELECT";
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    let has_display = std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|dir| std::path::Path::new(&dir).is_absolute());
+    if !has_display && !is_set("MESA_VK_DEVICE_SELECT") && !is_set(LAYER_OFF) {
+        // SAFETY: the command has no second thread yet.
+        unsafe { std::env::set_var(LAYER_OFF, "1") };
+    }
+}
+
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    keep_away_from_the_display();
     let cli = Cli::parse();
     interrupt::listen();
     let outcome = pollster::block_on(async {

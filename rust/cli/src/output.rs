@@ -18,6 +18,11 @@ pub(crate) fn piece(text: &str) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
+/// A line on standard error about something that is no failure.
+pub(crate) fn warning(text: impl std::fmt::Display) {
+    eprintln!("warning: {text}");
+}
+
 /// One JSON document.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| CliError::Input(error.to_string()))?;

@@ -1,20 +1,23 @@
 //! The engine: a model that is loaded and can be talked to.
 
 use chord_gguf::Header;
-use chord_text::{ChatTemplate, EncodeOptions, Message, TextError, Tokenizer, encode_chat};
+use chord_text::{ChatTemplate, EncodeOptions, Message, Tokenizer, encode_chat};
 
 use crate::info::{EngineInfo, ModelInfo};
 use crate::load::load_runner;
 use crate::runner::{Clock, OnRows, Runner};
+use crate::text::{self, TextSide};
 use crate::{CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, Prompt, ReadAt, read_header, rng::philox};
 
 /// A loaded model with its tokenizer, its chat template and its caches.
 pub struct Engine {
     pub(crate) runner: Runner,
     pub(crate) tokenizer: Tokenizer,
-    template: Result<ChatTemplate, TextError>,
+    template: Option<ChatTemplate>,
     model: ModelInfo,
     why: Vec<String>,
+    warnings: Vec<String>,
+    notes: Vec<String>,
     /// Requests that asked for a seed of our own.
     seeds_made: u32,
 }
@@ -36,7 +39,7 @@ impl Engine {
         let header = read_header(&mut reader, progress, cancel).await?;
         let header_ms = clock() - began;
         let mut engine = Engine::load_with_header(reader, header, options, clock, progress, cancel).await?;
-        engine.runner.load_times.header_ms = header_ms;
+        engine.set_header_ms(header_ms);
         Ok(engine)
     }
 
@@ -51,18 +54,29 @@ impl Engine {
     ) -> Result<Engine, EngineError> {
         progress(LoadProgress { stage: LoadStage::Prepare, loaded: 0, total: 1 });
         let began = clock();
-        let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
-        let template = ChatTemplate::from_metadata(&header.metadata);
+        let TextSide { tokenizer, template } = TextSide::read(&header)?;
+        let notes = text::notes(&header, Some(&tokenizer));
         let model = ModelInfo::from_header(&header);
         let text_ms = clock() - began;
         let (mut runner, why) = load_runner(reader, header, options, clock, progress, cancel).await?;
         runner.load_times.text_ms = text_ms;
-        Ok(Engine { runner, tokenizer, template, model, why, seeds_made: 0 })
+        let warnings = text::warnings(Some(&tokenizer), Some(runner.program().n_ctx), model.n_ctx_train);
+        Ok(Engine { runner, tokenizer, template, model, why, warnings, notes, seeds_made: 0 })
+    }
+
+    /// Keeps for [`info`](Self::info) how long it took to read the header that [`Self::load_with_header`] was given.
+    pub fn set_header_ms(&mut self, header_ms: f64) {
+        self.runner.load_times.header_ms = header_ms;
     }
 
     /// What is loaded and what runs it, with memory and counters as of now.
     pub fn info(&self) -> EngineInfo {
-        EngineInfo::new(&self.runner, &self.model, &self.why, self.template.is_ok())
+        EngineInfo {
+            has_chat_template: self.template.is_some(),
+            warnings: self.warnings.clone(),
+            notes: self.notes.clone(),
+            ..EngineInfo::new(&self.runner, &self.model, &self.why)
+        }
     }
 
     /// The tokenizer.
@@ -86,11 +100,7 @@ impl Engine {
     }
 
     fn template(&self) -> Result<&ChatTemplate, EngineError> {
-        match &self.template {
-            Ok(template) => Ok(template),
-            Err(TextError::NoChatTemplate) => Err(EngineError::NoChatTemplate),
-            Err(error) => Err(error.clone().into()),
-        }
+        self.template.as_ref().ok_or(EngineError::NoChatTemplate)
     }
 
     /// The tokens of a prompt.

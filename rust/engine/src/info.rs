@@ -156,10 +156,15 @@ pub struct EngineInfo {
     pub has_chat_template: bool,
     /// What the file says about itself.
     pub model: ModelInfo,
+    /// What makes answers worse than the model could give them, in sentences to show.
+    pub warnings: Vec<String>,
+    /// What is odd in the file and changes no answer.
+    pub notes: Vec<String>,
 }
 
 impl EngineInfo {
-    pub(crate) fn new(runner: &Runner, model: &ModelInfo, why: &[String], has_chat_template: bool) -> Self {
+    /// Of a runner without a text side.
+    pub(crate) fn new(runner: &Runner, model: &ModelInfo, why: &[String]) -> Self {
         let (device, program) = (runner.executor().device(), runner.program());
         let (pages, cost) = (device.pages, runner.page_cost());
         let n_layers = program.segments.iter().filter(|s| matches!(s.kind, SegmentKind::Layer(_))).count();
@@ -189,8 +194,10 @@ impl EngineInfo {
                 KvType::F32 => KvCache::F32,
                 KvType::F16 => KvCache::F16,
             },
-            has_chat_template,
+            has_chat_template: false,
             model: model.clone(),
+            warnings: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use chord_program::{PagePlan, Program, SegmentKind};
 use serde::{Deserialize, Serialize};
 
 use crate::load::{CPU_BATCH, GPU_BATCH, lower};
+use crate::text::{self, TextSide};
 use crate::{Backend, CancelFlag, EngineError, LoadOptions, MemoryInfo, ModelInfo, ReadAt, read_header};
 
 /// Contexts are offered in multiples of this, and none shorter.
@@ -89,6 +90,12 @@ pub struct Inspection {
     pub budget_is_guess: bool,
     /// Whether the device can run it.
     pub verdict: Verdict,
+    /// What makes answers worse than the model could give them, in sentences to show.
+    pub warnings: Vec<String>,
+    /// What is odd in the file and changes no answer.
+    pub notes: Vec<String>,
+    /// Names of the tensors that no answer to a text needs, in the order of the file.
+    pub ignored_tensors: Vec<String>,
 }
 
 /// Reads a file's header, and nothing else of it, and judges the model by it.
@@ -105,21 +112,37 @@ pub async fn inspect(
     Ok(inspect_header(&header, options, device))
 }
 
-/// [`inspect`] for a header that has been read.
+/// [`inspect`] for a header that has been read. A file that a load refuses without having read its weights is
+/// [`Verdict::Unsupported`], with the code that the load gives.
 pub fn inspect_header(header: &Header, options: &LoadOptions, device: &DeviceFacts) -> Inspection {
-    let judged = judge(header, options, device);
-    let template = header.metadata.get("tokenizer.chat_template").and_then(|value| value.as_str());
+    let mut judged = judge(header, options, device);
+    let (tokenizer, template) = match TextSide::read(header) {
+        Ok(text) => (Some(text.tokenizer), text.template),
+        Err(error) => {
+            judged.verdict = unsupported(error.code(), error.to_string());
+            (None, None)
+        }
+    };
+    let model = ModelInfo::from_header(header);
+    let n_ctx = judged.program.as_ref().map(|p| p.n_ctx);
     Inspection {
-        model: ModelInfo::from_header(header),
+        warnings: text::warnings(tokenizer.as_ref(), n_ctx, model.n_ctx_train),
+        notes: text::notes(header, tokenizer.as_ref()),
+        ignored_tensors: chord_model::ignored_tensors(header).into_iter().map(str::to_owned).collect(),
+        model,
         header_bytes: header.data_offset,
         has_chat_template: template.is_some(),
-        n_ctx: judged.program.as_ref().map(|p| p.n_ctx),
+        n_ctx,
         memory: judged.program.as_ref().map(|p| chord_model::memory(p).into()),
         backend: judged.backend,
         budget_bytes: judged.budget_bytes,
         budget_is_guess: judged.budget_is_guess,
         verdict: judged.verdict,
     }
+}
+
+fn unsupported(code: &str, why: String) -> Verdict {
+    Verdict::Unsupported { code: code.to_owned(), why }
 }
 
 struct Judged {
@@ -147,7 +170,7 @@ fn judge(header: &Header, options: &LoadOptions, device: &DeviceFacts) -> Judged
         Some(judged) if options.backend == Backend::Gpu || can_run(&judged) => judged,
         None if options.backend == Backend::Gpu => {
             let why = "no GPU backend: the device offers no adapter".to_owned();
-            Judged { backend: None, verdict: Verdict::Unsupported { code: "no-backend".into(), why }, ..EMPTY }
+            Judged { backend: None, verdict: unsupported("no-backend", why), ..EMPTY }
         }
         _ => Rung { header, options, gpu: None, budget: device.cpu_bytes }.judge(),
     }
@@ -168,7 +191,6 @@ impl Rung<'_> {
     fn judge(&self) -> Judged {
         let backend = Some(if self.gpu.is_some() { Backend::Gpu } else { Backend::Cpu });
         let judged = Judged { backend, budget_bytes: self.budget, ..EMPTY };
-        let unsupported = |code: &str, why: String| Verdict::Unsupported { code: code.to_owned(), why };
         let program = match self.lower(self.options.n_ctx) {
             Ok(program) => program,
             Err(error) => return Judged { verdict: unsupported(error.code(), error.to_string()), ..judged },
@@ -191,9 +213,10 @@ impl Rung<'_> {
         Judged { program: Some(program), verdict, ..judged }
     }
 
-    /// Values of tensors change no size: ones stand for the factors that lowering asks for.
+    /// Values of tensors change no size: ones stand for the factors that lowering asks for, if they can be read.
     fn lower(&self, n_ctx: Option<u32>) -> Result<Program, EngineError> {
         let factors = chord_model::needs(self.header).first().and_then(|name| self.header.tensor(name));
+        let factors = factors.filter(|info| info.ty.can_dequantize());
         let factors = factors.map(|info| vec![1.0; info.n_elements().min(1 << 16) as usize]);
         let options = LoadOptions { n_ctx, ..self.options.clone() };
         let max_batch = if self.gpu.is_some() { GPU_BATCH } else { CPU_BATCH };

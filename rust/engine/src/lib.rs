@@ -28,6 +28,7 @@ mod sampler;
 #[cfg(feature = "gpu")]
 mod selftest;
 mod stop;
+mod text;
 mod times;
 mod trace;
 mod traffic;

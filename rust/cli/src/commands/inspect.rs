@@ -22,7 +22,7 @@ const SHOWN_CHARS: usize = 72;
 /// Show what a GGUF file holds: metadata, tensors, memory needed. Works for every architecture.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A GGUF file.
+    /// A GGUF file, or a part of a split model beside the others.
     model: PathBuf,
     /// List the tensors.
     #[arg(long)]
@@ -87,6 +87,9 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
         has_chat_template: inspection.has_chat_template,
         verdict: args.gpu_mem.map(|_| inspection.verdict),
         cannot_run,
+        warnings: inspection.warnings,
+        notes: inspection.notes,
+        ignored_tensors: inspection.ignored_tensors,
         metadata: header.metadata.iter().map(|(key, value)| (key.to_owned(), to_json(value))).collect(),
         tensors: if args.tensors { header.tensors.iter().map(Tensor::from).collect() } else { Vec::new() },
     };
@@ -104,6 +107,12 @@ struct Report {
     n_ctx: Option<u32>,
     has_chat_template: bool,
     cannot_run: Option<String>,
+    /// What makes answers worse than the model could give them.
+    warnings: Vec<String>,
+    /// What is odd in the file and changes no answer.
+    notes: Vec<String>,
+    /// Tensors that no answer to a text needs.
+    ignored_tensors: Vec<String>,
     /// For the GPU that was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<Verdict>,
@@ -166,6 +175,18 @@ impl Report {
         };
         if let Some(verdict) = verdict {
             output::line(verdict)?;
+        }
+        for warning in &self.warnings {
+            output::line(format_args!("warning: {warning}"))?;
+        }
+        for note in &self.notes {
+            output::line(format_args!("note: {note}"))?;
+        }
+        if !self.ignored_tensors.is_empty() {
+            output::line("ignored tensors:")?;
+        }
+        for name in &self.ignored_tensors {
+            output::line(format_args!("  {name}"))?;
         }
         output::line("metadata:")?;
         for (key, value) in header.metadata.iter() {

@@ -28,6 +28,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<(), CliError> {
     let (_, header) = ModelFile::open_with_header(&args.model).await?;
     let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
+    tokenizer.warnings().iter().for_each(output::warning);
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
     let text = String::from_utf8(bytes).map_err(|error| {
