@@ -9,6 +9,8 @@ export const SDK_ERROR_CODES = {
   "unsupported-field": "A request field that this engine does not honour; `details.field` names it. Leave it out.",
   "network-failed": "The request could not be made: offline, blocked by CORS, or no such host.",
   "network-stalled": "No byte arrived for `details.seconds` seconds. What has arrived is kept; load again to go on.",
+  "load-stalled":
+    "Nothing came for `details.seconds` seconds and nothing was under way. What has come is kept; load again to go on.",
   "http-status": "The server answered with the status in `details.status`.",
   "bad-response": "The server's answer does not fit the request: another range or another length than it announced.",
   "short-body": "The connection ended early. What has arrived is kept; load again to go on.",

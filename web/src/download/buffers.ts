@@ -18,7 +18,13 @@ export class BufferPool {
   async take(length: number): Promise<Uint8Array<ArrayBuffer>> {
     while (this.out >= this.most) await new Promise<void>((go) => this.waiting.push(go));
     this.out++;
-    return this.room(length);
+    try {
+      return this.room(length);
+    } catch (error) {
+      this.out--;
+      this.waiting.shift()?.();
+      throw error;
+    }
   }
 
   /** Gives a buffer back that was taken. */

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ChordError } from "../errors.js";
 import { HttpSource } from "../source/http.js";
 import { ModelStore } from "../store/model-store.js";
+import { fakeLocks, read, readAll } from "../testing/cached-files.js";
 import { ModelServer, randomBytes } from "../testing/model-server.js";
 import { type Arrived, CachedFile, type CachedFileOptions } from "./cached-file.js";
 import { RETRY } from "./retry.js";
@@ -28,48 +29,6 @@ function open(options: CachedFileOptions = {}): Promise<CachedFile> {
   const retry = { ...RETRY, attempts: 2, firstAttempts: 1, baseMs: 1 };
   const source = new HttpSource(server.url, { stallMs: 500 });
   return CachedFile.open(server.url, source, { store, chunkBytes, retry, connections: 1, locks, ...options });
-}
-
-async function readInto(file: CachedFile, offset: number, target: Uint8Array): Promise<void> {
-  for (let filled = 0; filled < target.length;) {
-    const at = offset + filled;
-    const index = Math.floor(at / file.chunkBytes);
-    const chunk = await file.chunk(index);
-    const piece = chunk.subarray(at - index * file.chunkBytes).subarray(0, target.length - filled);
-    target.set(piece, filled);
-    filled += piece.length;
-    file.recycle(chunk.buffer);
-  }
-}
-
-/** Web Locks, as far as they are used: Node 20 has none. */
-function fakeLocks(): LockManager {
-  let tail: Promise<unknown> | undefined;
-  const request = async (
-    _name: string,
-    { ifAvailable, signal }: LockOptions,
-    work: (lock: Lock | null) => Promise<unknown>,
-  ): Promise<unknown> => {
-    if (tail && ifAvailable) return work(null);
-    while (tail) await tail;
-    signal?.throwIfAborted();
-    tail = Promise.resolve(work({} as Lock)).finally(() => (tail = undefined));
-    return tail;
-  };
-  return { request } as unknown as LockManager;
-}
-
-async function read(file: CachedFile, offset: number, length: number): Promise<Uint8Array> {
-  const target = new Uint8Array(length);
-  await readInto(file, offset, target);
-  return target;
-}
-
-/** Reads the file in windows that cross chunks. */
-async function readAll(file: CachedFile): Promise<Uint8Array> {
-  const all = new Uint8Array(file.size);
-  for (let at = 0; at < file.size; at += 2_700) await readInto(file, at, all.subarray(at, at + 2_700));
-  return all;
 }
 
 /** Loads the whole file into the store. */

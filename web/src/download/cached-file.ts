@@ -4,41 +4,19 @@ import { type ModelFile, type RemoteBody, type RemoteSource, sameFile } from "..
 import type { ModelStore } from "../store/model-store.js";
 import { chunkRange, hasHeader, isComplete, type Manifest, newManifest } from "../store/store.js";
 import { BufferPool } from "./buffers.js";
-import { CONNECTIONS, Download, isRangeRefused } from "./download.js";
+import { ChunkProgress } from "./chunk-progress.js";
+import { CONNECTIONS, Download } from "./download.js";
 import { Gate } from "./gate.js";
-import { RETRY, type RetryPolicy, retrying } from "./retry.js";
+import type { CachedFileOptions } from "./options.js";
+import { firstMissingByte, isExpected, Probe } from "./probe.js";
+import { RETRY, retrying } from "./retry.js";
+import { StallWatch } from "./stall.js";
 import { StoredChunks } from "./stored-chunks.js";
-import { ModelTabs, type TabMessage } from "./tabs.js";
+import { ModelTabs, type TabMessage, untilWriting } from "./tabs.js";
+import { Unstored } from "./unstored.js";
 import { WholeHash } from "./whole-hash.js";
 
-/** Bytes that have come so far, each byte of the file counted once. */
-export interface Arrived {
-  bytes: number;
-  /** Of these, over the network. */
-  networkBytes: number;
-  /** Nothing more is to come over the network. */
-  networkDone: boolean;
-}
-
-/** What a {@link CachedFile} works with. */
-export interface CachedFileOptions {
-  /** Without a store nothing is kept. */
-  store?: ModelStore | undefined;
-  /** What is stored is used, and nothing is added to it. */
-  readOnly?: boolean | undefined;
-  chunkBytes?: number | undefined;
-  /** SHA-256 of the whole file in hexadecimal, where it is known. */
-  sha256?: string | undefined;
-  /** While it is shut nothing is downloaded. */
-  gate?: Gate | undefined;
-  connections?: number | undefined;
-  retry?: RetryPolicy | undefined;
-  onArrived?: ((arrived: Arrived) => void) | undefined;
-  /** Made when the file is opened: of `sha256`, or of what the source knows of its parts. */
-  wholeHash?: WholeHash | undefined;
-  /** For tests; the browser's own where left out. */
-  locks?: LockManager | undefined;
-}
+export type { Arrived, CachedFileOptions } from "./options.js";
 
 /**
  * What this file may do: read what is stored; download, and store that; or wait for another tab that does.
@@ -54,12 +32,17 @@ export class CachedFile implements ModelFile {
   readonly chunkBytes: number;
   private readonly store: ModelStore | undefined;
   private readonly stored: StoredChunks | undefined;
+  private readonly progress: ChunkProgress | undefined;
   private readonly gate: Gate;
+  private readonly watch: StallWatch;
   private readonly buffers: BufferPool;
   private readonly missing: Set<number>;
   /** Bytes that have come of each chunk. */
   private readonly arrived = new Map<number, number>();
   private readonly waiting: (() => void)[] = [];
+  private readonly unstored: Unstored;
+  /** The repair of a chunk that is under way. */
+  private repair: Promise<unknown> = Promise.resolve();
   /** As long as it is to be compared. */
   private wholeHash: WholeHash | undefined;
   private catchingUp: Promise<void> | undefined;
@@ -70,6 +53,8 @@ export class CachedFile implements ModelFile {
   /** Why the announced hash was not compared. */
   private notCompared: string | undefined;
   private notKept: ErrorRecord | undefined;
+  /** The storage has refused. What it has already is read on. */
+  private storageFailed = false;
   private closed = false;
   private finished = false;
 
@@ -86,17 +71,33 @@ export class CachedFile implements ModelFile {
     this.store = options.store;
     this.keeping = this.store !== undefined && options.readOnly !== true;
     this.gate = options.gate ?? new Gate();
+    this.watch = options.watch ?? new StallWatch(source.url, this.gate, options.stallMs);
     this.buffers = new BufferPool((options.connections ?? CONNECTIONS) + 1);
+    this.unstored = new Unstored(this.buffers);
     this.stored = this.store && new StoredChunks(this.store, manifest, this.buffers);
+    if (this.store && this.keeping) {
+      this.progress = new ChunkProgress(this.store, manifest, () => this.watch.alive());
+    }
     this.missing = new Set(manifest.hashes.flatMap((hash, index) => (hash === null ? [index] : [])));
     if (options.sha256 !== manifest.fileHash) this.wholeHash = options.wholeHash;
-    if (tabs) tabs.onMessage = (message) => this.hear(message);
-    // What another tab has stored of the file is on its way here as well.
-    if (role === "follower") void this.takeOver();
+    this.adopt(tabs);
+    if (role === "follower") {
+      // What was recorded between the reading of the manifest and now was told to nobody.
+      void this.refresh();
+      // What another tab has stored of the file is on its way here as well.
+      void this.takeOver();
+    }
   }
 
   /** Opens the file. A model that is stored completely touches no network. */
   static async open(key: string, source: RemoteSource, options: CachedFileOptions = {}): Promise<CachedFile> {
+    if (options.watch) return CachedFile.openWatched(key, source, options);
+    const { gate = new Gate(), stallMs } = options;
+    const watch = new StallWatch(source.url, gate, stallMs);
+    return watch.during(CachedFile.openWatched(key, source, { ...options, gate, watch }));
+  }
+
+  private static async openWatched(key: string, source: RemoteSource, options: CachedFileOptions): Promise<CachedFile> {
     const { store, sha256: announced } = options;
     if (announced !== undefined && !options.readOnly) {
       const whole = { url: source.url, start: 0, end: Infinity, before: new Uint8Array(0), sha256: announced };
@@ -133,21 +134,11 @@ export class CachedFile implements ModelFile {
     store: ModelStore,
     tabs: ModelTabs,
   ): Promise<CachedFile | undefined> {
-    const states: string[] = [];
-    let wake: () => void = () => undefined;
-    tabs.onMessage = (message) => {
-      if (message.type === "state") states.push(message.id);
-      wake();
-    };
-    const writing = tabs.waitToWrite().then(() => wake());
-    tabs.post({ type: "hello" });
-    for (;;) {
-      if (tabs.writing) return writing.then(() => undefined);
-      const id = states.pop();
-      const manifest = id === undefined ? undefined : await store.manifest(key);
-      if (manifest && manifest.id === id) return new CachedFile(source, manifest, options, "follower", tabs);
-      if (states.length === 0 && !tabs.writing) await new Promise<void>((go) => (wake = go));
-    }
+    const manifest = await untilWriting(tabs, options.watch, async (id) => {
+      const found = await store.manifest(key);
+      return found?.id === id ? found : undefined;
+    });
+    return manifest && new CachedFile(source, manifest, options, "follower", tabs);
   }
 
   private static async openRemote(
@@ -161,11 +152,10 @@ export class CachedFile implements ModelFile {
       tabs?.endWriting();
       return new CachedFile(source, stored, options, "reader", tabs);
     }
-    const { gate = new Gate(), retry = RETRY } = options;
-    const firstMissing = stored?.hashes.indexOf(null) ?? -1;
-    const wanted = stored && firstMissing >= 0 ? firstMissing * stored.chunkBytes : 0;
+    const { gate = new Gate(), retry = RETRY, watch } = options;
+    const wanted = stored ? firstMissingByte(stored) : 0;
     const probe = new Probe(source, stored?.chunkBytes ?? options.chunkBytes);
-    let body = await retrying(() => probe.open(wanted), gate, retry);
+    let body = await retrying(() => probe.open(wanted), gate, retry, watch);
     // Of a file that is put together, what the parts are is known by now.
     const stretches = options.readOnly || options.wholeHash ? [] : ((await source.hashed?.()) ?? []);
     if (stretches.length > 0) options = { ...options, wholeHash: await WholeHash.create(stretches) };
@@ -176,7 +166,7 @@ export class CachedFile implements ModelFile {
     }
     if (body.position !== 0) {
       body.cancel();
-      body = await retrying(() => probe.open(0), gate, retry);
+      body = await retrying(() => probe.open(0), gate, retry, watch);
     }
     const { size, etag, lastModified } = body;
     const chunkBytes = options.chunkBytes;
@@ -205,11 +195,7 @@ export class CachedFile implements ModelFile {
     if (!Number.isInteger(index) || index < 0 || index >= this.manifest.hashes.length) {
       throw new ChordError("internal", `chunk ${index} of a file of ${this.manifest.hashes.length} chunks`);
     }
-    for (;;) {
-      const stored = await this.fromStore(index);
-      if (stored) return stored;
-      if (await this.mayDownload(index)) return this.fromNetwork((download) => download.want(index));
-    }
+    return this.watch.during(this.whole(index));
   }
 
   recycle(buffer: ArrayBuffer): void {
@@ -223,10 +209,7 @@ export class CachedFile implements ModelFile {
 
   async finish(): Promise<StoreReport> {
     try {
-      while (this.keeping && !this.notKept && this.missing.size > 0) {
-        if (this.role === "follower") await this.change();
-        else if (await this.mayDownload([...this.missing][0]!)) await this.fromNetwork((download) => download.whole());
-      }
+      await this.watch.during(this.fetchRest());
     } catch (error) {
       // The model is loaded all the same; the next load goes on here.
       this.notKept = toErrorRecord(error);
@@ -241,7 +224,9 @@ export class CachedFile implements ModelFile {
     // A chunk that proves altered later is repaired under the lock, as in any model that was whole.
     if (this.role === "writer" && this.missing.size === 0) this.role = "reader";
     this.tabs?.endWriting();
+    if (this.storageFailed) await this.giveRoomBack();
     this.buffers.release();
+    this.unstored.release();
     const report: StoreReport = {
       kind: this.store ? (complete ? this.manifest.store : this.store.kind) : "none",
       complete,
@@ -255,10 +240,35 @@ export class CachedFile implements ModelFile {
 
   close(): void {
     this.closed = true;
+    this.progress?.stop();
     this.download?.stop(new ChordError("internal", "the file is closed"));
     this.first?.cancel();
     this.tabs?.close();
     this.wake();
+  }
+
+  private async whole(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    for (;;) {
+      const here = this.unstored.take(index);
+      if (here) return here;
+      const stored = await this.fromStore(index);
+      if (stored) return stored;
+      if (!(await this.mayDownload(index))) continue;
+      // It may have come while the store was asked.
+      const cameMeanwhile =
+        this.unstored.has(index) || (this.stored !== undefined && this.manifest.hashes[index] !== null);
+      if (cameMeanwhile) continue;
+      const fetched = await this.fromNetwork((download) => download.want(index));
+      return this.storageFailed && this.manifest.hashes[index] === null ? this.unstored.read(index, fetched) : fetched;
+    }
+  }
+
+  /** Fetches what nobody read. */
+  private async fetchRest(): Promise<void> {
+    while (this.keeping && !this.notKept && this.missing.size > 0) {
+      if (this.role === "follower") await this.change();
+      else if (await this.mayDownload([...this.missing][0]!)) await this.fromNetwork((download) => download.whole());
+    }
   }
 
   /** A stored chunk, if it is what was stored. */
@@ -285,15 +295,17 @@ export class CachedFile implements ModelFile {
         if (this.manifest.hashes[index] === null) await this.change();
         return false;
       case "reader":
-        return this.mayRepair(index);
+        this.repair = this.repair.catch(() => undefined).then(() => this.mayRepair(index));
+        return this.repair as Promise<boolean>;
     }
   }
 
-  /** A chunk of a model that was whole is not any more: only one tab repairs it. */
+  /** A chunk of a model that was whole is not any more: only one tab repairs it, and that one chunk after the other. */
   private async mayRepair(index: number): Promise<boolean> {
     const { manifest, store } = this;
-    this.tabs ??= new ModelTabs(manifest.key, this.options.locks);
-    await this.tabs.waitToWrite();
+    if (this.role === "writer") return true;
+    if (!this.tabs) this.adopt((this.tabs = new ModelTabs(manifest.key, this.options.locks)));
+    if (!(await this.tabs.waitToWrite())) throw new ChordError("internal", "the file is closed");
     const fresh = await store?.manifest(manifest.key);
     if (fresh?.id !== manifest.id) {
       this.keeping = false;
@@ -317,10 +329,11 @@ export class CachedFile implements ModelFile {
   /** Becomes the writer when the tab that is one ends. */
   private async takeOver(): Promise<void> {
     const { tabs, manifest, store } = this;
-    if (!tabs || !(await tabs.waitToWrite()) || this.closed) return;
+    if (!tabs || !(await tabs.waitToWrite().catch(() => false)) || this.closed) return;
     const fresh = await store?.manifest(manifest.key).catch(() => undefined);
     if (fresh?.id === manifest.id) {
       fresh.hashes.forEach((hash, index) => this.recorded(index, hash));
+      manifest.partial = fresh.partial ?? {};
     } else {
       // What was stored is gone: the file has changed, or there was no room. What is still needed is fetched.
       this.notKept ??= toErrorRecord(
@@ -334,9 +347,30 @@ export class CachedFile implements ModelFile {
     this.wake();
   }
 
+  /** Reads what the tab that writes has recorded so far. */
+  private async refresh(): Promise<void> {
+    const { manifest, store } = this;
+    const fresh = await store?.manifest(manifest.key).catch(() => undefined);
+    if (fresh?.id !== manifest.id || this.role !== "follower") return;
+    fresh.hashes.forEach((hash, index) => {
+      if (hash !== null) this.recorded(index, hash);
+    });
+    this.wake();
+  }
+
+  private adopt(tabs: ModelTabs | undefined): void {
+    if (!tabs) return;
+    tabs.state = { id: this.manifest.id, bytes: 0 };
+    tabs.onMessage = (message) => this.hear(message);
+    // As long as another tab answers, it is at work.
+    this.watch.onLook = () => {
+      if (this.role === "follower") tabs.post({ type: "hello" });
+    };
+  }
+
   /** This tab writes: it tells the others, and starts. */
   private begun(): void {
-    this.tabs?.post({ type: "state", id: this.manifest.id, bytes: this.bytes });
+    if (this.tabs?.writing) this.tabs.tell();
     if (this.keeping) this.downloading();
   }
 
@@ -348,23 +382,34 @@ export class CachedFile implements ModelFile {
         await this.store?.delete(this.manifest.key).catch(() => undefined);
         this.dropped();
       }
+      // After the load nobody waits for this tab to go on.
+      if (this.finished) this.repaired();
       throw error;
     }
   }
 
   private downloading(): Download {
     if (!this.download) {
-      const { missing, gate, buffers, options, first } = this;
+      const { missing, gate, watch, buffers, options, first, progress } = this;
       this.first = undefined;
       this.download = new Download(
         this.source,
         this.manifest,
         {
-          ...{ missing, gate, buffers, all: this.keeping },
+          ...{ missing, gate, watch, buffers, all: this.keeping },
           ...(options.connections === undefined ? {} : { connections: options.connections }),
           ...(options.retry === undefined ? {} : { retry: options.retry }),
-          onBytes: (index, filled, count) => this.count(index, filled, count),
+          ...(progress ? { restore: (index, bytes) => progress.restore(index, bytes) } : {}),
+          onBytes: (index, filled, count, bytes) => {
+            progress?.reached(index, bytes, filled);
+            this.count(index, filled, count);
+          },
+          left: async (index) => progress?.leave(index),
           deliver: (index, bytes) => this.take(index, bytes),
+          hold: (index, bytes) => {
+            this.unstored.keep(index, bytes);
+            this.wake();
+          },
         },
         first,
       );
@@ -372,29 +417,35 @@ export class CachedFile implements ModelFile {
     return this.download;
   }
 
-  /** A chunk from the network: data, flush, record, and only then anybody else. */
-  private async take(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  /** A chunk from the network: data, flush, record, and only then anybody else. False where it could not be stored. */
+  private async take(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    await this.progress?.leave(index);
     this.wholeHash?.offer(index, bytes);
+    let isStored = false;
     if (this.keeping && this.stored) {
       try {
         const hash = await this.stored.hash(bytes);
         // Another chunk may have found the storage full meanwhile.
         if (this.keeping) {
           await this.stored.write(index, bytes, hash);
+          isStored = true;
+          this.progress?.whole(index);
           this.tabs?.post({ type: "recorded", id: this.manifest.id, index, hash });
         }
       } catch (error) {
-        await this.stopStoring(error);
+        this.stopStoring(error);
       }
     }
     this.missing.delete(index);
+    this.watch.alive();
     this.catchUp();
     this.tell();
     if (this.finished && this.missing.size === 0) this.repaired();
+    return isStored;
   }
 
   private repaired(): void {
-    this.role = "reader";
+    if (this.role === "writer") this.role = "reader";
     this.tabs?.endWriting();
   }
 
@@ -414,20 +465,42 @@ export class CachedFile implements ModelFile {
     this.begun();
   }
 
-  /** The model still loads; what has been stored of it would only take the space. */
-  private async stopStoring(error: unknown): Promise<void> {
+  /**
+   * The model still loads. What has been stored of it is read before its room is given back, for no byte is to come over
+   * the network twice; and another tab may have more luck.
+   */
+  private stopStoring(error: unknown): void {
     if (!this.keeping) return;
     this.notKept = toErrorRecord(error);
-    this.dropped();
-    await this.store?.delete(this.manifest.key).catch(() => undefined);
+    this.storageFailed = true;
+    this.keeping = false;
+    this.progress?.stop();
+    this.download?.onlyWanted();
     this.tabs?.endWriting();
+  }
+
+  /** What could not be stored as a whole takes no room, unless another tab is at it. */
+  private async giveRoomBack(): Promise<void> {
+    const { store, manifest, tabs } = this;
+    if (!store || (tabs && !(await tabs.tryWrite()))) return;
+    try {
+      const fresh = await store.manifest(manifest.key);
+      if (fresh?.id !== manifest.id || isComplete(fresh)) return;
+      await store.delete(manifest.key);
+      this.dropped();
+    } catch {
+      // A later load begins afresh, or goes on.
+    } finally {
+      tabs?.endWriting();
+    }
   }
 
   /** Nothing is stored any more, nor will be. */
   private dropped(): void {
     this.keeping = false;
+    this.progress?.stop();
     this.stored?.forgetAll();
-    if (this.download) this.download.all = false;
+    this.download?.onlyWanted();
   }
 
   /** Hashes stored chunks that did not come in their order, or in an earlier visit. */
@@ -472,12 +545,8 @@ export class CachedFile implements ModelFile {
 
   /** What another tab says. */
   private hear(message: TabMessage): void {
-    if (message.type === "hello") {
-      if (this.role === "writer" && this.tabs?.writing) {
-        this.tabs.post({ type: "state", id: this.manifest.id, bytes: this.bytes });
-      }
-      return;
-    }
+    this.watch.alive();
+    if (message.type === "hello") return;
     if (message.id !== this.manifest.id || this.role !== "follower") return;
     if (message.type === "recorded") {
       this.recorded(message.index, message.hash);
@@ -498,6 +567,7 @@ export class CachedFile implements ModelFile {
   private count(index: number, filled: number, fromNetwork: number): void {
     this.networkBytes += fromNetwork;
     const before = this.arrived.get(index) ?? 0;
+    this.watch.alive();
     if (filled > before) {
       this.arrived.set(index, filled);
       this.bytes = Math.min(this.size, this.bytes + filled - before);
@@ -512,9 +582,11 @@ export class CachedFile implements ModelFile {
     const networkDone = this.missing.size === 0 || bytes === this.size;
     this.options.onArrived?.({ bytes, networkBytes, networkDone });
     const now = performance.now();
-    if (!this.tabs?.writing || now - this.lastState < STATE_MS) return;
+    if (!this.tabs) return;
+    this.tabs.state.bytes = bytes;
+    if (!this.tabs.writing || now - this.lastState < STATE_MS) return;
     this.lastState = now;
-    this.tabs.post({ type: "state", id: this.manifest.id, bytes });
+    this.tabs.tell();
   }
 
   /** Resolves when another tab has stored something, or has ended. */
@@ -529,26 +601,3 @@ export class CachedFile implements ModelFile {
 
 /** Other tabs hear of bytes this often. */
 const STATE_MS = 200;
-
-/** Opens a file of which only the address is known, at a byte. */
-class Probe {
-  constructor(
-    private readonly source: RemoteSource,
-    private readonly chunkBytes = newManifest({ key: "", size: 0 }).chunkBytes,
-  ) {}
-
-  /** From byte `start` on; from the beginning when the file has become shorter than that. */
-  async open(start: number): Promise<RemoteBody> {
-    try {
-      return await this.source.open(start, start + this.chunkBytes);
-    } catch (error) {
-      if (start > 0 && isRangeRefused(error)) return this.source.open(0, this.chunkBytes);
-      throw error;
-    }
-  }
-}
-
-/** What is stored is, as far as one can tell, the file whose hash was announced. */
-function isExpected(manifest: Manifest, { sha256 }: CachedFileOptions): boolean {
-  return sha256 === undefined || manifest.fileHash === null || manifest.fileHash === sha256;
-}

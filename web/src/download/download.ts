@@ -4,7 +4,8 @@ import { type RemoteBody, type RemoteSource, sameFile, type Validators } from ".
 import { chunkRange } from "../store/store.js";
 import type { BufferPool } from "./buffers.js";
 import type { Gate } from "./gate.js";
-import { RETRY, retryDelay, type RetryPolicy } from "./retry.js";
+import { pause, RETRY, retryDelay, type RetryPolicy } from "./retry.js";
+import type { StallWatch } from "./stall.js";
 
 /** Connections at once to a server that honours ranges. */
 export const CONNECTIONS = 3;
@@ -27,10 +28,24 @@ export interface DownloadOptions {
   buffers: BufferPool;
   connections?: number;
   retry?: RetryPolicy;
-  /** Hears of each piece: `filled` bytes of the chunk are there, `count` of them are new from the network. */
-  onBytes?: (index: number, filled: number, count: number) => void;
-  /** Takes a whole chunk before anybody else has it. Its bytes may be used until the promise is settled. */
-  deliver: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
+  /** Hears of what happens, and of what is under way. */
+  watch?: StallWatch;
+  /**
+   * Fills the beginning of a chunk with bytes of an earlier visit, and says how many. They are as good as those of the
+   * network.
+   */
+  restore?: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<number>;
+  /** Hears of each read: `filled` bytes of the chunk are there, `count` of them are new from the network. */
+  onBytes?: (index: number, filled: number, count: number, bytes: Uint8Array<ArrayBuffer>) => void;
+  /** A chunk was given up before it was whole. Its buffer is used again when this resolves. */
+  left?: (index: number) => Promise<void>;
+  /**
+   * Takes a whole chunk before anybody else has it. Its bytes may be used until the promise is settled. False when it
+   * cannot be had again without the network.
+   */
+  deliver: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<boolean | void>;
+  /** Takes a chunk that cannot be had again and that nobody waits for. Its buffer counts as lent. */
+  hold?: (index: number, bytes: Uint8Array<ArrayBuffer>) => void;
 }
 
 /** A chunk that somebody waits for. */
@@ -42,7 +57,7 @@ type Waiter = ReturnType<typeof withResolvers<Uint8Array<ArrayBuffer>>>;
  * broke. A server without ranges is read on one connection from its start.
  */
 export class Download {
-  private readonly wanted = new Map<number, Waiter>();
+  private readonly wanted = new Map<number, Waiter[]>();
   /** Chunks that a connection is at, or that are being delivered. */
   private readonly claimed = new Set<number>();
   private readonly bodies = new Set<RemoteBody>();
@@ -64,7 +79,7 @@ export class Download {
   /** Somebody has heard of the failure. */
   private told = true;
   private stopped = false;
-  all: boolean;
+  private all: boolean;
 
   /** `first`: a body that was opened to learn of the file. */
   constructor(
@@ -90,26 +105,32 @@ export class Download {
 
   /** A chunk, however long it takes. Its buffer is the caller's. */
   want(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    let waiter = this.wanted.get(index);
     if (this.stopped) return Promise.reject(new ChordError("internal", `chunk ${index} is wanted of a closed file`));
     // What went wrong before anybody asked would otherwise be tried again, and often fail in another way.
     if (!this.told) {
       this.told = true;
       return Promise.reject(this.failure);
     }
-    if (!waiter) {
-      waiter = withResolvers<Uint8Array<ArrayBuffer>>();
-      this.wanted.set(index, waiter);
-      this.options.missing.add(index);
-      this.failure = undefined;
-      this.pump();
-    }
+    const waiter: Waiter = withResolvers<Uint8Array<ArrayBuffer>>();
+    const others = this.wanted.get(index);
+    if (others) others.push(waiter);
+    else this.wanted.set(index, [waiter]);
+    this.options.missing.add(index);
+    this.failure = undefined;
+    this.pump();
     return waiter.promise;
   }
 
-  /** Resolves when nothing is missing, rejects when the download gave up. */
+  /** Fetches from now on what is wanted, and nothing else. */
+  onlyWanted(): void {
+    this.all = false;
+    // Whoever waits for the whole file waits in vain.
+    this.wake();
+  }
+
+  /** Resolves when nothing is missing that would come by itself, rejects when the download gave up. */
   async whole(): Promise<void> {
-    while (this.options.missing.size > 0 || this.running > 0) {
+    while (this.all && (this.options.missing.size > 0 || this.running > 0)) {
       if (this.failure !== undefined) {
         this.told = true;
         throw this.failure;
@@ -179,10 +200,12 @@ export class Download {
     try {
       body = await this.fill(bytes, index, start);
     } catch (error) {
+      await this.options.left?.(index);
       this.buffers.give(bytes.buffer);
       throw error;
     }
-    const delivered = this.deliver(index, bytes);
+    void this.deliver(index, bytes);
+    if (!body) return undefined;
     if (!body.ranged) this.streaming = false;
     if (body.position >= body.end) {
       this.drop(body);
@@ -199,17 +222,17 @@ export class Download {
     }
     this.claimed.add(after);
     this.cursor = after + 1;
-    void delivered;
     return after;
   }
 
-  /** Fills `bytes`, on as many connections as it takes one after the other; the last one, to be read on. */
-  private async fill(bytes: Uint8Array<ArrayBuffer>, index: number, start: number): Promise<RemoteBody> {
-    const { gate } = this.options;
-    let filled = 0;
+  /** Fills `bytes`, on as many connections as it takes one after the other; the last one, if any, to be read on. */
+  private async fill(bytes: Uint8Array<ArrayBuffer>, index: number, start: number): Promise<RemoteBody | undefined> {
+    const { gate, watch } = this.options;
+    let filled = (await this.options.restore?.(index, bytes)) ?? 0;
+    if (filled > 0) this.options.onBytes?.(index, filled, 0, bytes);
     let failures = 0;
-    let body = this.takeRest(start);
-    for (;;) {
+    let body = this.takeRest(start + filled);
+    while (body || filled < bytes.length) {
       try {
         await gate.opened();
         body ??= await this.open(start + filled, start + bytes.length);
@@ -220,11 +243,10 @@ export class Download {
         while (filled < bytes.length) {
           await gate.opened();
           if (this.stopped) throw new NotNeeded();
-          const count = await body.read(bytes.subarray(filled));
-          this.answered = true;
+          const count = await this.read(body, bytes.subarray(filled));
           filled += count;
           failures = 0;
-          this.options.onBytes?.(index, filled, count);
+          this.options.onBytes?.(index, filled, count, bytes);
           // A server may send less than was asked for.
           if (body.position >= body.end && filled < bytes.length) {
             this.drop(body);
@@ -242,9 +264,17 @@ export class Download {
         if (gate.shut) continue;
         const delay = retryDelay(error, ++failures, this.answered, this.retry, Math.random());
         if (delay === undefined) throw error;
-        await new Promise((later) => setTimeout(later, delay));
+        await pause(delay, watch);
       }
     }
+    return undefined;
+  }
+
+  private async read(body: RemoteBody, target: Uint8Array): Promise<number> {
+    const read = () => body.read(target);
+    const count = await (this.options.watch?.connected(read) ?? read());
+    this.answered = true;
+    return count;
   }
 
   /** The rest of an earlier body, if the chunk can be reached in it without another request. */
@@ -264,7 +294,8 @@ export class Download {
 
   private async open(start: number, end: number): Promise<RemoteBody> {
     if (this.stopped) throw new NotNeeded();
-    const body = await this.source.open(start, end).catch((error: unknown) => {
+    const opening = () => this.source.open(start, end);
+    const body = await (this.options.watch?.connected(opening) ?? opening()).catch((error: unknown) => {
       // The file ends before a byte that it was said to have.
       throw isRangeRefused(error) ? this.changed(undefined) : error;
     });
@@ -313,13 +344,15 @@ export class Download {
       try {
         while (filled < range.length) {
           await this.options.gate.opened();
-          const count = await body.read(bytes.subarray(filled));
+          const count = await this.read(body, bytes.subarray(filled));
           filled += count;
-          this.answered = true;
-          if (keep) this.options.onBytes?.(index, filled, count);
+          if (keep) this.options.onBytes?.(index, filled, count, bytes);
         }
       } catch (error) {
-        if (keep) this.claimed.delete(index);
+        if (keep) {
+          await this.options.left?.(index);
+          this.claimed.delete(index);
+        }
         this.buffers.give(bytes.buffer);
         throw error;
       }
@@ -330,16 +363,19 @@ export class Download {
 
   private async deliver(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     try {
-      await this.options.deliver(index, bytes);
+      const canReturn = (await this.options.deliver(index, bytes)) !== false;
       this.options.missing.delete(index);
-      const waiter = this.wanted.get(index);
+      const [first, ...others] = this.wanted.get(index) ?? [];
       this.wanted.delete(index);
-      if (waiter) {
-        this.buffers.lend();
-        waiter.resolve(bytes);
-      } else {
-        this.buffers.give(bytes.buffer);
+      for (const other of others) {
+        const copy = this.buffers.borrow(bytes.length);
+        copy.set(bytes);
+        other.resolve(copy);
       }
+      if (first || !canReturn) this.buffers.lend();
+      if (first) first.resolve(bytes);
+      else if (canReturn) this.buffers.give(bytes.buffer);
+      else this.options.hold?.(index, bytes);
     } catch (error) {
       this.buffers.give(bytes.buffer);
       this.fail(error);
@@ -365,7 +401,7 @@ export class Download {
 
   private fail(error: unknown): void {
     this.failure = error;
-    const waiters = [...this.wanted.values()];
+    const waiters = [...this.wanted.values()].flat();
     this.wanted.clear();
     for (const waiter of waiters) waiter.reject(error);
     this.told = waiters.length > 0;

@@ -3,6 +3,7 @@
 import { ChordError } from "../errors.js";
 import type { Gate } from "./gate.js";
 import type { DownloadSettings } from "./settings.js";
+import type { StallWatch } from "./stall.js";
 
 /** How often, and how long apart. */
 export interface RetryPolicy {
@@ -57,15 +58,25 @@ export function retryDelay(
 }
 
 /** Runs `work`, which talks to a host for the first time, until it succeeds or there is no use in trying again. */
-export async function retrying<T>(work: () => Promise<T>, gate: Gate, policy: RetryPolicy): Promise<T> {
+export async function retrying<T>(
+  work: () => Promise<T>,
+  gate: Gate,
+  policy: RetryPolicy,
+  watch?: StallWatch,
+): Promise<T> {
   for (let failures = 1; ; failures++) {
     await gate.opened();
     try {
-      return await work();
+      return await (watch?.connected(work) ?? work());
     } catch (error) {
       const delay = retryDelay(error, failures, false, policy, Math.random());
       if (delay === undefined) throw error;
-      await new Promise((later) => setTimeout(later, delay));
+      await pause(delay, watch);
     }
   }
+}
+
+/** Waits before another attempt. */
+export function pause(ms: number, watch?: StallWatch): Promise<void> {
+  return watch?.pause(ms) ?? new Promise((later) => setTimeout(later, ms));
 }

@@ -4,7 +4,12 @@ import { ChordError } from "../errors.js";
 export interface DownloadSettings {
   /** Connections at once to a server that honours ranges, 1 to 8. Default 3. */
   connections?: number;
-  /** Milliseconds without a byte after which a connection is given up and another one made. Default 30,000. */
+  /**
+   * Milliseconds without a byte after which a connection is given up and another one made. As long as this, too, a load
+   * waits when no connection is open and nothing else is under way, whatever the cause: then it rejects with
+   * `load-stalled`, and what is stored stays. A paused load waits, and one whose model another tab downloads. Default
+   * 30,000.
+   */
   stallMs?: number;
   /** Attempts in a row that bring no byte, after which the load fails. Default 7. */
   attempts?: number;

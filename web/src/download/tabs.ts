@@ -1,5 +1,7 @@
 /** One tab downloads a model; others that load it meanwhile read what it has stored, and take over when it ends. */
 
+import type { StallWatch } from "./stall.js";
+
 /** What the writing tab tells the others of a model. */
 export type TabMessage =
   /** A reader has come: the writer answers with `state`. */
@@ -19,6 +21,9 @@ export class ModelTabs {
   private release: Release | undefined;
   /** This tab's place in the queue of those that want to write. */
   private queued: Promise<boolean> | undefined;
+  /** What this tab writes, for those that ask. Without an id it is still looking at the file. */
+  state = { id: "", bytes: 0 };
+  /** Hears of everything but `hello`, which is answered here as long as this tab writes. */
   onMessage: ((message: TabMessage) => void) | undefined;
 
   constructor(
@@ -27,7 +32,10 @@ export class ModelTabs {
   ) {
     this.name = `wasm-chord:${key}`;
     this.channel = new BroadcastChannel(this.name);
-    this.channel.onmessage = ({ data }: MessageEvent<TabMessage>) => this.onMessage?.(data);
+    this.channel.onmessage = ({ data }: MessageEvent<TabMessage>) => {
+      if (data.type !== "hello") this.onMessage?.(data);
+      else if (this.writing) this.tell();
+    };
   }
 
   /** This tab may write. */
@@ -66,6 +74,11 @@ export class ModelTabs {
     this.release = undefined;
   }
 
+  /** Tells the others what this tab writes, and that it is there. */
+  tell(): void {
+    this.post({ type: "state", ...this.state });
+  }
+
   post(message: TabMessage): void {
     if (!this.abort.signal.aborted) this.channel.postMessage(message);
   }
@@ -87,5 +100,44 @@ export class ModelTabs {
       };
       locks.request(this.name, options, held).catch(reject);
     });
+  }
+}
+
+/** Asks the tab that writes until `read` finds what it tells of; `undefined` when this tab has become the one. */
+export async function untilWriting<T>(
+  tabs: ModelTabs,
+  watch: StallWatch | undefined,
+  read: (id: string) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const states: string[] = [];
+  let wake: () => void = () => undefined;
+  tabs.onMessage = (message) => {
+    if (message.type === "state") states.push(message.id);
+    watch?.alive();
+    wake();
+  };
+  const ask = () => tabs.post({ type: "hello" });
+  // As long as the other tab answers, it is at work.
+  if (watch) watch.onLook = ask;
+  let failure: Error | undefined;
+  tabs.waitToWrite().then(
+    () => wake(),
+    (error: Error) => {
+      failure = error;
+      wake();
+    },
+  );
+  ask();
+  try {
+    for (;;) {
+      if (tabs.writing) return undefined;
+      if (failure) throw failure;
+      const id = states.pop();
+      const found = id === undefined ? undefined : await read(id);
+      if (found !== undefined) return found;
+      if (states.length === 0 && !tabs.writing && !failure) await new Promise<void>((go) => (wake = go));
+    }
+  } finally {
+    if (watch?.onLook === ask) watch.onLook = undefined;
   }
 }

@@ -9,11 +9,36 @@ const VERSION = 2;
 /** A commit means that the bytes are on the disk. */
 export const STRICT = { durability: "strict" } as const;
 
+/** Written in order, and soon on the disk: for what has a hash and is checked by it before it is used. */
+export const RELAXED = { durability: "relaxed" } as const;
+
+/**
+ * Keys of `chunks`. A whole chunk is a Blob at `[id, index]`: a file of its own, read back at the disk's speed. Where a
+ * browser stores no Blobs it is bytes at `[id, "bytes", index]`. Of chunks that are not whole there are pieces, by the
+ * byte of the chunk that they begin at: the bytes, if IndexedDB holds them, at `[id, "piece", index, start]`, and what
+ * is recorded of them at `[id, "record", index, start]`.
+ */
+export type ChunkKey =
+  | [id: string, index: number]
+  | [id: string, kind: "bytes", index: number]
+  | [id: string, kind: "piece" | "record", index: number, start: number];
+
 /** What lies where. */
 export interface Schema extends DBSchema {
   manifests: { key: string; value: Manifest };
-  /** Key `[id, index]`. A Blob is kept as a file of its own and read back at the disk's speed. */
-  chunks: { key: [string, number]; value: Blob };
+  /** A whole chunk; what lies at the other keys is bytes or a `Piece`. */
+  chunks: { key: ChunkKey; value: Blob };
+}
+
+/** The keys that begin with these parts. */
+export function keysUnder(...parts: (string | number)[]): IDBKeyRange {
+  // An array comes after everything else that can follow.
+  return IDBKeyRange.bound(parts, [...parts, []]);
+}
+
+/** Whole chunks that are Blobs. */
+export function blobsOf(id: string): IDBKeyRange {
+  return IDBKeyRange.bound([id, 0], [id, Number.MAX_SAFE_INTEGER]);
 }
 
 /** The one database of this package. */

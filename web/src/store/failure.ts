@@ -17,6 +17,6 @@ export async function guarded<T>(what: string, work: () => Promise<T>): Promise<
 }
 
 /** By name: newer browsers have a class of its own for it, older ones a `DOMException`. */
-function isQuotaExceeded(cause: unknown): boolean {
+export function isQuotaExceeded(cause: unknown): boolean {
   return cause instanceof Error && cause.name === "QuotaExceededError";
 }

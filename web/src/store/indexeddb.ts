@@ -1,13 +1,15 @@
-import { type Database, STRICT } from "./database.js";
-import { guarded } from "./failure.js";
+import { blobsOf, type ChunkKey, type Database, keysUnder, RELAXED, STRICT } from "./database.js";
+import { guarded, isQuotaExceeded } from "./failure.js";
 import { chunkRange, type ChunkStore, type ModelBytes } from "./store.js";
 
 const READ = "could not be read";
 const WRITE = "could not be written";
 
-/** Chunks as Blobs in IndexedDB. */
+/** Chunks as Blobs in IndexedDB, or as bytes where a browser stores no Blobs. */
 export class IndexedDbStore implements ChunkStore {
   readonly kind = "indexeddb";
+  /** WebKit refuses Blobs in windows that keep nothing: told by the first one. */
+  private blobs = true;
 
   constructor(private readonly db: Database) {}
 
@@ -17,14 +19,40 @@ export class IndexedDbStore implements ChunkStore {
 
   write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     return guarded(WRITE, async () => {
-      const tx = this.db.transaction("chunks", "readwrite", STRICT);
-      await Promise.all([tx.store.put(new Blob([bytes]), [model.id, index]), tx.done]);
+      const [blobKey, bytesKey]: ChunkKey[] = [
+        [model.id, index],
+        [model.id, "bytes", index],
+      ];
+      if (this.blobs) {
+        try {
+          return await this.put(blobKey!, new Blob([bytes]), bytesKey!, STRICT);
+        } catch (error) {
+          if (isQuotaExceeded(error)) throw error;
+          await this.put(bytesKey!, alone(bytes), blobKey!, STRICT);
+          this.blobs = false;
+          return;
+        }
+      }
+      await this.put(bytesKey!, alone(bytes), blobKey!, STRICT);
+    });
+  }
+
+  writePart(model: ModelBytes, index: number, start: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    return guarded(WRITE, () => this.put([model.id, "piece", index, start], alone(bytes), undefined, RELAXED));
+  }
+
+  readPart(model: ModelBytes, index: number, start: number, target: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    return guarded(READ, async () => {
+      const found: unknown = await this.db.get("chunks", [model.id, "piece", index, start]);
+      if (!(found instanceof Uint8Array) || found.length !== target.length) return false;
+      target.set(found);
+      return true;
     });
   }
 
   async chunk(model: ModelBytes, index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const blob = await this.blob(model, index);
-    return blob && this.bytes(blob);
+    const found = await this.whole(model, index);
+    return found instanceof Blob ? this.bytes(found) : found;
   }
 
   async read(model: ModelBytes, offset: number, target: Uint8Array): Promise<boolean> {
@@ -32,10 +60,10 @@ export class IndexedDbStore implements ChunkStore {
     while (filled < target.length) {
       const at = offset + filled;
       const index = Math.floor(at / model.chunkBytes);
-      const blob = await this.blob(model, index);
+      const found = await this.whole(model, index);
       const start = at - index * model.chunkBytes;
-      const piece = blob?.slice(start, start + target.length - filled);
-      const bytes = piece && (await this.bytes(piece));
+      const end = start + target.length - filled;
+      const bytes = found instanceof Blob ? await this.bytes(found.slice(start, end)) : found?.subarray(start, end);
       if (!bytes || bytes.length === 0) return false;
       target.set(bytes, filled);
       filled += bytes.length;
@@ -46,21 +74,24 @@ export class IndexedDbStore implements ChunkStore {
   async present(model: ModelBytes): Promise<Set<number>> {
     return guarded(READ, async () => {
       const { store, done } = this.db.transaction("chunks");
-      // Blobs come without their bytes.
-      const [keys, blobs] = await Promise.all([
-        store.getAllKeys(chunksOf(model.id)),
-        store.getAll(chunksOf(model.id)),
+      // Blobs come without their bytes. Bytes are there as a whole or not at all: their keys tell enough.
+      const [keys, blobs, asBytes] = await Promise.all([
+        store.getAllKeys(blobsOf(model.id)),
+        store.getAll(blobsOf(model.id)),
+        store.getAllKeys(keysUnder(model.id, "bytes")),
         done,
       ]);
       const isWhole = (index: number, at: number) => blobs[at]?.size === lengthOf(model, index);
-      return new Set(keys.map(([, index]) => index).filter(isWhole));
+      const present = new Set(keys.map(([, index]) => index as number).filter(isWhole));
+      for (const key of asBytes) present.add(key[2] as number);
+      return present;
     });
   }
 
   delete(id: string): Promise<void> {
     return guarded(WRITE, async () => {
       const tx = this.db.transaction("chunks", "readwrite", STRICT);
-      await Promise.all([tx.store.delete(chunksOf(id)), tx.done]);
+      await Promise.all([tx.store.delete(keysUnder(id)), tx.done]);
     });
   }
 
@@ -75,9 +106,25 @@ export class IndexedDbStore implements ChunkStore {
     this.db.close();
   }
 
-  private async blob(model: ModelBytes, index: number): Promise<Blob | undefined> {
-    const blob = await guarded(READ, () => this.db.get("chunks", [model.id, index]));
-    return blob?.size === lengthOf(model, index) ? blob : undefined;
+  /** Puts a value, and deletes what another form of it left behind. */
+  private async put(
+    key: ChunkKey,
+    value: Blob | Uint8Array<ArrayBuffer>,
+    other: ChunkKey | undefined,
+    options: IDBTransactionOptions,
+  ): Promise<void> {
+    const tx = this.db.transaction("chunks", "readwrite", options);
+    const work = [tx.store.put(value as Blob, key), other && tx.store.delete(other), tx.done];
+    await Promise.all(work);
+  }
+
+  private async whole(model: ModelBytes, index: number): Promise<Blob | Uint8Array<ArrayBuffer> | undefined> {
+    const length = lengthOf(model, index);
+    const read = (key: ChunkKey) => guarded(READ, () => this.db.get("chunks", key));
+    const blob = await read([model.id, index]);
+    if (blob) return blob.size === length ? blob : undefined;
+    const bytes = (await read([model.id, "bytes", index])) as unknown as Uint8Array<ArrayBuffer> | undefined;
+    return bytes?.length === length ? bytes : undefined;
   }
 
   /** The browser may have lost a Blob's file while it kept the record: the same as a missing chunk. */
@@ -94,6 +141,7 @@ function lengthOf({ size, chunkBytes }: ModelBytes, index: number): number {
   return chunkRange(size, chunkBytes, index).length;
 }
 
-function chunksOf(id: string): IDBKeyRange {
-  return IDBKeyRange.bound([id, 0], [id, Number.MAX_SAFE_INTEGER]);
+/** A view's own bytes: what is stored of a view is all of the buffer behind it. */
+function alone(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 }

@@ -1,6 +1,6 @@
-import { type Database, STRICT } from "./database.js";
+import { type Database, keysUnder, RELAXED, STRICT } from "./database.js";
 import { guarded } from "./failure.js";
-import type { Manifest, ManifestChanges, ManifestStore } from "./store.js";
+import type { Manifest, ManifestChanges, ManifestStore, Piece } from "./store.js";
 
 const READ = "could not be read";
 const WRITE = "could not be written";
@@ -29,6 +29,28 @@ export class IndexedDbManifests implements ManifestStore {
       if (manifest.id !== id || index >= manifest.hashes.length) return false;
       manifest.hashes[index] = hash;
       return true;
+    });
+  }
+
+  recordPieces(id: string, pieces: Piece[]): Promise<void> {
+    return guarded(WRITE, async () => {
+      const tx = this.db.transaction("chunks", "readwrite", RELAXED);
+      const puts = pieces.map((piece) =>
+        tx.store.put(piece as unknown as Blob, [id, "record", piece.index, piece.start]),
+      );
+      await Promise.all([...puts, tx.done]);
+    });
+  }
+
+  pieces(id: string): Promise<Piece[]> {
+    return guarded(READ, async () => (await this.db.getAll("chunks", keysUnder(id, "record"))) as unknown[] as Piece[]);
+  }
+
+  deletePieces(id: string, index?: number): Promise<void> {
+    return guarded(WRITE, async () => {
+      const tx = this.db.transaction("chunks", "readwrite", RELAXED);
+      const under = (kind: string) => (index === undefined ? keysUnder(id, kind) : keysUnder(id, kind, index));
+      await Promise.all([tx.store.delete(under("record")), tx.store.delete(under("piece")), tx.done]);
     });
   }
 

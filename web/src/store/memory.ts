@@ -6,6 +6,7 @@ import {
   type ManifestChanges,
   type ManifestStore,
   type ModelBytes,
+  type Piece,
 } from "./store.js";
 
 /** Chunks in memory: the whole file, for as long as the worker lives. Only where a caller asks for it. */
@@ -32,6 +33,14 @@ export class MemoryStore implements ChunkStore {
     if (!bytes || !into) return Promise.resolve(bytes?.slice());
     into.set(bytes);
     return Promise.resolve(into);
+  }
+
+  writePart(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  readPart(): Promise<boolean> {
+    return Promise.resolve(false);
   }
 
   read(model: ModelBytes, offset: number, target: Uint8Array): Promise<boolean> {
@@ -102,6 +111,19 @@ export class MemoryManifests implements ManifestStore {
     if (manifest.id !== id || index >= manifest.hashes.length) return false;
     manifest.hashes[index] = hash;
     return true;
+  }
+
+  /** Pieces are of use to a later visit only, which finds nothing here. */
+  recordPieces(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  pieces(): Promise<Piece[]> {
+    return Promise.resolve([]);
+  }
+
+  deletePieces(id: string, index?: number): Promise<void> {
+    return this.stored?.deletePieces(id, index) ?? Promise.resolve();
   }
 
   async update(key: string, changes: ManifestChanges): Promise<boolean> {

@@ -5,7 +5,18 @@ import { IndexedDbManifests } from "./manifests.js";
 import { MemoryManifests, MemoryStore } from "./memory.js";
 import { OpfsStore } from "./opfs.js";
 import { quotaError, storageRoom } from "./quota.js";
-import type { ChunkStore, Manifest, ManifestChanges, ManifestStore, StoreChoice, StoreKind } from "./store.js";
+import {
+  type ChunkStore,
+  isComplete,
+  type Manifest,
+  type ManifestChanges,
+  type ManifestStore,
+  type Piece,
+  recordedParts,
+  sha256,
+  type StoreChoice,
+  type StoreKind,
+} from "./store.js";
 
 /**
  * Stored models: manifests and, behind them, the chunks wherever they lie. A model that is stored is found whatever kind
@@ -96,6 +107,46 @@ export class ModelStore {
   }
 
   /**
+   * Stores bytes of a chunk that is not whole yet, from byte `start` of the chunk on, and then records the pieces that
+   * they consist of.
+   */
+  async putPieces(manifest: Manifest, start: number, bytes: Uint8Array<ArrayBuffer>, pieces: Piece[]): Promise<void> {
+    const store = this.storeOf(manifest);
+    if (!store || pieces.length === 0) return;
+    // IndexedDB has each piece by itself, a file all of them at once.
+    if (store.kind === "indexeddb") {
+      for (const piece of pieces) {
+        const from = piece.start - start;
+        await store.writePart(manifest, piece.index, piece.start, bytes.subarray(from, from + piece.length));
+      }
+    } else await store.writePart(manifest, pieces[0]!.index, start, bytes);
+    await this.manifests.recordPieces(manifest.id, pieces);
+  }
+
+  /**
+   * Reads recorded pieces of a chunk into the beginning of `bytes`, each checked by its hash, up to the first that is
+   * missing or altered. Answers with how many bytes there are.
+   */
+  async pieces(manifest: Manifest, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<number> {
+    const store = this.storeOf(manifest);
+    const recorded = (await this.manifests.pieces(manifest.id)).filter((piece) => piece.index === index);
+    let filled = 0;
+    for (const { start, length, hash } of recorded.sort((a, b) => a.start - b.start)) {
+      if (start < filled) continue;
+      if (!store || start > filled || start + length > bytes.length) break;
+      const target = bytes.subarray(start, start + length);
+      if (!(await store.readPart(manifest, index, start, target)) || (await sha256(target)) !== hash) break;
+      filled = start + length;
+    }
+    return filled;
+  }
+
+  /** Drops the pieces of a chunk: it is stored as a whole. */
+  async dropPieces(manifest: Manifest, index: number): Promise<void> {
+    await this.manifests.deletePieces(manifest.id, index);
+  }
+
+  /**
    * A chunk's bytes, or `undefined` when they are not there. Read into `into` (of the chunk's length) without a copy
    * where the store can; always use what is returned. The caller checks them against the manifest's hash before use.
    */
@@ -130,6 +181,7 @@ export class ModelStore {
     if (!manifest) return false;
     // Bytes first: if that is refused nothing has changed, and a record without bytes is read as a model without chunks.
     await this.storeOf(manifest)?.delete(manifest.id);
+    await this.deletePieces(manifest);
     await this.manifests.delete(key);
     return true;
   }
@@ -142,10 +194,11 @@ export class ModelStore {
       for (const id of await store.ids()) found.push({ store, id });
     }
     // Read after the bytes: whoever begins a model writes its manifest before its first chunk.
-    const known = new Set((await this.manifests.list()).map(({ store, id }) => `${store} ${id}`));
+    // Pieces of models in files have records in IndexedDB: what counts is the id.
+    const known = new Set((await this.manifests.list()).map(({ id }) => id));
     for (const { store, id } of found) {
       // A file that is open belongs to a model that is being begun.
-      if (!known.has(`${store.kind} ${id}`)) await store.delete(id).catch(() => undefined);
+      if (!known.has(id)) await store.delete(id).catch(() => undefined);
     }
   }
 
@@ -161,6 +214,16 @@ export class ModelStore {
   private async reconciled(manifest: Manifest): Promise<Manifest> {
     const present = (await this.storeOf(manifest)?.present(manifest)) ?? new Set();
     manifest.hashes = manifest.hashes.map((hash, index) => (present.has(index) ? hash : null));
+    if (isComplete(manifest)) return manifest;
+    const pieces = await this.manifests.pieces(manifest.id);
+    const partial = recordedParts(pieces.filter(({ index }) => manifest.hashes[index] === null));
+    // A file can have been shortened, or be gone, and its records be there.
+    const store = this.storeOf(manifest);
+    const end = store instanceof OpfsStore ? await store.fileSize(manifest.id) : manifest.size;
+    for (const [index, length] of Object.entries(partial)) {
+      if (Number(index) * manifest.chunkBytes + length > end) delete partial[Number(index)];
+    }
+    manifest.partial = partial;
     return manifest;
   }
 
@@ -202,6 +265,12 @@ export class ModelStore {
     await this.storeOf(manifest)
       ?.delete(manifest.id)
       .catch(() => undefined);
+    await this.deletePieces(manifest);
+  }
+
+  /** Those of a model in a file: IndexedDB has deleted its own. What is left is swept later. */
+  private async deletePieces({ id, store }: Manifest): Promise<void> {
+    if (store === "opfs") await this.manifests.deletePieces(id).catch(() => undefined);
   }
 }
 

@@ -73,19 +73,19 @@ export class OpfsStore implements ChunkStore {
   write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     return guarded(WRITE, async () => {
       const handle = await this.writable(model.id);
-      const { start } = chunkRange(model.size, model.chunkBytes, index);
-      const before = handle.getSize();
-      try {
-        const written = handle.write(bytes, { at: start });
-        if (written !== bytes.length)
-          throw new DOMException(`wrote ${written} of ${bytes.length}`, "QuotaExceededError");
-        handle.flush();
-      } catch (error) {
-        // A file that grew for a chunk that is not there would only take the space.
-        handle.truncate(before);
-        throw error;
-      }
+      put(handle, chunkRange(model.size, model.chunkBytes, index).start, bytes);
     });
+  }
+
+  writePart(model: ModelBytes, index: number, start: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    return guarded(WRITE, async () => {
+      const handle = await this.writable(model.id);
+      put(handle, chunkRange(model.size, model.chunkBytes, index).start + start, bytes);
+    });
+  }
+
+  readPart(model: ModelBytes, index: number, start: number, target: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    return this.read(model, chunkRange(model.size, model.chunkBytes, index).start + start, target);
   }
 
   async chunk(
@@ -120,8 +120,7 @@ export class OpfsStore implements ChunkStore {
 
   present(model: ModelBytes): Promise<Set<number>> {
     return guarded(READ, async () => {
-      const handle = await this.files.get(model.id);
-      const size = handle ? handle.getSize() : ((await this.file(model.id))?.size ?? 0);
+      const size = await this.fileSize(model.id);
       const there = new Set<number>();
       for (let index = 0; ; index++) {
         const { start, length } = chunkRange(model.size, model.chunkBytes, index);
@@ -129,6 +128,12 @@ export class OpfsStore implements ChunkStore {
         there.add(index);
       }
     });
+  }
+
+  /** Bytes of a model's file; 0 where there is none. */
+  async fileSize(id: string): Promise<number> {
+    const handle = await this.files.get(id);
+    return handle ? handle.getSize() : ((await this.file(id))?.size ?? 0);
   }
 
   delete(id: string): Promise<void> {
@@ -168,14 +173,16 @@ export class OpfsStore implements ChunkStore {
     }
   }
 
-  private async writable(id: string): Promise<SyncAccessHandle> {
-    const open = await this.files.get(id);
-    if (open) return open;
-    const file = await this.folder.getFileHandle(id, { create: true });
-    const opening = access(file);
-    const handle = await opening;
-    this.files.set(id, opening);
-    return handle;
+  private writable(id: string): Promise<SyncAccessHandle> {
+    const before = this.files.get(id);
+    const open = async () => (await before) ?? access(await this.folder.getFileHandle(id, { create: true }));
+    const opening = open();
+    // Whoever comes next waits for this: where a file can be open once only, a second attempt at a time would fail.
+    this.files.set(
+      id,
+      opening.catch(() => undefined),
+    );
+    return opening;
   }
 
   /** Opens a file for reading, if it is there and may be opened. */
@@ -199,6 +206,20 @@ export class OpfsStore implements ChunkStore {
       if (named(error, "NotFoundError")) return undefined;
       throw error;
     }
+  }
+}
+
+/** Writes and flushes. */
+function put(handle: SyncAccessHandle, at: number, bytes: Uint8Array<ArrayBuffer>): void {
+  const before = handle.getSize();
+  try {
+    const written = handle.write(bytes, { at });
+    if (written !== bytes.length) throw new DOMException(`wrote ${written} of ${bytes.length}`, "QuotaExceededError");
+    handle.flush();
+  } catch (error) {
+    // A file that grew for bytes that are not there would only take the space.
+    handle.truncate(before);
+    throw error;
   }
 }
 

@@ -37,6 +37,11 @@ export interface Manifest {
   fileHash: string | null;
   /** Bytes from the file's start on that were read for its header; left out before it was read. */
   headerBytes?: number;
+  /**
+   * Of chunks that are not whole: how many bytes from their start on are recorded in pieces. Found when a manifest is
+   * read, and no part of what is stored.
+   */
+  partial?: Record<number, number>;
   /** Milliseconds since 1970. */
   createdAt: number;
   lastUsed: number;
@@ -50,6 +55,25 @@ export type NewModel = Pick<Manifest, "key" | "size"> &
 export type ManifestChanges = Partial<
   Pick<Manifest, "name" | "etag" | "lastModified" | "fileHash" | "headerBytes" | "lastUsed">
 >;
+
+/** Bytes of a chunk that is not whole yet, `start` to `start + length` of the chunk, with a hash of their own. */
+export interface Piece {
+  index: number;
+  start: number;
+  length: number;
+  /** SHA-256 in hexadecimal. */
+  hash: string;
+}
+
+/** Pieces of a chunk are no longer than this. */
+const PIECE_BYTES = 256 * 1024;
+/** And no shorter than this: a record takes room, too. */
+const LEAST_PIECE_BYTES = 4096;
+
+/** Bytes of a piece. Small chunks have pieces that are smaller still. */
+export function pieceBytes(chunkBytes: number): number {
+  return Math.min(PIECE_BYTES, Math.max(LEAST_PIECE_BYTES, Math.ceil(chunkBytes / 8)));
+}
 
 /** What a chunk store needs to know of a model. */
 export type ModelBytes = Pick<Manifest, "id" | "size" | "chunkBytes">;
@@ -69,6 +93,10 @@ export interface ChunkStore {
    * are those that were written is for the caller to check, by their hash.
    */
   chunk(model: ModelBytes, index: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Stores bytes of a chunk that is not whole yet, from byte `start` of the chunk on. `memory` keeps none. */
+  writePart(model: ModelBytes, index: number, start: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Fills `target` with what {@link writePart} stored there, in pieces of the same places. False when it is not there. */
+  readPart(model: ModelBytes, index: number, start: number, target: Uint8Array<ArrayBuffer>): Promise<boolean>;
   /**
    * Fills `target` with the bytes from `offset` of the file on, which may lie in several chunks. False when not all of
    * them are there.
@@ -92,6 +120,12 @@ export interface ManifestStore {
   put(manifest: Manifest): Promise<void>;
   /** Records a chunk's hash (`null`: it is not there). False when this `id` is no longer the model of `key`. */
   record(key: string, id: string, index: number, hash: string | null): Promise<boolean>;
+  /** Records pieces of chunks that are not whole yet, whose bytes are stored. */
+  recordPieces(id: string, pieces: Piece[]): Promise<void>;
+  /** The pieces recorded of a model. */
+  pieces(id: string): Promise<Piece[]>;
+  /** Deletes pieces, and what IndexedDB has of their bytes: of a chunk, or of the whole model. */
+  deletePieces(id: string, index?: number): Promise<void>;
   /** Changes a manifest. False when there is none. */
   update(key: string, changes: ManifestChanges): Promise<boolean>;
   delete(key: string): Promise<void>;
@@ -141,13 +175,22 @@ export function hasHeader({ hashes, chunkBytes, headerBytes }: Manifest): boolea
   return hashes.slice(0, chunkCount(headerBytes, chunkBytes)).every((hash) => hash !== null);
 }
 
-/** Bytes stored. */
-export function storedBytes({ size, chunkBytes, hashes }: Manifest): number {
-  let bytes = 0;
-  hashes.forEach((hash, index) => {
-    if (hash !== null) bytes += chunkRange(size, chunkBytes, index).length;
-  });
-  return bytes;
+/** Bytes stored, those of chunks that are not whole included. */
+export function storedBytes({ size, chunkBytes, hashes, partial = {} }: Manifest): number {
+  return hashes.reduce(
+    (bytes, hash, index) =>
+      bytes + (hash === null ? (partial[index] ?? 0) : chunkRange(size, chunkBytes, index).length),
+    0,
+  );
+}
+
+/** How many bytes of each chunk are recorded, from its start on and without a gap. */
+export function recordedParts(pieces: Piece[]): Record<number, number> {
+  const parts: Record<number, number> = {};
+  for (const { index, start, length } of [...pieces].sort((a, b) => a.start - b.start)) {
+    if (start === (parts[index] ?? 0)) parts[index] = start + length;
+  }
+  return parts;
 }
 
 /** At once: Chromium works on a copy of what it is to hash. */

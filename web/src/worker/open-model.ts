@@ -3,6 +3,7 @@
 import { type Arrived, CachedFile } from "../download/cached-file.js";
 import type { Gate } from "../download/gate.js";
 import { retryPolicy, type RetryPolicy, retrying } from "../download/retry.js";
+import { StallWatch } from "../download/stall.js";
 import type { IoStart } from "../protocol.js";
 import { BlobFile } from "../source/blob.js";
 import { findHubFile } from "../source/hugging-face.js";
@@ -28,9 +29,17 @@ interface Remote {
 }
 
 /** Opens a model. */
-export async function openModel(
+export function openModel(start: IoStart, gate: Gate, onArrived: (arrived: Arrived) => void): Promise<ModelFile> {
+  const { source } = start;
+  const name = source.kind === "url" ? source.url : source.kind === "hub" ? source.repo : "the file";
+  const watch = new StallWatch(name, gate, start.download?.stallMs);
+  return watch.during(openWatched(start, gate, watch, onArrived));
+}
+
+async function openWatched(
   { source, store: choice, download = {}, inspect = false }: IoStart,
   gate: Gate,
+  watch: StallWatch,
   onArrived: (arrived: Arrived) => void,
 ): Promise<ModelFile> {
   const chunkBytes = inspect ? GLANCE_BYTES : download.chunkBytes;
@@ -41,7 +50,7 @@ export async function openModel(
   const ofThisVisit = source.kind === "url" && source.url.startsWith("blob:");
   const store = ofThisVisit ? undefined : await openStore(choice);
   const retry = retryPolicy(download);
-  const { url, key, size, sha256, partHashes } = await find(source, store, gate, retry, inspect);
+  const { url, key, size, sha256, partHashes } = await find(source, store, gate, retry, watch, inspect);
   // Held until this worker ends: nobody deletes the model meanwhile.
   if (store && !inspect) await holdInUse(key);
   const split = partCount(url) > 1;
@@ -53,7 +62,7 @@ export async function openModel(
     remote = new SplitSource(parts, partHashes);
   } else remote = new HttpSource(url, { ...http, size });
   return CachedFile.open(key, remote, {
-    ...{ store, gate, retry, chunkBytes, onArrived },
+    ...{ store, gate, watch, retry, chunkBytes, onArrived },
     // Each part has a hash, all of them together have none.
     ...(split ? {} : { sha256 }),
     ...{ readOnly: inspect, connections: inspect ? 1 : download.connections },
@@ -66,6 +75,7 @@ async function find(
   store: ModelStore | undefined,
   gate: Gate,
   retry: RetryPolicy,
+  watch: StallWatch,
   inspect: boolean,
 ): Promise<Remote> {
   // The usual case needs no list, which looks at every stored model.
@@ -80,7 +90,7 @@ async function find(
   const there = stored.find((manifest) => manifest.key === key);
   const isEnough = there && (isComplete(there) || (inspect && hasHeader(there)));
   if (isEnough && key !== undefined) return { url: key, key };
-  return retrying<Remote>(() => findHubFile(source), gate, retry);
+  return retrying<Remote>(() => findHubFile(source), gate, retry, watch);
 }
 
 /** A browser that keeps nothing (private windows, blocked storage) still loads models. */

@@ -1,0 +1,105 @@
+import type { ModelStore } from "../store/model-store.js";
+import { type Manifest, type Piece, pieceBytes, sha256 } from "../store/store.js";
+
+/** Pieces that are recorded together at most, where several have come meanwhile. */
+const PIECES_AT_ONCE = 4;
+
+/** A chunk that is being filled. */
+interface Filling {
+  bytes: Uint8Array<ArrayBuffer>;
+  filled: number;
+  recorded: number;
+  /** Nobody fills it any more. */
+  left: boolean;
+  working: Promise<void> | undefined;
+}
+
+/**
+ * Records chunks while they are filled, in pieces with a hash each, so that a page that ends loses the piece in flight
+ * and not the chunk. Nobody waits for it but who is about to use a chunk's buffer for something else.
+ */
+export class ChunkProgress {
+  private readonly chunks = new Map<number, Filling>();
+  private readonly step: number;
+  private stopped = false;
+
+  /** `onRecorded` hears of each piece. */
+  constructor(
+    private readonly store: ModelStore,
+    private readonly manifest: Manifest,
+    private readonly onRecorded: () => void,
+  ) {
+    this.step = pieceBytes(manifest.chunkBytes);
+  }
+
+  /** Fills the beginning of a chunk with what is recorded of it; answers with how many bytes that are. */
+  async restore(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<number> {
+    if (!this.manifest.partial?.[index]) return 0;
+    const recorded = await this.store.pieces(this.manifest, index, bytes).catch(() => 0);
+    this.manifest.partial[index] = recorded;
+    if (!this.stopped) this.chunks.set(index, { bytes, filled: recorded, recorded, left: false, working: undefined });
+    return recorded;
+  }
+
+  /** So many bytes of a chunk are there. */
+  reached(index: number, bytes: Uint8Array<ArrayBuffer>, filled: number): void {
+    // Memory outlives no page.
+    if (this.stopped || this.manifest.store === "memory") return;
+    let chunk = this.chunks.get(index);
+    if (chunk?.bytes !== bytes) {
+      chunk = { bytes, filled: 0, recorded: 0, left: false, working: undefined };
+      this.chunks.set(index, chunk);
+    }
+    chunk.filled = Math.max(chunk.filled, filled);
+    // What is nearly whole is recorded as a whole.
+    if (filled === bytes.length) chunk.left = true;
+    chunk.working ??= this.record(index, chunk).finally(() => (chunk.working = undefined));
+  }
+
+  /** Resolves when the chunk's buffer is not read any more. */
+  async leave(index: number): Promise<void> {
+    const chunk = this.chunks.get(index);
+    if (!chunk) return;
+    chunk.left = true;
+    await chunk.working;
+    if (this.chunks.get(index) === chunk) this.chunks.delete(index);
+  }
+
+  /** The chunk is stored as a whole: its pieces only take room. */
+  whole(index: number): void {
+    const { partial } = this.manifest;
+    if (!partial || !(index in partial)) return;
+    delete partial[index];
+    this.store.dropPieces(this.manifest, index).catch(() => undefined);
+  }
+
+  /** Records nothing more. */
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** Data, flush, record, as long as there are pieces. */
+  private async record(index: number, chunk: Filling): Promise<void> {
+    const { manifest, step } = this;
+    const due = () => Math.floor((chunk.filled - chunk.recorded) / step);
+    while (!this.stopped && !chunk.left && due() > 0) {
+      const from = chunk.recorded;
+      const count = Math.min(PIECES_AT_ONCE, due());
+      try {
+        const pieces: Piece[] = [];
+        for (let start = from; pieces.length < count; start += step) {
+          const hash = await sha256(chunk.bytes.subarray(start, start + step));
+          pieces.push({ index, start, length: step, hash });
+        }
+        if (this.stopped || chunk.left) return;
+        await this.store.putPieces(manifest, from, chunk.bytes.subarray(from, from + count * step), pieces);
+      } catch {
+        // The chunk as a whole will tell what the matter is.
+        return this.stop();
+      }
+      chunk.recorded = from + count * step;
+      (manifest.partial ??= {})[index] = chunk.recorded;
+      this.onRecorded();
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import type { ModelStore } from "../store/model-store.js";
+import type { Gate } from "./gate.js";
+import type { RetryPolicy } from "./retry.js";
+import type { StallWatch } from "./stall.js";
+import type { WholeHash } from "./whole-hash.js";
+
+/** Bytes that have come so far, each byte of the file counted once. */
+export interface Arrived {
+  bytes: number;
+  /** Of these, over the network. */
+  networkBytes: number;
+  /** Nothing more is to come over the network. */
+  networkDone: boolean;
+}
+
+/** What a `CachedFile` works with. */
+export interface CachedFileOptions {
+  /** Without a store nothing is kept. */
+  store?: ModelStore | undefined;
+  /** What is stored is used, and nothing is added to it. */
+  readOnly?: boolean | undefined;
+  chunkBytes?: number | undefined;
+  /** SHA-256 of the whole file in hexadecimal, where it is known. */
+  sha256?: string | undefined;
+  /** While it is shut nothing is downloaded. */
+  gate?: Gate | undefined;
+  connections?: number | undefined;
+  retry?: RetryPolicy | undefined;
+  /** Milliseconds without anything under way after which waiting ends; the watch itself where there is one already. */
+  stallMs?: number | undefined;
+  watch?: StallWatch | undefined;
+  onArrived?: ((arrived: Arrived) => void) | undefined;
+  /** Made when the file is opened: of `sha256`, or of what the source knows of its parts. */
+  wholeHash?: WholeHash | undefined;
+  /** For tests; the browser's own where left out. */
+  locks?: LockManager | undefined;
+}

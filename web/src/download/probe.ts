@@ -1,0 +1,34 @@
+/** What is found out about a file before it is downloaded. */
+
+import type { RemoteBody, RemoteSource } from "../source/source.js";
+import { type Manifest, newManifest } from "../store/store.js";
+import { isRangeRefused } from "./download.js";
+
+/** Opens a file of which only the address is known, at a byte. */
+export class Probe {
+  constructor(
+    private readonly source: RemoteSource,
+    private readonly chunkBytes = newManifest({ key: "", size: 0 }).chunkBytes,
+  ) {}
+
+  /** From byte `start` to the end of its chunk; from the beginning when the file has become shorter than that. */
+  async open(start: number): Promise<RemoteBody> {
+    try {
+      return await this.source.open(start, start + this.chunkBytes - (start % this.chunkBytes));
+    } catch (error) {
+      if (start > 0 && isRangeRefused(error)) return this.source.open(0, this.chunkBytes);
+      throw error;
+    }
+  }
+}
+
+/** What is stored is, as far as one can tell, the file whose hash was announced. */
+export function isExpected(manifest: Manifest, { sha256 }: { sha256?: string | undefined }): boolean {
+  return sha256 === undefined || manifest.fileHash === null || manifest.fileHash === sha256;
+}
+
+/** The first byte that is not recorded. */
+export function firstMissingByte({ hashes, chunkBytes, partial = {} }: Manifest): number {
+  const index = hashes.indexOf(null);
+  return index < 0 ? 0 : index * chunkBytes + (partial[index] ?? 0);
+}
