@@ -24,7 +24,9 @@ test.beforeAll(async () => {
   await run(cargo, args, { env, log: "hostile-files" });
 });
 
-test("every bad file is refused with its code, and the reader goes on", async ({ page }) => {
+test("every bad file is refused with its code, in an error that JSON can hold, and the reader goes on", async ({
+  page,
+}) => {
   test.setTimeout(300_000);
   const files = JSON.parse(readFileSync(join(hostile, "index.json"), "utf8")) as HostileFile[];
   expect(files.length).toBeGreaterThanOrEqual(45);
@@ -35,13 +37,20 @@ test("every bad file is refused with its code, and the reader goes on", async ({
         try {
           const chord = await sdk.Chord.load(`/hostile/${file}`, { backend: "cpu", store: "none" });
           await chord.unload();
-          return { code: "accepted", message: "", isChordError: false };
+          return { json: `{"code":"accepted"}`, message: "", isChordError: false };
         } catch (error) {
-          const { code, message } = error as InstanceType<typeof sdk.ChordError>;
-          return { code, message, isChordError: error instanceof sdk.ChordError };
+          // As strings: a value that does not pass would come out of the page as `undefined`, without a word.
+          const { message, details } = error as InstanceType<typeof sdk.ChordError>;
+          const json = JSON.stringify(error);
+          return { json, details: JSON.stringify(details), message, isChordError: error instanceof sdk.ChordError };
         }
       }, expected.file);
-      expect.soft(refusal, expected.file).toMatchObject({ code: expected.code, isChordError: true });
+      expect.soft(refusal, expected.file).toMatchObject({ isChordError: true });
+      const { details, ...rest } = JSON.parse(refusal.json) as Record<string, unknown>;
+      expect.soft(rest, expected.file).toEqual({ name: "ChordError", code: expected.code, message: refusal.message });
+      expect.soft(details, expected.file).toEqual(JSON.parse(refusal.details ?? "{}"));
+      const { offset = expected.offset } = details as { offset?: number };
+      expect.soft(offset, expected.file).toBe(expected.offset);
       for (const part of expected.message) expect.soft(refusal.message, expected.file).toContain(part);
     });
   }
@@ -82,4 +91,24 @@ test("odd models are judged before the download as they are loaded", async ({ pa
   expect(of("bpe-unsaid").warnings).toEqual([expect.stringContaining("tokenizer.ggml.pre")]);
   expect(of("trailing-bytes").notes).toEqual([expect.stringContaining("64 bytes")]);
   expect(of("input-scale").ignoredTensors).toEqual(["blk.0.attn_q.input_scale"]);
+});
+
+test("an error leaves the page as it is, with numbers for offsets", async ({ page }) => {
+  const files = JSON.parse(readFileSync(join(hostile, "index.json"), "utf8")) as HostileFile[];
+  await openSdk(page);
+  const errors = await page.evaluate(
+    async (names) => {
+      const refusals = names.map((name) =>
+        sdk.Chord.inspect(`/hostile/${name}`).then(
+          () => null,
+          ({ code, details }: InstanceType<typeof sdk.ChordError>) => ({ code, details }),
+        ),
+      );
+      return Promise.all(refusals);
+    },
+    files.slice(0, 12).map(({ file }) => file),
+  );
+  // One that the page could not hand over would be `undefined` here.
+  for (const error of errors) expect(error).toEqual({ code: expect.any(String), details: expect.any(Object) });
+  expect(errors.some((error) => Object.values(error!.details).some(Number.isInteger))).toBe(true);
 });

@@ -3,16 +3,18 @@ import { describe, expect, test } from "vitest";
 import { abortError, ChordError, fromErrorRecord, SDK_ERROR_CODES, toErrorRecord } from "./errors.js";
 
 describe("across a worker boundary", () => {
-  test("a ChordError keeps its code, message and details, large numbers too", () => {
-    const error = new ChordError("storage-quota", "full", { needed: 2n ** 60n });
+  test("a ChordError keeps its code, message and details", () => {
+    const details = { needed: 2 ** 40, name: "a", none: null, kinds: ["x", { y: [1] }] };
+    const error = new ChordError("storage-quota", "full", details);
     const back = fromErrorRecord(structuredClone(toErrorRecord(error)));
     expect(back).toBeInstanceOf(ChordError);
-    expect(back).toMatchObject({ code: "storage-quota", message: "full", details: { needed: 2n ** 60n } });
+    expect(back).toMatchObject({ code: "storage-quota", message: "full", details });
   });
 
-  test("an error of the engine is a plain object with a code", () => {
+  test("an error of the engine is a plain object with a code, whose integers JSON can hold", () => {
     const thrown = { code: "bad-alignment", message: "`general.alignment` is 0", details: { offset: 24n } };
-    expect(fromErrorRecord(toErrorRecord(thrown))).toMatchObject({ name: "ChordError", ...thrown });
+    const error = fromErrorRecord(toErrorRecord(thrown));
+    expect(error).toMatchObject({ name: "ChordError", ...thrown, details: { offset: 24 } });
   });
 
   test("an abort stays an abort", () => {
@@ -25,6 +27,33 @@ describe("across a worker boundary", () => {
       expect(toErrorRecord(thrown).code).toBe("internal");
     },
   );
+});
+
+describe("as JSON", () => {
+  const large = { offset: 2n ** 53n - 1n, end: 2n ** 53n, sizes: [3n, { total: 2n ** 64n - 1n, below: -5n }] };
+  const plain = {
+    offset: 9007199254740991,
+    end: "9007199254740992",
+    sizes: [3, { total: "18446744073709551615", below: -5 }],
+  };
+
+  test("no way to an error lets a bigint into its details", () => {
+    const thrown = { code: "truncated", message: "short", details: large };
+    const errors = [
+      new ChordError("truncated", "short", large),
+      fromErrorRecord(thrown),
+      fromErrorRecord(toErrorRecord(thrown)),
+    ] as ChordError[];
+    for (const error of errors) expect(error.details).toEqual(plain);
+    expect(toErrorRecord(thrown).details).toEqual(plain);
+    expect(JSON.parse(JSON.stringify(errors[0]!.details))).toEqual(plain);
+  });
+
+  test("an error is its name, code, message and details, also inside of something else", () => {
+    const error = new ChordError("truncated", "short", { offset: 5n });
+    const record = { name: "ChordError", code: "truncated", message: "short", details: { offset: 5 } };
+    expect(JSON.parse(JSON.stringify({ error, all: [error] }))).toEqual({ error: record, all: [record] });
+  });
 });
 
 test("an abort has the signal's reason as its cause, unless that is one itself", () => {

@@ -37,7 +37,7 @@ export type SdkErrorCode = keyof typeof SDK_ERROR_CODES;
 /** A code of the SDK, or one of the engine's (kebab-case, listed in the README of the package). */
 export type ChordErrorCode = SdkErrorCode | (string & {});
 
-/** An error as it crosses a worker boundary. */
+/** An error as plain data: what crosses a worker boundary, and what `JSON.stringify` keeps of it. */
 export interface ErrorRecord {
   code: ChordErrorCode;
   message: string;
@@ -49,13 +49,22 @@ export class ChordError extends Error {
   override readonly name = "ChordError";
   /** Stable and machine-readable. */
   readonly code: ChordErrorCode;
-  /** Numbers and names of the message, for programs; byte counts and offsets of the engine are `bigint`. */
+  /**
+   * Numbers and names of the message, for programs: plain data that `JSON.stringify` takes. Byte counts and offsets are
+   * numbers, and decimal strings from 2^53 on, where a number would not be exact.
+   */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: ChordErrorCode, message: string, details: Record<string, unknown> = {}, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
-    this.details = details;
+    this.details = withoutBigints(details);
+  }
+
+  /** What `JSON.stringify` writes. An `Error` alone would be `{}`. */
+  toJSON(): ErrorRecord & { name: "ChordError" } {
+    const { name, code, message, details } = this;
+    return { name, code, message, details };
   }
 }
 
@@ -82,7 +91,7 @@ export function throwIfAborted(signal?: AbortSignal): void {
 export function toErrorRecord(error: unknown): ErrorRecord {
   if (isErrorRecord(error)) {
     const { code, message, details } = error;
-    return details === undefined ? { code, message } : { code, message, details };
+    return details === undefined ? { code, message } : { code, message, details: withoutBigints(details) };
   }
   if (error instanceof Error) {
     return { code: isAbort(error) ? "aborted" : "internal", message: `${error.name}: ${error.message}` };
@@ -100,4 +109,15 @@ function isErrorRecord(value: unknown): value is ErrorRecord {
   if (typeof value !== "object" || value === null) return false;
   const record = value as Partial<ErrorRecord>;
   return typeof record.code === "string" && typeof record.message === "string";
+}
+
+/** JSON does not know `bigint`, which is how integers of 64 bits leave the engine. */
+function withoutBigints<T>(value: T): T;
+function withoutBigints(value: unknown): unknown {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (Array.isArray(value)) return value.map((item: unknown) => withoutBigints(item));
+  if (Object.prototype.toString.call(value) !== "[object Object]") return value;
+  return Object.fromEntries(
+    Object.entries(value as object).map(([key, inner]) => [key, withoutBigints<unknown>(inner)]),
+  );
 }
