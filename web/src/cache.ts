@@ -1,5 +1,6 @@
 import { exportModel } from "./cache/export.js";
 import { importModel, type ImportSource } from "./cache/import.js";
+import { needBrowser, needWorkers } from "./environment.js";
 import { ChordError, throwIfAborted } from "./errors.js";
 import { importedKey, isImported } from "./source/imported.js";
 import { baseUrl, resolveSource, sourceKey } from "./source/resolve.js";
@@ -65,18 +66,21 @@ export type StoredSource = string | URL | UrlSource | HuggingFaceSource;
 export const cache = {
   /** Every model, also those that are there in part; the one used last comes first. */
   async list(): Promise<CachedModel[]> {
+    needBrowser();
     const manifests = await withStore((store) => store.list());
     return manifests.sort((a, b) => b.lastUsed - a.lastUsed).map(cachedModel);
   },
 
   /** The whole model is there. */
   async has(source: StoredSource): Promise<boolean> {
+    needBrowser();
     const manifest = await withStore(async (store) => find(store, source));
     return manifest !== undefined && isComplete(manifest);
   },
 
   /** Deletes a model, or what is there of it. False when nothing was; `model-in-use` while a tab loads or uses it. */
   async delete(source: StoredSource): Promise<boolean> {
+    needBrowser();
     return withStore(async (store) => {
       const manifest = await find(store, source);
       return manifest !== undefined && whileUnused(manifest.key, () => store.delete(manifest.key));
@@ -84,6 +88,7 @@ export const cache = {
   },
 
   async usage(): Promise<CacheUsage> {
+    needBrowser();
     const [manifests, room, persisted] = await Promise.all([
       withStore((store) => store.list()),
       storageRoom(),
@@ -95,6 +100,7 @@ export const cache = {
 
   /** Asks the browser not to delete what is stored by itself. True when it agrees; some ask the visitor. */
   async persist(): Promise<boolean> {
+    needBrowser();
     return (await navigator.storage?.persist?.().catch(() => false)) ?? false;
   },
 
@@ -103,6 +109,7 @@ export const cache = {
    * use stay. Where the browser does not tell what is free, so many are deleted. Answers with what was deleted.
    */
   async evict({ bytes }: { bytes: number }): Promise<CachedModel[]> {
+    needBrowser();
     if (!(bytes > 0)) throw invalid("bytes", `bytes must be a number above 0, not ${bytes}`);
     return withStore(async (store) => {
       const { free } = await storageRoom();
@@ -128,6 +135,7 @@ export const cache = {
    * `stream.pipeTo(await handle.createWritable())` a file.
    */
   async export(source: StoredSource): Promise<ReadableStream<Uint8Array>> {
+    needBrowser();
     const store = await ModelStore.open();
     try {
       const manifest = await find(store, source);
@@ -144,6 +152,7 @@ export const cache = {
    * A stream needs `size`.
    */
   async import(source: ImportSource, name: string, options: ImportOptions = {}): Promise<CachedModel> {
+    needWorkers();
     const { store = "auto", signal, onProgress } = options;
     throwIfAborted(signal);
     const size = source instanceof Blob ? source.size : options.size;

@@ -1,5 +1,6 @@
 import { memory64, relaxedSimd, simd } from "wasm-feature-detect";
 import { ARTIFACTS, chooseArtifact, detectFeatures } from "./artifacts.js";
+import { needBrowser } from "./environment.js";
 
 /** What this browser offers. Nothing of it is needed: without WebGPU models run on the CPU. */
 export interface Capabilities {
@@ -35,6 +36,7 @@ export interface Capabilities {
 
 /** Looks at the browser. */
 export async function capabilities(): Promise<Capabilities> {
+  needBrowser();
   const [webgpu, wasm, storage] = await Promise.all([webgpuCapabilities(), wasmCapabilities(), storageCapabilities()]);
   const hasThreads = wasm.available && chooseArtifact(await detectFeatures(), ARTIFACTS).oneThread === undefined;
   return {

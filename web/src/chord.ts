@@ -2,6 +2,7 @@ import { cache } from "./cache.js";
 import { artifactUrls } from "./artifact-urls.js";
 import { capabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
+import { needWorkers } from "./environment.js";
 import type { CallName, EngineCalls, StoreReport } from "./protocol.js";
 import { abortError, ChordError, throwIfAborted } from "./errors.js";
 import { generate } from "./generation.js";
@@ -78,6 +79,7 @@ export class Chord {
 
   /** Loads a model: a URL, a `File`, `Blob` or file handle, or `{ repo, file }` or `{ repo, quant }` on Hugging Face. */
   static async load(source: ModelSource, options: ChordLoadOptions = {}): Promise<Chord> {
+    needWorkers();
     const { signal, onProgress, control } = options;
     throwIfAborted(signal);
     const began = performance.now();

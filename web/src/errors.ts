@@ -24,6 +24,7 @@ export const SDK_ERROR_CODES = {
   "not-stored": "There is no such stored model, or not all of it is stored.",
   "stored-damaged": "A stored chunk is missing or altered. Load the model, which repairs it, or delete it.",
   "model-in-use": "A tab loads or uses the stored model, so it cannot be deleted. Unload it there first.",
+  "needs-browser": "The call was made outside of a browser, or where none may start workers. Call it on a page.",
   "worker-failed": "A worker could not be started, or ended by itself. Check `workerUrl` and the page's CSP.",
   "wasm-failed": "The WebAssembly module could not be fetched or compiled. Check `wasmUrl` and the page's CSP.",
   "device-lost": "The GPU device is gone (driver reset, GPU process ended, memory pressure). Load again.",

@@ -3,6 +3,7 @@ import { type ArtifactName, cpuBytes, detectFeatures } from "./artifacts.js";
 import { webgpuCapabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
 import type { DeviceFacts, EngineInspection, EngineVerdict } from "./engine-types.js";
+import { needWorkers } from "./environment.js";
 import { abortError, ChordError, throwIfAborted } from "./errors.js";
 import { checkOptions, type ChordLoadOptions } from "./options.js";
 import type { WasmUrls } from "./protocol.js";
@@ -65,6 +66,7 @@ export interface Inspection {
 
 /** Reads a model's header by ranges, and nothing else of it; a model that is stored is looked at in the store. */
 export async function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
+  needWorkers();
   const { signal } = options;
   throwIfAborted(signal);
   const base = baseUrl();

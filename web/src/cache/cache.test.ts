@@ -17,6 +17,8 @@ const chunkBytes = 4_000;
 beforeEach(() => {
   globalThis.indexedDB = new IDBFactory();
   vi.stubGlobal("location", { href: "https://page/" });
+  vi.stubGlobal("navigator", globalThis.navigator ?? {});
+  vi.stubGlobal("Worker", class {});
 });
 
 /** What `cache.import` does, with the worker in this process. */

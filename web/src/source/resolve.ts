@@ -34,7 +34,9 @@ export function resolveSource(source: ModelSource, base: string): SourceDescript
 
 /** What relative URLs are relative to: the page, or the worker that uses the package. */
 export function baseUrl(): string {
-  return globalThis.document?.baseURI ?? location.href;
+  const base = globalThis.document?.baseURI ?? location.href;
+  // A worker that was made of a Blob: nothing is beside it.
+  return base.startsWith("blob:") ? new URL(base).origin : base;
 }
 
 /** The key under which a model is stored: its address without the fragment. */
