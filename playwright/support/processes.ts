@@ -1,6 +1,6 @@
 /** Memory of the browser's processes, as Linux counts it. */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Browser } from "@playwright/test";
 
 /** Peak proportional set size in bytes, by kind of process. */
@@ -28,10 +28,46 @@ export async function watchMemory(browser: Browser): Promise<{ stop(): Promise<P
   };
 }
 
-function proportionalSetSize(pid: number): number {
+function proportionalSetSize(pid: number, parts = ["Pss"]): number {
+  let rollup: string;
   try {
-    const match = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
-    return match ? Number(match[1]) * 1024 : 0;
+    rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  } catch {
+    return 0; // The process has ended meanwhile.
+  }
+  const kilobytes = parts.map((part) => Number(new RegExp(`^${part}:\\s+(\\d+) kB`, "m").exec(rollup)?.[1] ?? 0));
+  return kilobytes.reduce((sum, value) => sum + value, 0) * 1024;
+}
+
+/**
+ * Proportional set size in bytes of all processes of a browser together, without what they map of files: that is shared
+ * with any other Chromium of this machine, and changes by a hundred megabytes when one starts or ends.
+ */
+export async function browserMemory(browser: Browser): Promise<number> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  const root = processInfo.find(({ type }) => type === "browser")?.id;
+  if (root === undefined) throw new Error("the browser does not name its own process");
+  return processTree(root).reduce((sum, pid) => sum + proportionalSetSize(pid, ["Pss_Anon", "Pss_Shmem"]), 0);
+}
+
+/** A process and all that it started. */
+function processTree(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = parentOf(Number(name));
+    children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  const tree = [root];
+  for (const pid of tree) tree.push(...(children.get(pid) ?? []));
+  return tree;
+}
+
+function parentOf(pid: number): number {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
   } catch {
     return 0; // The process has ended meanwhile.
   }

@@ -81,6 +81,29 @@ test("workers that cannot start cost the threads and not the load", async ({ pag
   expect(info).toMatchObject({ threads: 1, why: expect.stringContaining("no more workers") });
 });
 
+test("a browser whose ports take no shared memory, as WebKit, has threads too", async ({ page }) => {
+  await openSdk(page);
+  const refusing = `{
+    const { postMessage } = MessagePort.prototype;
+    MessagePort.prototype.postMessage = function (message, transfer) {
+      if (message?.memory) throw new DOMException("The object can not be cloned.", "DataCloneError");
+      return postMessage.call(this, message, transfer);
+    };
+  }`;
+  const workerUrl = await workerWith(page, refusing);
+  const info = await page.evaluate(
+    async ({ tiny, workerUrl }) => {
+      const chord = await sdk.Chord.load(tiny, { backend: "cpu", store: "none", threads: 3, workerUrl });
+      const info = await chord.info();
+      await chord.completions.create({ prompt: [1, 2, 3], max_tokens: 2 });
+      await chord.unload();
+      return info;
+    },
+    { tiny, workerUrl },
+  );
+  expect(info).toMatchObject({ threads: 3, why: expect.stringContaining("on 3 threads") });
+});
+
 test("a browser that grants no shared memory costs the threads and not the load", async ({ page }) => {
   await openSdk(page);
   // One page is what the look at the browser's features asks for.

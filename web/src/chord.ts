@@ -93,7 +93,7 @@ export class Chord {
     if (remote && checked.store !== "none" && checked.store !== "memory") askToPersist();
 
     const client = new EngineClient(workerUrl, descriptor, checked.store, checked.download);
-    const abort = () => client.end(abortError(signal));
+    const abort = () => client.abandon(abortError(signal));
     signal?.addEventListener("abort", abort, { once: true });
     if (control?.paused) client.setPaused(true);
     const ignoreControl = control?.subscribe((paused) => client.setPaused(paused));
@@ -104,7 +104,7 @@ export class Chord {
       const load = toLoadTimes(performance.now() - began, info, times);
       return new Chord(client, store, load, info.model.name ?? info.model.architecture);
     } catch (error) {
-      client.end(error as Error);
+      client.abandon(error as Error);
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);

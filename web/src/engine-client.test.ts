@@ -121,9 +121,7 @@ describe("calls", () => {
 });
 
 describe("workers of the CPU", () => {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-  const module = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
-  const ask = () => engine.say({ type: "startPool", artifact: "threads", module, memory, invitations: [7] });
+  const ask = () => engine.say({ type: "startPool", workers: [new MessageChannel().port1] });
   const started = () => engine.requests.find(({ type }) => type === "poolStarted");
 
   test("are started when the engine asks, and it is told when they are", async () => {
@@ -180,6 +178,27 @@ describe("unload", () => {
     await unloading;
     expect(engine.terminated).toBe(true);
     vi.useRealTimers();
+  });
+});
+
+describe("a load that is given up", () => {
+  test("rejects and leaves the network alone at once, and ends the engine when that has freed its memory", async () => {
+    const call = client.call("info", null);
+    client.abandon(new ChordError("unloaded", "gone"));
+    expect([engine.terminated, io.terminated]).toEqual([false, true]);
+    await expect(call).rejects.toMatchObject({ code: "unloaded" });
+    expect(engine.requests.slice(1)).toEqual([
+      { type: "abandon" },
+      { type: "cancel", id: 1 },
+      expect.objectContaining({ type: "call", call: "unload" }),
+    ]);
+    // What failed with it is given up as well.
+    client.abandon(new ChordError("unloaded", "twice"));
+    await tick();
+    expect(engine.terminated).toBe(false);
+    engine.say({ type: "result", call: "unload", id: 2, result: null });
+    await tick();
+    expect(engine.terminated).toBe(true);
   });
 });
 

@@ -107,6 +107,17 @@ export class EngineClient {
     this.end(error);
   }
 
+  /**
+   * Gives a load up. Calls reject with `error` and nothing more is fetched, at once; the engine frees its memory before it
+   * is ended, because workers that wait for it in the middle of a load would be in no hurry to end.
+   */
+  abandon(error: Error): void {
+    if (this.failure) return;
+    this.io.terminate();
+    this.post({ type: "abandon" });
+    void this.unload(error);
+  }
+
   /** Ends all workers, and with them the device. Calls under way reject with `error`. */
   end(error: Error): void {
     if (this.dead) return;
@@ -151,14 +162,12 @@ export class EngineClient {
       case "fatal":
         this.end(fromErrorRecord(response.error));
         return;
-      case "startPool": {
-        const { artifact, module, memory, invitations } = response;
-        this.pool.start({ role: "pool", artifact, module, memory }, invitations).then(
+      case "startPool":
+        this.pool.start(response.workers, response.start).then(
           () => this.post({ type: "poolStarted" }),
           (error: Error) => this.post({ type: "poolStarted", error: error.message }),
         );
         return;
-      }
     }
   }
 

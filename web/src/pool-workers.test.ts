@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PoolWorkers } from "./pool-workers.js";
-import type { PoolRequest, PoolResponse } from "./protocol.js";
+import type { PoolResponse, WorkerStart } from "./protocol.js";
 
 /** A pool worker, played by hand. */
 class FakeWorker {
@@ -8,7 +8,7 @@ class FakeWorker {
   onmessage: ((event: { data: PoolResponse }) => void) | null = null;
   onerror: ((event: { preventDefault(): void; message: string }) => void) | null = null;
   terminated = false;
-  readonly heard: (PoolRequest | { role: string })[] = [];
+  readonly heard: { message: WorkerStart; transfer: Transferable[] }[] = [];
 
   constructor(
     readonly url: string,
@@ -16,8 +16,8 @@ class FakeWorker {
   ) {
     FakeWorker.all.push(this);
   }
-  postMessage(message: PoolRequest | { role: string }) {
-    this.heard.push(message);
+  postMessage(message: WorkerStart, transfer: Transferable[]) {
+    this.heard.push({ message, transfer });
   }
   terminate() {
     this.terminated = true;
@@ -42,42 +42,55 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-const module = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
-const start = (...invitations: number[]) =>
-  pool.start({ role: "pool", artifact: "threads", module, memory }, invitations);
+const port = () => new MessageChannel().port1;
+const start = (...ports: MessagePort[]) => pool.start(ports);
 const tick = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 describe("pool workers", () => {
-  test("join when all are ready, each by its own invitation", async () => {
-    const starting = start(1001, 1002);
+  test("each get a port of the engine's and nothing else, and are there when all are ready", async () => {
+    const ports = [port(), port()];
+    let areThere = false;
+    const starting = start(...ports).then(() => (areThere = true));
     const [one, two] = FakeWorker.all as [FakeWorker, FakeWorker];
     expect([one, two].map(({ options }) => options.name)).toEqual(["chord-cpu-1", "chord-cpu-2"]);
+    [one, two].forEach(({ heard }, index) => {
+      const engine = ports[index]!;
+      expect(heard).toEqual([{ message: { role: "pool", engine }, transfer: [engine] }]);
+    });
     one.say({ type: "ready" });
     await tick();
-    expect(one.heard).toEqual([expect.objectContaining({ role: "pool", module, memory })]);
+    expect(areThere).toBe(false);
     two.say({ type: "ready" });
     await starting;
-    expect([one.heard[1], two.heard[1]]).toEqual([{ invitation: 1001 }, { invitation: 1002 }]);
+  });
+
+  test("get what they start from the page where ports take no shared memory", async () => {
+    const module = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    const what = { type: "start", artifact: "threads", module, memory } as const;
+    const starting = pool.start([port()], what);
+    const [worker] = FakeWorker.all as [FakeWorker];
+    expect(worker.heard[0]!.message).toMatchObject({ role: "pool", start: what });
+    worker.say({ type: "ready" });
+    await starting;
   });
 
   test.each([
     ["says so", (worker: FakeWorker) => worker.say({ type: "failed", reason: "no memory" }), "no memory"],
     ["breaks", (worker: FakeWorker) => worker.onerror?.({ preventDefault() {}, message: "syntax" }), "syntax"],
   ])("end together, unasked, where one that cannot start %s", async (_how, fail, reason) => {
-    const starting = start(1, 2);
+    const starting = start(port(), port());
     const [one, two] = FakeWorker.all as [FakeWorker, FakeWorker];
     one.say({ type: "ready" });
     fail(two);
     await expect(starting).rejects.toThrow(reason);
     expect([one.terminated, two.terminated]).toEqual([true, true]);
-    expect(one.heard).toHaveLength(1);
     expect(failed).not.toHaveBeenCalled();
   });
 
   test("that do not start in time are given up", async () => {
     vi.useFakeTimers();
-    const starting = start(1);
+    const starting = start(port());
     const given = expect(starting).rejects.toThrow("within 20 s");
     await vi.advanceTimersByTimeAsync(20_000);
     await given;
@@ -85,7 +98,7 @@ describe("pool workers", () => {
   });
 
   test("tell of a panic, and of their end, once they run", async () => {
-    const starting = start(1);
+    const starting = start(port());
     const [worker] = FakeWorker.all as [FakeWorker];
     worker.say({ type: "ready" });
     await starting;
@@ -98,10 +111,10 @@ describe("pool workers", () => {
   });
 
   test("are replaced by a new start, and end at the end", async () => {
-    void start(1);
+    void start(port());
     FakeWorker.all[0]!.say({ type: "ready" });
     await tick();
-    void start(2).catch(() => undefined);
+    void start(port()).catch(() => undefined);
     expect(FakeWorker.all.map(({ terminated }) => terminated)).toEqual([true, false]);
     pool.end();
     expect(FakeWorker.all[1]!.terminated).toBe(true);

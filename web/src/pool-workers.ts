@@ -1,11 +1,14 @@
 import { ChordError } from "./errors.js";
-import type { PoolRequest, PoolResponse, WorkerStart } from "./protocol.js";
+import type { PoolResponse, PoolStart, WorkerStart } from "./protocol.js";
 import { startWorker, workerError } from "./worker-handle.js";
 
 /** Workers have this long to start. */
 const START_MS = 20_000;
 
-/** The workers of the CPU pool. They share the engine worker's memory and are deaf while the engine computes. */
+/**
+ * The workers of the CPU pool. They share the engine worker's memory, which does not pass through the page where it can be
+ * avoided, and are deaf from the moment they join until the pool is dropped.
+ */
 export class PoolWorkers {
   private workers: Worker[] = [];
 
@@ -15,25 +18,26 @@ export class PoolWorkers {
     private readonly onFailure: (error: ChordError) => void,
   ) {}
 
-  /** Starts a worker for each invitation, in place of those there were. None joins before all are ready to. */
-  async start(message: Extract<WorkerStart, { role: "pool" }>, invitations: readonly number[]): Promise<void> {
+  /** Starts a worker for each of the engine's ports, in place of those there were, and waits until all are ready. */
+  async start(ports: readonly MessagePort[], start?: PoolStart): Promise<void> {
     this.end();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`they did not start within ${START_MS / 1000} s`)), START_MS);
     });
     try {
-      await Promise.race([Promise.all(invitations.map((_, index) => this.startOne(message, index + 1))), late]);
+      await Promise.race([
+        Promise.all(
+          ports.map((port, index) => this.startOne({ role: "pool", engine: port, ...(start && { start }) }, index + 1)),
+        ),
+        late,
+      ]);
     } catch (error) {
       this.end();
       throw error;
     } finally {
       clearTimeout(timer);
     }
-    this.workers.forEach((worker, index) => {
-      const request: PoolRequest = { invitation: invitations[index]! };
-      worker.postMessage(request);
-    });
   }
 
   /** Ends them, whatever they do. */
@@ -64,8 +68,7 @@ export class PoolWorkers {
         if (isReady) this.onFailure(error);
         else reject(error);
       };
-      worker.onmessageerror = () => reject(new Error("the module or its memory could not be handed over"));
-      worker.postMessage(message);
+      worker.postMessage(message, [message.engine]);
     });
   }
 }

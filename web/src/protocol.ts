@@ -26,7 +26,7 @@ import type { NewModel, StoreChoice, StoreKind } from "./store/store.js";
 export type WorkerStart =
   | { role: "engine"; io: MessagePort }
   | { role: "import"; page: MessagePort }
-  | { role: "pool"; artifact: ArtifactName; module: WebAssembly.Module; memory: WebAssembly.Memory }
+  | { role: "pool"; engine: MessagePort; start?: PoolStart }
   | ({ role: "io"; engine: MessagePort } & IoStart);
 
 /** What the I/O worker is to open. */
@@ -130,35 +130,37 @@ export interface EngineCalls {
 export type CallName = keyof EngineCalls;
 
 /**
- * Page → engine worker. `cancel` stops the call `id`; `loseDevice` destroys the GPU device, to try what follows;
+ * Page → engine worker. `cancel` stops the call `id`; `abandon` says that the I/O worker is gone; `loseDevice` destroys the GPU device, to try what follows;
  * `poolStarted` answers `startPool`.
  */
 export type EngineRequest =
   | { [K in CallName]: { type: "call"; call: K; id: number; params: EngineCalls[K]["params"] } }[CallName]
   | { type: "cancel"; id: number }
+  | { type: "abandon" }
   | { type: "loseDevice" }
   | { type: "poolStarted"; error?: string };
 
 /**
- * Engine worker → page. After `fatal` nothing more comes and every call has failed. `startPool` asks for a worker for
- * each invitation, in place of those there were.
+ * Engine worker → page. After `fatal` nothing more comes and every call has failed. `startPool` asks for a pool worker
+ * for each port, in place of those there were. Module and memory go through these ports and not through the page, where
+ * they would stay until its garbage is collected; only in WebKit, whose ports take no shared memory, `start` has them.
  */
 export type EngineResponse =
   | { [K in CallName]: { type: "result"; call: K; id: number; result: EngineCalls[K]["result"] } }[CallName]
   | { [K in CallName]: { type: "event"; call: K; id: number; event: EngineCalls[K]["event"] } }[CallName]
   | { type: "failed"; id: number; error: ErrorRecord }
   | { type: "fatal"; error: ErrorRecord }
-  | {
-      type: "startPool";
-      artifact: ArtifactName;
-      module: WebAssembly.Module;
-      memory: WebAssembly.Memory;
-      invitations: number[];
-    };
+  | { type: "startPool"; workers: MessagePort[]; start?: PoolStart };
 
-/** Page → pool worker, after its first message: joins the pool. */
-export interface PoolRequest {
-  invitation: number;
+/** Engine worker → pool worker: what to start, and, once every worker is ready, the invitation to join the pool. */
+export type PoolRequest = PoolStart | { type: "join"; invitation: number };
+
+/** What a pool worker starts. */
+export interface PoolStart {
+  type: "start";
+  artifact: ArtifactName;
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
 }
 
 /** Pool worker → page. */

@@ -2,7 +2,7 @@
 
 import { chooseArtifact, detectFeatures } from "../artifacts.js";
 import type { GenerateEvent, WorkerGenerateEvent } from "../engine-types.js";
-import { ChordError, toErrorRecord } from "../errors.js";
+import { abortError, ChordError, toErrorRecord } from "../errors.js";
 import { ProgressMeter } from "../progress.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse } from "../protocol.js";
 import { IoClient } from "./io-client.js";
@@ -141,6 +141,9 @@ export function runEngine(ioPort: MessagePort): void {
         return;
       case "cancel":
         running.get(data.id)?.raise();
+        return;
+      case "abandon":
+        io.abandon(abortError());
         return;
       case "loseDevice":
         devices.lose();

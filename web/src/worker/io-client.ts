@@ -28,6 +28,8 @@ export class IoClient {
   private hasHeader = false;
   /** Chunks that are here or on their way. */
   private readonly chunks = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
+  /** Why nothing comes any more, if so. */
+  private abandoned: Error | undefined;
   /** What a read across chunks is put together in. */
   private joined: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
@@ -112,6 +114,14 @@ export class IoClient {
     this.port.close();
   }
 
+  /** The I/O worker is gone: what was asked for rejects, and so does what will be. */
+  abandon(error: Error): void {
+    this.abandoned = error;
+    const waiting = [...this.pending.values()];
+    this.pending.clear();
+    waiting.forEach(({ reject }) => reject(error));
+  }
+
   /** A chunk; those behind it are asked for as well, and what lies elsewhere goes back. */
   private async chunk(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const count = Math.ceil(this.size / this.chunkBytes);
@@ -157,6 +167,7 @@ export class IoClient {
   }
 
   private ask<T extends Answer["type"]>(request: Unnumbered<Asked>): Promise<Extract<Answer, { type: T }>> {
+    if (this.abandoned) return Promise.reject(this.abandoned);
     const id = this.nextId++;
     const { promise, resolve, reject } = withResolvers<Answer>();
     this.pending.set(id, { resolve, reject });

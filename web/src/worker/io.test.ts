@@ -36,6 +36,17 @@ describe("a remote file", () => {
     expect(arrived.at(-1)).toBe(50_000);
   });
 
+  test("that is abandoned rejects what was asked for, and what will be", async () => {
+    const io = connect({ kind: "url", url: server.url });
+    await io.open();
+    const reading = io.read(0n, 50_000);
+    await Promise.resolve();
+    io.abandon(new Error("gone"));
+    await expect(reading).rejects.toThrow("gone");
+    await expect(io.read(0n, 10)).rejects.toThrow("gone");
+    await expect(io.finish()).rejects.toThrow("gone");
+  });
+
   test("that is not there is an error with its code, and so is a read before opening", async () => {
     server.behaviour = { status: 404 };
     const io = connect({ kind: "url", url: server.url });

@@ -12,7 +12,7 @@ workerScope.addEventListener(
   ({ data }: MessageEvent<WorkerStart>) => {
     if (data.role === "engine") return runEngine(data.io);
     if (data.role === "import") return runImport(data.page);
-    if (data.role === "pool") return runPool(data);
+    if (data.role === "pool") return runPool(data.engine, data.start);
     const setPaused = runIo(data.engine, data);
     workerScope.addEventListener("message", ({ data }: MessageEvent<IoControl>) => setPaused(data.paused));
   },

@@ -1,6 +1,7 @@
 /** What a worker uses of its global scope. TypeScript's types of pages and of workers cannot be had in one project. */
 export interface WorkerScope {
   postMessage(message: unknown, transfer?: Transferable[]): void;
+  close(): void;
   addEventListener(
     type: "message",
     listener: (event: MessageEvent) => void,

@@ -1,6 +1,6 @@
 /** The engine worker's end of the CPU pool: the page starts the workers, for only it hears of their failures in time. */
 
-import type { EngineResponse } from "../protocol.js";
+import type { EngineResponse, PoolRequest, PoolStart } from "../protocol.js";
 import { withResolvers } from "../queue.js";
 import type { Bindings, StartedModule } from "./modules.js";
 
@@ -9,30 +9,45 @@ type ThreadPool = InstanceType<Bindings["ThreadPool"]>;
 /** Workers that run have this long to arrive in the module. */
 const JOIN_MS = 10_000;
 
-/** Asks the page for workers. */
+/** Asks the page for workers, and hands them the module and its memory through ports of their own. */
 export class PoolHost {
   private asked: ReturnType<typeof withResolvers<void>> | undefined;
 
-  constructor(private readonly post: (message: Extract<EngineResponse, { type: "startPool" }>) => void) {}
+  constructor(
+    private readonly post: (message: Extract<EngineResponse, { type: "startPool" }>, transfer: MessagePort[]) => void,
+  ) {}
 
   /** A pool of `threads`, this worker included, whose members are all there: nothing ever waits for one to start. */
   async start({ artifact, bindings, module, memory }: StartedModule, threads: number): Promise<ThreadPool> {
     const pool = new bindings.ThreadPool(threads);
     if (threads === 1) return pool;
+    const ports: MessagePort[] = [];
+    const ask = (port: MessagePort, request: PoolRequest) => port.postMessage(request);
     try {
       const invitations = Array.from({ length: threads - 1 }, () => pool.invitation());
+      const workers = invitations.map(() => {
+        const { port1, port2 } = new MessageChannel();
+        ports.push(port1);
+        return port2;
+      });
       this.asked = withResolvers<void>();
-      this.post({ type: "startPool", artifact, module, memory, invitations });
+      const start: PoolStart = { type: "start", artifact, module, memory };
+      const isSent = ports.every((port) => passes(port, start));
+      this.post({ type: "startPool", workers, ...(isSent ? {} : { start }) }, workers);
       await this.asked.promise;
+      // None joins before all are ready to.
+      ports.forEach((port, index) => ask(port, { type: "join", invitation: invitations[index]! }));
       await complete(pool).catch((error: unknown) => {
         // Whoever has come will not be needed.
-        this.post({ type: "startPool", artifact, module, memory, invitations: [] });
+        this.post({ type: "startPool", workers: [] }, []);
         throw error;
       });
       return pool;
     } catch (error) {
       pool.free();
       throw error;
+    } finally {
+      ports.forEach((port) => port.close());
     }
   }
 
@@ -40,6 +55,16 @@ export class PoolHost {
   started(error: string | undefined): void {
     if (error === undefined) this.asked?.resolve();
     else this.asked?.reject(new Error(error));
+  }
+}
+
+/** Sends it, unless this browser's ports take no shared memory. */
+function passes(port: MessagePort, start: PoolStart): boolean {
+  try {
+    port.postMessage(start);
+    return true;
+  } catch {
+    return false;
   }
 }
 
