@@ -18,6 +18,7 @@ import type {
   Completion,
   CompletionChunk,
   CompletionRequest,
+  PromptProgress,
 } from "./openai/types.js";
 import { checkOptions, type ChordLoadOptions } from "./options.js";
 import { TaskQueue } from "./queue.js";
@@ -28,6 +29,15 @@ import type { ChordStream } from "./stream.js";
 /** Second argument of every call. */
 export interface CallOptions {
   signal?: AbortSignal;
+}
+
+/** Second argument of `create`. */
+export interface GenerateOptions extends CallOptions {
+  /**
+   * Hears of every part of the prompt that has been read, and once more before the first token, streamed or not. A long
+   * prompt is read in parts of some hundred tokens. With `return_progress` a stream has the same as chunks.
+   */
+  onPromptProgress?: (progress: PromptProgress) => void;
 }
 
 /** How text becomes tokens. */
@@ -151,18 +161,18 @@ export class Chord {
     return this.unload();
   }
 
-  private async createChat(request: ChatCompletionRequest, options: CallOptions = {}): Promise<unknown> {
+  private async createChat(request: ChatCompletionRequest, options: GenerateOptions = {}): Promise<unknown> {
     this.checkUsable();
     const checked = checkChatRequest(request);
     const answer = chatAnswer(checked.model ?? this.modelName, checked.includeUsage);
-    return generate(this.client, this.queue, checked, answer, options.signal);
+    return generate(this.client, this.queue, checked, answer, options.signal, options.onPromptProgress);
   }
 
-  private async createCompletion(request: CompletionRequest, options: CallOptions = {}): Promise<unknown> {
+  private async createCompletion(request: CompletionRequest, options: GenerateOptions = {}): Promise<unknown> {
     this.checkUsable();
     const checked = checkCompletionRequest(request);
     const answer = textAnswer(checked.model ?? this.modelName, checked.includeUsage);
-    return generate(this.client, this.queue, checked, answer, options.signal);
+    return generate(this.client, this.queue, checked, answer, options.signal, options.onPromptProgress);
   }
 
   private async call<K extends CallName>(
@@ -181,16 +191,22 @@ export class Chord {
 
 /** `create` of `chat.completions`: with `stream: true` the promise holds the stream. */
 export interface ChatCreate {
-  (request: ChatCompletionRequest & { stream: true }, options?: CallOptions): Promise<ChordStream<ChatCompletionChunk>>;
-  (request: ChatCompletionRequest & { stream?: false | null }, options?: CallOptions): Promise<ChatCompletion>;
-  (request: ChatCompletionRequest, options?: CallOptions): Promise<ChatCompletion | ChordStream<ChatCompletionChunk>>;
+  (
+    request: ChatCompletionRequest & { stream: true },
+    options?: GenerateOptions,
+  ): Promise<ChordStream<ChatCompletionChunk>>;
+  (request: ChatCompletionRequest & { stream?: false | null }, options?: GenerateOptions): Promise<ChatCompletion>;
+  (
+    request: ChatCompletionRequest,
+    options?: GenerateOptions,
+  ): Promise<ChatCompletion | ChordStream<ChatCompletionChunk>>;
 }
 
 /** `create` of `completions`: with `stream: true` the promise holds the stream. */
 export interface CompletionCreate {
-  (request: CompletionRequest & { stream: true }, options?: CallOptions): Promise<ChordStream<CompletionChunk>>;
-  (request: CompletionRequest & { stream?: false | null }, options?: CallOptions): Promise<Completion>;
-  (request: CompletionRequest, options?: CallOptions): Promise<Completion | ChordStream<CompletionChunk>>;
+  (request: CompletionRequest & { stream: true }, options?: GenerateOptions): Promise<ChordStream<CompletionChunk>>;
+  (request: CompletionRequest & { stream?: false | null }, options?: GenerateOptions): Promise<Completion>;
+  (request: CompletionRequest, options?: GenerateOptions): Promise<Completion | ChordStream<CompletionChunk>>;
 }
 
 function unloaded(): ChordError {

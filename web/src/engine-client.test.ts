@@ -8,7 +8,7 @@ import { checkChatRequest } from "./openai/request.js";
 import type { EngineRequest, EngineResponse } from "./protocol.js";
 import { TaskQueue } from "./queue.js";
 import type { ChordStream } from "./stream.js";
-import type { ChatCompletion, ChatCompletionChunk } from "./openai/types.js";
+import type { ChatCompletion, ChatCompletionChunk, PromptProgress } from "./openai/types.js";
 
 /** The other end of the protocol, played by hand. */
 class FakeWorker {
@@ -203,9 +203,15 @@ describe("a load that is given up", () => {
 });
 
 describe("a generation", () => {
-  const run = (fields: object, signal?: AbortSignal) => {
+  const run = (fields: object, signal?: AbortSignal, onPromptProgress?: (at: PromptProgress) => void) => {
     const request = checkChatRequest({ messages: [{ role: "user", content: "Hi" }], ...fields });
-    return generate(client, new TaskQueue(), request, chatAnswer("m", request.includeUsage), signal);
+    const answer = chatAnswer("m", request.includeUsage);
+    return generate(client, new TaskQueue(), request, answer, signal, onPromptProgress);
+  };
+  const read = (processed: number) => {
+    const prompt = { total: 300, cached: 20, processed, time_ms: 5 };
+    engine.say({ type: "event", call: "generate", id: 1, event: { prompt } });
+    return { total: 300, cache: 20, processed, time_ms: 5 };
   };
   const text = (piece: string) => engine.say({ type: "event", call: "generate", id: 1, event: { text: piece } });
   const finish = (finish_reason: GenerateResult["finish_reason"]) =>
@@ -231,6 +237,42 @@ describe("a generation", () => {
     expect(chunks.map((chunk) => chunk.choices[0]?.delta.content)).toEqual(["", "Hel", "lo", undefined, undefined]);
     expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe("stop");
     expect(chunks.at(-1)?.usage?.total_tokens).toBe(5);
+  });
+
+  test("the progress of its prompt, streamed where that is asked for, and to a callback", async () => {
+    const heard: PromptProgress[] = [];
+    const fields = { stream: true, return_progress: true };
+    const stream = run(fields, undefined, (at) => heard.push(at)) as ChordStream<ChatCompletionChunk>;
+    await tick();
+    const told = [read(148), read(300)];
+    text("Hel");
+    finish("stop");
+    const chunks: ChatCompletionChunk[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    expect(chunks.map((chunk) => chunk.prompt_progress)).toEqual([undefined, ...told, undefined, undefined]);
+    expect(chunks.map((chunk) => chunk.choices.length)).toEqual([1, 0, 0, 1, 1]);
+    expect(heard).toEqual(told);
+  });
+
+  test("the progress of its prompt is in no chunk that did not ask for it, and is told of a whole answer too", async () => {
+    const heard: PromptProgress[] = [];
+    const stream = run({ stream: true }) as ChordStream<ChatCompletionChunk>;
+    await tick();
+    read(148);
+    finish("stop");
+    for await (const chunk of stream) expect(chunk).not.toHaveProperty("prompt_progress");
+
+    const whole = run({}, undefined, (at) => heard.push(at)) as Promise<ChatCompletion>;
+    await tick();
+    engine.say({
+      type: "event",
+      call: "generate",
+      id: 2,
+      event: { prompt: { total: 300, cached: 0, processed: 128, time_ms: 5 } },
+    });
+    engine.say({ type: "result", call: "generate", id: 2, result });
+    await whole;
+    expect(heard).toEqual([{ total: 300, cache: 0, processed: 128, time_ms: 5 }]);
   });
 
   test("leaving the loop early cancels it in the engine", async () => {

@@ -1,38 +1,58 @@
-import type { GenerateEvent, GenerateResult } from "./engine-types.js";
+import type { GenerateEvent, GenerateResult, PromptProgress as EnginePromptProgress } from "./engine-types.js";
 import type { EngineClient } from "./engine-client.js";
 import { abortError } from "./errors.js";
 import { type Answer, toUsage } from "./openai/response.js";
 import type { CheckedRequest } from "./openai/request.js";
-import type { FinishReason } from "./openai/types.js";
+import type { FinishReason, PromptProgress } from "./openai/types.js";
 import type { TaskQueue } from "./queue.js";
 import { ChordStream } from "./stream.js";
 
-/** Runs one checked request and gives the answer in its shape, streamed or whole. */
+/** What a generation tells while it runs. */
+interface Listeners {
+  text(piece: string): void;
+  prompt(progress: PromptProgress): void;
+}
+
+/**
+ * Runs one checked request and gives the answer in its shape, streamed or whole. `onPromptProgress` hears of every part
+ * of the prompt that has been read.
+ */
 export function generate<Whole, Chunk>(
   client: EngineClient,
   queue: TaskQueue,
   request: CheckedRequest,
   answer: Answer<Whole, Chunk>,
   signal: AbortSignal | undefined,
+  onPromptProgress?: (progress: PromptProgress) => void,
 ): Promise<Whole> | ChordStream<Chunk> {
   const began = performance.now();
   const usageOf = (result: GenerateResult) => toUsage(result, (performance.now() - began) / 1000);
   const local = new AbortController();
-  const run = (onText: (text: string) => void): Promise<GenerateResult> =>
+  const run = (listeners: Listeners): Promise<GenerateResult> =>
     queue.run(
-      () => generateOnce(client, request, onText, local.signal),
+      () => generateOnce(client, request, listeners, local.signal),
       signal ? anySignal(signal, local) : local.signal,
     );
 
   if (!request.stream) {
     let text = "";
-    return run((piece) => (text += piece)).then((result) => answer.whole(text, reasonOf(result), usageOf(result)));
+    const listeners = {
+      text: (piece: string) => (text += piece),
+      prompt: (at: PromptProgress) => onPromptProgress?.(at),
+    };
+    return run(listeners).then((result) => answer.whole(text, reasonOf(result), usageOf(result)));
   }
 
   const stream = new ChordStream<Chunk>(() => local.abort());
   const first = answer.first();
   if (first !== undefined) stream.push(first);
-  run((text) => stream.push(answer.delta(text))).then(
+  run({
+    text: (text) => stream.push(answer.delta(text)),
+    prompt: (at) => {
+      if (request.returnProgress) stream.push(answer.progress(at));
+      onPromptProgress?.(at);
+    },
+  }).then(
     (result) => {
       stream.push(answer.last(reasonOf(result)));
       if (request.includeUsage) stream.push(answer.usage(usageOf(result)));
@@ -46,15 +66,21 @@ export function generate<Whole, Chunk>(
 async function generateOnce(
   client: EngineClient,
   request: CheckedRequest,
-  onText: (text: string) => void,
+  listeners: Listeners,
   signal: AbortSignal,
 ): Promise<GenerateResult> {
   const onEvent = (event: GenerateEvent) => {
-    if ("text" in event && !signal.aborted) onText(event.text);
+    if (signal.aborted) return;
+    if ("text" in event) listeners.text(event.text);
+    else listeners.prompt(toPromptProgress(event.prompt));
   };
   const result = await client.call("generate", request.params, { onEvent, signal });
   if (result.finish_reason === "cancelled") throw abortError(signal);
   return result;
+}
+
+function toPromptProgress({ total, cached, processed, time_ms }: EnginePromptProgress): PromptProgress {
+  return { total, cache: cached, processed, time_ms };
 }
 
 /** `local` follows `outer`, so that one signal says all. */

@@ -1,7 +1,7 @@
 /** Run any GGUF language model on the visitor's own GPU, in the browser. */
 
 export { Chord } from "./chord.js";
-export type { CallOptions, ChatCreate, CompletionCreate, TokenizeOptions } from "./chord.js";
+export type { CallOptions, ChatCreate, CompletionCreate, GenerateOptions, TokenizeOptions } from "./chord.js";
 export type { CachedModel, CacheUsage, ImportOptions, StoredSource } from "./cache.js";
 export type { ImportSource } from "./cache/import.js";
 export type { Capabilities } from "./capabilities.js";
@@ -22,6 +22,7 @@ export type {
   ContentPartText,
   FinishReason,
   GenerationFields,
+  PromptProgress,
   Usage,
   UsageExtra,
 } from "./openai/types.js";

@@ -19,11 +19,13 @@ test("a full chat request in the engine's words", () => {
     max_completion_tokens: 9,
     stream: true,
     stream_options: { include_usage: true },
+    return_progress: true,
   });
   expect(request).toEqual({
     model: "m",
     stream: true,
     includeUsage: true,
+    returnProgress: true,
     params: {
       prompt: { messages: [{ role: "user", content: "Hi" }] },
       sampling: { temperature: 0, top_p: 0.5, top_k: 3, min_p: 0.1, repeat_penalty: 1.2 },
@@ -110,6 +112,8 @@ describe("values that make no sense are refused", () => {
     ["stop", { stop: Array(17).fill("x") }],
     ["stream", { stream: 1 }],
     ["stream_options", { stream_options: { include_usage: true } }],
+    ["return_progress", { return_progress: true }],
+    ["return_progress", { stream: true, return_progress: 1 }],
   ])("%s %o", (field, fields) => {
     expect(() => chat(fields)).toThrow(expect.objectContaining({ code: "invalid-argument", details: { field } }));
   });

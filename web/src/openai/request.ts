@@ -22,6 +22,7 @@ const HONOURED = [
   "max_tokens",
   "stream",
   "stream_options",
+  "return_progress",
 ];
 
 /** Fields of OpenAI's that have no effect on the text: accepted with any value. */
@@ -46,6 +47,7 @@ export interface CheckedRequest {
   model: string | undefined;
   stream: boolean;
   includeUsage: boolean;
+  returnProgress: boolean;
 }
 
 /** Checks a chat request: what would be ignored is refused. */
@@ -124,7 +126,9 @@ function checked(request: GenerationFields, prompt: Prompt, maxTokens: number | 
   const stream = flag(request.stream, "stream");
   const includeUsage = flag(request.stream_options?.include_usage, "stream_options.include_usage");
   if (request.stream_options != null && !stream) throw invalid("stream_options", "stream_options needs stream: true");
-  return { params, model: request.model, stream, includeUsage };
+  const returnProgress = flag(request.return_progress, "return_progress");
+  if (returnProgress && !stream) throw invalid("return_progress", "return_progress needs stream: true");
+  return { params, model: request.model, stream, includeUsage, returnProgress };
 }
 
 function checkStop(stop: GenerationFields["stop"]): string[] {

@@ -59,6 +59,14 @@ test("the chunks of a streamed chat: role, text, reason, usage", () => {
   });
 });
 
+test("chunks with the progress of a prompt have no choice, and all else that chunks have", () => {
+  const at = { total: 300, cache: 20, processed: 148, time_ms: 12.5 };
+  for (const answer of [chatAnswer("m", true), textAnswer("m", true)]) {
+    expect(answer.progress(at)).toEqual({ ...answer.delta(""), choices: [], prompt_progress: at });
+  }
+  expect(chatAnswer("m", false).progress(at)).not.toHaveProperty("usage");
+});
+
 test("without include_usage no chunk has the field", () => {
   expect(chatAnswer("m", false).delta("x")).not.toHaveProperty("usage");
 });

@@ -1,5 +1,13 @@
 import type { GenerateResult } from "../engine-types.js";
-import type { ChatCompletion, ChatCompletionChunk, Completion, CompletionChunk, FinishReason, Usage } from "./types.js";
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  Completion,
+  CompletionChunk,
+  FinishReason,
+  PromptProgress,
+  Usage,
+} from "./types.js";
 
 /** What all chunks of one answer share. */
 interface Head {
@@ -12,6 +20,8 @@ interface Head {
 export interface Answer<Whole, Chunk> {
   /** Before any text. */
   first(): Chunk | undefined;
+  /** While the prompt is read, where that was asked for. */
+  progress(at: PromptProgress): Chunk;
   delta(text: string): Chunk;
   /** The end, without usage. */
   last(reason: FinishReason): Chunk;
@@ -34,6 +44,7 @@ export function chatAnswer(model: string, includeUsage: boolean): Answer<ChatCom
   ];
   return {
     first: () => chunk(choice({ role: "assistant", content: "" }, null)),
+    progress: (at) => ({ ...chunk([]), prompt_progress: at }),
     delta: (text) => chunk(choice({ content: text }, null)),
     last: (reason) => chunk(choice({}, reason)),
     usage: (usage) => chunk([], usage),
@@ -56,14 +67,17 @@ export function chatAnswer(model: string, includeUsage: boolean): Answer<ChatCom
 /** Answers of `completions`. */
 export function textAnswer(model: string, includeUsage: boolean): Answer<Completion, CompletionChunk> {
   const head = newHead("cmpl", model);
-  const chunk = (text: string, reason: FinishReason | null): CompletionChunk => ({
+  const bare = (choices: CompletionChunk["choices"]): CompletionChunk => ({
     ...head,
     object: "text_completion",
-    choices: [{ index: 0, text, finish_reason: reason, logprobs: null }],
+    choices,
     ...(includeUsage ? { usage: null } : {}),
   });
+  const chunk = (text: string, reason: FinishReason | null) =>
+    bare([{ index: 0, text, finish_reason: reason, logprobs: null }]);
   return {
     first: () => undefined,
+    progress: (at) => ({ ...bare([]), prompt_progress: at }),
     delta: (text) => chunk(text, null),
     last: (reason) => chunk("", reason),
     usage: (usage) => ({ ...head, object: "text_completion", choices: [], usage }),

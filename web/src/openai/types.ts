@@ -35,6 +35,20 @@ export interface GenerationFields {
   max_tokens?: number | null;
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean } | null;
+  /** With `stream`: chunks with `prompt_progress` while the prompt is read. llama.cpp's, not OpenAI's. */
+  return_progress?: boolean | null;
+}
+
+/** How far a prompt has been read, in tokens; the names are llama.cpp's. */
+export interface PromptProgress {
+  /** Tokens of the prompt. */
+  total: number;
+  /** Of these, still there from the turn before: they are not read again. */
+  cache: number;
+  /** Of these, read by now, those of `cache` included. The last progress of a prompt has `processed` equal to `total`. */
+  processed: number;
+  /** Milliseconds since the engine began. */
+  time_ms: number;
 }
 
 /** A request to `chord.chat.completions.create`. */
@@ -102,6 +116,8 @@ export interface ChatCompletionChunk {
   }[];
   /** With `include_usage`: on the last chunk, which has no choice; `null` on the others. */
   usage?: Usage | null;
+  /** With `return_progress`: on chunks before the first text, which have no choice. */
+  prompt_progress?: PromptProgress;
 }
 
 /** A whole text answer, or with `stream` a piece of one. */
@@ -122,4 +138,6 @@ export interface CompletionChunk {
   model: string;
   choices: { index: number; text: string; finish_reason: FinishReason | null; logprobs: null }[];
   usage?: Usage | null;
+  /** With `return_progress`: on chunks before the first text, which have no choice. */
+  prompt_progress?: PromptProgress;
 }
