@@ -1,10 +1,12 @@
 /** The conversation: messages, composer, what it takes of the context. */
 
+import { ContextView } from "./context-view.js";
+import type { Conversation, Turn } from "./conversations.js";
 import { announce, byId, create } from "./dom.js";
-import { formatCount } from "./format.js";
+import { Follow } from "./follow.js";
 import { MessageView } from "./message-view.js";
 import { clearProblem, showProblem } from "./problem.js";
-import type { Session, Turn } from "./session.js";
+import { isTooLong, type Session } from "./session.js";
 import { settings } from "./settings.js";
 
 const suggestions = [
@@ -13,8 +15,18 @@ const suggestions = [
   "Write a haiku about the sea.",
 ];
 
-/** Farther from the end than this, the reader has scrolled up, and new text does not pull them down. */
-const nearEndPixels = 80;
+const longestTitle = 80;
+
+/** An engine that does not stop is not waited for any longer. */
+const stopMs = 3_000;
+
+/** Who keeps what is said. */
+export interface ChatKeeper {
+  /** The turns from this one on have changed. */
+  changed(from: number): void;
+  /** The last turn has grown. */
+  grew(): void;
+}
 
 export class ChatView {
   readonly #transcript = byId("transcript", HTMLDivElement);
@@ -22,11 +34,21 @@ export class ChatView {
   readonly #prompt = byId("prompt", HTMLTextAreaElement);
   readonly #send = byId("send", HTMLButtonElement);
   readonly #stop = byId("stop", HTMLButtonElement);
+  readonly #jump = byId("jump", HTMLButtonElement);
   readonly #problem = byId("chat-problem", HTMLParagraphElement);
+  readonly #context = new ContextView(() => void this.#dropOldest());
+  readonly #follow = new Follow(this.#transcript, this.#messages, (follows) => this.#showJump(!follows));
+  readonly #keeper: ChatKeeper;
   #session: Session | null = null;
-  #contextLength = 0;
+  /** One for each turn. */
+  #views: MessageView[] = [];
+  /** The question that had no room, as it was put back where it was written. */
+  #tooLong: string | null = null;
+  /** The answer that is being written. */
+  #answering: Promise<void> = Promise.resolve();
 
-  constructor() {
+  constructor(keeper: ChatKeeper) {
+    this.#keeper = keeper;
     byId("composer", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#submit(this.#prompt.value);
@@ -38,10 +60,14 @@ export class ChatView {
     });
     this.#prompt.addEventListener("input", () => this.#resize());
     this.#stop.addEventListener("click", () => this.#session?.stop());
+    this.#jump.addEventListener("click", () => {
+      // The button goes away; what it led to has the focus.
+      if (document.activeElement === this.#jump) this.#transcript.focus({ preventScroll: true });
+      this.#follow.toEnd();
+    });
     addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !document.querySelector("dialog[open]")) this.#session?.stop();
     });
-    byId("new-chat", HTMLButtonElement).addEventListener("click", () => this.reset());
     byId("suggestions", HTMLUListElement).append(
       ...suggestions.map((text) => {
         const button = create("button", "", text);
@@ -52,86 +78,173 @@ export class ChatView {
     );
   }
 
-  open(session: Session, contextLength: number): void {
-    this.#session = session;
-    this.#contextLength = contextLength;
-    this.reset();
+  /** Stops the answer that is being written; resolves when it has ended, or does not end. */
+  async leave(): Promise<void> {
+    this.#session?.stop();
+    await Promise.race([this.#answering, new Promise((resolve) => setTimeout(resolve, stopMs))]);
   }
 
-  /** Ends the conversation and starts an empty one. */
-  reset(): void {
-    this.#session?.clear();
-    this.#messages.replaceChildren();
-    byId("greeting", HTMLDivElement).hidden = false;
+  /** Shows a conversation and goes on with it. */
+  open(session: Session, conversation: Conversation): void {
+    this.#session = session;
+    session.open(conversation);
+    this.#views = conversation.turns.map((turn) => new MessageView(turn, this.#actions));
+    this.#messages.replaceChildren(...this.#views.map(({ element }) => element));
+    for (const [index, turn] of conversation.turns.entries()) {
+      if (turn.role === "assistant") void this.#views[index]!.show(turn);
+    }
+    byId("greeting", HTMLDivElement).hidden = conversation.turns.length > 0;
     clearProblem(this.#problem);
+    this.#context.withdraw();
+    this.#tooLong = null;
     this.#setBusy(false);
+    this.#showTitle(conversation);
+    this.#showCut();
     this.#showContext();
+    void this.#measure(session);
+    this.#follow.toEnd();
     this.#prompt.focus();
   }
+
+  readonly #actions = { onRegenerate: () => void this.#regenerate() };
 
   async #submit(text: string): Promise<void> {
     const session = this.#session;
     if (!session || session.busy || text.trim() === "") return;
+    const { conversation } = session;
     const turn: Turn = { role: "user", text: text.trim() };
-    session.turns.push(turn);
-    this.#messages.append(new MessageView(turn).element);
+    conversation.turns.push(turn);
+    if (conversation.title === "") conversation.title = titleOf(turn.text);
+    this.#add(new MessageView(turn));
     this.#prompt.value = "";
     this.#resize();
-    await this.#answer(session);
+    this.#showTitle(conversation);
+    this.#keeper.changed(conversation.turns.length - 1);
+    this.#answering = this.#answer(session);
+    await this.#answering;
   }
 
   async #regenerate(): Promise<void> {
     const session = this.#session;
     if (!session?.dropAnswer()) return;
-    this.#messages.lastElementChild?.remove();
-    await this.#answer(session);
+    const last = this.#views.pop()!;
+    const hadFocus = last.element.contains(document.activeElement);
+    last.element.remove();
+    this.#keeper.changed(session.conversation.turns.length);
+    this.#answering = this.#answer(session, hadFocus);
+    await this.#answering;
   }
 
-  async #answer(session: Session): Promise<void> {
+  /** `fromButton`: a button that is gone had the focus, which goes to Stop and then to the new answer's button. */
+  async #answer(session: Session, fromButton = false): Promise<void> {
+    const { conversation } = session;
     clearProblem(this.#problem);
+    this.#context.withdraw();
+    this.#tooLong = null;
     byId("greeting", HTMLDivElement).hidden = true;
-    const view = new MessageView({ role: "assistant", text: "" }, { onRegenerate: () => void this.#regenerate() });
-    this.#messages.append(view.element);
+    const view = new MessageView({ role: "assistant", text: "" }, this.#actions);
+    this.#add(view);
     this.#setBusy(true);
-    this.#scrollToEnd();
+    if (fromButton) this.#stop.focus();
+    this.#follow.toEnd();
     announce("Writing an answer");
+    const shown = () => this.#session === session && session.conversation === conversation;
     try {
-      const turn = await session.answer(settings(), (partial) => this.#follow(() => view.update(partial)));
+      const turn = await session.answer(settings(), {
+        onText: (partial) => {
+          if (!shown()) return;
+          view.update(partial);
+          this.#showContext();
+          this.#keeper.grew();
+        },
+        onPrompt: (progress) => view.showReading(progress),
+        onRoom: () => this.#showCut(),
+      });
+      if (!shown()) return;
       if (turn.text === "" && turn.ended === "stopped") this.#takeBack(session);
-      else this.#follow(() => view.finish(turn));
+      else this.#finish(session, view, turn);
+      if (session.isFull) this.#context.offer(session.contextLength, true);
       announce(turn.ended === "stopped" ? "Stopped" : "The answer is complete");
     } catch (error) {
-      const last = session.turns.at(-1);
-      if (last?.role === "assistant") view.finish(last);
+      if (!shown()) return;
+      const last = conversation.turns.at(-1);
+      if (last?.role === "assistant") this.#finish(session, view, last);
       else this.#takeBack(session);
-      showProblem(this.#problem, error);
+      if (isTooLong(error)) this.#offer(session, error);
+      else showProblem(this.#problem, error);
     } finally {
-      this.#setBusy(false);
-      this.#showContext();
+      if (shown()) {
+        const stopHadFocus = document.activeElement === this.#stop;
+        this.#setBusy(false);
+        if (fromButton && stopHadFocus && this.#views.at(-1) === view) view.focusRegenerate();
+        this.#showContext();
+        // A question that was taken back is no longer part of it.
+        if (this.#views.at(-1) !== view) void this.#measure(session);
+      }
     }
+  }
+
+  #add(view: MessageView): void {
+    this.#views.push(view);
+    this.#messages.append(view.element);
+  }
+
+  #finish(session: Session, view: MessageView, turn: Turn): void {
+    view.finish(turn);
+    this.#keeper.changed(session.conversation.turns.length - 1);
   }
 
   /** A question that got no answer goes back to where it was written. */
   #takeBack(session: Session): void {
-    this.#messages.lastElementChild?.remove();
-    const question = session.turns.at(-1)?.role === "user" ? session.turns.pop() : undefined;
+    const { conversation } = session;
+    this.#views.pop()?.element.remove();
+    const question = conversation.turns.at(-1)?.role === "user" ? conversation.turns.pop() : undefined;
     if (!question) return;
-    this.#messages.lastElementChild?.remove();
+    this.#views.pop()?.element.remove();
+    this.#keeper.changed(conversation.turns.length);
     if (this.#prompt.value === "") this.#prompt.value = question.text;
+    this.#tooLong = question.text;
     this.#resize();
-    byId("greeting", HTMLDivElement).hidden = session.turns.length > 0;
+    byId("greeting", HTMLDivElement).hidden = conversation.turns.length > 0;
   }
 
-  /** Changes the transcript and stays at its end, unless the reader has scrolled up. */
-  #follow(change: () => void): void {
-    const { scrollHeight, scrollTop, clientHeight } = this.#transcript;
-    const atEnd = scrollHeight - scrollTop - clientHeight < nearEndPixels;
-    change();
-    if (atEnd) requestAnimationFrame(() => this.#scrollToEnd());
+  /** The question had no room: without older turns it may have. */
+  #offer(session: Session, error: unknown): void {
+    const { turns, unsent, dropsOldest } = session.conversation;
+    if (turns.length > unsent && !dropsOldest) this.#context.offer(session.contextLength, false);
+    else showProblem(this.#problem, error);
   }
 
-  #scrollToEnd(): void {
-    this.#transcript.scrollTop = this.#transcript.scrollHeight;
+  async #dropOldest(): Promise<void> {
+    const session = this.#session;
+    if (!session || session.busy) return;
+    session.conversation.dropsOldest = true;
+    this.#context.withdraw();
+    this.#prompt.focus();
+    const question = this.#tooLong;
+    if (question !== null && question === this.#prompt.value.trim()) return this.#submit(question);
+    try {
+      await session.makeRoom(settings());
+      await this.#measure(session);
+    } catch (error) {
+      showProblem(this.#problem, error);
+    }
+    this.#showCut();
+    this.#keeper.changed(session.conversation.turns.length);
+  }
+
+  #showCut(): void {
+    const unsent = this.#session?.conversation.unsent ?? 0;
+    this.#context.showCut(unsent > 0 ? (this.#views[unsent]?.element ?? null) : null);
+  }
+
+  #showTitle({ title }: Conversation): void {
+    byId("chat-title", HTMLHeadingElement).textContent = title || "New chat";
+  }
+
+  #showJump(isUseful: boolean): void {
+    if (!isUseful && document.activeElement === this.#jump) this.#transcript.focus({ preventScroll: true });
+    this.#jump.hidden = !isUseful;
   }
 
   #setBusy(busy: boolean): void {
@@ -143,14 +256,15 @@ export class ChatView {
     if (hadFocus) (busy ? this.#stop : this.#prompt).focus();
   }
 
+  /** Counts what the conversation takes where no answer has just said so. */
+  async #measure(session: Session): Promise<void> {
+    const { conversation } = session;
+    await session.measure(settings()).catch(() => undefined);
+    if (this.#session === session && session.conversation === conversation) this.#showContext();
+  }
+
   #showContext(): void {
-    const used = this.#session?.contextUsed ?? 0;
-    const text = `${formatCount(used)} of ${formatCount(this.#contextLength)} tokens`;
-    byId("context-text", HTMLSpanElement).textContent = text;
-    const meter = byId("context-meter", HTMLMeterElement);
-    meter.max = Math.max(1, this.#contextLength);
-    meter.high = meter.max * 0.85;
-    meter.value = used;
+    this.#context.show(this.#session?.contextUsed ?? 0, this.#session?.contextLength ?? 0);
   }
 
   /** Grows the field with its text where the browser cannot do so by itself (`field-sizing`). */
@@ -159,4 +273,11 @@ export class ChatView {
     this.#prompt.style.height = "auto";
     this.#prompt.style.height = `${this.#prompt.scrollHeight}px`;
   }
+}
+
+/** The first line of what was asked first. */
+function titleOf(text: string): string {
+  const [line = ""] = text.trim().split("\n");
+  const letters = [...line.trim()];
+  return letters.length > longestTitle ? `${letters.slice(0, longestTitle - 1).join("")}…` : letters.join("");
 }

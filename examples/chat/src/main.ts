@@ -8,7 +8,7 @@ import "./styles/panel.css";
 
 import { Chord } from "@querent-ai/wasm-chord";
 import { initAboutView, showModel } from "./about-view.js";
-import { ChatView } from "./chat-view.js";
+import { Chats } from "./chats.js";
 import { announce, byId } from "./dom.js";
 import { isolate } from "./isolation.js";
 import { initLoadView, showLoadProgress, startLoadView } from "./load-view.js";
@@ -21,7 +21,7 @@ import { initTheme } from "./theme.js";
 
 type Phase = "choose" | "loading" | "chat";
 
-const chatView = new ChatView();
+const chats = new Chats();
 let session: Session | null = null;
 let loadAbort: AbortController | null = null;
 
@@ -62,10 +62,10 @@ async function load(model: ChosenModel): Promise<void> {
       onProgress: showLoadProgress,
     });
     const info = await chord.info();
-    session = new Session(chord, model.title);
+    session = new Session(chord, model.title, info.contextLength);
     showModel(model.title, info);
     setPhase("chat");
-    chatView.open(session, info.contextLength);
+    await chats.open(session);
     announce(`${model.title} is ready`);
   } catch (error) {
     setPhase("choose");
@@ -80,7 +80,7 @@ async function load(model: ChosenModel): Promise<void> {
 
 async function changeModel(): Promise<void> {
   const old = session;
-  old?.stop();
+  await chats.close();
   session = null;
   setPhase("choose");
   void refreshPicker();

@@ -1,20 +1,32 @@
 /** One message on the page. */
 
+import type { PromptProgress } from "@querent-ai/wasm-chord";
+import type { Turn } from "./conversations.js";
 import { create } from "./dom.js";
 import { formatCount, formatDuration, formatRate } from "./format.js";
-import { renderMarkdown } from "./markdown.js";
-import type { Turn } from "./session.js";
+import { MarkdownStream } from "./markdown-stream.js";
 
 export interface MessageActions {
   onRegenerate(): void;
 }
 
+/** A stored answer is shown in parts of so many characters, so that a long one does not hold the page up. */
+const partLength = 8_000;
+
+/** Showing text may take this share of the time at most: a last block that is long is shown less often. */
+const mostOfTheTime = 0.2;
+
 export class MessageView {
   readonly element: HTMLLIElement;
   readonly #text = create("div", "message-text");
+  readonly #reading = create("div", "reading");
   readonly #foot = create("div", "message-foot");
+  readonly #markdown = new MarkdownStream(this.#text);
+  #regenerate: HTMLButtonElement | null = null;
   #turn: Turn;
   #frame = 0;
+  /** Before this moment the text is not shown again. */
+  #notBefore = 0;
 
   constructor(turn: Turn, actions?: MessageActions) {
     this.#turn = turn;
@@ -22,31 +34,82 @@ export class MessageView {
     this.element.dataset.role = turn.role;
     const speaker = create("span", "visually-hidden", turn.role === "user" ? "You: " : "Answer: ");
     if (turn.role === "user") {
-      this.element.append(speaker, turn.text);
+      const text = create("div", "message-words", turn.text);
+      text.dir = "auto";
+      this.element.append(speaker, text);
       return;
     }
     this.element.dataset.state = "waiting";
-    this.element.append(speaker, this.#text, this.#foot);
+    this.element.append(speaker, this.#text, this.#reading, this.#foot);
+    this.#reading.hidden = true;
     this.#foot.append(create("div", "message-stats"));
     if (actions) this.#foot.append(this.#tools(actions));
     this.#foot.hidden = true;
+  }
+
+  /** Shows how far the prompt has been read, while there is more to read. */
+  showReading({ total, cache, processed }: PromptProgress): void {
+    const left = total - processed;
+    this.#reading.hidden = left <= 0;
+    if (left <= 0) return;
+    const share = (processed - cache) / Math.max(1, total - cache);
+    const bar = create("progress");
+    Object.assign(bar, { max: 1, value: share });
+    bar.setAttribute("aria-label", "Reading the prompt");
+    const percent = `${Math.floor(share * 100)} %`;
+    const text = `Reading the prompt, ${percent} of ${formatCount(total - cache)} tokens`;
+    const [shown, words] = this.#reading.children;
+    if (shown instanceof HTMLProgressElement && words) {
+      shown.value = share;
+      words.textContent = text;
+    } else {
+      this.#reading.replaceChildren(bar, create("span", "number", text));
+    }
   }
 
   /** Shows the text so far, at most once a frame. */
   update(turn: Turn): void {
     this.#turn = turn;
     this.element.dataset.state = "writing";
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#text.replaceChildren(renderMarkdown(turn.text));
-    });
+    this.#reading.hidden = true;
+    this.#frame ||= requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw(): void {
+    const began = performance.now();
+    if (began < this.#notBefore) {
+      this.#frame = requestAnimationFrame(() => this.#draw());
+      return;
+    }
+    this.#frame = 0;
+    this.#markdown.update(this.#turn.text);
+    const took = performance.now() - began;
+    this.#notBefore = began + took / mostOfTheTime;
   }
 
   finish(turn: Turn): void {
-    this.#turn = turn;
     cancelAnimationFrame(this.#frame);
+    this.#markdown.update(turn.text, true);
+    this.#end(turn);
+  }
+
+  /** Shows an answer that is there already. */
+  async show(turn: Turn): Promise<void> {
+    for (let end = partLength; end < turn.text.length; end += partLength) {
+      this.#markdown.update(turn.text.slice(0, end));
+      await new Promise((later) => setTimeout(later));
+    }
+    this.finish(turn);
+  }
+
+  focusRegenerate(): void {
+    this.#regenerate?.focus();
+  }
+
+  #end(turn: Turn): void {
+    this.#turn = turn;
     this.element.dataset.state = "done";
-    this.#text.replaceChildren(renderMarkdown(turn.text));
+    this.#reading.hidden = true;
     this.#foot.firstElementChild?.replaceChildren(...statistics(turn));
     this.#foot.hidden = false;
   }
@@ -63,6 +126,7 @@ export class MessageView {
     const again = create("button", "quiet regenerate", "Regenerate");
     again.type = "button";
     again.addEventListener("click", () => actions.onRegenerate());
+    this.#regenerate = again;
     return create("div", "message-tools", copy, again);
   }
 }

@@ -1,28 +1,41 @@
-/** One loaded model and one conversation with it. Knows the SDK, not the page. */
+/** One loaded model and the conversation with it. Knows the SDK, not the page. */
 
-import type { Chord, ChatCompletionRequest, Usage } from "@querent-ai/wasm-chord";
+import {
+  type Chord,
+  type ChatCompletionRequest,
+  type ChatMessage,
+  ChordError,
+  type PromptProgress,
+} from "@querent-ai/wasm-chord";
+import { type Conversation, newConversation, type Turn } from "./conversations.js";
 import { isCancelled } from "./problem.js";
 import type { Settings } from "./settings.js";
 
-export interface Turn {
-  role: "user" | "assistant";
-  text: string;
-  /** Figures of a finished answer. */
-  usage?: Usage;
-  /** The answer was stopped by the reader, or by its length limit. */
-  ended?: "stopped" | "length";
+/** Of the context, what is kept free for the answer where the oldest turns are left out. */
+const roomForAnswer = 0.25;
+
+/** What an answer tells while it is made. */
+export interface AnswerEvents {
+  /** Every change of the answer, which is the turn that `answer` returns. */
+  onText(turn: Turn): void;
+  onPrompt(progress: PromptProgress): void;
+  /** Older turns were left out. */
+  onRoom(): void;
 }
 
 export class Session {
-  readonly turns: Turn[] = [];
-  /** Tokens of the context that the conversation takes, as of the last answer. */
+  conversation: Conversation;
+  /** Tokens of the context that the conversation takes by now. */
   contextUsed = 0;
   #abort: AbortController | null = null;
 
   constructor(
     readonly chord: Chord,
     readonly modelName: string,
-  ) {}
+    readonly contextLength: number,
+  ) {
+    this.conversation = newConversation(modelName);
+  }
 
   get busy(): boolean {
     return this.#abort !== null;
@@ -33,45 +46,57 @@ export class Session {
     this.#abort?.abort();
   }
 
-  clear(): void {
+  /** Goes on with another conversation. */
+  open(conversation: Conversation): void {
     this.stop();
-    this.turns.length = 0;
+    this.conversation = conversation;
     this.contextUsed = 0;
   }
 
   /** Removes the last answer, so that another can be asked for; false where there is none. */
   dropAnswer(): boolean {
-    if (this.busy || this.turns.at(-1)?.role !== "assistant") return false;
-    this.turns.pop();
+    const { turns } = this.conversation;
+    if (this.busy || turns.at(-1)?.role !== "assistant") return false;
+    turns.pop();
     return true;
   }
 
   /**
-   * Answers the last message. `onText` hears of every change of the answer, which is the turn that is returned.
-   * Rejects where the engine fails; a stopped answer resolves.
+   * Answers the last message. Rejects where the engine fails, with `prompt-too-long` where the conversation no longer
+   * fits the context; a stopped answer resolves.
    */
-  async answer(settings: Readonly<Settings>, onText: (turn: Turn) => void): Promise<Turn> {
+  async answer(settings: Readonly<Settings>, { onText, onPrompt, onRoom }: AnswerEvents): Promise<Turn> {
     const abort = new AbortController();
-    const request = this.#request(settings);
+    const conversation = this.conversation;
     const turn: Turn = { role: "assistant", text: "" };
-    this.turns.push(turn);
     this.#abort = abort;
     try {
-      const stream = await this.chord.chat.completions.create(request, { signal: abort.signal });
+      if (conversation.dropsOldest && (await this.makeRoom(settings, abort.signal))) onRoom();
+      const request = this.#request(settings);
+      conversation.turns.push(turn);
+      conversation.model = this.modelName;
+      const onPromptProgress = (progress: PromptProgress) => {
+        this.#use(progress.processed);
+        onPrompt(progress);
+      };
+      const options = { signal: abort.signal, onPromptProgress };
+      const stream = await this.chord.chat.completions.create(request, options);
       for await (const chunk of stream) {
         const [choice] = chunk.choices;
         if (choice?.delta.content) {
           turn.text += choice.delta.content;
+          // A piece is a token, or the last one of a letter.
+          this.#use(this.contextUsed + 1);
           onText(turn);
         }
         if (choice?.finish_reason === "length") turn.ended = "length";
         if (chunk.usage) {
           turn.usage = chunk.usage;
-          this.contextUsed = chunk.usage.total_tokens;
+          this.#use(chunk.usage.total_tokens);
         }
       }
     } catch (error) {
-      if (turn.text === "") this.#remove(turn);
+      if (turn.text === "") remove(conversation.turns, turn);
       if (!isCancelled(error)) throw error;
       turn.ended = "stopped";
     } finally {
@@ -80,11 +105,53 @@ export class Session {
     return turn;
   }
 
-  #request(settings: Readonly<Settings>): ChatCompletionRequest & { stream: true } {
-    const messages: ChatCompletionRequest["messages"] = this.turns.map(({ role, text }) => ({ role, content: text }));
+  /** True if the last answer ended because nothing more has room. */
+  get isFull(): boolean {
+    return this.conversation.turns.at(-1)?.ended === "length" && this.contextUsed >= this.contextLength;
+  }
+
+  /** Counts the tokens of what is sent of the conversation, where no answer has just said how many there are. */
+  async measure(settings: Readonly<Settings>): Promise<void> {
+    const { conversation } = this;
+    const messages = this.#messages(settings);
+    const count = conversation.turns.length === 0 ? 0 : await this.chord.countTokens(messages);
+    if (this.conversation === conversation && !this.busy) this.#use(count);
+  }
+
+  /** The last token of a context that is full is never read. */
+  #use(tokens: number): void {
+    this.contextUsed = Math.min(tokens, this.contextLength);
+  }
+
+  /**
+   * Leaves out the oldest turns, question and answer together, until the rest has room and some is left for an answer.
+   * The system prompt and the last question stay. True if turns were left out.
+   */
+  async makeRoom(settings: Readonly<Settings>, signal?: AbortSignal): Promise<boolean> {
+    const { conversation, contextLength } = this;
+    const before = conversation.unsent;
+    const longest = settings.maxTokens ?? contextLength;
+    const limit = contextLength - Math.min(longest, Math.floor(contextLength * roomForAnswer));
+    const count = () => this.chord.countTokens(this.#messages(settings), signal ? { signal } : {});
+    while ((await count()) > limit) {
+      const next = conversation.turns.findIndex(({ role }, index) => role === "user" && index > conversation.unsent);
+      if (next < 0) break;
+      conversation.unsent = next;
+    }
+    return conversation.unsent > before;
+  }
+
+  /** What is sent: the system prompt, and the conversation without the turns that were left out. */
+  #messages(settings: Readonly<Settings>): ChatMessage[] {
+    const { turns, unsent } = this.conversation;
+    const messages: ChatMessage[] = turns.slice(unsent).map(({ role, text }) => ({ role, content: text }));
     if (settings.system.trim() !== "") messages.unshift({ role: "system", content: settings.system });
+    return messages;
+  }
+
+  #request(settings: Readonly<Settings>): ChatCompletionRequest & { stream: true } {
     return {
-      messages,
+      messages: this.#messages(settings),
       stream: true,
       stream_options: { include_usage: true },
       temperature: settings.temperature,
@@ -96,9 +163,14 @@ export class Session {
       seed: settings.seed,
     };
   }
+}
 
-  #remove(turn: Turn): void {
-    const index = this.turns.indexOf(turn);
-    if (index >= 0) this.turns.splice(index, 1);
-  }
+/** True where the conversation has outgrown the context. */
+export function isTooLong(error: unknown): boolean {
+  return error instanceof ChordError && error.code === "prompt-too-long";
+}
+
+function remove(turns: Turn[], turn: Turn): void {
+  const index = turns.indexOf(turn);
+  if (index >= 0) turns.splice(index, 1);
 }

@@ -1,0 +1,157 @@
+/** Which conversation is on the page, which one waits for a model, and the sheet with all that are kept. */
+
+import { ChatView } from "./chat-view.js";
+import { ChatsView } from "./chats-view.js";
+import { type Conversation, ConversationStore, newConversation, type Overtaken } from "./conversations.js";
+import { announce, byId } from "./dom.js";
+import { Keeper } from "./keeper.js";
+import { ask } from "./question.js";
+import { sentence } from "./problem.js";
+import type { Session } from "./session.js";
+
+/** Where a tab notes, across reloads, which conversation it has. */
+const CURRENT = "chord-chat.conversation";
+
+export class Chats {
+  readonly #store = new ConversationStore();
+  readonly #keeper = new Keeper(this.#store, {
+    onKept: (failure) => this.#showKept(failure),
+    onForked: (by) => this.#showForked(by),
+    onChanged: (conversation) => note(conversation),
+  });
+  readonly #view = new ChatView(this.#keeper);
+  readonly #restored: Promise<void>;
+  #session: Session | null = null;
+  /** Goes on once a model is loaded. */
+  #waiting: Conversation | null = null;
+  #isKept = true;
+
+  constructor() {
+    new ChatsView(this.#store, {
+      current: () => this.#current?.id,
+      open: (id) => this.#openKept(id),
+      deleted: (id) => this.#forget(id),
+    });
+    byId("new-chat", HTMLButtonElement).addEventListener("click", () => void this.#startNew());
+    byId("resume-drop", HTMLButtonElement).addEventListener("click", () => {
+      this.#setWaiting(null);
+      byId("load", HTMLButtonElement).focus();
+    });
+    this.#restored = this.#restore();
+  }
+
+  /** A model is there: the conversation that waits goes on, or an empty one begins. */
+  async open(session: Session): Promise<void> {
+    await this.#restored;
+    this.#session = session;
+    await this.#show(this.#waiting ?? newConversation(session.modelName));
+  }
+
+  /** The model goes away; its conversation waits for another one. */
+  async close(): Promise<void> {
+    await this.#view.leave();
+    await this.#keeper.flush();
+    const conversation = this.#session?.conversation ?? null;
+    this.#session = null;
+    this.#setWaiting(conversation?.turns.length ? conversation : null);
+  }
+
+  get #current(): Conversation | null {
+    return this.#session?.conversation ?? this.#waiting;
+  }
+
+  async #show(conversation: Conversation): Promise<void> {
+    const session = this.#session;
+    if (!session) return this.#setWaiting(conversation);
+    await this.#view.leave();
+    await this.#keeper.take(conversation);
+    this.#setWaiting(null, conversation);
+    byId("forked", HTMLParagraphElement).hidden = true;
+    this.#view.open(session, conversation);
+  }
+
+  /** An empty conversation in place of what is there, which is in the list, or is asked about where nothing is kept. */
+  async #startNew(): Promise<void> {
+    const session = this.#session;
+    if (!session) return;
+    await this.#view.leave();
+    await this.#keeper.flush();
+    if (!this.#isKept && session.conversation.turns.length > 0) {
+      const text = "This browser does not keep conversations here: what is on the page will be lost.";
+      if (!(await ask({ title: "Start a new chat?", text, yes: "New chat", no: "Stay here" }))) return;
+      this.#keeper.drop();
+    }
+    await this.#show(newConversation(session.modelName));
+  }
+
+  async #openKept(id: string): Promise<void> {
+    if (id === this.#current?.id) return;
+    const conversation = await this.#store.read(id);
+    if (conversation) await this.#show(conversation);
+  }
+
+  /** What was deleted is no longer on the page either. */
+  async #forget(id: string): Promise<void> {
+    if (id !== this.#current?.id) return;
+    if (!this.#session) return this.#setWaiting(null);
+    await this.#view.leave();
+    this.#keeper.drop();
+    // An answer that ended just now may have been written once more.
+    await this.#store.delete(id);
+    await this.#show(newConversation(this.#session.modelName));
+  }
+
+  async #restore(): Promise<void> {
+    const id = noted();
+    if (!id) return;
+    try {
+      const conversation = await this.#store.read(id);
+      if (conversation && !this.#current) this.#setWaiting(conversation);
+    } catch (error) {
+      this.#showKept(error);
+    }
+  }
+
+  /** `shown` is the conversation on the page, where none waits. */
+  #setWaiting(waiting: Conversation | null, shown: Conversation | null = null): void {
+    this.#waiting = waiting;
+    byId("resume", HTMLDivElement).hidden = waiting === null;
+    byId("resume-title", HTMLElement).textContent = waiting?.title ?? "";
+    note(waiting ?? shown);
+  }
+
+  #showKept(failure: unknown): void {
+    this.#isKept = failure === null;
+    const place = byId("unkept", HTMLParagraphElement);
+    place.hidden = this.#isKept;
+    if (this.#isKept) return;
+    const why = failure instanceof Error ? failure.message : String(failure);
+    place.textContent = `This browser does not keep conversations here: they last until the page is closed. ${sentence(why)}`;
+  }
+
+  #showForked(by: Overtaken["by"]): void {
+    const what = by === "deletion" ? "was deleted" : "went on";
+    const place = byId("forked", HTMLParagraphElement);
+    place.textContent = `This conversation ${what} in another tab. What is on this page is kept as one of its own.`;
+    place.hidden = false;
+    announce(place.textContent);
+  }
+}
+
+/** Remembers for this tab which conversation it has; an empty one is not worth it. */
+function note(conversation: Conversation | null): void {
+  try {
+    if (conversation && conversation.turns.length > 0) sessionStorage.setItem(CURRENT, conversation.id);
+    else sessionStorage.removeItem(CURRENT);
+  } catch {
+    // A browser that refuses this shows the conversation in the list.
+  }
+}
+
+function noted(): string | null {
+  try {
+    return sessionStorage.getItem(CURRENT);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,49 @@
+/** One question with two answers, in a dialog of the page's own. */
+
+import { byId } from "./dom.js";
+
+export interface Question {
+  title: string;
+  text: string;
+  /** What the button says that does it. */
+  yes: string;
+  /** What the button says that leaves everything as it is. */
+  no?: string;
+}
+
+/** Whoever asked last: a second question takes the place of the first, which is answered with no. */
+let answerLast: ((yes: boolean) => void) | null = null;
+
+/**
+ * Asks, and resolves when there is an answer; Escape is no. The button that changes nothing has the focus, and afterwards
+ * what had it before.
+ */
+export function ask({ title, text, yes, no = "Cancel" }: Question): Promise<boolean> {
+  answerLast?.(false);
+  const dialog = byId("question", HTMLDialogElement);
+  byId("question-title", HTMLHeadingElement).textContent = title;
+  byId("question-text", HTMLParagraphElement).textContent = text;
+  byId("question-yes", HTMLButtonElement).textContent = yes;
+  byId("question-no", HTMLButtonElement).textContent = no;
+  return new Promise((resolve) => {
+    const answer = (agreed: boolean) => {
+      dialog.removeEventListener("close", closed);
+      answerLast = null;
+      resolve(agreed);
+    };
+    const closed = () => answer(dialog.returnValue === "yes");
+    answerLast = answer;
+    dialog.returnValue = "no";
+    dialog.addEventListener("close", closed);
+    if (!dialog.open) dialog.showModal();
+    byId("question-no", HTMLButtonElement).focus();
+  });
+}
+
+/** Closes with no when the reader clicks beside it. */
+export function initQuestion(): void {
+  const dialog = byId("question", HTMLDialogElement);
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close("no");
+  });
+}
