@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { ARTIFACTS, chooseArtifact, cpuBytes, defaultThreads, type WasmFeatures, wideArtifact } from "./artifacts.js";
+import {
+  ARTIFACTS,
+  chooseArtifact,
+  cpuBytes,
+  defaultThreads,
+  runnableArtifacts,
+  type WasmFeatures,
+  wideArtifact,
+} from "./artifacts.js";
 
 const everything: WasmFeatures = {
   relaxedSimd: true,
@@ -32,6 +40,14 @@ describe("the artifact", () => {
   ])("is the baseline in a browser without %s", (what, lacking) => {
     const choice = chooseArtifact({ ...everything, ...lacking }, ARTIFACTS);
     expect(choice).toEqual({ artifact: "baseline", oneThread: `this browser has no ${what}` });
+  });
+});
+
+describe("the artifacts that a browser may come to run", () => {
+  test("begin with the one that a load begins with", () => {
+    expect(runnableArtifacts(everything)).toEqual(["threads", "memory64", "baseline"]);
+    expect(runnableArtifacts({ ...everything, memory64: false })).toEqual(["threads", "baseline"]);
+    expect(runnableArtifacts({ ...everything, relaxedSimd: false })).toEqual(["baseline"]);
   });
 });
 

@@ -59,6 +59,13 @@ export function wideArtifact(
   return lacking === undefined ? withThreads("memory64", features) : { lacking };
 }
 
+/** Those that this browser may come to run, the one to begin with first: any model, a large one, no memory to share. */
+export function runnableArtifacts(features: WasmFeatures): ArtifactName[] {
+  const { artifact } = chooseArtifact(features, ARTIFACTS);
+  const wide: ArtifactName[] = "lacking" in wideArtifact(features, ARTIFACTS) ? [] : ["memory64"];
+  return [...new Set<ArtifactName>([artifact, ...wide, "baseline"])];
+}
+
 /** Bytes that a model can have on the CPU, beside the engine itself. How much memory the machine has, browsers hide. */
 export function cpuBytes(features: WasmFeatures, offered: readonly ArtifactName[]): number {
   return ("lacking" in wideArtifact(features, offered) ? 3.5 : 15.5) * 2 ** 30;

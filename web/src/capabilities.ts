@@ -1,5 +1,12 @@
-import { memory64, relaxedSimd, simd } from "wasm-feature-detect";
-import { ARTIFACTS, chooseArtifact, detectFeatures } from "./artifacts.js";
+import { simd } from "wasm-feature-detect";
+import {
+  type ArtifactName,
+  ARTIFACTS,
+  chooseArtifact,
+  detectFeatures,
+  runnableArtifacts,
+  type WasmFeatures,
+} from "./artifacts.js";
 import { needBrowser } from "./environment.js";
 
 /** What this browser offers. Nothing of it is needed: without WebGPU models run on the CPU. */
@@ -19,7 +26,14 @@ export interface Capabilities {
     /** Why there is none. */
     why?: string;
   };
-  wasm: { available: boolean; simd: boolean; relaxedSimd: boolean; memory64: boolean };
+  wasm: {
+    available: boolean;
+    simd: boolean;
+    relaxedSimd: boolean;
+    memory64: boolean;
+    /** Those artifacts of the package that this browser may run, the one that a load begins with first. */
+    artifacts: ArtifactName[];
+  };
   /** Memory can be shared between workers. */
   crossOriginIsolated: boolean;
   /** `available`: the CPU can compute on several threads: cross-origin isolation, and what the engine needs for them. */
@@ -37,8 +51,13 @@ export interface Capabilities {
 /** Looks at the browser. */
 export async function capabilities(): Promise<Capabilities> {
   needBrowser();
-  const [webgpu, wasm, storage] = await Promise.all([webgpuCapabilities(), wasmCapabilities(), storageCapabilities()]);
-  const hasThreads = wasm.available && chooseArtifact(await detectFeatures(), ARTIFACTS).oneThread === undefined;
+  const features = typeof WebAssembly === "object" ? await detectFeatures() : undefined;
+  const [webgpu, wasm, storage] = await Promise.all([
+    webgpuCapabilities(),
+    wasmCapabilities(features),
+    storageCapabilities(),
+  ]);
+  const hasThreads = features !== undefined && chooseArtifact(features, ARTIFACTS).oneThread === undefined;
   return {
     webgpu,
     wasm,
@@ -48,10 +67,10 @@ export async function capabilities(): Promise<Capabilities> {
   };
 }
 
-async function wasmCapabilities(): Promise<Capabilities["wasm"]> {
-  if (typeof WebAssembly !== "object") return { available: false, simd: false, relaxedSimd: false, memory64: false };
-  const [fixed, relaxed, wide] = await Promise.all([simd(), relaxedSimd(), memory64()]);
-  return { available: true, simd: fixed, relaxedSimd: relaxed, memory64: wide };
+async function wasmCapabilities(features: WasmFeatures | undefined): Promise<Capabilities["wasm"]> {
+  if (!features) return { available: false, simd: false, relaxedSimd: false, memory64: false, artifacts: [] };
+  const { relaxedSimd, memory64 } = features;
+  return { available: true, simd: await simd(), relaxedSimd, memory64, artifacts: runnableArtifacts(features) };
 }
 
 /** What a browser tells of an adapter, on one line; browsers tell more or less of it. */

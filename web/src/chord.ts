@@ -1,4 +1,4 @@
-import { cache } from "./cache.js";
+import { cache, type StoredSource } from "./cache.js";
 import { artifactUrls } from "./artifact-urls.js";
 import { capabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
@@ -115,6 +115,7 @@ export class Chord {
       return new Chord(client, store, load, info.model.name ?? info.model.architecture);
     } catch (error) {
       client.abandon(error as Error);
+      if (remote) await forgetOther(source as StoredSource, error);
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
@@ -207,6 +208,27 @@ export interface CompletionCreate {
   (request: CompletionRequest & { stream: true }, options?: GenerateOptions): Promise<ChordStream<CompletionChunk>>;
   (request: CompletionRequest & { stream?: false | null }, options?: GenerateOptions): Promise<Completion>;
   (request: CompletionRequest, options?: GenerateOptions): Promise<Completion | ChordStream<CompletionChunk>>;
+}
+
+/** Errors of a file that no later load of the same bytes can do without. */
+const NO_MODEL = new Set(["bad-magic", "truncated", "tensor-past-end"]);
+
+/**
+ * Deletes what was stored of a file that is no model, or not a whole one: the next load is to see what the host has then,
+ * and nobody is to be offered it as a model.
+ */
+async function forgetOther(source: StoredSource, error: unknown): Promise<void> {
+  if (!(error instanceof ChordError) || !NO_MODEL.has(error.code)) return;
+  // The workers that held it have just been ended, and their locks go soon after.
+  for (let tries = 0; tries < 20; tries++) {
+    try {
+      await cache.delete(source);
+      return;
+    } catch (cause) {
+      if (!(cause instanceof ChordError) || cause.code !== "model-in-use") return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
 }
 
 function unloaded(): ChordError {

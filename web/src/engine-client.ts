@@ -1,10 +1,11 @@
 import type { DownloadSettings } from "./download/settings.js";
-import { ChordError, fromErrorRecord } from "./errors.js";
+import { ChordError, type ErrorRecord, fromErrorRecord } from "./errors.js";
 import { PoolWorkers } from "./pool-workers.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse, IoControl, WorkerStart } from "./protocol.js";
 import { withResolvers } from "./queue.js";
 import { forgetTests } from "./self-tests.js";
 import type { SourceDescriptor } from "./source/source.js";
+import { asWritten } from "./source/written.js";
 import type { StoreChoice } from "./store/store.js";
 import { startWorker, workerError } from "./worker-handle.js";
 
@@ -34,7 +35,7 @@ export class EngineClient {
   /** `inspect`: the model is only looked at, and `inspect` is the only call. */
   constructor(
     workerUrl: string,
-    source: SourceDescriptor,
+    private readonly source: SourceDescriptor,
     store: StoreChoice,
     download: DownloadSettings = {},
     inspect = false,
@@ -154,13 +155,13 @@ export class EngineClient {
         this.take(response.id)?.resolve(response.result as never);
         return;
       case "failed": {
-        const error = fromErrorRecord(response.error);
+        const error = this.errorOf(response.error);
         this.take(response.id)?.reject(error);
         if (FATAL.has(response.error.code)) this.end(error);
         return;
       }
       case "fatal":
-        this.end(fromErrorRecord(response.error));
+        this.end(this.errorOf(response.error));
         return;
       case "startPool":
         this.pool.start(response.workers, response.start).then(
@@ -169,6 +170,10 @@ export class EngineClient {
         );
         return;
     }
+  }
+
+  private errorOf(record: ErrorRecord): Error {
+    return fromErrorRecord({ ...record, message: asWritten(record.message, this.source) });
   }
 
   private take(id: number): Pending | undefined {

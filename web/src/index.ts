@@ -2,6 +2,7 @@
 
 export { Chord } from "./chord.js";
 export type { CallOptions, ChatCreate, CompletionCreate, GenerateOptions, TokenizeOptions } from "./chord.js";
+export type { ArtifactName } from "./artifacts.js";
 export type { CachedModel, CacheUsage, ImportOptions, StoredSource } from "./cache.js";
 export type { ImportSource } from "./cache/import.js";
 export type { Capabilities } from "./capabilities.js";
@@ -30,6 +31,8 @@ export type { ChordLoadOptions } from "./options.js";
 export { LOAD_STAGES } from "./progress.js";
 export type { LoadProgress, LoadStage } from "./progress.js";
 export type { StoreReport } from "./protocol.js";
+export { parseHubAddress } from "./source/hub-address.js";
+export type { HubAddress } from "./source/hub-address.js";
 export type { HuggingFaceSource, ModelSource, UrlSource } from "./source/source.js";
 export type { StoreChoice, StoreKind } from "./store/store.js";
 export type { ChordStream } from "./stream.js";

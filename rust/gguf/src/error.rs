@@ -8,7 +8,7 @@ use crate::GgmlType;
 #[non_exhaustive]
 pub enum GgufError {
     /// The file does not start with `GGUF`.
-    #[error("not a GGUF file: it starts with {found:02x?}, expected `GGUF`")]
+    #[error("not a GGUF file: {}", start_of_another(*found))]
     BadMagic {
         /// The first four bytes.
         found: [u8; 4],
@@ -296,6 +296,39 @@ pub enum GgufError {
     /// [`crate::HeaderReader::feed`] was called after it had given the header or an error.
     #[error("the header reader is finished and takes no more bytes")]
     Finished,
+}
+
+/// What a file is that begins with `found`, in words, and what its reader may do.
+fn start_of_another(found: [u8; 4]) -> String {
+    let known = match &found {
+        [0xef, 0xbb, 0xbf, b'<'] => Some(WEB_PAGE),
+        _ if is_markup(found) => Some(WEB_PAGE),
+        b"vers" => Some("it is the text that Git LFS keeps in place of a large file; download the file itself"),
+        b"ggml" | b"ggjt" | b"ggla" | b"ggmf" | b"lmgg" | b"tjgg" | b"algg" | b"fmgg" => {
+            Some("it is of a format older than GGUF; take a newer file of this model")
+        }
+        b"FUGG" => Some("its bytes are in the order of big-endian machines, which is not supported"),
+        [b'P', b'K', 3 | 5, _] => Some("it is a ZIP archive; unpack it first"),
+        [0x1f, 0x8b, ..] => Some("it is compressed by gzip; unpack it first"),
+        [0, 0, 0, 0] => Some("it begins with zeros, as files do whose download did not finish"),
+        [b'{' | b'[', ..] => Some("it is JSON text, as a server sends it for an error; look at the file's address"),
+        _ => None,
+    };
+    if let Some(known) = known {
+        return known.to_owned();
+    }
+    let text: String = found.iter().map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { '.' }).collect();
+    format!("it begins with `{text}`, `GGUF` was expected")
+}
+
+const WEB_PAGE: &str =
+    "it is a web page, perhaps the one about the file or one to log in; the address of the file itself is needed";
+
+/// True for the start of HTML or XML, white space before it included.
+fn is_markup(found: [u8; 4]) -> bool {
+    let start = found.trim_ascii_start();
+    let of_a_tag = |&byte: &u8| byte.is_ascii_alphabetic() || b"!?-".contains(&byte);
+    start.split_first().is_none_or(|(&first, rest)| first == b'<' && rest.iter().all(of_a_tag))
 }
 
 impl GgufError {

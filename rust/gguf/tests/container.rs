@@ -139,6 +139,29 @@ fn a_failed_reader_stays_finished() {
 }
 
 #[test]
+fn a_file_of_another_kind_is_named_in_words() {
+    let message = |start: &[u8]| HeaderReader::new(64).feed(start).unwrap_err().to_string();
+    for page in [&b"<!DOCTYPE html>"[..], b"<html>", b"<HEAD>", b"<?xml ", b"\xef\xbb\xbf<html>", b"\n\n <!doctype"] {
+        assert!(message(page).contains("it is a web page"), "{}: {}", page.escape_ascii(), message(page));
+    }
+    let others: [(&[u8], &str); 8] = [
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+        (b"tjgg", "older than GGUF"),
+        (b"FUGG", "big-endian"),
+        (b"PK\x03\x04", "ZIP"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+        (&[0; 24], "download did not finish"),
+        (b"{\"error\":", "JSON"),
+        (b"\x89PNG", "it begins with `.PNG`"),
+    ];
+    for (start, said) in others {
+        let message = message(start);
+        assert!(message.starts_with("not a GGUF file: ") && message.contains(said), "{message}");
+        assert!(!message.contains("0x") && !message.contains('['), "{message}");
+    }
+}
+
+#[test]
 fn metadata_getters_name_key_and_types() {
     let accept = accepts().into_iter().find(|accept| accept.name == "every_scalar_type").unwrap();
     let header = read_header(&accept.bytes).unwrap();

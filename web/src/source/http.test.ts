@@ -92,6 +92,16 @@ describe("a server without ranges", () => {
     await expect(new HttpSource(server.url).open(0, END)).rejects.toMatchObject({ code: "size-unknown" });
   });
 
+  test("that sends a web page in place of the file is said to do that", async () => {
+    server.behaviour = {
+      noRanges: true,
+      without: ["content-length"],
+      headers: { "content-type": "text/html; charset=utf-8" },
+    };
+    const error = await new HttpSource(server.url).open(0, END).catch((error: Error) => error);
+    expect(error).toMatchObject({ code: "bad-response", message: expect.stringContaining("a web page") });
+  });
+
   test("that compresses does not tell the length, which may be known otherwise", async () => {
     server.behaviour = { noRanges: true, gzip: true };
     expect(await readAll(new HttpSource(server.url, { size: 10_000 }), 0)).toEqual(bytes);

@@ -110,6 +110,8 @@ export class HttpSource implements RemoteSource {
   private whole(response: Response): Range {
     const size = contentLength(response) ?? this.knownSize;
     if (size === undefined) {
+      if (/^text\/html/i.test(response.headers.get("content-type") ?? ""))
+        throw this.error("bad-response", this.page());
       const compressed = response.headers.get("content-encoding");
       const why = compressed === null ? "there is no Content-Length" : `it is sent with Content-Encoding ${compressed}`;
       throw this.error("size-unknown", `The length of ${this.url} is not known: ${why}. ${COMPRESSED}`);
@@ -177,6 +179,14 @@ export class HttpSource implements RemoteSource {
 
   error(code: string, message: string, details: Record<string, unknown> = {}, cause?: unknown): ChordError {
     return new ChordError(code, message, { url: this.url, ...details }, cause === undefined ? undefined : { cause });
+  }
+
+  /** Pages are often sent without a length, which alone would be no help to whoever took one for the file. */
+  private page(): string {
+    return (
+      `${this.url} answered with a web page, not with a file. ` +
+      "It may be the page about the file, or one to log in: give the address of the file itself."
+    );
   }
 
   private stalled(): ChordError {

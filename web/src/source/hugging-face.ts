@@ -30,7 +30,11 @@ interface Listing {
 const NO_MODEL = /(^|[^a-z0-9])(mmproj|imatrix)([^a-z0-9]|$)/i;
 
 /** Address of a file at a revision or commit. */
-export function hubUrl({ endpoint, repo }: HubDescriptor, revision: string, path: string): string {
+export function hubUrl(
+  { endpoint, repo }: Pick<HubDescriptor, "endpoint" | "repo">,
+  revision: string,
+  path: string,
+): string {
   const encoded = path.split("/").map(encodeURIComponent).join("/");
   return `${endpoint}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}`;
 }
@@ -105,14 +109,21 @@ async function ask(url: string, source: HubDescriptor, fetch: typeof globalThis.
   const response = await request(url, source, fetch);
   if (!response.ok) {
     const { status } = response;
+    const { endpoint, repo, revision } = source;
     const hint = status === 401 || status === 403 ? " The repository asks for a token." : "";
-    const missing = status === 404 ? " Is there such a repository and revision?" : "";
-    throw new ChordError("http-status", `${url} answered ${status}.${hint}${missing}`, { status, url });
+    const missing = status === 404 ? ` Is there such a repository, and a revision ${revision} of it?` : "";
+    const asked = `${endpoint} answered ${status} when asked for the files of ${repo}`;
+    throw new ChordError("http-status", `${asked}.${hint}${missing}`, { status, url });
   }
   try {
     return (await response.json()) as Listing;
   } catch (cause) {
-    throw new ChordError("bad-response", `${url} did not answer with JSON`, { url }, { cause });
+    throw new ChordError(
+      "bad-response",
+      `${source.endpoint} did not answer with the list of files of ${source.repo}`,
+      { url },
+      { cause },
+    );
   }
 }
 
@@ -130,7 +141,7 @@ async function fromHeaders(source: HubDescriptor, path: string, fetch: typeof gl
 
 async function request(
   url: string,
-  { token }: HubDescriptor,
+  { endpoint, repo, token }: HubDescriptor,
   fetch: typeof globalThis.fetch,
   method = "GET",
 ): Promise<Response> {
@@ -138,7 +149,12 @@ async function request(
     const headers: HeadersInit = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     return await fetch(url, { method, headers, cache: "no-store", signal: AbortSignal.timeout(30_000) });
   } catch (cause) {
-    throw new ChordError("network-failed", `${url} could not be fetched (${String(cause)})`, { url }, { cause });
+    throw new ChordError(
+      "network-failed",
+      `${endpoint} could not be asked for ${repo} (${String(cause)})`,
+      { url },
+      { cause },
+    );
   }
 }
 

@@ -22,6 +22,43 @@ describe("sources", () => {
     expect(sourceKey(hub, [])).toBe("https://huggingface.co/owner/name/resolve/refs%2Fpr%2F1/sub/a%20b.gguf");
   });
 
+  const file = "https://huggingface.co/owner/name/resolve/main/sub/a%20b.gguf";
+  test.each([
+    "https://huggingface.co/owner/name/blob/main/sub/a%20b.gguf",
+    "https://huggingface.co/owner/name/raw/main/sub/a b.gguf",
+    "https://huggingface.co/owner/name/resolve/main/sub/a%20b.gguf?download=true",
+    "hf.co/owner/name/blob/main/sub/a b.gguf",
+    new URL("https://huggingface.co/owner/name/blob/main/sub/a%20b.gguf"),
+  ])("%s is read as the file that the page is about", (source) => {
+    expect(resolveSource(source, base)).toMatchObject({ kind: "url", url: file });
+    expect(resolveSource({ url: source }, base)).toMatchObject({ kind: "url", url: file });
+  });
+
+  test.each(["https://huggingface.co/owner/name", "https://huggingface.co/owner/name/tree/main", "hf.co/owner/name"])(
+    "%s is a repository: the error says how a file of it is named",
+    (source) => {
+      const expected = { code: "invalid-argument", details: { field: "source", repo: "owner/name" } };
+      expect(() => resolveSource(source, base)).toThrow(expect.objectContaining(expected));
+      expect(() => resolveSource(source, base)).toThrow('{ repo: "owner/name", file:');
+    },
+  );
+
+  test("an address in place of a repository's or file's name is read", () => {
+    const hub = { kind: "hub", endpoint: "https://huggingface.co", repo: "owner/name", revision: "main" };
+    const repo = "https://huggingface.co/owner/name";
+    expect(resolveSource({ repo, file: "a.gguf" }, base)).toEqual({ ...hub, file: "a.gguf" });
+    expect(resolveSource({ repo: `${repo}/tree/v1`, quant: "Q8_0" }, base)).toEqual({
+      ...{ ...hub, revision: "v1" },
+      quant: "Q8_0",
+    });
+    expect(resolveSource({ repo: `${repo}/blob/v1/a.gguf` }, base)).toEqual({ ...hub, revision: "v1", file: "a.gguf" });
+    expect(resolveSource({ repo: "hf.co/owner/name:Q8_0" }, base)).toEqual({ ...hub, quant: "Q8_0" });
+    const named = { repo: "owner/name", file: `${repo}/blob/main/a.gguf` };
+    expect(resolveSource(named, base)).toEqual({ ...hub, file: "a.gguf" });
+    const other = { repo: "owner/other", file: `${repo}/blob/main/a.gguf` };
+    expect(() => resolveSource(other, base)).toThrow("is not a file of owner/other");
+  });
+
   test("a hash is read in either case", () => {
     const sha256 = "AB".repeat(32);
     expect(resolveSource({ url: "/x.gguf", sha256 }, base)).toMatchObject({ sha256: sha256.toLowerCase() });

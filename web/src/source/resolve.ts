@@ -1,4 +1,5 @@
 import { ChordError } from "../errors.js";
+import { parseHubAddress } from "./hub-address.js";
 import { hubUrl, isSha256, storedHubKey } from "./hugging-face.js";
 import { importedKey } from "./imported.js";
 import type { HubDescriptor, HuggingFaceSource, ModelSource, SourceDescriptor } from "./source.js";
@@ -13,8 +14,8 @@ export function resolveSource(source: ModelSource, base: string): SourceDescript
     return { kind: "blob", blob: source };
   }
   if (isFileHandle(source)) return { kind: "handle", handle: source };
-  if (typeof source === "string") return { kind: "url", url: absolute(source, base), name: source };
-  if (source instanceof URL) return { kind: "url", url: absolute(source, base) };
+  if (typeof source === "string") return { ...address(source, base), name: source };
+  if (source instanceof URL) return address(source, base);
   if (typeof source === "object" && source !== null) {
     if ("repo" in source) return hub(source);
     if ("url" in source) {
@@ -23,7 +24,7 @@ export function resolveSource(source: ModelSource, base: string): SourceDescript
         throw refused("source.sha256", `A SHA-256 has 64 hexadecimal digits, not "${sha256}"`);
       }
       const hash = sha256 === undefined ? {} : { sha256: sha256.toLowerCase() };
-      return { kind: "url", url: absolute(url, base), ...hash };
+      return { ...address(url, base), ...hash };
     }
   }
   throw refused(
@@ -69,6 +70,24 @@ export function sourceKey(source: SourceDescriptor, stored: { key: string }[]): 
   }
 }
 
+/** A file's address. Of a Hugging Face page about a file that file's; a page about a repository names none. */
+function address(source: string | URL, base: string): SourceDescriptor & { kind: "url" } {
+  const written = typeof source === "string" ? { written: source } : {};
+  const page = parseHubAddress(String(source));
+  if (page === undefined) return { kind: "url", url: absolute(source, base), ...written };
+  const { repo, revision = "main", file, quant = "Q4_K_M" } = page;
+  if (file === undefined) {
+    throw refused(
+      "source",
+      `${String(source)} is a repository, not a file. Name a file of it: ` +
+        `{ repo: "${repo}", file: "….gguf" }, or a quantization: { repo: "${repo}", quant: "${quant}" }`,
+      { repo },
+    );
+  }
+  // One address for one file, however it was copied: what is stored is found again.
+  return { kind: "url", url: hubUrl({ endpoint: HUB, repo }, revision, file), ...written };
+}
+
 function absolute(source: string | URL, base: string): string {
   let url: URL;
   try {
@@ -90,8 +109,8 @@ function absolute(source: string | URL, base: string): string {
   return storeKey(url.href);
 }
 
-function hub(source: HuggingFaceSource): HubDescriptor {
-  const { repo, file, quant, revision = "main", token, endpoint = HUB } = source;
+function hub(asked: HuggingFaceSource): HubDescriptor {
+  const { repo, file, quant, revision = "main", token, endpoint = HUB } = asNamed(asked);
   if (typeof repo !== "string" || !/^[\w.-]+\/[\w.-]+$/.test(repo) || /(^|\/)\.\.?(\/|$)/.test(repo)) {
     throw refused("source.repo", `A repository is named owner/name, not "${repo}"`);
   }
@@ -114,12 +133,27 @@ function hub(source: HuggingFaceSource): HubDescriptor {
   } as HubDescriptor;
 }
 
+/** With the parts of an address in place of the address, where `repo` or `file` is one. */
+function asNamed(source: HuggingFaceSource): HuggingFaceSource {
+  const { repo, file, quant } = source;
+  const page = typeof repo === "string" ? parseHubAddress(repo) : undefined;
+  const filePage = typeof file === "string" ? parseHubAddress(file) : undefined;
+  const isOther = filePage !== undefined && filePage.repo !== (page?.repo ?? repo);
+  if (isOther) throw refused("source.file", `"${file}" is not a file of ${page?.repo ?? repo}`);
+  if (filePage) return { ...page, ...filePage, ...source, repo: filePage.repo, file: filePage.file ?? "" };
+  if (!page) return source;
+  const named = file !== undefined || quant !== undefined;
+  const { file: own, quant: ownQuant, ...place } = page;
+  const ownFile = own !== undefined ? { file: own } : ownQuant !== undefined ? { quant: ownQuant } : {};
+  return { ...place, ...(named ? {} : ownFile), ...source, repo: page.repo };
+}
+
 /** By its shape: not every browser has the class. */
 function isFileHandle(source: unknown): source is FileSystemFileHandle {
   const { kind, getFile } = (source ?? {}) as Partial<FileSystemFileHandle>;
   return kind === "file" && typeof getFile === "function";
 }
 
-function refused(field: string, message: string): ChordError {
-  return new ChordError("invalid-argument", message, { field });
+function refused(field: string, message: string, details: Record<string, unknown> = {}): ChordError {
+  return new ChordError("invalid-argument", message, { field, ...details });
 }

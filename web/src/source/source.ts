@@ -30,7 +30,8 @@ export interface HuggingFaceSource {
 
 /** A model as the I/O worker takes it. */
 export type SourceDescriptor =
-  | { kind: "url"; url: string; sha256?: string; name?: string }
+  /** `written` is the address as the caller gave it, for messages; `name` is a text that may be an imported model's. */
+  | { kind: "url"; url: string; sha256?: string; name?: string; written?: string }
   | HubDescriptor
   | { kind: "blob"; blob: Blob }
   | { kind: "handle"; handle: FileSystemFileHandle };
