@@ -41,9 +41,3 @@ test("a service worker isolates the page, at the cost of one reload, and leaves 
   const cores = await page.evaluate(() => navigator.hardwareConcurrency);
   await expect.poll(() => page.workers().length).toBeGreaterThanOrEqual(cores > 1 ? 3 : 2);
 });
-
-test("a page that has its headers registers nothing", async ({ page }) => {
-  await page.goto("/");
-  await expect(page.getByRole("button", { name: "Load model" })).toBeVisible();
-  expect(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(0);
-});

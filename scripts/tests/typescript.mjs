@@ -7,12 +7,12 @@ import { capture, run } from "../steps/shell.mjs";
 import { failure } from "./tally.mjs";
 
 const module = (...path) => fromRoot("node_modules", ...path);
-const projects = ["web", "examples/chat", "playwright", "bench"];
+const projects = ["web", "examples/chat", "examples/chat/service-worker", "playwright", "bench"];
 
 export async function typeCheck() {
   for (const project of projects) {
     await run(process.execPath, [module("typescript", "bin", "tsc"), "--noEmit", "-p", fromRoot(project)], {
-      log: `tsc-${project.replace("/", "-")}`,
+      log: `tsc-${project.replaceAll("/", "-")}`,
     });
   }
   return projects.join(", ");

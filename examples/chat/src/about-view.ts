@@ -3,6 +3,7 @@
 import type { ChordInfo } from "@querent-ai/wasm-chord";
 import { byId, create } from "./dom.js";
 import { formatBytes, formatCount, formatParameters } from "./format.js";
+import { showNotice } from "./notice.js";
 import { sentence } from "./problem.js";
 import { settings } from "./settings.js";
 import type { Session } from "./session.js";
@@ -39,9 +40,7 @@ export function showModel(name: string, info: ChordInfo): void {
   const warnings = byId("model-warnings", HTMLParagraphElement);
   warnings.hidden = info.warnings.length === 0;
   warnings.textContent = info.warnings.map(sentence).join(" ");
-  const notice = byId("notice", HTMLParagraphElement);
-  notice.hidden = onGpu || settings().backend === "cpu";
-  notice.textContent = onGpu ? "" : `Running on the CPU, which is slower. ${firstReason(info)}`;
+  showNotice(onGpu || settings().backend === "cpu" ? "" : `Running on the CPU, which is slower. ${firstReason(info)}`);
 }
 
 /** The first step of the ladder is the one that a visitor may do something about. */

@@ -5,15 +5,21 @@ import "./styles/base.css";
 import "./styles/start.css";
 import "./styles/chat.css";
 import "./styles/panel.css";
+import "./styles/question.css";
+import "./styles/touch.css";
 
 import { Chord } from "@querent-ai/wasm-chord";
 import { initAboutView, showModel } from "./about-view.js";
 import { Chats } from "./chats.js";
 import { announce, byId } from "./dom.js";
-import { isolate } from "./isolation.js";
+import { acceptDrops, isModel } from "./drops.js";
+import { formatBytes } from "./format.js";
 import { initLoadView, showLoadProgress, startLoadView } from "./load-view.js";
-import { initPicker, refreshFit, refreshPicker, showPickerProblem, type ChosenModel } from "./picker.js";
+import { initOffline, keepForModel } from "./offline.js";
+import { initNotice } from "./notice.js";
+import { initPicker, refreshFit, refreshPicker, showPickerProblem, takeFile, type ChosenModel } from "./picker.js";
 import { isCancelled } from "./problem.js";
+import { ask, initQuestion } from "./question.js";
 import { Session } from "./session.js";
 import { initSettings, settings } from "./settings.js";
 import { initStorageView } from "./storage-view.js";
@@ -24,8 +30,10 @@ type Phase = "choose" | "loading" | "chat";
 const chats = new Chats();
 let session: Session | null = null;
 let loadAbort: AbortController | null = null;
+/** The load under way, or the last one. */
+let loading: Promise<void> = Promise.resolve();
 
-void isolate(() => loadAbort === null && session === null);
+void initOffline(() => loadAbort === null && session === null);
 initTheme();
 initSettings(refreshFit);
 initAboutView(
@@ -34,7 +42,12 @@ initAboutView(
 );
 initLoadView(() => loadAbort?.abort());
 initStorageView(() => void refreshPicker());
-void initPicker((model) => void load(model));
+initQuestion();
+initNotice();
+acceptDrops((file) => void loadDropped(file));
+void initPicker((model) => {
+  loading = load(model);
+});
 void showCapability();
 void loadFonts();
 
@@ -53,6 +66,7 @@ async function load(model: ChosenModel): Promise<void> {
   const control = startLoadView(model.title);
   setPhase("loading");
   byId("load-cancel", HTMLButtonElement).focus();
+  const kept = keepForModel();
   try {
     const chord = await Chord.load(model.source, {
       backend,
@@ -61,7 +75,7 @@ async function load(model: ChosenModel): Promise<void> {
       control,
       onProgress: showLoadProgress,
     });
-    const info = await chord.info();
+    const [info] = await Promise.all([chord.info(), kept]);
     session = new Session(chord, model.title, info.contextLength);
     showModel(model.title, info);
     setPhase("chat");
@@ -87,12 +101,35 @@ async function changeModel(): Promise<void> {
   await old?.chord.unload();
 }
 
+/** Loads a file that was dropped; offers it where that would end a load or a chat. */
+async function loadDropped(file: File): Promise<void> {
+  if (loadAbort || session) {
+    const here = session ? `It takes the place of ${session.modelName}` : "The load under way ends";
+    const isOne = await isModel(file);
+    const agreed = await ask(
+      isOne
+        ? {
+            title: `Load ${file.name}?`,
+            text: `${formatBytes(file.size)} from your disk. ${here}.`,
+            ...{ yes: "Load it", no: "Go on as it is" },
+          }
+        : { title: `${file.name} is no model`, text: "A model's file begins with GGUF.", yes: null, no: "Close" },
+    );
+    if (!agreed) return;
+    loadAbort?.abort();
+    await loading;
+    if (session) await changeModel();
+  }
+  takeFile(file);
+}
+
 /** Says before the load what the model will run on. */
 async function showCapability(): Promise<void> {
   const { webgpu } = await Chord.capabilities();
   const hint = byId("capability", HTMLParagraphElement);
-  if (webgpu.available && !webgpu.isSoftware)
-    hint.textContent = `Runs on ${webgpu.adapter ?? "your GPU"}, with WebGPU.`;
+  const hasGpu = webgpu.available && !webgpu.isSoftware;
+  byId("lede-device", HTMLSpanElement).textContent = hasGpu ? "your GPU" : "your device";
+  if (hasGpu) hint.textContent = `Runs on ${webgpu.adapter ?? "your GPU"}, with WebGPU.`;
   else if (webgpu.available) hint.textContent = "The only GPU here is a software one: models run on the CPU.";
   else hint.textContent = `Models run on the CPU here, which is slower: ${webgpu.why ?? "there is no WebGPU"}.`;
 }

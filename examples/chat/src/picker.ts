@@ -1,10 +1,12 @@
 /** Choosing a model: from the host's list, a Hugging Face repository, an address, or a file. */
 
 import { type CachedModel, Chord, type ModelSource } from "@querent-ai/wasm-chord";
-import { byId, create } from "./dom.js";
+import { announce, byId, create } from "./dom.js";
+import { type Entered, readAddress, readRepository, titleOf } from "./entered.js";
 import { judge, knownVerdict, stopJudging, verdictText } from "./fit.js";
 import { formatBytes } from "./format.js";
 import { clearProblem, showProblem } from "./problem.js";
+import { ask } from "./question.js";
 
 export interface ChosenModel {
   title: string;
@@ -26,16 +28,18 @@ let listed: ListedModel[] = [];
 let offered: ListedModel[] = [];
 let file: File | null = null;
 
+/** Takes the choice that is made. */
+let take: () => void = () => undefined;
+
 export async function initPicker(onChosen: (model: ChosenModel) => void): Promise<void> {
   const form = byId("picker", HTMLFormElement);
-  const problem = byId("picker-problem", HTMLParagraphElement);
-  const take = () => {
-    clearProblem(problem);
+  take = () => {
+    clearProblem(byId("picker-problem", HTMLParagraphElement));
     stopJudging();
     try {
       onChosen(choice(form));
     } catch (error) {
-      showProblem(problem, error);
+      showPickerProblem(error);
     }
   };
 
@@ -49,16 +53,18 @@ export async function initPicker(onChosen: (model: ChosenModel) => void): Promis
   });
   const input = byId("file", HTMLInputElement);
   input.addEventListener("change", () => setFile(input.files?.[0] ?? null));
-  acceptDrops((dropped) => {
-    selectKind(form, "file");
-    setFile(dropped);
-    if (document.body.dataset.phase === "choose") take();
-  });
 
   listed = await fetchList();
   await refreshPicker();
   if (offered.length === 0) selectKind(form, "repo");
   showPane(form);
+}
+
+/** Chooses a file, and loads it. */
+export function takeFile(chosen: File): void {
+  selectKind(byId("picker", HTMLFormElement), "file");
+  setFile(chosen);
+  take();
 }
 
 /** Says of the listed model that is selected whether it fits this device, while there is one to choose. */
@@ -138,7 +144,7 @@ function listRow(model: ListedModel, index: number, kept: CachedModel | undefine
     input,
     create("span", "choice-text", create("span", "choice-title", model.title), detail),
   );
-  if (kept) row.append(removeButton(model));
+  if (kept) row.append(removeButton(model, kept));
   return row;
 }
 
@@ -146,15 +152,36 @@ function keptText({ complete, stored }: CachedModel): string {
   return complete ? "kept in this browser" : `${formatBytes(stored)} kept in this browser`;
 }
 
-function removeButton(model: ListedModel): HTMLButtonElement {
+function removeButton(model: ListedModel, kept: CachedModel): HTMLButtonElement {
   const button = create("button", "quiet", "Remove");
   button.type = "button";
   button.setAttribute("aria-label", `Remove ${model.title} from this browser`);
+  button.setAttribute("aria-haspopup", "dialog");
   button.addEventListener("click", (event) => {
-    event.preventDefault();
-    void Chord.cache.delete(model.source).then(refreshPicker, showPickerProblem);
+    event.preventDefault(); // The label around it would choose the model.
+    void remove(model, kept);
   });
   return button;
+}
+
+/** Asks before it removes: a model is a long download. */
+async function remove(model: ListedModel, { stored, url }: CachedModel): Promise<void> {
+  const again = url === null ? "To use it again you need its file." : "To use it again it is downloaded again.";
+  const agreed = await ask({
+    title: `Remove ${model.title}?`,
+    text: `It takes ${formatBytes(stored)} in this browser. ${again}`,
+    yes: "Remove",
+  });
+  if (!agreed) return;
+  clearProblem(byId("picker-problem", HTMLParagraphElement));
+  try {
+    await Chord.cache.delete(model.source);
+    announce(`${model.title} is removed`);
+  } catch (error) {
+    showPickerProblem(error);
+  }
+  await refreshPicker();
+  byId("load", HTMLButtonElement).focus();
 }
 
 /** True when what is kept is this model. */
@@ -191,51 +218,22 @@ function choice(form: HTMLFormElement): ChosenModel {
       if (!model) throw new Error("No model is listed here. Choose a repository, an address or a file.");
       return { title: model.title, source: model.source };
     }
-    case "repo": {
-      const repo = byId("repo", HTMLInputElement).value.trim();
-      const name = byId("repo-file", HTMLInputElement).value.trim();
-      if (!/^[^/\s]+\/[^/\s]+$/.test(repo)) throw new Error("Give the repository as owner/name.");
-      if (!/\.gguf$/i.test(name)) throw new Error("Give the name of a .gguf file in the repository.");
-      return { title: titleOf(name), source: { repo, file: name } };
-    }
-    case "url": {
-      const text = byId("url", HTMLInputElement).value.trim();
-      if (!URL.canParse(text)) throw new Error("Give the whole address of a .gguf file, starting with https://.");
-      const url = new URL(text);
-      return { title: titleOf(decodeURIComponent(url.pathname)), source: url };
-    }
+    case "repo":
+      return model(readRepository(byId("repo", HTMLInputElement).value, byId("repo-file", HTMLInputElement).value));
+    case "url":
+      return model(readAddress(byId("url", HTMLInputElement).value));
     case "file":
       if (!file) throw new Error("Choose a .gguf file first.");
       return { title: titleOf(file.name), source: file };
   }
 }
 
-function titleOf(path: string): string {
-  return path.replace(/^.*\//, "").replace(/\.gguf$/i, "") || path;
-}
-
-function acceptDrops(onFile: (file: File) => void): void {
-  const veil = byId("drop", HTMLDivElement);
-  let depth = 0;
-  const holdsFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
-  addEventListener("dragenter", (event) => {
-    if (!holdsFiles(event)) return;
-    depth += 1;
-    veil.hidden = false;
-  });
-  addEventListener("dragleave", () => {
-    depth = Math.max(0, depth - 1);
-    if (depth === 0) veil.hidden = true;
-  });
-  addEventListener("dragover", (event) => {
-    if (holdsFiles(event)) event.preventDefault();
-  });
-  addEventListener("drop", (event) => {
-    depth = 0;
-    veil.hidden = true;
-    if (!holdsFiles(event)) return;
-    event.preventDefault();
-    const dropped = event.dataTransfer?.files[0];
-    if (dropped) onFile(dropped);
-  });
+/** A model that was entered. A repository alone is taken over into its field, and asked for a file. */
+function model(entered: Entered): ChosenModel {
+  if ("source" in entered) return entered;
+  const { repo, revision } = entered;
+  selectKind(byId("picker", HTMLFormElement), "repo");
+  byId("repo", HTMLInputElement).value = revision ? `https://huggingface.co/${repo}/tree/${revision}` : repo;
+  byId("repo-file", HTMLInputElement).focus();
+  throw new Error(`Which file of ${repo}? Give its name, or a quantization such as Q4_K_M.`);
 }

@@ -5,8 +5,8 @@ import { byId } from "./dom.js";
 export interface Question {
   title: string;
   text: string;
-  /** What the button says that does it. */
-  yes: string;
+  /** What the button says that does it; null where there is only something to be told. */
+  yes: string | null;
   /** What the button says that leaves everything as it is. */
   no?: string;
 }
@@ -24,6 +24,7 @@ export function ask({ title, text, yes, no = "Cancel" }: Question): Promise<bool
   byId("question-title", HTMLHeadingElement).textContent = title;
   byId("question-text", HTMLParagraphElement).textContent = text;
   byId("question-yes", HTMLButtonElement).textContent = yes;
+  byId("question-yes", HTMLButtonElement).hidden = yes === null;
   byId("question-no", HTMLButtonElement).textContent = no;
   return new Promise((resolve) => {
     const answer = (agreed: boolean) => {

@@ -1,0 +1,38 @@
+/** What the page and its service worker say to each other, and the names that both know. */
+
+/** The engine's WebAssembly files, by the names that the SDK gives them. */
+export type ArtifactName = "baseline" | "threads" | "memory64";
+
+/** What the page asks; each is answered once, on the port that comes with it. */
+export type Ask =
+  /** Which version are you? Answered with its name. */
+  | { type: "version" }
+  /** Take over from the version before, also where that still has tabs. */
+  | { type: "activate" }
+  /** Fetch these artifacts unless they are here, in this order. Answered with true when all are here. */
+  | { type: "keep"; artifacts: ArtifactName[] }
+  /** Give up what `keep` has not fetched yet. */
+  | { type: "rest" };
+
+/** All files of one build of the page, as the build lists them. */
+export interface Shell {
+  /** Hash of their content. */
+  version: string;
+  /** Relative to the page: what every visitor needs. The page itself is the empty path. */
+  files: string[];
+  /** One or two of them are needed, and which depends on the browser. */
+  artifacts: Record<ArtifactName, string>;
+}
+
+/**
+ * Name of the cache of a version, and of the lock that each of its tabs holds. Caches belong to the origin, which
+ * several pages may share: the scope tells them apart.
+ */
+export function versionName(scope: string, version: string): string {
+  return `${versionPrefix(scope)}${version}`;
+}
+
+/** What the names of all versions of a page begin with. */
+export function versionPrefix(scope: string): string {
+  return `wasm-chord ${new URL(scope).pathname} `;
+}
