@@ -31,6 +31,36 @@ async function say(page: Page, text: string): Promise<void> {
   await page.keyboard.press("Enter");
 }
 
+/** While an answer is written: small steps of the wheel leave its end, and the button leads back to it. */
+async function readWhileItGrows(page: Page): Promise<void> {
+  const place = () =>
+    page.locator("#transcript").evaluate(({ scrollTop, scrollHeight, clientHeight }) => ({
+      top: scrollTop,
+      left: scrollHeight - clientHeight - scrollTop,
+      height: scrollHeight,
+    }));
+  await page.setViewportSize({ width: 600, height: 400 });
+  const jump = page.getByRole("button", { name: "Jump to the end" });
+  await expect.poll(async () => (await place()).top, { timeout: 120_000 }).toBeGreaterThan(40);
+  await expect(jump).toBeHidden();
+  const box = (await page.locator("#transcript").boundingBox())!;
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  for (let step = 0; step < 3; step++) await page.mouse.wheel(0, -4);
+  await expect(jump).toBeVisible();
+  // The steps may glide.
+  await page.waitForTimeout(300);
+  const { top, height } = await place();
+  await expect.poll(async () => (await place()).height, { timeout: 120_000 }).toBeGreaterThan(height + 20);
+  expect((await place()).top).toBe(top);
+  await expect(lastAnswer(page)).toHaveAttribute("data-state", "writing");
+  await jump.focus();
+  await page.keyboard.press("Enter");
+  await expect(jump).toBeHidden();
+  await expect(page.locator("#transcript")).toBeFocused();
+  await expect.poll(async () => (await place()).left).toBeLessThanOrEqual(1);
+  await page.setViewportSize({ width: 1280, height: 800 });
+}
+
 const lastAnswer = (page: Page) => page.locator('.message[data-role="assistant"]').last();
 
 test("load, chat, stop, go on, and reload without the network", async ({ page, request, context }) => {
@@ -64,6 +94,7 @@ test("load, chat, stop, go on, and reload without the network", async ({ page, r
   await say(page, "Write a long story about the sea.");
   await expect(lastAnswer(page)).toHaveAttribute("data-state", "writing", { timeout: 120_000 });
   await expect(lastAnswer(page).locator(".message-text")).not.toBeEmpty();
+  await readWhileItGrows(page);
   await page.getByRole("button", { name: "Stop" }).click();
   await expect(lastAnswer(page)).toHaveAttribute("data-state", "done", { timeout: 5_000 });
   await expect(lastAnswer(page).locator(".message-stats")).toContainText("Stopped");

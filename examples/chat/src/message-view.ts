@@ -2,7 +2,7 @@
 
 import type { PromptProgress } from "@querent-ai/wasm-chord";
 import type { Turn } from "./conversations.js";
-import { create } from "./dom.js";
+import { announce, create } from "./dom.js";
 import { formatCount, formatDuration, formatRate } from "./format.js";
 import { MarkdownStream } from "./markdown-stream.js";
 
@@ -40,6 +40,7 @@ export class MessageView {
       return;
     }
     this.element.dataset.state = "waiting";
+    this.#text.dir = "auto";
     this.element.append(speaker, this.#text, this.#reading, this.#foot);
     this.#reading.hidden = true;
     this.#foot.append(create("div", "message-stats"));
@@ -50,6 +51,7 @@ export class MessageView {
   /** Shows how far the prompt has been read, while there is more to read. */
   showReading({ total, cache, processed }: PromptProgress): void {
     const left = total - processed;
+    if (left > 0 && this.#reading.hidden) announce("Reading the prompt");
     this.#reading.hidden = left <= 0;
     if (left <= 0) return;
     const share = (processed - cache) / Math.max(1, total - cache);
