@@ -1,6 +1,6 @@
 /** Pages that end in the middle of a download. */
 
-import { type BrowserContext, expect, type Page } from "@playwright/test";
+import { type Browser, type BrowserContext, expect, type Page } from "@playwright/test";
 import type { ModelServer } from "../../web/src/testing/model-server.ts";
 import { loadUrl, manifests, MiB, openIo, recorded, servedAgain, sha256, small } from "./downloads.ts";
 
@@ -67,4 +67,12 @@ async function someRecorded(page: Page): Promise<void> {
   await expect
     .poll(async () => Math.max(0, ...(await manifests(page)).map(recorded)), { intervals: [10] })
     .toBeGreaterThanOrEqual(goal);
+}
+
+/** Ends every process that shows a page, as the system does when it needs the memory. */
+export async function killRenderers(browser: Browser): Promise<void> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  for (const { type, id } of processInfo) if (type === "renderer") process.kill(id, "SIGKILL");
+  await session.detach();
 }

@@ -2,7 +2,7 @@ import type { ModelStore } from "../store/model-store.js";
 import { type Manifest, type Piece, pieceBytes, sha256 } from "../store/store.js";
 
 /** Pieces that are recorded together at most, where several have come meanwhile. */
-const PIECES_AT_ONCE = 4;
+const PIECES_AT_ONCE = 16;
 
 /** A chunk that is being filled. */
 interface Filling {
@@ -86,11 +86,13 @@ export class ChunkProgress {
       const from = chunk.recorded;
       const count = Math.min(PIECES_AT_ONCE, due());
       try {
-        const pieces: Piece[] = [];
-        for (let start = from; pieces.length < count; start += step) {
-          const hash = await sha256(chunk.bytes.subarray(start, start + step));
-          pieces.push({ index, start, length: step, hash });
-        }
+        const pieces = await Promise.all(
+          Array.from({ length: count }, async (_, piece): Promise<Piece> => {
+            const start = from + piece * step;
+            const hash = await sha256(chunk.bytes.subarray(start, start + step));
+            return { index, start, length: step, hash };
+          }),
+        );
         if (this.stopped || chunk.left) return;
         await this.store.putPieces(manifest, from, chunk.bytes.subarray(from, from + count * step), pieces);
       } catch {

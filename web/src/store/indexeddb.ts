@@ -1,6 +1,6 @@
 import { blobsOf, type ChunkKey, type Database, keysUnder, RELAXED, STRICT } from "./database.js";
 import { guarded, isQuotaExceeded } from "./failure.js";
-import { chunkRange, type ChunkStore, type ModelBytes } from "./store.js";
+import { chunkRange, type ChunkStore, type ModelBytes, type Piece } from "./store.js";
 
 const READ = "could not be read";
 const WRITE = "could not be written";
@@ -25,25 +25,32 @@ export class IndexedDbStore implements ChunkStore {
       ];
       if (this.blobs) {
         try {
-          return await this.put(blobKey!, new Blob([bytes]), bytesKey!, STRICT);
+          return await this.put(blobKey!, new Blob([bytes]), bytesKey!);
         } catch (error) {
           if (isQuotaExceeded(error)) throw error;
-          await this.put(bytesKey!, alone(bytes), blobKey!, STRICT);
+          await this.put(bytesKey!, alone(bytes), blobKey!);
           this.blobs = false;
           return;
         }
       }
-      await this.put(bytesKey!, alone(bytes), blobKey!, STRICT);
+      await this.put(bytesKey!, alone(bytes), blobKey!);
     });
   }
 
-  writePart(model: ModelBytes, index: number, start: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    return guarded(WRITE, () => this.put([model.id, "piece", index, start], alone(bytes), undefined, RELAXED));
+  writePieces(model: ModelBytes, from: number, bytes: Uint8Array<ArrayBuffer>, pieces: Piece[]): Promise<void> {
+    return guarded(WRITE, async () => {
+      const tx = this.db.transaction("chunks", "readwrite", RELAXED);
+      const puts = pieces.map(({ index, start, length }) => {
+        const piece = bytes.slice(start - from, start - from + length) as unknown as Blob;
+        return tx.store.put(piece, [model.id, "piece", index, start]);
+      });
+      await Promise.all([...puts, tx.done]);
+    });
   }
 
-  readPart(model: ModelBytes, index: number, start: number, target: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  readPiece(model: ModelBytes, piece: Piece, target: Uint8Array<ArrayBuffer>): Promise<boolean> {
     return guarded(READ, async () => {
-      const found: unknown = await this.db.get("chunks", [model.id, "piece", index, start]);
+      const found: unknown = await this.db.get("chunks", [model.id, "piece", piece.index, piece.start]);
       if (!(found instanceof Uint8Array) || found.length !== target.length) return false;
       target.set(found);
       return true;
@@ -107,15 +114,9 @@ export class IndexedDbStore implements ChunkStore {
   }
 
   /** Puts a value, and deletes what another form of it left behind. */
-  private async put(
-    key: ChunkKey,
-    value: Blob | Uint8Array<ArrayBuffer>,
-    other: ChunkKey | undefined,
-    options: IDBTransactionOptions,
-  ): Promise<void> {
-    const tx = this.db.transaction("chunks", "readwrite", options);
-    const work = [tx.store.put(value as Blob, key), other && tx.store.delete(other), tx.done];
-    await Promise.all(work);
+  private async put(key: ChunkKey, value: Blob | Uint8Array<ArrayBuffer>, other: ChunkKey): Promise<void> {
+    const tx = this.db.transaction("chunks", "readwrite", STRICT);
+    await Promise.all([tx.store.put(value as Blob, key), tx.store.delete(other), tx.done]);
   }
 
   private async whole(model: ModelBytes, index: number): Promise<Blob | Uint8Array<ArrayBuffer> | undefined> {

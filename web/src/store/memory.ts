@@ -35,11 +35,11 @@ export class MemoryStore implements ChunkStore {
     return Promise.resolve(into);
   }
 
-  writePart(): Promise<void> {
+  writePieces(): Promise<void> {
     return Promise.resolve();
   }
 
-  readPart(): Promise<boolean> {
+  readPiece(): Promise<boolean> {
     return Promise.resolve(false);
   }
 

@@ -113,13 +113,7 @@ export class ModelStore {
   async putPieces(manifest: Manifest, start: number, bytes: Uint8Array<ArrayBuffer>, pieces: Piece[]): Promise<void> {
     const store = this.storeOf(manifest);
     if (!store || pieces.length === 0) return;
-    // IndexedDB has each piece by itself, a file all of them at once.
-    if (store.kind === "indexeddb") {
-      for (const piece of pieces) {
-        const from = piece.start - start;
-        await store.writePart(manifest, piece.index, piece.start, bytes.subarray(from, from + piece.length));
-      }
-    } else await store.writePart(manifest, pieces[0]!.index, start, bytes);
+    await store.writePieces(manifest, start, bytes, pieces);
     await this.manifests.recordPieces(manifest.id, pieces);
   }
 
@@ -131,11 +125,12 @@ export class ModelStore {
     const store = this.storeOf(manifest);
     const recorded = (await this.manifests.pieces(manifest.id)).filter((piece) => piece.index === index);
     let filled = 0;
-    for (const { start, length, hash } of recorded.sort((a, b) => a.start - b.start)) {
+    for (const piece of recorded.sort((a, b) => a.start - b.start)) {
+      const { start, length, hash } = piece;
       if (start < filled) continue;
       if (!store || start > filled || start + length > bytes.length) break;
       const target = bytes.subarray(start, start + length);
-      if (!(await store.readPart(manifest, index, start, target)) || (await sha256(target)) !== hash) break;
+      if (!(await store.readPiece(manifest, piece, target)) || (await sha256(target)) !== hash) break;
       filled = start + length;
     }
     return filled;

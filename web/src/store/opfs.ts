@@ -1,6 +1,6 @@
 import { ChordError } from "../errors.js";
 import { guarded } from "./failure.js";
-import { chunkRange, type ChunkStore, type ModelBytes } from "./store.js";
+import { chunkRange, type ChunkStore, type ModelBytes, type Piece } from "./store.js";
 
 const FOLDER = "wasm-chord";
 const READ = "could not be read";
@@ -77,15 +77,14 @@ export class OpfsStore implements ChunkStore {
     });
   }
 
-  writePart(model: ModelBytes, index: number, start: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  writePieces(model: ModelBytes, start: number, bytes: Uint8Array<ArrayBuffer>, [first]: Piece[]): Promise<void> {
     return guarded(WRITE, async () => {
-      const handle = await this.writable(model.id);
-      put(handle, chunkRange(model.size, model.chunkBytes, index).start + start, bytes);
+      if (first) put(await this.writable(model.id), chunkStart(model, first) + start, bytes);
     });
   }
 
-  readPart(model: ModelBytes, index: number, start: number, target: Uint8Array<ArrayBuffer>): Promise<boolean> {
-    return this.read(model, chunkRange(model.size, model.chunkBytes, index).start + start, target);
+  readPiece(model: ModelBytes, piece: Piece, target: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    return this.read(model, chunkStart(model, piece) + piece.start, target);
   }
 
   async chunk(
@@ -207,6 +206,10 @@ export class OpfsStore implements ChunkStore {
       throw error;
     }
   }
+}
+
+function chunkStart({ size, chunkBytes }: ModelBytes, { index }: Piece): number {
+  return chunkRange(size, chunkBytes, index).start;
 }
 
 /** Writes and flushes. */

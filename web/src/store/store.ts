@@ -93,10 +93,13 @@ export interface ChunkStore {
    * are those that were written is for the caller to check, by their hash.
    */
   chunk(model: ModelBytes, index: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Stores bytes of a chunk that is not whole yet, from byte `start` of the chunk on. `memory` keeps none. */
-  writePart(model: ModelBytes, index: number, start: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Fills `target` with what {@link writePart} stored there, in pieces of the same places. False when it is not there. */
-  readPart(model: ModelBytes, index: number, start: number, target: Uint8Array<ArrayBuffer>): Promise<boolean>;
+  /**
+   * Stores bytes of a chunk that is not whole yet, from byte `start` of the chunk on: the pieces, one behind the other.
+   * `memory` keeps none.
+   */
+  writePieces(model: ModelBytes, start: number, bytes: Uint8Array<ArrayBuffer>, pieces: Piece[]): Promise<void>;
+  /** Fills `target` with the bytes of a piece. False when they are not there. */
+  readPiece(model: ModelBytes, piece: Piece, target: Uint8Array<ArrayBuffer>): Promise<boolean>;
   /**
    * Fills `target` with the bytes from `offset` of the file on, which may lie in several chunks. False when not all of
    * them are there.
@@ -195,19 +198,25 @@ export function recordedParts(pieces: Piece[]): Record<number, number> {
 
 /** At once: Chromium works on a copy of what it is to hash. */
 const DIGESTS = 2;
+/** Copies of this size are not worth waiting for others. */
+const SMALL_BYTES = 1024 * 1024;
 let digests = 0;
 const waiting: (() => void)[] = [];
 
 /** SHA-256 in hexadecimal. */
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  if (bytes.length <= SMALL_BYTES) return digest(bytes);
   while (digests >= DIGESTS) await new Promise<void>((go) => waiting.push(go));
   digests++;
-  let digest: ArrayBuffer;
   try {
-    digest = await crypto.subtle.digest("SHA-256", bytes);
+    return await digest(bytes);
   } finally {
     digests--;
     waiting.shift()?.();
   }
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", bytes);
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
