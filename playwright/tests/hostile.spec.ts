@@ -112,3 +112,11 @@ test("an error leaves the page as it is, with numbers for offsets", async ({ pag
   for (const error of errors) expect(error).toEqual({ code: expect.any(String), details: expect.any(Object) });
   expect(errors.some((error) => Object.values(error!.details).some(Number.isInteger))).toBe(true);
 });
+
+test("the page shows what makes answers worse than the model's", async ({ page }) => {
+  await page.goto("/");
+  await page.getByRole("radio", { name: "File" }).check();
+  await page.locator("#file").setInputFiles(join(hostile, "odd-bpe-unsaid.gguf"));
+  await page.getByRole("button", { name: "Load model" }).click();
+  await expect(page.locator("#model-warnings")).toContainText("tokenizer.ggml.pre", { timeout: 120_000 });
+});

@@ -1,7 +1,5 @@
 //! What the architecture pages are written with: named steps that check their tensors and append ops.
 
-use std::collections::HashSet;
-
 use chord_gguf::{GgmlType, Header};
 use chord_program::{
     Activation, BufferId, Gating, KvSlot, KvType, Mask, MemoryPlan, MemoryUse, OpKind, OutputName, Program,
@@ -67,8 +65,9 @@ pub fn lower(header: &Header, options: &BuildOptions, rope_factors: Option<&[f32
     };
     // Written twice: the first time tells which tensors are used, the second declares them in the order of the file.
     let mut weights = write(Vec::new())?.weights;
-    let read: HashSet<&str> = weights.iter().map(|weight| weight.name.as_str()).chain([ROPE_FACTORS]).collect();
-    unread::refuse(header, &hyper, |name| read.contains(name))?;
+    weights.sort_by(|a, b| a.name.cmp(&b.name));
+    let is_weight = |name: &str| weights.binary_search_by(|weight| weight.name.as_str().cmp(name)).is_ok();
+    unread::refuse(header, &hyper, |name| name == ROPE_FACTORS || is_weight(name))?;
     weights.sort_by_key(|w| header.tensor(&w.name).map(|t| t.offset));
     write(weights)
 }

@@ -153,6 +153,11 @@ fn biases_are_read_where_the_architecture_has_them() {
         (TinyModel::llama(), "blk.0.attn_output.bias", 32, true),
         (TinyModel::llama(), "blk.0.ffn_gate.bias", 64, true),
         (TinyModel::llama(), "blk.1.ffn_down.bias", 32, true),
+        (TinyModel::qwen2(), "blk.0.attn_q.bias", 32, true),
+        (TinyModel::qwen2(), "blk.0.attn_output.bias", 32, false),
+        // Its output has one, and so has its embedding where that serves as the output.
+        (TinyModel::qwen2(), "output.bias", TinyModel::TOKENS, true),
+        (TinyModel::gemma3(), "output.bias", TinyModel::TOKENS, false),
         (TinyModel::gemma3(), "blk.0.attn_v.bias", 16, true),
         (TinyModel::gemma3(), "blk.0.attn_output.bias", 32, false),
         (TinyModel::gemma3(), "blk.0.ffn_up.bias", 64, false),

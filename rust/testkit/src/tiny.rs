@@ -34,6 +34,11 @@ impl TinyModel {
         TinyModel::new("llama")
     }
 
+    /// Of the Qwen 2 family.
+    pub fn qwen2() -> Self {
+        TinyModel::new("qwen2")
+    }
+
     /// Of the Gemma 3 family: the first layer has a window of 4 positions, by a period of 2.
     pub fn gemma3() -> Self {
         let mut model = TinyModel::new("gemma3");
