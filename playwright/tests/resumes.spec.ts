@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "@playwright/test";
+import { expect, type Page, test } from "@playwright/test";
 import { smollm2 } from "../../scripts/steps/models.mjs";
 import { ModelServer, randomBytes } from "../../web/src/testing/model-server.ts";
 import { KiB, loadUrl, openIo, sha256 } from "../support/downloads.ts";
@@ -16,7 +16,7 @@ test("40 downloads cut at random bytes go on and end", async ({ context }) => {
   const download = { chunkBytes: 128 * KiB, attempts: 2, retryMs: 5 };
   const right = sha256(server.bytes);
   try {
-    const load = async (page: Parameters<typeof openIo>[0], url: string, store: "opfs" | "indexeddb") => {
+    const load = async (page: Page, url: string, store: "opfs" | "indexeddb") => {
       const loaded = await loadUrl(page, url, { store, download: { ...download, stallMs: 20_000 } });
       if (loaded.code === undefined) expect(loaded.sha256).toBe(right);
       return loaded;
@@ -123,4 +123,68 @@ test("a browser that stores no Blobs keeps the model, and no byte comes twice", 
   expect(loads.listed).toMatchObject([{ complete: true, stored: size }]);
   expect(loads.exported).toBe(size);
   expect((await bytesSent(request, path)) - before).toBe(size);
+});
+
+test.describe("a load that fails", () => {
+  const loadIn = (page: Page, url: string, more: object = {}) =>
+    page.evaluate(
+      async ({ url, more }) => {
+        const download = { attempts: 2, retryMs: 50, stallMs: 10_000 };
+        try {
+          const options = { backend: "cpu", contextLength: 64, threads: 1, download, ...more } as const;
+          const chord = await sdk.Chord.load(url, options);
+          const { store } = await chord.info();
+          await chord.unload();
+          return { code: "it loaded", store };
+        } catch (error) {
+          const { code, message } = error as { code?: string; message: string };
+          return { code: code ?? message };
+        }
+      },
+      { url, more },
+    );
+
+  test("leaves nothing that another tab would wait for", async ({ context }) => {
+    const server = await ModelServer.start(readFileSync(join(models, smollm2.file)));
+    try {
+      const [one, two] = [await context.newPage(), await context.newPage()];
+      await Promise.all([openSdk(one), openSdk(two)]);
+      server.behaviour = { cutAt: 70_000_000 };
+      expect((await loadIn(one, server.url)).code).toMatch(/^(short-body|network-failed)$/);
+      const held = () => one.evaluate(async () => (await navigator.locks.query()).held?.length);
+      await expect.poll(held).toBe(0);
+      server.behaviour = {};
+      server.sent = 0;
+      expect(await loadIn(two, server.url)).toMatchObject({ code: "it loaded", store: { complete: true } });
+      // Four chunks lie before the cut, and the last of them may have been on its way to the disk.
+      expect(server.sent).toBeLessThanOrEqual(smollm2.bytes - 3 * 16 * 1024 * KiB);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test("because nothing goes on says so, keeps what is recorded, and the next one goes on there", async ({ page }) => {
+    const server = await ModelServer.start(readFileSync(join(models, smollm2.file)));
+    try {
+      await openSdk(page);
+      // The browser never answers for the fourth chunk.
+      const workerUrl = await workerWith(
+        page,
+        `const digest = crypto.subtle.digest.bind(crypto.subtle);
+         let chunks = 0;
+         crypto.subtle.digest = (name, bytes) =>
+           bytes.byteLength > 8 * 1024 * 1024 && ++chunks > 3 ? new Promise(() => undefined) : digest(name, bytes);`,
+      );
+      const download = { stallMs: 3_000 };
+      expect(await loadIn(page, server.url, { workerUrl, download })).toEqual({ code: "load-stalled" });
+      const [listed] = await page.evaluate(() => sdk.Chord.cache.list());
+      expect(listed!.stored).toBeGreaterThanOrEqual(3 * 16 * 1024 * KiB);
+      expect(listed!.complete).toBe(false);
+      server.sent = 0;
+      expect(await loadIn(page, server.url)).toMatchObject({ code: "it loaded", store: { complete: true } });
+      expect(server.sent).toBeLessThanOrEqual(smollm2.bytes - listed!.stored);
+    } finally {
+      await server.stop();
+    }
+  });
 });

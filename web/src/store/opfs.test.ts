@@ -1,0 +1,68 @@
+/** Browsers other than Chromium open a file once, whatever mode is asked for. */
+
+import { afterEach, expect, test, vi } from "vitest";
+import { OpfsStore } from "./opfs.js";
+import type { ModelBytes } from "./store.js";
+
+const model: ModelBytes = { id: "m", size: 25, chunkBytes: 10 };
+
+/** A folder with one file, which is open once at most. */
+function exclusiveFolder() {
+  let bytes = new Uint8Array(0);
+  const opened = { times: 0, refused: 0 };
+  let isOpen = false;
+  const resize = (size: number) => {
+    const next = new Uint8Array(size);
+    next.set(bytes.subarray(0, size));
+    bytes = next;
+  };
+  const file = {
+    createSyncAccessHandle: async () => {
+      await new Promise((later) => setTimeout(later, 1));
+      if (isOpen) {
+        opened.refused++;
+        throw new DOMException("The file is open", "NoModificationAllowedError");
+      }
+      isOpen = true;
+      opened.times++;
+      return {
+        read: (target: Uint8Array, { at }: { at: number }) => {
+          const piece = bytes.subarray(at, at + target.length);
+          target.set(piece);
+          return piece.length;
+        },
+        write: (data: Uint8Array, { at }: { at: number }) => {
+          if (bytes.length < at + data.length) resize(at + data.length);
+          bytes.set(data, at);
+          return data.length;
+        },
+        truncate: resize,
+        flush: () => undefined,
+        getSize: () => bytes.length,
+        close: () => (isOpen = false),
+      };
+    },
+  };
+  const folder = { getFileHandle: () => Promise.resolve(file), removeEntry: () => Promise.resolve() };
+  const root = { getDirectoryHandle: () => Promise.resolve(folder) };
+  vi.stubGlobal("navigator", { storage: { getDirectory: () => Promise.resolve(root) } });
+  return opened;
+}
+
+afterEach(() => void vi.unstubAllGlobals());
+
+test("chunks written and read at once in a later visit open the file once", async () => {
+  const opened = exclusiveFolder();
+  const store = await OpfsStore.open();
+  const chunk = (index: number) => new Uint8Array(index === 2 ? 5 : 10).fill(index + 1);
+  await Promise.all([0, 1, 2].map((index) => store.write(model, index, chunk(index))));
+  const [first, ...written] = await Promise.all([
+    store.chunk(model, 0),
+    store.writePieces(model, 5, chunk(2), [{ index: 1, start: 5, length: 5, hash: "" }]),
+    store.write(model, 2, chunk(2)),
+  ]);
+  expect(first).toEqual(chunk(0));
+  expect(written.length).toBe(2);
+  expect(await store.chunk(model, 1)).toEqual(new Uint8Array([2, 2, 2, 2, 2, 3, 3, 3, 3, 3]));
+  expect(opened).toEqual({ times: 1, refused: 0 });
+});
