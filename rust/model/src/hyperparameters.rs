@@ -2,7 +2,7 @@
 
 use chord_gguf::{Array, Header, Value};
 
-use crate::ModelError;
+use crate::{ModelError, RopeScaling, rope};
 
 /// Llama 3.1 405B has 126.
 const MAX_LAYERS: u32 = 1024;
@@ -20,26 +20,6 @@ const MAX_VOCAB: u32 = 1 << 22;
 const MAX_EXPERTS: u32 = 4096;
 /// Llama 4 Scout was trained for 10,485,760.
 pub(crate) const MAX_CTX: u32 = 1 << 26;
-
-/// How positions are stretched beyond the length that the rotation was first trained for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum RopeScaling {
-    /// Not at all.
-    None,
-    /// Every angle divided by the factor.
-    Linear(f64),
-}
-
-impl RopeScaling {
-    /// What every angle is divided by.
-    pub fn divisor(self) -> f64 {
-        match self {
-            RopeScaling::None => 1.0,
-            RopeScaling::Linear(factor) => factor,
-        }
-    }
-}
 
 /// The numbers of a model, every one checked against its limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,9 +103,10 @@ impl Hyperparameters {
             Some(n_ff) => n_ff,
             None => keys.layers_count("feed_forward_length", MAX_FF, n_block)?,
         };
+        let n_ctx_train = keys.count("context_length", MAX_CTX)?;
         Ok(Hyperparameters {
             n_vocab: vocabulary(header)?,
-            n_ctx_train: keys.count("context_length", MAX_CTX)?,
+            n_ctx_train,
             n_embd,
             n_layer,
             n_block,
@@ -135,8 +116,8 @@ impl Hyperparameters {
             k_dim,
             v_dim: keys.optional_count("attention.value_length", MAX_HEAD_DIM)?.unwrap_or(k_dim),
             n_rot,
-            rope_theta: keys.optional_number("rope.freq_base", 1.0, 1e12)?.unwrap_or(10_000.0),
-            rope_scaling: keys.rope_scaling()?,
+            rope_theta: rope::theta(&keys, "rope.freq_base")?.unwrap_or(10_000.0),
+            rope_scaling: RopeScaling::from_keys(&keys, n_ctx_train)?,
             norm_eps: keys.number("attention.layer_norm_rms_epsilon", 0.0, 1.0)? as f32,
             window: keys.optional_count("attention.sliding_window", MAX_CTX)?,
             n_expert,
@@ -178,7 +159,9 @@ pub fn notes(header: &Header) -> Vec<String> {
     ];
     let Ok(keys) = Keys::new(header) else { return Vec::new() };
     let arrays = MAY_BE_ARRAYS.into_iter().filter_map(|name| Some((name, keys.get(name)?.as_array()?)));
-    arrays.map(|(name, array)| format!("{} is given layer by layer ({})", keys.key(name), array.type_name())).collect()
+    let arrays =
+        arrays.map(|(name, array)| format!("{} is given layer by layer ({})", keys.key(name), array.type_name()));
+    arrays.chain(rope::notes(&keys)).collect()
 }
 
 fn vocabulary(header: &Header) -> Result<u32, ModelError> {
@@ -211,11 +194,11 @@ impl<'a> Keys<'a> {
         header.architecture().ok_or_else(|| ModelError::MissingKey { key: "general.architecture".to_owned() })
     }
 
-    fn key(&self, name: &str) -> String {
+    pub(crate) fn key(&self, name: &str) -> String {
         format!("{}.{name}", self.architecture)
     }
 
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.header.metadata.get(&self.key(name))
     }
 
@@ -355,25 +338,13 @@ impl<'a> Keys<'a> {
         Ok(Some(found))
     }
 
-    fn wrong_type(&self, name: &str, expected: &'static str, found: &Value) -> ModelError {
-        ModelError::WrongType { key: self.key(name), expected, found: found.type_name() }
+    /// A text, if the key is there.
+    pub(crate) fn optional_text(&self, name: &str) -> Result<Option<&'a str>, ModelError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.wrong_type(name, "a string", value))
     }
 
-    fn rope_scaling(&self) -> Result<RopeScaling, ModelError> {
-        let name = "rope.scaling.type";
-        let kind = match self.get(name) {
-            None => None,
-            Some(value) => Some(value.as_str().ok_or_else(|| self.wrong_type(name, "a string", value))?),
-        };
-        // Early files have only `rope.scale_linear`.
-        let factor = match self.optional_number("rope.scaling.factor", 0.0, 1e6)? {
-            Some(factor) => Some(factor),
-            None => self.optional_number("rope.scale_linear", 0.0, 1e6)?,
-        };
-        match (kind, factor.filter(|&f| f > 0.0)) {
-            (Some("none"), _) | (None | Some("linear"), None) => Ok(RopeScaling::None),
-            (None | Some("linear"), Some(factor)) => Ok(RopeScaling::Linear(factor)),
-            (Some(other), _) => Err(ModelError::UnsupportedValue { key: self.key(name), value: other.to_owned() }),
-        }
+    fn wrong_type(&self, name: &str, expected: &'static str, found: &Value) -> ModelError {
+        ModelError::WrongType { key: self.key(name), expected, found: found.type_name() }
     }
 }

@@ -7,12 +7,14 @@ mod arch;
 mod error;
 mod hyperparameters;
 mod lowering;
+mod rope;
 mod shapes;
 mod unread;
 
-pub use arch::{check_architecture, is_supported};
+pub use arch::{architectures, check_architecture, is_supported};
 pub use error::ModelError;
-pub use hyperparameters::{Hyperparameters, RopeScaling, notes};
+pub use hyperparameters::{Hyperparameters, notes};
 pub use lowering::{BuildOptions, lower, memory, needs};
+pub use rope::{RopeScaling, Yarn};
 pub use shapes::{Quant, SHAPES, Shape};
 pub use unread::ignored_tensors;

@@ -3,7 +3,7 @@
 use chord_gguf::{GgmlType, Header};
 use chord_program::{
     Activation, BufferId, Gating, KvSlot, KvType, Mask, MemoryPlan, MemoryUse, OpKind, OutputName, Program,
-    ProgramBuilder, RopePairing, RopeTable, Rows, SegmentKind, Table, TableId, Weight, WeightRef,
+    ProgramBuilder, RopePairing, Rows, SegmentKind, Table, TableId, Weight, WeightRef,
 };
 
 use crate::hyperparameters::{Keys, MAX_CTX};
@@ -67,7 +67,8 @@ pub fn lower(header: &Header, options: &BuildOptions, rope_factors: Option<&[f32
     let mut weights = write(Vec::new())?.weights;
     weights.sort_by(|a, b| a.name.cmp(&b.name));
     let is_weight = |name: &str| weights.binary_search_by(|weight| weight.name.as_str().cmp(name)).is_ok();
-    unread::refuse(header, &hyper, |name| name == ROPE_FACTORS || is_weight(name))?;
+    let has_factors = arch::has_rope_factors(&hyper.architecture);
+    unread::refuse(header, &hyper, |name| (has_factors && name == ROPE_FACTORS) || is_weight(name))?;
     weights.sort_by_key(|w| header.tensor(&w.name).map(|t| t.offset));
     write(weights)
 }
@@ -295,9 +296,9 @@ impl<'a> Lowering<'a> {
         self.like(name, a, OpKind::Add { a, b, scale: 1.0 })
     }
 
-    /// A table of rotations with the model's `n_rot`.
+    /// A table of rotations with the model's `n_rot`, for layers whose positions are divided by `divisor`.
     pub(crate) fn rope_table(&mut self, theta: f64, divisor: f64) -> TableId {
-        let table = RopeTable::new(theta, self.h.n_rot, divisor, self.rope_factors);
+        let table = self.h.rope_scaling.table(theta, self.h.n_rot, divisor, self.rope_factors);
         self.program.table(Table::Rope(table))
     }
 

@@ -167,8 +167,8 @@ fn heads_that_do_not_divide_are_named_with_both_numbers() {
 
 #[test]
 fn what_a_page_would_ignore_is_refused() {
-    let Some(error) = refused("llama.rope.scaling.type", Value::String("yarn".into())) else { return };
-    assert_eq!(error.to_string(), "llama.rope.scaling.type = yarn is not supported for this architecture");
+    let Some(error) = refused("llama.rope.scaling.type", Value::String("longrope".into())) else { return };
+    assert_eq!(error.to_string(), "llama.rope.scaling.type = longrope is not supported for this architecture");
     let file = open("llama.Q4_0").unwrap();
     let experts = [("llama.expert_count", Value::U32(8)), ("llama.expert_used_count", Value::U32(2))];
     let error = lower(&with(&file.header, &experts), &BuildOptions::default(), None).unwrap_err();
@@ -242,7 +242,7 @@ fn linear_scaling_divides_the_frequencies() {
     let scaling =
         [("llama.rope.scaling.type", Value::String("linear".into())), ("llama.rope.scaling.factor", Value::F32(4.0))];
     let header = with(&file.header, &scaling);
-    assert_eq!(Hyperparameters::from_header(&header).unwrap().rope_scaling.divisor(), 4.0);
+    assert_eq!(Hyperparameters::from_header(&header).unwrap().rope_scaling.factor, 4.0);
     let scaled = lower(&header, &BuildOptions::default(), None).unwrap();
     let frequency = |program: &Program| {
         let chord_program::Table::Rope(rope) = &program.tables[0] else { panic!("a table of rotations") };

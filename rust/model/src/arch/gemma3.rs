@@ -3,8 +3,8 @@
 
 use chord_program::{Activation, RopePairing};
 
-use crate::ModelError;
 use crate::lowering::{Attend, Lowering};
+use crate::{ModelError, rope};
 
 /// Every sixth layer sees the whole context.
 const WINDOW_PERIOD: u32 = 6;
@@ -25,9 +25,9 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
     m.refuse_other("attention.key_length_swa", k_dim)?;
     m.refuse_other("attention.value_length_swa", m.h.v_dim)?;
     m.refuse_other("rope.dimension_count_swa", m.h.n_rot)?;
-    let window_theta = m.keys()?.optional_number("rope.freq_base_swa", 1.0, 1e12)?.unwrap_or(WINDOW_THETA);
+    let window_theta = rope::theta(&m.keys()?, "rope.freq_base_swa")?.unwrap_or(WINDOW_THETA);
     let soft_cap = m.keys()?.optional_number("final_logit_softcapping", 1e-3, 1e6)?.map(|cap| cap as f32);
-    let global_table = m.rope_table(m.h.rope_theta, m.h.rope_scaling.divisor());
+    let global_table = m.rope_table(m.h.rope_theta, m.h.rope_scaling.factor);
     let window_table = m.rope_table(window_theta, 1.0);
 
     let mut x = m.embed("inp_scaled", (n_embd as f32).sqrt())?;

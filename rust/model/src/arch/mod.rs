@@ -23,9 +23,20 @@ const PAGES: [(&str, Page); 5] = [
     ("olmoe", olmoe::lower),
 ];
 
+/// Every `general.architecture` whose models can be lowered.
+pub fn architectures() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|(name, _)| *name)
+}
+
 /// Whether models of this `general.architecture` can be lowered.
 pub fn is_supported(architecture: &str) -> bool {
     PAGES.iter().any(|(name, _)| *name == architecture)
+}
+
+/// Whether files of the architecture may have a divisor for each frequency of the rotation. llama.cpp reads them for this
+/// one of those here.
+pub(crate) fn has_rope_factors(architecture: &str) -> bool {
+    architecture == "llama"
 }
 
 /// Whether there is a page for a header's architecture.

@@ -9,7 +9,7 @@ pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {
     m.refuse("expert_count", Some(m.h.n_expert))?;
     let (n_embd, q_cols, k_cols, v_cols) = (m.h.n_embd, m.h.q_cols(), m.h.k_cols(), m.h.v_cols());
     let attend = Attend { scale: m.h.attention_scale(), window: None };
-    let table = m.rope_table(m.h.rope_theta, m.h.rope_scaling.divisor());
+    let table = m.rope_table(m.h.rope_theta, m.h.rope_scaling.factor);
 
     let mut x = m.embed("inp_embd", 1.0)?;
     for layer in 0..m.h.n_layer {
