@@ -88,6 +88,11 @@ export class ChatView {
   open(session: Session, conversation: Conversation): void {
     this.#session = session;
     session.open(conversation);
+    // The page was left before an answer came. The store has the question until something else is said.
+    if (conversation.turns.at(-1)?.text === "") conversation.turns.pop();
+    const unanswered = conversation.turns.at(-1)?.role === "user" ? conversation.turns.pop() : undefined;
+    if (unanswered && this.#prompt.value === "") this.#prompt.value = unanswered.text;
+    this.#resize();
     this.#views = conversation.turns.map((turn) => new MessageView(turn, this.#actions));
     this.#messages.replaceChildren(...this.#views.map(({ element }) => element));
     for (const [index, turn] of conversation.turns.entries()) {

@@ -4,20 +4,18 @@ import { ChatView } from "./chat-view.js";
 import { ChatsView } from "./chats-view.js";
 import { type Conversation, ConversationStore, newConversation, type Overtaken } from "./conversations.js";
 import { announce, byId } from "./dom.js";
+import { joined, leaveDraft, noteConversation, notedConversation, takeDraft } from "./draft.js";
 import { Keeper } from "./keeper.js";
 import { ask } from "./question.js";
 import { sentence } from "./problem.js";
 import type { Session } from "./session.js";
-
-/** Where a tab notes, across reloads, which conversation it has. */
-const CURRENT = "chord-chat.conversation";
 
 export class Chats {
   readonly #store = new ConversationStore();
   readonly #keeper = new Keeper(this.#store, {
     onKept: (failure) => this.#showKept(failure),
     onForked: (by) => this.#showForked(by),
-    onChanged: (conversation) => note(conversation),
+    onChanged: noteConversation,
   });
   readonly #view = new ChatView(this.#keeper);
   readonly #restored: Promise<void>;
@@ -38,6 +36,7 @@ export class Chats {
       byId("load", HTMLButtonElement).focus();
     });
     this.#restored = this.#restore();
+    addEventListener("pagehide", () => leaveDraft(this.#keeper.unsaved));
   }
 
   /** A model is there: the conversation that waits goes on, or an empty one begins. */
@@ -102,14 +101,21 @@ export class Chats {
   }
 
   async #restore(): Promise<void> {
-    const id = noted();
+    const [id, draft] = [notedConversation(), takeDraft()];
     if (!id) return;
+    let stored: Conversation | null = null;
     try {
-      const conversation = await this.#store.read(id);
-      if (conversation && !this.#current) this.#setWaiting(conversation);
+      stored = await this.#store.read(id);
     } catch (error) {
       this.#showKept(error);
     }
+    const left = draft?.id === id ? joined(stored, draft) : null;
+    const conversation = left ?? stored;
+    if (!conversation || this.#current) return;
+    this.#setWaiting(conversation);
+    if (!left) return;
+    await this.#keeper.take(left);
+    this.#keeper.changed(0);
   }
 
   /** `shown` is the conversation on the page, where none waits. */
@@ -117,7 +123,7 @@ export class Chats {
     this.#waiting = waiting;
     byId("resume", HTMLDivElement).hidden = waiting === null;
     byId("resume-title", HTMLElement).textContent = waiting?.title ?? "";
-    note(waiting ?? shown);
+    noteConversation(waiting ?? shown);
   }
 
   #showKept(failure: unknown): void {
@@ -135,23 +141,5 @@ export class Chats {
     place.textContent = `This conversation ${what} in another tab. What is on this page is kept as one of its own.`;
     place.hidden = false;
     announce(place.textContent);
-  }
-}
-
-/** Remembers for this tab which conversation it has; an empty one is not worth it. */
-function note(conversation: Conversation | null): void {
-  try {
-    if (conversation && conversation.turns.length > 0) sessionStorage.setItem(CURRENT, conversation.id);
-    else sessionStorage.removeItem(CURRENT);
-  } catch {
-    // A browser that refuses this shows the conversation in the list.
-  }
-}
-
-function noted(): string | null {
-  try {
-    return sessionStorage.getItem(CURRENT);
-  } catch {
-    return null;
   }
 }

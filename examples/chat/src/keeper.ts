@@ -34,8 +34,6 @@ export class Keeper {
   constructor(store: ConversationStore, events: KeeperEvents) {
     this.#store = store;
     this.#events = events;
-    // Whatever the page is left for: what is there is handed to the browser, which completes it.
-    addEventListener("pagehide", () => void this.#write());
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "hidden") void this.flush();
     });
@@ -47,6 +45,11 @@ export class Keeper {
     await this.flush();
     this.#conversation = conversation;
     this.#changedFrom = Infinity;
+  }
+
+  /** The conversation, if something of it may not be stored yet. */
+  get unsaved(): Conversation | null {
+    return this.#writing || this.#changedFrom !== Infinity ? this.#conversation : null;
   }
 
   /** What is on the page is not to be kept. */

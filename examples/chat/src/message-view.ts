@@ -153,6 +153,8 @@ function statistics({ usage, ended }: Turn): HTMLElement[] {
     add(formatCount(usage.completion_tokens), usage.completion_tokens === 1 ? "token" : "tokens");
     if (cached > 0) add(formatCount(cached), "reused");
   }
+  // The page was left, or the engine failed.
+  if (!usage && !ended) figures.push(create("span", "", "Interrupted"));
   if (ended === "stopped") figures.push(create("span", "", "Stopped"));
   if (ended === "length") figures.push(create("span", "", "Ended at the length limit"));
   return figures;
