@@ -1,4 +1,4 @@
-/** Run any GGUF language model on the visitor's own GPU, in the browser. */
+/** Run GGUF language models on the visitor's own GPU, in the browser. */
 
 export { Chord } from "./chord.js";
 export type { CallOptions, ChatCreate, CompletionCreate, GenerateOptions, TokenizeOptions } from "./chord.js";
