@@ -52,7 +52,9 @@ export async function resumeAtRandomCuts(
       page = other;
     }
     const second = await orHang(load(page, url, store), what);
-    expect(second, what).toMatchObject({ report: { kind: store, complete: true } });
+    expect(second, `${what}: ${JSON.stringify(second.report?.error ?? second)}`).toMatchObject({
+      report: { kind: store, complete: true },
+    });
     expect(second.report!.networkBytes, what).toBeLessThanOrEqual(size);
   }
   await page.close();

@@ -9,7 +9,7 @@ import { CONNECTIONS, Download } from "./download.js";
 import { Gate } from "./gate.js";
 import type { CachedFileOptions } from "./options.js";
 import { firstMissingByte, isExpected, Probe } from "./probe.js";
-import { RETRY, retrying } from "./retry.js";
+import { pause, RETRY, retrying } from "./retry.js";
 import { StallWatch } from "./stall.js";
 import { StoredChunks } from "./stored-chunks.js";
 import { ModelTabs, type TabMessage, untilWriting } from "./tabs.js";
@@ -330,7 +330,11 @@ export class CachedFile implements ModelFile {
   private async takeOver(): Promise<void> {
     const { tabs, manifest, store } = this;
     if (!tabs || !(await tabs.waitToWrite().catch(() => false)) || this.closed) return;
-    const fresh = await store?.manifest(manifest.key).catch(() => undefined);
+    // The tab that ended may still be letting go of the file.
+    const read = () => store?.manifest(manifest.key);
+    const fresh = await read()
+      ?.catch(() => pause(AGAIN_MS).then(read))
+      .catch(() => undefined);
     if (fresh?.id === manifest.id) {
       fresh.hashes.forEach((hash, index) => this.recorded(index, hash));
       manifest.partial = fresh.partial ?? {};
@@ -599,5 +603,7 @@ export class CachedFile implements ModelFile {
   }
 }
 
+/** What could not be read is read again so much later. */
+const AGAIN_MS = 100;
 /** Other tabs hear of bytes this often. */
 const STATE_MS = 200;

@@ -9,7 +9,7 @@ const model: ModelBytes = { id: "m", size: 25, chunkBytes: 10 };
 /** A folder with one file, which is open once at most. */
 function exclusiveFolder() {
   let bytes = new Uint8Array(0);
-  const opened = { times: 0, refused: 0 };
+  const opened = { times: 0, refused: 0, failWrites: 0 };
   let isOpen = false;
   const resize = (size: number) => {
     const next = new Uint8Array(size);
@@ -32,6 +32,7 @@ function exclusiveFolder() {
           return piece.length;
         },
         write: (data: Uint8Array, { at }: { at: number }) => {
+          if (opened.failWrites-- > 0) throw new DOMException("The file is not there", "InvalidStateError");
           if (bytes.length < at + data.length) resize(at + data.length);
           bytes.set(data, at);
           return data.length;
@@ -64,5 +65,16 @@ test("chunks written and read at once in a later visit open the file once", asyn
   expect(first).toEqual(chunk(0));
   expect(written.length).toBe(2);
   expect(await store.chunk(model, 1)).toEqual(new Uint8Array([2, 2, 2, 2, 2, 3, 3, 3, 3, 3]));
-  expect(opened).toEqual({ times: 1, refused: 0 });
+  expect(opened).toMatchObject({ times: 1, refused: 0 });
+});
+
+test("a write that fails once is made again on the file opened afresh, and one that fails twice is an error", async () => {
+  const opened = exclusiveFolder();
+  const store = await OpfsStore.open();
+  opened.failWrites = 1;
+  await store.write(model, 0, new Uint8Array(10).fill(7));
+  expect(await store.chunk(model, 0)).toEqual(new Uint8Array(10).fill(7));
+  expect(opened).toMatchObject({ times: 2, refused: 0 });
+  opened.failWrites = 2;
+  await expect(store.write(model, 1, new Uint8Array(10))).rejects.toMatchObject({ code: "storage-failed" });
 });

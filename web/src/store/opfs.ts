@@ -71,15 +71,12 @@ export class OpfsStore implements ChunkStore {
   }
 
   write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    return guarded(WRITE, async () => {
-      const handle = await this.writable(model.id);
-      put(handle, chunkRange(model.size, model.chunkBytes, index).start, bytes);
-    });
+    return guarded(WRITE, () => this.put(model.id, chunkRange(model.size, model.chunkBytes, index).start, bytes));
   }
 
   writePieces(model: ModelBytes, start: number, bytes: Uint8Array<ArrayBuffer>, [first]: Piece[]): Promise<void> {
     return guarded(WRITE, async () => {
-      if (first) put(await this.writable(model.id), chunkStart(model, first) + start, bytes);
+      if (first) await this.put(model.id, chunkStart(model, first) + start, bytes);
     });
   }
 
@@ -172,6 +169,22 @@ export class OpfsStore implements ChunkStore {
     }
   }
 
+  /**
+   * Writes and flushes. What fails is tried once more on the file opened afresh: a worker that has just been ended may
+   * still be letting go of it.
+   */
+  private async put(id: string, at: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    try {
+      return put(await this.writable(id), at, bytes);
+    } catch {
+      await new Promise((later) => setTimeout(later, AGAIN_MS));
+    }
+    const opened = await this.files.get(id);
+    this.files.delete(id);
+    opened?.close();
+    put(await this.writable(id), at, bytes);
+  }
+
   private writable(id: string): Promise<SyncAccessHandle> {
     const before = this.files.get(id);
     const open = async () => (await before) ?? access(await this.folder.getFileHandle(id, { create: true }));
@@ -212,7 +225,9 @@ function chunkStart({ size, chunkBytes }: ModelBytes, { index }: Piece): number 
   return chunkRange(size, chunkBytes, index).start;
 }
 
-/** Writes and flushes. */
+/** A write that failed is tried again so much later. */
+const AGAIN_MS = 100;
+
 function put(handle: SyncAccessHandle, at: number, bytes: Uint8Array<ArrayBuffer>): void {
   const before = handle.getSize();
   try {
