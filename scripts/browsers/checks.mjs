@@ -75,7 +75,7 @@ async function loadAgain(place) {
     await chord.unload();
     return info;
   });
-  assert.deepEqual([store.complete, store.why ?? null], [true, null], "the model is kept");
+  assert.ok(store.complete, `the model is kept, unlike here: ${store.why}`);
   const sent = hosts.models.sent;
   await hosts.models.leave();
   try {
