@@ -1,10 +1,11 @@
 // What the browser tests load: the demo at /, the built package, test pages and data. `transfers.json` tells how many
 // bytes of each path were handed out, which is how the tests know that a reload used the network for nothing.
 
+import { minimalRoutes } from "../scripts/server/demo.mjs";
 import { listen, staticServer } from "../scripts/server/static-server.mjs";
 import { smollm2 } from "../scripts/steps/models.mjs";
 import { fromRoot } from "../scripts/steps/paths.mjs";
-import { goldenFolder, hostile, minimal, models, packed, port } from "./support/places.mjs";
+import { elsewhere, goldenFolder, hostile, models, packed, port } from "./support/places.mjs";
 
 const sent = new Map();
 const listed = {
@@ -23,7 +24,8 @@ const routes = [
   { prefix: "/hostile/", folder: hostile },
   { prefix: "/packed/", folder: packed },
   { prefix: "/package/", folder: fromRoot("web", "dist") },
-  { prefix: "/minimal/", folder: minimal },
+  { prefix: "/elsewhere/", folder: elsewhere },
+  ...minimalRoutes,
   { prefix: "/pages/", folder: fromRoot("playwright", "pages") },
   { prefix: "/plain-pages/", folder: fromRoot("playwright", "pages"), isolated: false },
   { prefix: "/plain/", folder: fromRoot("examples", "chat", "dist"), isolated: false },

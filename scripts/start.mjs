@@ -36,5 +36,8 @@ await main(async () => {
     address = `http://${options.host ?? "localhost"}:${server.address().port}`;
     return `${model.entry.title}, Ctrl+C ends it`;
   });
-  line(`\n  Ready: ${address}\n`);
+  line(`\n  Ready: ${address}`);
+  // The minimal page names the default model.
+  if (options.model === undefined) line(`  A page in one file: ${address}/examples/minimal/`);
+  line("");
 });

@@ -22,8 +22,8 @@ export const hostile = made("hostile");
 /** A Vite project that uses the packed package, built. */
 export const packed = made("packed");
 
-/** The minimal example, with addresses of the test server. */
-export const minimal = made("minimal");
+/** The minimal page with the package on another origin. */
+export const elsewhere = made("elsewhere");
 
 export const fullTier = process.env.CHORD_FULL === "1";
 

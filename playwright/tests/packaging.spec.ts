@@ -3,10 +3,12 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "@playwright/test";
+import { expect, type Page, test } from "@playwright/test";
 import { npm } from "../../scripts/steps/node-modules.mjs";
 import { fromRoot } from "../../scripts/steps/paths.mjs";
-import { minimal, packed, port } from "../support/places.mjs";
+import { elsewhere, packed, port } from "../support/places.mjs";
+
+const tiny = "/golden/tiny/llama.Q4_0.gguf";
 
 const viteProject = {
   "package.json": JSON.stringify({ private: true, type: "module" }),
@@ -45,15 +47,30 @@ test("packed and installed, it builds and runs in a Vite project", async ({ page
   await expect(page, problems.join("; ")).toHaveTitle("made 4 of 512");
 });
 
-test("the minimal page loads and streams, with the package on another origin", async ({ page }) => {
+const ask = (page: Page) => page.getByRole("button", { name: "Ask" });
+
+test("the minimal page loads and streams, as npm start serves it", async ({ page }) => {
+  await page.goto("/examples/minimal/");
+  await expect(ask(page)).toBeEnabled({ timeout: 120_000 });
+  await ask(page).click();
+  await expect(page.locator("output")).toHaveText("The capital of France is Paris.", { timeout: 120_000 });
+});
+
+test("the minimal page loads with the package on another origin, by a change of one line", async ({ page }) => {
   const html = readFileSync(fromRoot("examples", "minimal", "index.html"), "utf8");
   expect(html.split("\n").length).toBeLessThanOrEqual(40);
-  const local = html
-    .replace("https://cdn.jsdelivr.net/npm/@querent-ai/wasm-chord/dist", `http://127.0.0.1:${port}/package`)
-    .replace(/const model = .*;/, 'const model = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";');
-  writeFileSync(join(minimal, "index.html"), local);
-  await page.goto("/minimal/");
-  await expect(page.getByRole("button", { name: "Ask" })).toBeEnabled({ timeout: 120_000 });
-  await page.getByRole("button", { name: "Ask" }).click();
-  await expect(page.locator("output")).toHaveText("The capital of France is Paris.", { timeout: 120_000 });
+  const moved = html.replace('"../../web/dist/index.js"', `"http://127.0.0.1:${port}/package/index.js"`);
+  expect(moved).not.toBe(html);
+  // The model's address is read from the page's own, which is not the package's: a small one serves here.
+  writeFileSync(join(elsewhere, "index.html"), moved.replace(/const model = .*;/, `const model = "${tiny}";`));
+  await page.goto("/elsewhere/");
+  await expect(ask(page)).toBeEnabled({ timeout: 120_000 });
+});
+
+test("the minimal page says why a model does not load", async ({ page }) => {
+  const html = readFileSync(fromRoot("examples", "minimal", "index.html"), "utf8");
+  writeFileSync(join(elsewhere, "missing.html"), html.replace(/const model = .*;/, 'const model = "/models/no.gguf";'));
+  await page.goto("/elsewhere/missing.html");
+  await expect(page.locator("output")).toContainText("404", { timeout: 120_000 });
+  await expect(ask(page)).toBeDisabled();
 });

@@ -33,12 +33,19 @@ export function chooseModel(name) {
   };
 }
 
+/** The minimal page where it is in the repository, and the package that it imports. */
+export const minimalRoutes = [
+  { prefix: "/examples/minimal/", folder: fromRoot("examples", "minimal") },
+  { prefix: "/web/dist/", folder: fromRoot("web", "dist") },
+];
+
 /** Serves the built demo; `models.json`, the page's list of models, holds `model` instead of the hosted page's list. */
 export async function serveDemo(model, port, host) {
   const server = staticServer([
     { prefix: "/models.json", json: () => ({ models: [model.entry] }) },
     ...model.routes,
     { prefix: "/models/", folder: modelsFolder },
+    ...minimalRoutes,
     { prefix: "/", folder: fromRoot("examples", "chat", "dist") },
   ]);
   try {
