@@ -127,8 +127,8 @@ function watchForUpdates(registration: ServiceWorkerRegistration): void {
   look();
 }
 
-async function lookForUpdate({ waiting }: ServiceWorkerRegistration): Promise<void> {
-  const newest = waiting ?? navigator.serviceWorker.controller;
+async function lookForUpdate({ waiting, active }: ServiceWorkerRegistration): Promise<void> {
+  const newest = waiting ?? active;
   const found = newest && (await answerOf(newest, { type: "version" }));
   if (typeof found !== "string") return;
   // A page that came around its worker, past a cache, may be the new one already.
