@@ -51,11 +51,6 @@ export class Host {
     return new Host(server, folder, served, asked);
   }
 
-  /** How often files were asked for whose paths match. */
-  count(path: RegExp): number {
-    return this.asked.filter((asked) => path.test(asked)).length;
-  }
-
   /** No network any more, for anybody. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return;
