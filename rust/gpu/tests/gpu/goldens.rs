@@ -2,6 +2,7 @@
 
 use chord_gpu::{GpuOptions, PlanOptions};
 use chord_program::KvType;
+use chord_testkit::RopeModel;
 use chord_testkit::compare::{NMSE_F16_KV, NMSE_F32_KV};
 
 use crate::models::{ModelFile, build, check_activations, golden_and_model, run_golden};
@@ -90,5 +91,20 @@ fn tiny_activations_match() {
         let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
         let model = ModelFile::open(&path, &build(golden.n_ctx, KvType::F32, 48));
         check_activations(name, &model, &golden, NMSE_F32_KV);
+    }
+}
+
+/// The host makes all tables of rotations in the same way, so that one model of each architecture is enough here.
+/// `rust/cpu/tests/golden_rope.rs` has every scaling.
+#[test]
+fn stretched_rotations_match() {
+    let gpu = gpu_without(&[]);
+    for (name, chunk) in [("llama-yarn-attn-factor", 1), ("qwen2-yarn", 48), ("olmo2-yarn", 48), ("gemma3-yarn", 48)] {
+        let (model, golden) = (RopeModel::named(name), RopeModel::named(name).golden());
+        let model = ModelFile::of(model.file(), &build(golden.n_ctx, KvType::F32, 48));
+        let mut executor = model.on_gpu(&gpu, PlanOptions::default());
+        let report = run_golden(&mut executor, &golden, usize::MAX, chunk);
+        println!("{name}, {chunk} at once: {report}");
+        report.assert_within(NMSE_F32_KV, name);
     }
 }

@@ -26,7 +26,10 @@ impl ModelFile {
     pub(crate) fn open(path: &Path, options: &BuildOptions) -> Self {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let header = read_header(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let file = GgufFile { header, bytes };
+        ModelFile::of(GgufFile { header, bytes }, options)
+    }
+
+    pub(crate) fn of(file: GgufFile, options: &BuildOptions) -> Self {
         let factors = needs(&file.header).first().map(|name| file.tensor_f32(name));
         let program = lower(&file.header, options, factors.as_deref()).expect("a model we lower");
         ModelFile { file, program: Arc::new(program) }
