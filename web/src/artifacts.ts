@@ -2,15 +2,15 @@
 
 import { memory64, relaxedSimd } from "wasm-feature-detect";
 
-/** All of them; `scripts/steps/artifacts.mjs` says how each is built. */
-export const ARTIFACTS = ["baseline", "threads", "memory64"] as const;
-
 /**
  * `baseline` runs everywhere, on one thread. `threads` has relaxed SIMD and a memory that workers can share; without
  * cross-origin isolation it still has the SIMD. `memory64` is the same with addresses of 64 bits, for models that the CPU
  * has no room for in 32; it has no GPU.
  */
-export type ArtifactName = (typeof ARTIFACTS)[number];
+export type ArtifactName = "baseline" | "threads" | "memory64";
+
+/** All of them; `scripts/steps/artifacts.mjs` says how each is built. */
+export const ARTIFACTS: readonly ArtifactName[] = ["baseline", "threads", "memory64"];
 
 /** What of WebAssembly the choice depends on. */
 export interface WasmFeatures {

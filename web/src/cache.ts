@@ -1,3 +1,4 @@
+import { workerAddress } from "./addresses.js";
 import { exportModel } from "./cache/export.js";
 import { importModel, type ImportSource } from "./cache/import.js";
 import { needBrowser, needWorkers } from "./environment.js";
@@ -197,7 +198,7 @@ async function find(store: ModelStore, source: StoredSource): Promise<Manifest |
 }
 
 function importWorker(url: string | URL | undefined) {
-  const workerUrl = new URL(url ?? new URL("./chord-worker.js", import.meta.url), baseUrl()).href;
+  const workerUrl = workerAddress(url, baseUrl());
   const worker = startWorker(workerUrl, "chord-import");
   const { port1, port2 } = new MessageChannel();
   const failed = new Promise<never>((_, reject) => {

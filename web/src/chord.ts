@@ -1,5 +1,5 @@
 import { cache, type StoredSource } from "./cache.js";
-import { artifactUrls } from "./artifact-urls.js";
+import { artifactUrls, workerAddress } from "./addresses.js";
 import { capabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
 import { needWorkers } from "./environment.js";
@@ -96,8 +96,7 @@ export class Chord {
     const checked = checkOptions(options);
     const base = baseUrl();
     const descriptor = resolveSource(source, base);
-    // All beside this module; bundlers know this form and copy the files.
-    const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), base).href;
+    const workerUrl = workerAddress(options.workerUrl, base);
     const wasmUrls = artifactUrls(options.wasmUrl, base);
     const remote = descriptor.kind === "url" || descriptor.kind === "hub";
     if (remote && checked.store !== "none" && checked.store !== "memory") askToPersist();

@@ -56,7 +56,12 @@ export class ChordError extends Error {
    */
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: ChordErrorCode, message: string, details: Record<string, unknown> = {}, options?: ErrorOptions) {
+  constructor(
+    code: ChordErrorCode,
+    message: string,
+    details: Record<string, unknown> = {},
+    options?: { cause?: unknown },
+  ) {
     super(message, options);
     this.code = code;
     this.details = withoutBigints(details);

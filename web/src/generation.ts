@@ -5,7 +5,7 @@ import { type Answer, toUsage } from "./openai/response.js";
 import type { CheckedRequest } from "./openai/request.js";
 import type { FinishReason, PromptProgress } from "./openai/types.js";
 import type { TaskQueue } from "./queue.js";
-import { ChordStream } from "./stream.js";
+import { AnswerStream, type ChordStream } from "./stream.js";
 
 /** What a generation tells while it runs. */
 interface Listeners {
@@ -43,7 +43,7 @@ export function generate<Whole, Chunk>(
     return run(listeners).then((result) => answer.whole(text, reasonOf(result), usageOf(result)));
   }
 
-  const stream = new ChordStream<Chunk>(() => local.abort());
+  const stream = new AnswerStream<Chunk>(() => local.abort());
   const first = answer.first();
   if (first !== undefined) stream.push(first);
   run({

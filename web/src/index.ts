@@ -2,9 +2,9 @@
 
 export { Chord } from "./chord.js";
 export type { CallOptions, ChatCreate, CompletionCreate, GenerateOptions, TokenizeOptions } from "./chord.js";
-export type { ArtifactName } from "./artifacts.js";
 export type { CachedModel, CacheUsage, ImportOptions, StoredSource } from "./cache.js";
 export type { ImportSource } from "./cache/import.js";
+export type { ArtifactName } from "./artifacts.js";
 export type { Capabilities } from "./capabilities.js";
 export { ChordError, SDK_ERROR_CODES } from "./errors.js";
 export type { DownloadSettings } from "./download/settings.js";

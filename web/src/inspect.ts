@@ -1,4 +1,4 @@
-import { artifactUrls } from "./artifact-urls.js";
+import { artifactUrls, workerAddress } from "./addresses.js";
 import { type ArtifactName, cpuBytes, detectFeatures } from "./artifacts.js";
 import { webgpuCapabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
@@ -72,7 +72,7 @@ export async function inspect(source: ModelSource, options: InspectOptions = {})
   const base = baseUrl();
   const descriptor = resolveSource(source, base);
   const checked = checkOptions(options);
-  const workerUrl = new URL(options.workerUrl ?? new URL("./chord-worker.js", import.meta.url), base).href;
+  const workerUrl = workerAddress(options.workerUrl, base);
   const wasmUrls = artifactUrls(options.wasmUrl, base);
   const client = new EngineClient(workerUrl, descriptor, checked.store, checked.download, true);
   const abort = () => client.end(abortError(signal));

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { ChordStream } from "./stream.js";
+import { AnswerStream, type ChordStream } from "./stream.js";
 
 async function collect<T>(stream: ChordStream<T>): Promise<T[]> {
   const all: T[] = [];
@@ -8,7 +8,7 @@ async function collect<T>(stream: ChordStream<T>): Promise<T[]> {
 }
 
 test("brings what was pushed before and after the reader came, in order", async () => {
-  const stream = new ChordStream<number>(() => undefined);
+  const stream = new AnswerStream<number>(() => undefined);
   stream.push(1);
   stream.push(2);
   const all = collect(stream);
@@ -21,7 +21,7 @@ test("brings what was pushed before and after the reader came, in order", async 
 
 test("leaving the loop early stops the generation, once", async () => {
   const stop = vi.fn();
-  const stream = new ChordStream<number>(stop);
+  const stream = new AnswerStream<number>(stop);
   stream.push(1);
   stream.push(2);
   for await (const value of stream) if (value === 1) break;
@@ -33,7 +33,7 @@ test("leaving the loop early stops the generation, once", async () => {
 
 test("reading to the end stops nothing", async () => {
   const stop = vi.fn();
-  const stream = new ChordStream<number>(stop);
+  const stream = new AnswerStream<number>(stop);
   stream.push(1);
   stream.end();
   await collect(stream);
@@ -41,7 +41,7 @@ test("reading to the end stops nothing", async () => {
 });
 
 test("a failure comes after what was pushed before it", async () => {
-  const stream = new ChordStream<number>(() => undefined);
+  const stream = new AnswerStream<number>(() => undefined);
   stream.push(1);
   stream.fail(new Error("lost"));
   await expect(stream.next()).resolves.toEqual({ done: false, value: 1 });
@@ -50,14 +50,14 @@ test("a failure comes after what was pushed before it", async () => {
 });
 
 test("a failure reaches a reader that is waiting", async () => {
-  const stream = new ChordStream<number>(() => undefined);
+  const stream = new AnswerStream<number>(() => undefined);
   const next = stream.next();
   stream.fail(new Error("lost"));
   await expect(next).rejects.toThrow("lost");
 });
 
 test("cancel ends the iteration without an error", async () => {
-  const stream = new ChordStream<number>(() => undefined);
+  const stream = new AnswerStream<number>(() => undefined);
   const all = collect(stream);
   stream.push(1);
   await Promise.resolve();

@@ -1,14 +1,24 @@
 import { withResolvers } from "./queue.js";
 
 /**
- * Chunks of a streamed answer. Iterate it once; leaving the loop early, or {@link cancel}, stops the generation.
+ * Chunks of a streamed answer. Iterate it once; leaving the loop early, or {@link ChordStream.cancel}, stops the
+ * generation.
  */
-export class ChordStream<T> implements AsyncIterable<T>, AsyncIterator<T, undefined> {
+export interface ChordStream<T> extends AsyncIterable<T> {
+  [Symbol.asyncIterator](): this;
+  next(): Promise<IteratorResult<T, undefined>>;
+  /** Called by the language when a `for await` is left early. */
+  return(): Promise<IteratorResult<T, undefined>>;
+  /** Stops the generation; the iteration ends without an error. */
+  cancel(): void;
+}
+
+/** A stream, and the end of it that the engine writes to. */
+export class AnswerStream<T> implements ChordStream<T> {
   private readonly waiting: T[] = [];
   private readonly readers: ReturnType<typeof withResolvers<IteratorResult<T, undefined>>>[] = [];
   private ended: { error?: unknown } | undefined;
 
-  /** @internal */
   constructor(private readonly stop: () => void) {}
 
   [Symbol.asyncIterator](): this {
@@ -28,13 +38,11 @@ export class ChordStream<T> implements AsyncIterable<T>, AsyncIterator<T, undefi
     return reader.promise;
   }
 
-  /** Called by the language when a `for await` is left early. */
   return(): Promise<IteratorResult<T, undefined>> {
     this.cancel();
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  /** Stops the generation; the iteration ends without an error. */
   cancel(): void {
     if (this.ended) return;
     this.waiting.length = 0;
@@ -42,7 +50,6 @@ export class ChordStream<T> implements AsyncIterable<T>, AsyncIterator<T, undefi
     this.stop();
   }
 
-  /** @internal */
   push(value: T): void {
     if (this.ended) return;
     const reader = this.readers.shift();
@@ -50,14 +57,12 @@ export class ChordStream<T> implements AsyncIterable<T>, AsyncIterator<T, undefi
     else this.waiting.push(value);
   }
 
-  /** @internal */
   end(): void {
     if (this.ended) return;
     this.ended = {};
     for (const reader of this.readers.splice(0)) reader.resolve({ done: true, value: undefined });
   }
 
-  /** @internal */
   fail(error: unknown): void {
     if (this.ended) return;
     const reader = this.readers.shift();

@@ -1,3 +1,4 @@
+import { missingFileAdvice } from "./addresses.js";
 import { ChordError } from "./errors.js";
 
 /**
@@ -22,6 +23,7 @@ export function startWorker(url: string, name: string): Worker {
 
 /** The error of a worker that ended by itself or never began. */
 export function workerError(event: ErrorEvent, url: string): ChordError {
-  const message = event.message || "its script could not be loaded";
+  // A script that was not found, or that the page's policy forbids, has no message.
+  const message = event.message || `its script could not be loaded. ${missingFileAdvice()}`;
   return new ChordError("worker-failed", `The worker ${url} failed: ${message}`, { url });
 }

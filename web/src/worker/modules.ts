@@ -83,6 +83,8 @@ export async function instantiate(
 /** Streaming needs the right media type, which not every host sends. */
 async function compile(response: Response): Promise<WebAssembly.Module> {
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`.trimEnd());
+  const isPage = /^text\/html\b/i.test(response.headers.get("Content-Type") ?? "");
+  if (isPage) throw new Error("the server answers with a web page: the file is not there");
   const isWasm = /^application\/wasm$/i.test(response.headers.get("Content-Type") ?? "");
   if (isWasm && "compileStreaming" in WebAssembly) return WebAssembly.compileStreaming(response);
   return WebAssembly.compile(await response.arrayBuffer());

@@ -1,0 +1,45 @@
+/** Where the files beside this module are: `chord-worker.js` and the WebAssembly artifacts. */
+
+import type { ChordLoadOptions } from "./options.js";
+import type { WasmUrls } from "./protocol.js";
+
+/** The worker's script: beside this module, unless the options say otherwise. */
+export function workerAddress(given: string | URL | undefined, base: string): string {
+  // Bundlers know this form, here and below: they copy the file and put its new address there.
+  return new URL(given ?? packageAddress(new URL("./chord-worker.js", import.meta.url)), base).href;
+}
+
+/** The artifacts: beside this module, unless the options say otherwise. One address alone is the baseline's. */
+export function artifactUrls(given: ChordLoadOptions["wasmUrl"], base: string): WasmUrls {
+  const absolute = (url: string | URL) => new URL(url, base).href;
+  if (typeof given === "string" || given instanceof URL) return { baseline: absolute(given) };
+  const beside = (url: URL) => absolute(packageAddress(url));
+  return {
+    baseline: given?.baseline ? absolute(given.baseline) : beside(new URL("./chord.wasm", import.meta.url)),
+    threads: given?.threads ? absolute(given.threads) : beside(new URL("./chord-threads.wasm", import.meta.url)),
+    memory64: given?.memory64 ? absolute(given.memory64) : beside(new URL("./chord-memory64.wasm", import.meta.url)),
+  };
+}
+
+/**
+ * The package's own copy of a file. Vite 5 to 7 bundle a dependency of a dependency into `node_modules/.vite/deps/` and
+ * leave the files beside it where they were: in the package, which a flat `node_modules` has two folders above. (The
+ * package itself they do not bundle: see `development` in its package.json.)
+ */
+export function packageAddress(url: URL): URL {
+  const address = url.href.replace(/\/node_modules\/\.vite\/[^/]+\/(chord[^/]*)$/, `/node_modules/${PACKAGE}/dist/$1`);
+  return address === url.href ? url : new URL(address);
+}
+
+/** What to do about a file that is not at its address; `beside` is the worker's, as the bundler left it. */
+export function missingFileAdvice(beside: URL = new URL("./chord-worker.js", import.meta.url)): string {
+  if (/\/(\.vite\/[^/]+|deps)\/[^/]*$/.test(beside.pathname)) {
+    return `Vite bundled the package without its files: add optimizeDeps: { exclude: ["${PACKAGE}"] } to vite.config.js.`;
+  }
+  return (
+    `Is it served there, and does the page's CSP allow it? A bundler that does not copy it by itself needs ` +
+    `${PACKAGE}/dist/chord* copied beside its output, or workerUrl and wasmUrl in the options.`
+  );
+}
+
+const PACKAGE = "@querent-ai/wasm-chord";
