@@ -5,7 +5,7 @@ import { minimalRoutes } from "../scripts/server/demo.mjs";
 import { listen, staticServer } from "../scripts/server/static-server.mjs";
 import { smollm2 } from "../scripts/steps/models.mjs";
 import { fromRoot } from "../scripts/steps/paths.mjs";
-import { elsewhere, goldenFolder, hostile, models, packed, port } from "./support/places.mjs";
+import { elsewhere, goldenFolder, hostile, models, port } from "./support/places.mjs";
 
 const sent = new Map();
 const listed = {
@@ -22,7 +22,6 @@ const routes = [
   { prefix: "/slow/", folder: models, bytesPerSecond: 20e6 },
   { prefix: "/golden/", folder: goldenFolder },
   { prefix: "/hostile/", folder: hostile },
-  { prefix: "/packed/", folder: packed },
   { prefix: "/package/", folder: fromRoot("web", "dist") },
   { prefix: "/elsewhere/", folder: elsewhere },
   ...minimalRoutes,

@@ -19,9 +19,6 @@ export const shaders = process.env.CHORD_SHADER_DUMP ?? join(scratch, "shaders")
 /** Bad GGUF files, and an index of what each must be refused with. */
 export const hostile = made("hostile");
 
-/** A Vite project that uses the packed package, built. */
-export const packed = made("packed");
-
 /** The minimal page with the package on another origin. */
 export const elsewhere = made("elsewhere");
 

@@ -1,50 +1,44 @@
-/** The package as others get it: packed, installed, bundled by Vite; and from another origin by a plain script tag. */
+/**
+ * The package as others get it: packed, installed and built by the tools that most use (`npm run test:packages` has the
+ * others); its declarations; and from another origin by a plain script tag.
+ */
 
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, type Page, test } from "@playwright/test";
-import { npm } from "../../scripts/steps/node-modules.mjs";
 import { fromRoot } from "../../scripts/steps/paths.mjs";
-import { elsewhere, packed, port } from "../support/places.mjs";
+import { rows } from "../packages/rows.ts";
+import { runRow } from "../packages/run-row.ts";
+import { compileConsumer, typeScriptVersions } from "../packages/types.ts";
+import { elsewhere, port } from "../support/places.mjs";
 
 const tiny = "/golden/tiny/llama.Q4_0.gguf";
 
-const viteProject = {
-  "package.json": JSON.stringify({ private: true, type: "module" }),
-  "vite.config.js": `export default { base: "./" };`,
-  "index.html": `<!doctype html><title>waiting</title><script type="module" src="./main.js"></script>`,
-  "main.js": `
-    import { Chord } from "@querent-ai/wasm-chord";
-    const chord = await Chord.load("/golden/tiny/llama.Q4_0.gguf", { backend: "cpu", store: "none" });
-    const answer = await chord.completions.create({ prompt: [1, 369, 169], temperature: 0, max_tokens: 4 });
-    document.title = "made " + answer.usage.completion_tokens + " of " + (await chord.info()).model.vocabularySize;
-    await chord.unload();
-  `,
-};
+for (const row of rows.filter(({ quick }) => quick)) {
+  test(`packed and installed: ${row.name}`, async ({ page }) => {
+    test.setTimeout(600_000);
+    await runRow(row, page);
+  });
+}
 
-test("packed and installed, it builds and runs in a Vite project", async ({ page }) => {
-  test.setTimeout(300_000);
-  const folder = mkdtempSync(join(tmpdir(), "chord-packed-"));
-  try {
-    await npm(["pack", "--workspace", "web", "--pack-destination", folder], { log: "npm-pack" });
-    const { version } = JSON.parse(readFileSync(fromRoot("web", "package.json"), "utf8")) as { version: string };
-    const tarball = join(folder, `querent-ai-wasm-chord-${version}.tgz`);
-    const project = join(folder, "project");
-    mkdirSync(project);
-    for (const [name, text] of Object.entries(viteProject)) writeFileSync(join(project, name), text);
-    await npm(["install", "--no-audit", "--no-fund", tarball], { cwd: project, log: "npm-install-packed" });
-    const { build } = await import("vite");
-    await build({ root: project, configFile: join(project, "vite.config.js"), logLevel: "error" });
-    rmSync(packed, { recursive: true, force: true });
-    cpSync(join(project, "dist"), packed, { recursive: true });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  const problems: string[] = [];
-  page.on("pageerror", (error) => problems.push(error.message));
-  await page.goto("/packed/");
-  await expect(page, problems.join("; ")).toHaveTitle("made 4 of 512");
+test("packed and installed: types, the oldest TypeScript and our own", async () => {
+  test.setTimeout(600_000);
+  await compileConsumer(typeScriptVersions[0]);
+  await compileConsumer();
+});
+
+test("the declaration is one file of public names, and what it says is there is there", async () => {
+  const text = readFileSync(fromRoot("web", "dist", "index.d.ts"), "utf8");
+  expect(
+    readdirSync(fromRoot("web", "dist"), { recursive: true }).filter((name) => /\.d\.ts$/.test(String(name))),
+  ).toEqual(["index.d.ts"]);
+  expect(text).toContain('/// <reference lib="esnext.disposable" />');
+  expect(text).not.toMatch(/^\s*import |@internal|\bGPU[A-Z]|EngineClient|Worker(Start|Request)/m);
+  expect(text.match(/^\s*private .*/gm)).toEqual(["    private constructor();"]);
+  const values = [...text.matchAll(/^export declare (?:class|const|function|enum) (\w+)/gm)].map(([, name]) => name);
+  const module: object = await import(pathToFileURL(fromRoot("web", "dist", "index.js")).href);
+  expect(values.sort()).toEqual(Object.keys(module).sort());
 });
 
 const ask = (page: Page) => page.getByRole("button", { name: "Ask" });
