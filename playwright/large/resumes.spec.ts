@@ -10,7 +10,7 @@ import { openSdk } from "../support/page.ts";
 import { models } from "../support/places.mjs";
 import { resumeAtRandomCuts } from "../support/resumes.ts";
 
-test("270 downloads of six chunks, cut at random bytes, go on and end", async ({ context }) => {
+test("270 downloads of six chunks, cut at random bytes, go on and end", async ({ browser, baseURL }) => {
   test.setTimeout(40 * 60_000);
   const server = await ModelServer.start(randomBytes(5.5 * MiB, 43));
   const right = sha256(server.bytes);
@@ -21,13 +21,13 @@ test("270 downloads of six chunks, cut at random bytes, go on and end", async ({
       if (loaded.code === undefined) expect(loaded.sha256).toBe(right);
       return loaded;
     };
-    await resumeAtRandomCuts(context, server, { open: openIo, load }, 270);
+    await resumeAtRandomCuts({ browser, baseURL }, server, { open: openIo, load }, 270);
   } finally {
     await server.stop();
   }
 });
 
-test("30 downloads of the 98 MB of SmolLM2, cut at random bytes, go on and load", async ({ context }) => {
+test("30 downloads of the 98 MB of SmolLM2, cut at random bytes, go on and load", async ({ browser, baseURL }) => {
   test.setTimeout(40 * 60_000);
   const server = await ModelServer.start(readFileSync(join(models, smollm2.file)));
   try {
@@ -48,7 +48,7 @@ test("30 downloads of the 98 MB of SmolLM2, cut at random bytes, go on and load"
         },
         { url, store },
       );
-    await resumeAtRandomCuts(context, server, { open: openSdk, load }, 30);
+    await resumeAtRandomCuts({ browser, baseURL }, server, { open: openSdk, load }, 30);
   } finally {
     await server.stop();
   }

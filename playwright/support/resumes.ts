@@ -1,6 +1,6 @@
 /** Downloads that are cut at a random byte, and go on: by reloading the page, on the same page, and in a new tab. */
 
-import { type BrowserContext, expect, type Page } from "@playwright/test";
+import { type Browser, expect, type Page } from "@playwright/test";
 import type { StoreReport } from "../../web/src/protocol.ts";
 import type { ModelServer } from "../../web/src/testing/model-server.ts";
 
@@ -8,6 +8,9 @@ const WAYS = ["reload", "same page", "new tab"] as const;
 const STORES = ["opfs", "indexeddb"] as const;
 /** A load that took so long has not ended: the tests' machines are slow, and the files small. */
 const HANG_MS = 60_000;
+
+/** A window without a profile stores what fits in memory: so many bytes, then there is another one. */
+const ROOM = 400e6;
 
 /** What a load came to. */
 export interface Outcome {
@@ -24,15 +27,23 @@ export interface Loader {
 
 /** Cuts and resumes `times` downloads, by each way into each store in turns. */
 export async function resumeAtRandomCuts(
-  context: BrowserContext,
+  { browser, baseURL }: { browser: Browser; baseURL: string | undefined },
   server: ModelServer,
   { open, load }: Loader,
   times: number,
 ): Promise<void> {
   const size = server.bytes.length;
+  const newContext = () => browser.newContext(baseURL === undefined ? {} : { baseURL });
+  let context = await newContext();
   let page = await context.newPage();
   await open(page);
   for (let turn = 0; turn < times; turn++) {
+    if (turn > 0 && turn % Math.max(1, Math.floor(ROOM / size)) === 0) {
+      await context.close();
+      context = await newContext();
+      page = await context.newPage();
+      await open(page);
+    }
     const way = WAYS[turn % 3]!;
     const store = STORES[Math.floor(turn / 3) % 2]!;
     const cut = Math.floor(Math.random() * size);
@@ -57,7 +68,7 @@ export async function resumeAtRandomCuts(
     });
     expect(second.report!.networkBytes, what).toBeLessThanOrEqual(size);
   }
-  await page.close();
+  await context.close();
 }
 
 async function orHang<T>(work: Promise<T>, what: string): Promise<T> {

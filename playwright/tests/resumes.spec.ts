@@ -11,7 +11,7 @@ import { bytesSent, openSdk, workerWith } from "../support/page.ts";
 import { models } from "../support/places.mjs";
 import { resumeAtRandomCuts } from "../support/resumes.ts";
 
-test("40 downloads cut at random bytes go on and end", async ({ context }) => {
+test("40 downloads cut at random bytes go on and end", async ({ browser, baseURL }) => {
   const server = await ModelServer.start(randomBytes(5 * 128 * KiB + 50_000, 41));
   const download = { chunkBytes: 128 * KiB, attempts: 2, retryMs: 5 };
   const right = sha256(server.bytes);
@@ -21,7 +21,7 @@ test("40 downloads cut at random bytes go on and end", async ({ context }) => {
       if (loaded.code === undefined) expect(loaded.sha256).toBe(right);
       return loaded;
     };
-    await resumeAtRandomCuts(context, server, { open: openIo, load }, 40);
+    await resumeAtRandomCuts({ browser, baseURL }, server, { open: openIo, load }, 40);
   } finally {
     await server.stop();
   }
