@@ -4,13 +4,14 @@ import type { Page } from "@playwright/test";
 import { build } from "vite";
 import { fromRoot } from "../../scripts/steps/paths.mjs";
 
-/** Scripts that were built, by file. */
+/** Scripts that were built, by file and name. */
 const scripts = new Map<string, Promise<string>>();
 
 /** Builds a module of `examples/chat/src` and puts what it exports on the page as `globalThis[name]`. */
 export async function addDemoModule(page: Page, file: string, name: string): Promise<void> {
-  const script = scripts.get(file) ?? buildDemoModule(file, name);
-  scripts.set(file, script);
+  const key = `${file} ${name}`;
+  const script = scripts.get(key) ?? buildDemoModule(file, name);
+  scripts.set(key, script);
   await page.addScriptTag({ content: `${await script}; globalThis.${name} = ${name}` });
 }
 
