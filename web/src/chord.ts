@@ -8,7 +8,7 @@ import { abortError, ChordError, throwIfAborted } from "./errors.js";
 import { generate } from "./generation.js";
 import { type ChordInfo, type LoadTimes, toChordInfo, toLoadTimes } from "./info.js";
 import { inspect } from "./inspect.js";
-import { checkChatRequest, checkCompletionRequest, checkMessages, isTokenIds } from "./openai/request.js";
+import { checkChatRequest, checkCompletionRequest, checkMessages, isTokenIds, wallClock } from "./openai/request.js";
 import { chatAnswer, textAnswer } from "./openai/response.js";
 import type {
   ChatCompletion,
@@ -143,7 +143,7 @@ export class Chord {
   async countTokens(input: string | ChatMessage[], options: TokenizeOptions = {}): Promise<number> {
     if (typeof input === "string") return (await this.tokenize(input, options)).length;
     const messages = checkMessages(input);
-    return (await this.call("tokenizeChat", { messages }, options.signal)).length;
+    return (await this.call("tokenizeChat", { messages, now: wallClock(new Date()) }, options.signal)).length;
   }
 
   /** Backend and reason, adapter, memory, counters, facts of the model. */

@@ -34,6 +34,7 @@ export interface EngineLoadProgress {
 export interface Message {
   role: string;
   content: string;
+  name?: string;
 }
 
 /** What to continue. */
@@ -58,6 +59,8 @@ export interface GenerateRequest {
   seed?: number;
   /** Tokens of the answer that are there already: the generation goes on after them. */
   answered?: number[];
+  /** What chat templates show as the time: seconds since 1970-01-01 00:00 by the clock on the user's wall. */
+  now?: number;
 }
 
 /** `Event`: text that has become certain (whole characters, nothing of a stop string), or progress of the prompt. */

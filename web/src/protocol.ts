@@ -114,7 +114,7 @@ export interface EngineCalls {
   };
   generate: { params: GenerateRequest; result: GenerateResult; event: GenerateEvent };
   tokenize: { params: { text: string; options: TokenizeOptions }; result: Uint32Array; event: never };
-  tokenizeChat: { params: { messages: Message[] }; result: Uint32Array; event: never };
+  tokenizeChat: { params: { messages: Message[]; now: number }; result: Uint32Array; event: never };
   logits: { params: { tokens: Uint32Array }; result: Float32Array; event: never };
   info: { params: null; result: WorkerInfo; event: never };
   /** In place of a load: the I/O worker was told that the model is only looked at. Ends that worker. */

@@ -153,6 +153,34 @@ impl ModelArgs {
     }
 }
 
+/// The time that chat templates show.
+#[derive(clap::Args, Debug)]
+pub(crate) struct TimeArgs {
+    /// Date and time for chat templates that show them, such as 2024-07-26 or 2024-07-26T11:44:05; now, at this place,
+    /// without it.
+    #[arg(long, alias = "date", value_name = "DATE[TTIME]", value_parser = parse_time)]
+    now: Option<i64>,
+}
+
+impl TimeArgs {
+    /// Seconds since 1970-01-01 00:00 by the clock at this place.
+    pub(crate) fn local_seconds(&self) -> i64 {
+        self.now.unwrap_or_else(|| chrono::Local::now().naive_local().and_utc().timestamp())
+    }
+}
+
+/// `2024-07-26`, `2024-07-26T11:44`, `2024-07-26 11:44:05`.
+fn parse_time(text: &str) -> Result<i64, String> {
+    let time = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+        .iter()
+        .find_map(|format| chrono::NaiveDateTime::parse_from_str(text, format).ok())
+        .or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
+    match time {
+        Some(time) => Ok(time.and_utc().timestamp()),
+        None => Err(format!("{text:?} is no date: expected one like 2024-07-26 or 2024-07-26T11:44:05")),
+    }
+}
+
 /// How tokens are chosen.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SamplingArgs {

@@ -51,6 +51,9 @@ pub(crate) enum CliError {
     /// What was given holds something unusable.
     #[error("{0}")]
     Input(String),
+    /// A message has a field that would be ignored.
+    #[error("{0}")]
+    UnsupportedField(String),
     /// A trace found an op out of tolerance.
     #[error("{0}")]
     OutOfTolerance(String),
@@ -72,6 +75,7 @@ impl CliError {
             CliError::SplitName { .. } => "bad-split",
             CliError::Split(error) => error.code(),
             CliError::Input(_) => "bad-input",
+            CliError::UnsupportedField(_) => "unsupported-field",
             CliError::OutOfTolerance(_) => "out-of-tolerance",
         }
     }

@@ -3,6 +3,7 @@
 mod args;
 mod bandwidth;
 mod commands;
+mod conversation;
 mod error;
 mod file;
 mod interrupt;

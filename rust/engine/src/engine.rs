@@ -94,22 +94,25 @@ impl Engine {
         &mut self.runner
     }
 
-    /// The prompt text of a conversation.
-    pub fn render(&self, messages: &[Message]) -> Result<String, EngineError> {
-        Ok(self.template()?.render(messages, true)?)
+    /// The prompt text of a conversation, at the time `now` (see [`GenerateRequest::now`](crate::GenerateRequest::now)).
+    pub fn render(&self, messages: &[Message], now: Option<i64>) -> Result<String, EngineError> {
+        Ok(self.template()?.clone().with_time(now).render(messages, true)?)
     }
 
     fn template(&self) -> Result<&ChatTemplate, EngineError> {
         self.template.as_ref().ok_or(EngineError::NoChatTemplate)
     }
 
-    /// The tokens of a prompt.
-    pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+    /// The tokens of a prompt. A chat template that asks for the time is given `now`, for all of the prompt the same (see
+    /// [`GenerateRequest::now`](crate::GenerateRequest::now)).
+    pub fn encode_prompt(&self, prompt: &Prompt, now: Option<i64>) -> Result<Vec<u32>, EngineError> {
         let encode =
             |text: &str, parse_special| self.tokenizer.encode(text, EncodeOptions { add_special: true, parse_special });
         Ok(match prompt {
             Prompt::Messages(messages) if messages.is_empty() => return Err(EngineError::EmptyPrompt),
-            Prompt::Messages(messages) => encode_chat(&self.tokenizer, self.template()?, messages)?,
+            Prompt::Messages(messages) => {
+                encode_chat(&self.tokenizer, &self.template()?.clone().with_time(now), messages)?
+            }
             Prompt::Text(text) => encode(text, false),
             Prompt::TextWithSpecial(text) => encode(text, true),
             Prompt::Tokens(tokens) => tokens.clone(),

@@ -44,6 +44,10 @@ pub struct GenerateRequest {
     pub answered: Vec<u32>,
     /// The sequence whose cache is used.
     pub sequence: u32,
+    /// What chat templates show as the date and time: the seconds that a clock at the user's place would have counted
+    /// since 1970-01-01 00:00, summer time included. Without it `strftime_now` is not defined in templates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<i64>,
 }
 
 /// Why a generation ended.

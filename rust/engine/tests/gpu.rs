@@ -137,7 +137,7 @@ fn smollm2_names_the_capital_of_france_on_the_gpu() {
     }
     let Some(path) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
     let mut engine = load(&path, &on_gpu()).unwrap();
-    let message = chord_text::Message { role: "user".into(), content: "What is the capital of France?".into() };
+    let message = chord_text::Message::new("user", "What is the capital of France?");
     let prompt = Prompt::Messages(vec![message]);
     let request = GenerateRequest { prompt, max_tokens: Some(16), ..Default::default() };
     assert_eq!(generate(&mut engine, &request).unwrap().0.text, "The capital of France is Paris.");

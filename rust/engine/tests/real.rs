@@ -19,7 +19,7 @@ fn open(golden: &str) -> Option<(Golden, Engine)> {
 }
 
 fn user(content: &str) -> Message {
-    Message { role: "user".into(), content: content.into() }
+    Message::new("user", content)
 }
 
 fn prompt_of(chat: &Chat) -> Prompt {
@@ -33,9 +33,9 @@ fn prompt_of(chat: &Chat) -> Prompt {
 fn check_chat(engine: &mut Engine, chat: &Chat) {
     let prompt = prompt_of(chat);
     if let (Some(rendered), Prompt::Messages(messages)) = (&chat.rendered, &prompt) {
-        assert_eq!(&engine.render(messages).unwrap(), rendered);
+        assert_eq!(&engine.render(messages, None).unwrap(), rendered);
     }
-    assert_eq!(engine.encode_prompt(&prompt).unwrap(), chat.tokens);
+    assert_eq!(engine.encode_prompt(&prompt, None).unwrap(), chat.tokens);
     let request = GenerateRequest { prompt, max_tokens: Some(chat.greedy.len() as u32), ..Default::default() };
     let (shown, _) = generate(engine, &request).unwrap();
     let report = chat.compare_greedy(&shown.tokens, MARGIN);
@@ -57,7 +57,7 @@ fn smollm2_names_the_capital_of_france_and_a_second_turn_reuses_the_first() {
     let (shown, result) = generate(&mut engine, &ask(&messages, 32)).unwrap();
     assert_eq!(shown.text, "The capital of France is Paris.");
     assert_eq!(result.finish_reason, FinishReason::Stop);
-    messages.extend([Message { role: "assistant".into(), content: shown.text }, user("And of Italy?")]);
+    messages.extend([Message::new("assistant", shown.text), user("And of Italy?")]);
     let (_, result) = generate(&mut engine, &ask(&messages, 2)).unwrap();
     // All of the first turn and of the reply, its end token included.
     let held = chat.tokens.len() + chat.greedy.len() - 1;

@@ -56,7 +56,7 @@ fn the_text_is_that_of_the_tokens_and_figures_add_up() {
     expected.push_str(detokenizer.finish());
     assert_eq!(shown.text, expected);
     assert_eq!(shown.tokens.len(), result.usage.completion_tokens as usize);
-    let prompt = engine.encode_prompt(&Prompt::Text("Once upon a time".into())).unwrap();
+    let prompt = engine.encode_prompt(&Prompt::Text("Once upon a time".into()), None).unwrap();
     assert_eq!(result.usage.prompt_tokens as usize, prompt.len());
     assert_eq!(Some(prompt[0]), engine.tokenizer().bos());
     let timings = result.timings;
@@ -69,7 +69,7 @@ fn the_text_is_that_of_the_tokens_and_figures_add_up() {
 fn greedy_text_takes_the_best_logit_at_every_step() {
     let Some(mut engine) = tiny() else { return };
     let (shown, _) = generate(&mut engine, &request("Once upon a time", 24)).unwrap();
-    let mut tokens = engine.encode_prompt(&Prompt::Text("Once upon a time".into())).unwrap();
+    let mut tokens = engine.encode_prompt(&Prompt::Text("Once upon a time".into()), None).unwrap();
     let n_prompt = tokens.len();
     tokens.extend(&shown.tokens);
     let n_vocab = engine.info().n_vocab as usize;
@@ -111,7 +111,7 @@ fn a_stop_string_ends_the_text_before_it_and_no_part_of_it_is_shown() {
 fn a_turn_reuses_the_cache_and_says_what_it_would_have_said_without() {
     let Some(mut engine) = tiny() else { return };
     let (first, _) = generate(&mut engine, &request("One, two, three", 12)).unwrap();
-    let mut turn = engine.encode_prompt(&Prompt::Text("One, two, three".into())).unwrap();
+    let mut turn = engine.encode_prompt(&Prompt::Text("One, two, three".into()), None).unwrap();
     turn.extend(&first.tokens);
     turn.extend([40, 41, 42]);
     let second = GenerateRequest { prompt: Prompt::Tokens(turn.clone()), max_tokens: Some(12), ..Default::default() };
@@ -138,7 +138,7 @@ fn a_seed_gives_the_same_text_again_and_is_told_where_it_was_not_given() {
 #[test]
 fn messages_need_a_template_and_prompts_need_tokens() {
     let Some(mut engine) = tiny() else { return };
-    let message = Message { role: "user".into(), content: "hi".into() };
+    let message = Message::new("user", "hi");
     let ask = |prompt| GenerateRequest { prompt, ..Default::default() };
     let code = |engine: &mut Engine, prompt| generate(engine, &ask(prompt)).unwrap_err().code().to_owned();
     assert_eq!(code(&mut engine, Prompt::Messages(vec![message])), "no-chat-template");

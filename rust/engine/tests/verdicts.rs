@@ -60,6 +60,7 @@ fn greedy(model: &TinyModel) -> (Vec<u32>, EngineInfo) {
         seed: None,
         sequence: 0,
         answered: Vec::new(),
+        now: None,
     };
     let tokens = generate(&mut engine, &request).unwrap().0.tokens;
     (tokens, engine.info())
@@ -131,6 +132,7 @@ fn a_longer_context_is_used() {
         seed: None,
         sequence: 0,
         answered: Vec::new(),
+        now: None,
     };
     assert_eq!(generate(&mut engine, &request).unwrap().0.tokens.len(), 8);
 }

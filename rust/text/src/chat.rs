@@ -7,9 +7,9 @@
 //! border come out as they would without marks.
 //!
 //! Templates differ in what they do to a message, so three ways of marking are tried:
-//! 1. around the whole of each content, within its outer white space, which templates trim;
+//! 1. around the whole of each content and name, within its outer white space, which templates trim;
 //! 2. that for all but the assistant's messages, and in these as in 3 (templates cut thoughts out of replies);
-//! 3. in place of each control token's text in a content.
+//! 3. in place of each control token's text in a content or name.
 //!
 //! A conversation for which none works is refused. That takes a message with a control token's text in it: without
 //! one, the third way changes nothing.
@@ -75,7 +75,8 @@ fn protected_places(
             .iter()
             .map(|message| {
                 let content = marks.mark(tokenizer, &message.content, way(message));
-                Message { role: message.role.clone(), content }
+                let name = message.name.as_deref().map(|name| marks.mark(tokenizer, name, way(message)));
+                Message { role: message.role.clone(), content, name }
             })
             .collect();
         // A template may refuse marked messages for reasons that the plain ones do not give it.
@@ -84,7 +85,10 @@ fn protected_places(
             return Ok(places);
         }
     }
-    let refused = messages.iter().enumerate().find_map(|(i, message)| control_error(tokenizer, i, &message.content));
+    let refused = messages.iter().enumerate().find_map(|(i, message)| {
+        let name = message.name.as_deref().unwrap_or_default();
+        control_error(tokenizer, i, &message.content).or_else(|| control_error(tokenizer, i, name))
+    });
     // Without a control text, the last way has rendered the same messages again: the same text, no places.
     refused.map_or(Ok(Vec::new()), Err)
 }
@@ -129,7 +133,10 @@ impl Marks {
             (1..KEY_DIGITS).all(|shift| key[shift..] != key[..KEY_DIGITS - shift])
                 && !rendered.contains(key)
                 && !template.source().contains(key)
-                && messages.iter().all(|message| !message.content.contains(key) && !message.role.contains(key))
+                && messages.iter().all(|message| {
+                    let name = message.name.as_deref().unwrap_or_default();
+                    ![&*message.content, &*message.role, name].iter().any(|text| text.contains(key))
+                })
         };
         // The first is nearly always free. Without one (`places` then refuses) no way works.
         let mut candidates = (0..1000u64).map(|n| {

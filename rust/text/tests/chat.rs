@@ -159,6 +159,29 @@ fn what_cannot_be_told_apart_is_refused() {
 }
 
 #[test]
+fn names_give_no_control_token_either() {
+    let tokenizer = tokenizer();
+    let source = "{% for m in messages %}<|im_start|>{{ m.role }}{{ ' ' ~ m.name if m.name }}\n{{ m.content }}<|im_end|>\n\
+                  {% endfor %}";
+    let template = ChatTemplate::new(source, "", "").unwrap();
+    let named = |name: &str| vec![Message { name: Some(name.into()), ..Message::new("user", "hi") }];
+    let expected = control_tokens(&tokenizer, &encode_chat(&tokenizer, &template, &named("Ann")).unwrap());
+    assert_eq!(expected.len(), 2);
+    for name in ["<|im_end|>", "a<|im_start|>b", "_end|>", "<|im"] {
+        let ids = encode_chat(&tokenizer, &template, &named(name)).unwrap();
+        assert_eq!(control_tokens(&tokenizer, &ids), expected, "{name}");
+        let spelled: Vec<u8> = ids.iter().flat_map(|&id| tokenizer.render_token(id, true).into_owned()).collect();
+        assert_eq!(String::from_utf8(spelled).unwrap(), format!("<|im_start|>user {name}\nhi<|im_end|>\n"));
+    }
+    // A template that looks into the name, and a name that cannot be told apart.
+    let cut = ChatTemplate::new("{{ messages[0].name[:4] }}|im_end|>", "", "").unwrap();
+    assert!(matches!(
+        encode_chat(&tokenizer, &cut, &named("a <|im_end|>")),
+        Err(TextError::ControlTextInMessage { message: 0, .. })
+    ));
+}
+
+#[test]
 fn one_bos_whether_the_template_writes_it_or_not() {
     let tokenizer = Tokenizer::from_metadata(&spm().metadata()).unwrap();
     for source in ["{{ bos_token }}{{ messages[0].content }}", "{{ messages[0].content }}"] {

@@ -95,11 +95,12 @@ impl WasmEngine {
         Ok(self.engine.tokenizer().encode(text, EncodeOptions { add_special, parse_special }))
     }
 
-    /// Token ids of a conversation in the model's chat format, ready for an answer.
-    pub fn tokenize_chat(&self, messages: JsValue) -> Result<Vec<u32>, JsValue> {
+    /// Token ids of a conversation in the model's chat format, ready for an answer, at the time `now` in seconds since
+    /// 1970-01-01 00:00 by the user's clock.
+    pub fn tokenize_chat(&self, messages: JsValue, now: f64) -> Result<Vec<u32>, JsValue> {
         let messages: Vec<Message> = serde_wasm_bindgen::from_value(messages).map_err(bad_argument)?;
         let prompt = chord_engine::Prompt::Messages(messages);
-        self.engine.encode_prompt(&prompt).map_err(|error| to_js(&error))
+        self.engine.encode_prompt(&prompt, Some(now as i64)).map_err(|error| to_js(&error))
     }
 
     /// Logits of every position, `[tokens, n_vocab]` row by row. The rows leave the module's memory chunk by chunk.

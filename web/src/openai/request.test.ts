@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkChatRequest, checkCompletionRequest, checkMessages } from "./request.js";
+import { checkChatRequest, checkCompletionRequest, checkMessages, wallClock } from "./request.js";
 import type { ChatCompletionRequest, CompletionRequest } from "./types.js";
 
 const messages: ChatCompletionRequest["messages"] = [{ role: "user", content: "Hi" }];
@@ -32,6 +32,7 @@ test("a full chat request in the engine's words", () => {
       stop: ["\n"],
       max_tokens: 9,
       seed: 7,
+      now: expect.any(Number) as number,
     },
   });
 });
@@ -42,6 +43,7 @@ test("what is left out or null has a default; an answer in a chat may be as long
     prompt: { messages: [{ role: "user", content: "Hi" }] },
     sampling: { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05, repeat_penalty: 1 },
     stop: [],
+    now: expect.any(Number) as number,
   });
   expect(text({}).params.max_tokens).toBe(16);
 });
@@ -49,6 +51,27 @@ test("what is left out or null has a default; an answer in a chat may be as long
 test("prompts are text or token ids", () => {
   expect(text({ prompt: "" }).params.prompt).toEqual({ text: "" });
   expect(text({ prompt: [1, 2] }).params.prompt).toEqual({ tokens: [1, 2] });
+});
+
+test("a message's name goes to the template", () => {
+  const named = { role: "user", content: "Hi", name: "Ann" };
+  expect(checkMessages([named, { ...named, name: null }])).toEqual([named, { role: "user", content: "Hi" }]);
+  expect(() => checkMessages([{ ...named, name: 7 }])).toThrow(expect.objectContaining({ code: "invalid-argument" }));
+});
+
+test("the template's clock is the one on the wall here", () => {
+  // 2024-07-26 11:44:05, whatever the time zone.
+  expect(chat({ now: new Date(2024, 6, 26, 11, 44, 5) }).params.now).toBe(1_721_994_245);
+  const old = new Date(2024, 0, 1);
+  old.setFullYear(99);
+  expect(wallClock(old)).toBe(new Date(0).setUTCFullYear(99, 0, 1) / 1000);
+  const [before, now, after] = [wallClock(new Date()), chat({}).params.now, wallClock(new Date())];
+  expect(now).toBeGreaterThanOrEqual(before);
+  expect(now).toBeLessThanOrEqual(after);
+  for (const wrong of ["2024-07-26", 5, new Date(NaN)]) {
+    expect(() => chat({ now: wrong })).toThrow(expect.objectContaining({ details: { field: "now" } }));
+  }
+  expect(() => text({ now: new Date() })).toThrow(expect.objectContaining({ code: "unsupported-field" }));
 });
 
 test("text parts of a message are joined", () => {
@@ -79,6 +102,8 @@ describe("fields that would be ignored are refused", () => {
     ["prompt", { prompt: "Hi" }],
     ["temprature", { temprature: 0 }],
     ["messages[0].tool_calls", { messages: [{ role: "assistant", content: "", tool_calls: [{}] }] }],
+    ["messages[0].tool_call_id", { messages: [{ role: "tool", content: "", tool_call_id: "a" }] }],
+    ["messages[0].reasoning_content", { messages: [{ role: "assistant", content: "", reasoning_content: "a" }] }],
     [
       "messages[0].content[0].type",
       { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },

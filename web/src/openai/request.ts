@@ -52,13 +52,24 @@ export interface CheckedRequest {
 
 /** Checks a chat request: what would be ignored is refused. */
 export function checkChatRequest(request: ChatCompletionRequest): CheckedRequest {
-  checkFields(request, ["messages", "max_completion_tokens"]);
+  checkFields(request, ["messages", "max_completion_tokens", "now"]);
   const { max_tokens: a, max_completion_tokens: b } = request;
   const maxTokens = integer(request, "max_completion_tokens", 1) ?? integer(request, "max_tokens", 1);
   if (a != null && b != null && a !== b) {
     throw invalid("max_tokens", `max_tokens is ${a} and max_completion_tokens is ${b}: give one of them`);
   }
-  return checked(request, { messages: checkMessages(request.messages) }, maxTokens);
+  const result = checked(request, { messages: checkMessages(request.messages) }, maxTokens);
+  result.params.now = wallClock(request.now ?? new Date());
+  return result;
+}
+
+/** A moment as the seconds that the clock on the user's wall would have counted since 1970-01-01 00:00. */
+export function wallClock(moment: Date): number {
+  if (!(moment instanceof Date) || Number.isNaN(moment.getTime())) throw invalid("now", "now must be a valid Date");
+  const days = [moment.getFullYear(), moment.getMonth(), moment.getDate()] as const;
+  const time = [moment.getHours(), moment.getMinutes(), moment.getSeconds()] as const;
+  // Two-digit years would be taken for those of the twentieth century.
+  return new Date(0).setUTCFullYear(...days) / 1000 + (time[0] * 60 + time[1]) * 60 + time[2];
 }
 
 /** Checks a text request: what would be ignored is refused. */
@@ -75,12 +86,19 @@ export function checkMessages(messages: unknown): Message[] {
   return messages.map((message: unknown, index) => {
     const at = `messages[${index}]`;
     if (typeof message !== "object" || message === null) throw invalid(at, `${at} must be an object`);
-    const { role, content, ...rest } = message as Record<string, unknown>;
+    const { role, content, name, ...rest } = message as Record<string, unknown>;
     if (typeof role !== "string" || role === "") throw invalid(`${at}.role`, `${at}.role must be a string`);
     for (const field of Object.keys(rest)) {
-      if (rest[field] != null && field !== "name") throw unsupported(`${at}.${field}`);
+      const value = rest[field];
+      const asksNothing = value == null || (Array.isArray(value) && value.length === 0);
+      if (!asksNothing) throw unsupported(`${at}.${field}`);
     }
-    return { role, content: checkContent(content, `${at}.content`) };
+    const checked: Message = { role, content: checkContent(content, `${at}.content`) };
+    if (name != null) {
+      if (typeof name !== "string") throw invalid(`${at}.name`, `${at}.name must be a string`);
+      checked.name = name;
+    }
+    return checked;
   });
 }
 

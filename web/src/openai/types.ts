@@ -13,6 +13,8 @@ export interface ContentPartText {
 export interface ChatMessage {
   role: "system" | "developer" | "user" | "assistant";
   content: string | ContentPartText[];
+  /** Who says it, where several speak in one role. Whether it shows in the prompt is up to the model's template. */
+  name?: string;
 }
 
 /** Fields that both kinds of request have. */
@@ -55,6 +57,8 @@ export interface PromptProgress {
 export interface ChatCompletionRequest extends GenerationFields {
   messages: ChatMessage[];
   max_completion_tokens?: number | null;
+  /** The date and time that the model's template shows, in the time zone of this device; now without it. Not OpenAI's. */
+  now?: Date | null;
 }
 
 /** A request to `chord.completions.create`. */

@@ -54,7 +54,7 @@ declare module "*/chord_wasm.js" {
       cancel: CancelToken,
     ): Promise<GenerateResult>;
     tokenize(text: string, options: TokenizeOptions): Uint32Array<ArrayBuffer>;
-    tokenize_chat(messages: Message[]): Uint32Array<ArrayBuffer>;
+    tokenize_chat(messages: Message[], now: number): Uint32Array<ArrayBuffer>;
     logits(tokens: Uint32Array, cancel: CancelToken): Promise<Float32Array<ArrayBuffer>>;
     info(): EngineInfo;
     free(): void;

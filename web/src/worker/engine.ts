@@ -98,7 +98,7 @@ export function runEngine(ioPort: MessagePort): void {
       );
     },
     tokenize: ({ params: { text, options } }) => model.engine.tokenize(text, options),
-    tokenizeChat: ({ params: { messages } }) => model.engine.tokenize_chat(messages),
+    tokenizeChat: ({ params: { messages, now } }) => model.engine.tokenize_chat(messages, now),
     logits: ({ params: { tokens }, stop }) => model.run(stop, (engine, token) => engine.logits(tokens, token)),
     info: () => model.info(),
     async inspect({ params: { wasmUrls, options, device }, stop }) {

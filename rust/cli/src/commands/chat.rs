@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use chord_engine::{FinishReason, GenerateRequest, Prompt};
 use chord_text::Message;
 
-use crate::args::{ModelArgs, SamplingArgs};
+use crate::args::{ModelArgs, SamplingArgs, TimeArgs};
 use crate::commands::run::{stream, summary};
 use crate::error::CliError;
 use crate::output;
@@ -20,6 +20,8 @@ pub(crate) struct Args {
     system: Option<String>,
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    time: TimeArgs,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), CliError> {
@@ -27,8 +29,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
     for reason in engine.info().why {
         eprintln!("{reason}");
     }
-    let message = |role: &str, content: String| Message { role: role.into(), content };
-    let opening: Vec<Message> = args.system.iter().map(|text| message("system", text.clone())).collect();
+    let opening: Vec<Message> = args.system.iter().map(|text| Message::new("system", text.clone())).collect();
     let mut messages = opening.clone();
     let is_terminal = std::io::stdin().is_terminal();
     let mut lines = std::io::stdin().lock().lines();
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
                 messages = opening.clone();
                 continue;
             }
-            text => messages.push(message("user", text.to_owned())),
+            text => messages.push(Message::new("user", text)),
         }
         let request = GenerateRequest {
             prompt: Prompt::Messages(messages.clone()),
@@ -55,6 +56,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
             seed: args.sampling.seed,
             sequence: 0,
             answered: Vec::new(),
+            now: Some(args.time.local_seconds()),
         };
         match stream(&mut engine, &request, true).await {
             Ok((reply, result)) => {
@@ -64,7 +66,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
                 if reply.is_empty() && result.finish_reason == FinishReason::Cancelled {
                     messages.pop();
                 } else {
-                    messages.push(message("assistant", reply));
+                    messages.push(Message::new("assistant", reply));
                 }
             }
             Err(error) if error.code() == "prompt-too-long" => {

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use chord_text::{ChatTemplate, Message};
-use serde::Deserialize;
+use chord_text::ChatTemplate;
 
+use crate::args::TimeArgs;
+use crate::conversation;
 use crate::error::CliError;
 use crate::file::ModelFile;
 use crate::output;
@@ -14,28 +15,21 @@ use crate::output;
 pub(crate) struct Args {
     /// A GGUF file with a chat template.
     model: PathBuf,
-    /// JSON: an array of {"role", "content"}, or an object that holds it as "messages".
+    /// JSON: an array of {"role", "content"} and perhaps "name", or an object that holds it as "messages".
     #[arg(long, value_name = "FILE.json")]
     messages: PathBuf,
+    #[command(flatten)]
+    time: TimeArgs,
     /// Print a JSON string.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Conversation {
-    Bare(Vec<Message>),
-    Request { messages: Vec<Message> },
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), CliError> {
     let (_, header) = ModelFile::open_with_header(&args.model).await?;
     let template = ChatTemplate::from_metadata(&header.metadata)?;
     let text = std::fs::read_to_string(&args.messages).map_err(|error| CliError::file(&args.messages, error))?;
-    let conversation: Conversation = serde_json::from_str(&text)
-        .map_err(|error| CliError::Input(format!("{}: {error}", args.messages.display())))?;
-    let (Conversation::Bare(messages) | Conversation::Request { messages }) = conversation;
-    let prompt = template.render(&messages, true)?;
+    let messages = conversation::parse(&text, &args.messages.display().to_string())?;
+    let prompt = template.with_time(args.time.local_seconds()).render(&messages, true)?;
     if args.json { output::line(serde_json::json!(prompt)) } else { output::piece(&prompt) }
 }

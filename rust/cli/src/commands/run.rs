@@ -4,7 +4,7 @@ use chord_engine::{Engine, Event, FinishReason, GenerateRequest, GenerateResult,
 use chord_text::Message;
 use serde::Serialize;
 
-use crate::args::{ModelArgs, SamplingArgs};
+use crate::args::{ModelArgs, SamplingArgs, TimeArgs};
 use crate::error::CliError;
 use crate::interrupt::Busy;
 use crate::output;
@@ -25,6 +25,8 @@ pub(crate) struct Args {
     special: bool,
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    time: TimeArgs,
     /// Print one JSON document at the end instead of streaming.
     #[arg(long)]
     json: bool,
@@ -43,7 +45,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
     let prompt = match (args.raw, args.special) {
         (true, true) => Prompt::TextWithSpecial(args.prompt.clone()),
         (true, false) => Prompt::Text(args.prompt.clone()),
-        _ => Prompt::Messages(vec![Message { role: "user".into(), content: args.prompt.clone() }]),
+        _ => Prompt::Messages(vec![Message::new("user", args.prompt.clone())]),
     };
     let request = GenerateRequest {
         prompt,
@@ -53,6 +55,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
         seed: args.sampling.seed,
         sequence: 0,
         answered: Vec::new(),
+        now: Some(args.time.local_seconds()),
     };
     let (text, result) = stream(&mut engine, &request, !args.json).await?;
     let interrupted = result.finish_reason == FinishReason::Cancelled;

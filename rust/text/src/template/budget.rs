@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
+use super::writing;
 use crate::limits::{MAX_TEMPLATE_VALUE_BYTES, MAX_TEMPLATE_WORK_BYTES};
 
 /// What one element of a list or map costs beside its contents.
 const ELEMENT_BYTES: usize = 64;
 
 /// Levels of lists within lists that are looked into.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// The cause of errors about the size of text, with the limit that was passed.
 #[derive(Debug)]
@@ -75,13 +76,7 @@ impl Budget {
             return Ok(out.write_str(text)?);
         }
         self.charge_deep(value)?;
-        match value.kind() {
-            ValueKind::Undefined => Ok(()),
-            // As Python writes them.
-            ValueKind::None => Ok(out.write_str("None")?),
-            ValueKind::Bool => Ok(out.write_str(if value.is_true() { "True" } else { "False" })?),
-            _ => Ok(write!(out, "{value}")?),
-        }
+        Ok(out.write_str(&writing::text(value))?)
     }
 }
 

@@ -1,14 +1,15 @@
 //! The functions and filters that chat templates expect beside Jinja's own.
 
 use std::fmt;
-use std::io;
 
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
-use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-use super::strftime::strftime;
+use super::invalid;
+use super::json::to_json;
+use super::methods::is_space;
+use super::strftime::DateTime;
+use super::writing;
 
 /// The cause of errors raised by the template itself, with its message.
 #[derive(Debug)]
@@ -22,58 +23,151 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Widest indentation of JSON.
-const MAX_INDENT: usize = 16;
-
-/// Adds `raise_exception`, `tojson` and, with a time, `strftime_now`.
+/// Adds `raise_exception`, `tojson`, `strftime_now` where there is a time, and what answers otherwise in the engine.
 pub(super) fn add(environment: &mut Environment<'_>, now: Option<i64>) {
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Refused(message)))
     });
     if let Some(now) = now {
-        environment.add_function("strftime_now", move |format: &str| strftime(now, format));
+        let now = DateTime::from_local_seconds(now);
+        environment.add_function("strftime_now", move |format: &str| now.format(format));
     }
     environment.add_filter("tojson", to_json);
-}
-
-/// JSON as Python's `json.dumps(value, ensure_ascii=False, indent=indent)` writes it. Unlike in Jinja for web pages,
-/// nothing is escaped for HTML.
-fn to_json(value: &Value, options: Kwargs) -> Result<Value, Error> {
-    let indent = options.get::<Option<usize>>("indent")?;
-    for ignored in ["ensure_ascii", "separators", "sort_keys"] {
-        options.get::<Option<Value>>(ignored)?;
+    environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("wordcount", |text: &Value| {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        writing::text(text).split(|c| !is_word(c)).filter(|word| !word.is_empty()).count()
+    });
+    for name in ["default", "d"] {
+        environment.add_filter(name, default);
     }
-    options.assert_all_used()?;
-    let json = match indent {
-        None => write_json(value, PythonSpacing),
-        Some(width @ 0..=MAX_INDENT) => write_json(value, PrettyFormatter::with_indent(&b"                "[..width])),
-        Some(width) => {
-            return Err(Error::new(ErrorKind::InvalidOperation, format!("cannot indent JSON by {width} spaces")));
-        }
+    for name in ["escape", "e"] {
+        environment.add_filter(name, |value: &Value| {
+            if value.is_safe() { value.clone() } else { Value::from_safe_string(escaped(&writing::text(value))) }
+        });
+    }
+    environment.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
+    environment.add_filter("int", int);
+    environment.add_filter("float", float);
+    environment.add_test("callable", |value: &Value| {
+        matches!(value.kind(), ValueKind::Plain | ValueKind::Undefined) && !value.is_number()
+    });
+    environment.add_filter("string", |value: &Value| writing::text(value));
+    environment.add_filter("trim", |value: &Value, characters: Option<String>| {
+        let trimmed = |c: char| characters.as_ref().map_or_else(|| is_space(c), |of| of.contains(c));
+        writing::text(value).trim_matches(trimmed).to_owned()
+    });
+    // Python's: texts, lists and maps can be gone through; an undefined value is empty; None and numbers cannot.
+    let iterable = |value: &Value| {
+        !matches!(value.kind(), ValueKind::None | ValueKind::Number | ValueKind::Bool)
+            && (value.as_str().is_some() || value.try_iter().is_ok())
     };
-    json.map(Value::from).map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
+    environment.add_test("iterable", iterable);
+    // Jinja calls a sequence what has a length and can be indexed, which maps and texts can.
+    environment.add_test("sequence", |value: &Value| {
+        value.as_str().is_some() || matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Undefined)
+    });
 }
 
-fn write_json(value: &Value, formatter: impl Formatter) -> Result<String, serde_json::Error> {
-    let mut bytes = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
-    // serde_json writes UTF-8.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// Jinja's `int(value, default=0, base=10)`: the default for what is no number.
+fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
+    let base = base.or(options.get("base")?).unwrap_or(10);
+    options.assert_all_used()?;
+    let whole = match value.as_str() {
+        Some(text) => {
+            let digits = text.trim_matches(is_space).replace('_', "").to_lowercase();
+            let bare = match base {
+                2 => digits.trim_start_matches("0b"),
+                8 => digits.trim_start_matches("0o"),
+                16 => digits.trim_start_matches("0x"),
+                _ => &digits,
+            };
+            let is_valid = (2..=36).contains(&base) && !bare.is_empty();
+            let parsed = is_valid.then(|| i64::from_str_radix(bare, base).ok()).flatten();
+            // A text with a fraction loses it.
+            parsed.map(Value::from).or_else(|| digits.parse().ok().and_then(truncated))
+        }
+        None => match value.kind() {
+            ValueKind::Bool => Some(Value::from(i64::from(value.is_true()))),
+            ValueKind::Number if value.is_integer() => Some(value.clone()),
+            ValueKind::Number => f64::try_from(value.clone()).ok().and_then(truncated),
+            ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
+            _ => None,
+        },
+    };
+    Ok(whole.unwrap_or(default))
 }
 
-/// One line, with a space after each comma and colon.
-struct PythonSpacing;
+/// Without its fraction, where that is a number that templates can count with.
+fn truncated(number: f64) -> Option<Value> {
+    (number.abs() < 9e18).then(|| Value::from(number.trunc() as i64))
+}
 
-impl Formatter for PythonSpacing {
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
+/// Jinja's `float(value, default=0.0)`.
+fn float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0.0));
+    options.assert_all_used()?;
+    let number = match value.as_str() {
+        Some(text) => text.trim_matches(is_space).replace('_', "").parse::<f64>().ok(),
+        None if value.kind() == ValueKind::Bool => Some(if value.is_true() { 1.0 } else { 0.0 }),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    Ok(number.map_or(default, Value::from))
+}
 
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
+/// Jinja's `default(value, default_value='', boolean=False)`.
+fn default(value: &Value, given: Option<Value>, boolean: Option<bool>, options: Kwargs) -> Result<Value, Error> {
+    let given = given.or(options.get("default_value")?).unwrap_or_else(|| Value::from(""));
+    let boolean = boolean.or(options.get("boolean")?).unwrap_or(false);
+    options.assert_all_used()?;
+    Ok(if value.is_undefined() || (boolean && !value.is_true()) { given } else { value.clone() })
+}
 
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
+/// Jinja's `truncate(text, length=255, killwords=False, end='...', leeway=5)`.
+fn truncate(text: &Value, given: Rest<Value>, options: Kwargs) -> Result<String, Error> {
+    let number = |place, name, otherwise: usize| -> Result<usize, Error> {
+        argument(&given, &options, place, name)?.map_or(Ok(otherwise), usize::try_from)
+    };
+    let (length, leeway) = (number(0, "length", 255)?, number(3, "leeway", 5)?);
+    let kill = argument(&given, &options, 1, "killwords")?.is_some_and(|kill| kill.is_true());
+    let end = argument(&given, &options, 2, "end")?.map_or_else(|| "...".to_owned(), |end| writing::text(&end));
+    options.assert_all_used()?;
+    let text = writing::text(text);
+    let Some(room) = length.checked_sub(end.chars().count()) else {
+        return Err(invalid(format!("truncate: the end is longer than {length}")));
+    };
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(text);
     }
+    let cut: String = text.chars().take(room).collect();
+    let kept = if kill { &*cut } else { cut.rsplit_once(' ').map_or(&*cut, |(kept, _)| kept) };
+    Ok(format!("{kept}{end}"))
+}
+
+/// A text as HTML writes it, in the entities that Python's markupsafe has.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\'' => out.push_str("&#39;"),
+            '"' => out.push_str("&#34;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// An argument by place or by name, as Python takes it; `None` where it is left out, undefined or `none`.
+pub(super) fn argument(given: &[Value], options: &Kwargs, place: usize, name: &str) -> Result<Option<Value>, Error> {
+    let found = match given.get(place) {
+        Some(value) => Some(value.clone()),
+        None => options.get(name)?,
+    };
+    Ok(found.filter(|value| !value.is_none() && !value.is_undefined()))
 }

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use minijinja::machinery::{Instruction, Instructions, Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use super::budget::{Budget, shallow_bytes};
-use super::into_text_error;
+use super::methods::{self, MAX_WIDTH};
+use super::{into_text_error, invalid, operators, writing};
 use crate::TextError;
 
 /// Tokens within one `{{ … }}` or `{% … %}`. A line of 120 characters has about 40.
@@ -28,9 +29,6 @@ const MAX_ELIFS: usize = 100;
 /// Bytes of all constants that are repeated literals, such as `"-" * 40`. The engine makes them while it compiles.
 const MAX_CONSTANT_BYTES: usize = 1 << 20;
 
-/// Widest padding or indentation.
-const MAX_WIDTH: usize = 1000;
-
 /// Filters that copy a list but do not look into its elements.
 const SHALLOW: &[&str] = &["items", "list", "reverse"];
 
@@ -38,7 +36,7 @@ const SHALLOW: &[&str] = &["items", "list", "reverse"];
 const GLANCING: &[&str] = &["length", "count", "first", "last", "default", "d", "int", "float", "abs", "bool"];
 
 /// Filters of Jinja that chat templates have no use for and whose cost depends on numbers the template gives.
-const REMOVED: &[&str] = &["batch", "slice", "chain", "zip", "pprint", "groupby"];
+const REMOVED: &[&str] = &["chain", "zip", "pprint"];
 
 const READ: &str = "\0read";
 const LOOK: &str = "\0look";
@@ -46,12 +44,13 @@ const GLANCE: &str = "\0glance";
 const JOIN_TWO: &str = "\0join-two";
 const MULTIPLY: &str = "\0multiply";
 const COMPARE: &str = "\0compare";
+const NEST: &str = "\0nest";
+const ORDER: &str = "\0order";
 const SEARCH: &str = "\0search";
 const SLICE: &str = "\0slice";
-
-fn invalid(detail: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, detail.into())
-}
+const CONCATENATE: &str = "\0concatenate";
+const LOOP: &str = "\0loop";
+const REMAINDER: &str = "\0remainder";
 
 /// Bounds what compiling a template costs.
 pub(super) fn check_source(source: &str, syntax: &SyntaxConfig) -> Result<(), TextError> {
@@ -87,21 +86,49 @@ struct Tag {
     tokens: usize,
     /// Bytes of its literal texts and lists.
     literal_bytes: usize,
+    /// Holds a product of constants that can be the repetition of a literal.
     multiplies: bool,
+    before: Operand,
+    /// What stands left of a `*` that was just read.
+    left: Option<Operand>,
     /// Holds numbers whose size does not show in the tokens: powers, quotients, and floats.
     has_hidden_numbers: bool,
     /// At least what sums and products of its whole numbers can come to.
     product: Option<u128>,
 }
 
+/// What a token is to a `*` beside it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Operand {
+    /// The end of a literal or of something in brackets.
+    #[default]
+    Other,
+    Number,
+    /// Not a constant.
+    Name,
+    /// A `*` behind it spreads arguments.
+    Opening,
+}
+
 impl Tag {
     fn add(&mut self, token: &Token<'_>) {
         self.tokens += 1;
+        let operand = match token {
+            Token::Int(_) | Token::Int128(_) | Token::Float(_) => Operand::Number,
+            Token::Ident(_) => Operand::Name,
+            Token::ParenOpen | Token::Comma => Operand::Opening,
+            _ => Operand::Other,
+        };
+        if let Some(left) = self.left.take() {
+            let is_constant = left != Operand::Name && left != Operand::Opening && operand != Operand::Name;
+            self.multiplies |= is_constant && !(left == Operand::Number && operand == Operand::Number);
+        }
+        let before = std::mem::replace(&mut self.before, operand);
         let number = match token {
             Token::Str(text) => return self.literal_bytes += text.len() + 1,
             Token::String(text) => return self.literal_bytes += text.len() + 1,
             Token::BracketOpen | Token::Comma => return self.literal_bytes += 32,
-            Token::Mul => return self.multiplies = true,
+            Token::Mul => return self.left = Some(before),
             Token::Pow | Token::Div | Token::FloorDiv | Token::Float(_) => return self.has_hidden_numbers = true,
             Token::Int(number) => u128::from(*number),
             Token::Int128(number) => **number,
@@ -139,6 +166,15 @@ pub(super) fn guarded<'a>(program: &Instructions<'a>) -> Result<Instructions<'a>
             add(Instruction::Emit);
             continue;
         }
+        let replaced = match instruction {
+            Instruction::Rem => Some((REMAINDER, 2)),
+            Instruction::Slice => Some((SLICE, 4)),
+            _ => None,
+        };
+        if let Some((function, operands)) = replaced {
+            add(Instruction::CallFunction(function, Some(operands)));
+            continue;
+        }
         if let Some((guard, operands)) = guard_of(instruction)? {
             add(Instruction::CallFunction(guard, Some(operands)));
             add(Instruction::UnpackList(usize::from(operands)));
@@ -167,12 +203,15 @@ pub(super) fn guarded<'a>(program: &Instructions<'a>) -> Result<Instructions<'a>
 fn guard_of(instruction: &Instruction<'_>) -> Result<Option<(&'static str, u16)>, Error> {
     use Instruction::*;
     Ok(Some(match instruction {
-        Add | StringConcat => (JOIN_TWO, 2),
+        Add => (JOIN_TWO, 2),
+        StringConcat => (CONCATENATE, 2),
         Mul => (MULTIPLY, 2),
-        Eq | Ne | Lt | Lte | Gt | Gte | CompareAndPreserve(_) => (COMPARE, 2),
+        Eq | Ne | CompareAndPreserve(_) => (COMPARE, 2),
+        Lt | Lte | Gt | Gte => (ORDER, 2),
         In => (SEARCH, 2),
-        Slice => (SLICE, 4),
-        PushLoop(_) => (LOOK, 1),
+        BuildList(Some(parts)) | BuildTuple(Some(parts)) => (NEST, operands(*parts, 1)?),
+        BuildMap(pairs) | BuildKwargs(pairs) => (NEST, operands(*pairs, 2)?),
+        PushLoop(_) => (LOOP, 1),
         ApplyFilter(name, Some(operands), _) if SHALLOW.contains(name) => (LOOK, *operands),
         ApplyFilter(name, Some(operands), _) if GLANCING.contains(name) => (GLANCE, *operands),
         ApplyFilter(_, Some(operands), _) => (READ, *operands),
@@ -182,6 +221,11 @@ fn guard_of(instruction: &Instruction<'_>) -> Result<Option<(&'static str, u16)>
         }
         _ => return Ok(None),
     }))
+}
+
+/// As many operands as an instruction takes of `each` of its `parts`.
+fn operands(parts: usize, each: usize) -> Result<u16, Error> {
+    u16::try_from(parts.saturating_mul(each)).map_err(|_| invalid("a list of too many elements"))
 }
 
 /// Adds the guards and the guarded forms of filters and methods.
@@ -208,42 +252,73 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>) {
     guard(JOIN_TWO, join_two);
     guard(MULTIPLY, multiply);
     guard(COMPARE, compare);
+    guard(NEST, operators::nest);
+    guard(ORDER, order);
     guard(SEARCH, search);
-    // Slicing walks through a text character by character, and counts them first.
-    guard(SLICE, |budget, operands| {
-        operands.iter().try_for_each(|operand| budget.charge(shallow_bytes(operand).saturating_mul(4)))
+    let at = Arc::clone(budget);
+    environment.add_function(SLICE, move |value: Value, start: Value, stop: Value, step: Value| {
+        operators::slice(&at, &value, [&start, &stop, &step])
     });
+    let at = Arc::clone(budget);
+    environment.add_function(CONCATENATE, move |left: Value, right: Value| -> Result<Value, Error> {
+        join_two(&at, &[left.clone(), right.clone()])?;
+        // As for the guards: the first of a list is unpacked last.
+        Ok(Value::from(vec![writing::text(&right), writing::text(&left)]))
+    });
+    let at = Arc::clone(budget);
+    environment.add_function(LOOP, move |value: Value| -> Result<Value, Error> {
+        Ok(Value::from(vec![operators::looped(&at, &value)?]))
+    });
+    let at = Arc::clone(budget);
+    environment.add_function(REMAINDER, move |left: Value, right: Value| operators::remainder(&at, &left, &right));
 
     let at = Arc::clone(budget);
-    environment.add_filter("replace", move |text: Value, from: Value, to: Value| -> Result<Value, Error> {
-        let (text, from, to) = (text.to_string(), from.to_string(), to.to_string());
+    environment.add_filter("replace", move |text: Value, from: Value, to: Value, most: Option<usize>| {
+        let (text, from, to) = (writing::text(&text), writing::text(&from), writing::text(&to));
         check_replace(&at, &text, &from, &to)?;
-        Ok(Value::from(text.replace(&from, &to)))
+        let replaced = text.replacen(&from, &to, most.unwrap_or(usize::MAX));
+        Ok::<_, Error>(Value::from(replaced))
     });
     let at = Arc::clone(budget);
     environment.add_filter("join", move |list: Value, joiner: Option<Value>, options: Kwargs| {
         let attribute = options.get::<Option<String>>("attribute")?;
         options.assert_all_used()?;
-        join(&at, &list, &joiner.map(|joiner| joiner.to_string()).unwrap_or_default(), attribute.as_deref())
+        join(&at, &list, &joiner.map(|joiner| writing::text(&joiner)).unwrap_or_default(), attribute.as_deref())
     });
     let at = Arc::clone(budget);
     environment.add_filter(
         "indent",
-        move |text: String, width: Option<usize>, first: Option<bool>, options: Kwargs| {
-            let width = width.or(options.get("width")?).unwrap_or(4);
+        move |text: String, width: Option<Value>, first: Option<bool>, options: Kwargs| {
+            let width = width.or(options.get("width")?).unwrap_or_else(|| Value::from(4));
+            let margin = match width.as_str() {
+                Some(margin) => margin.to_owned(),
+                None => " ".repeat(usize::try_from(width)?.min(MAX_WIDTH + 1)),
+            };
             let first = first.or(options.get("first")?).unwrap_or(false);
             let blank = options.get::<Option<bool>>("blank")?.unwrap_or(false);
             options.assert_all_used()?;
-            indent(&at, &text, width, first, blank)
+            indent(&at, &text, &margin, first, blank)
         },
     );
-    environment.add_filter("format", |format: String, arguments: Rest<Value>| {
-        check_format(&format)?;
-        minijinja::formatting::format(minijinja::formatting::FormatStyle::Printf, &format, &arguments)
+    let at = Arc::clone(budget);
+    environment.add_filter("format", move |format: Value, Rest(values): Rest<Value>, names: Kwargs| {
+        let named: Vec<_> =
+            names.args().map(|name| Ok((name.to_owned(), names.get::<Value>(name)?))).collect::<Result<_, Error>>()?;
+        let values = if named.is_empty() { Value::from(Tuple::from(values)) } else { Value::from_pairs(named) };
+        operators::remainder(&at, &Value::from(writing::text(&format)), &values)
     });
+    let at = Arc::clone(budget);
+    environment.add_filter("center", move |text: Value, width: Option<i64>| {
+        methods::padded(&at, &writing::text(&text), "center", width.unwrap_or(80).try_into().unwrap_or(0), None)
+    });
+    environment.add_filter("batch", |items: Value, size: usize, fill: Option<Value>| batch(&items, size, fill));
+    environment.add_filter("slice", |items: Value, parts: usize, fill: Option<Value>| slice(&items, parts, fill));
     let at = Arc::clone(budget);
     environment.set_unknown_method_callback(move |state, value, method, arguments| {
         check_method(&at, value, method, arguments)?;
+        if let Some(answer) = methods::call(&at, value, method, arguments)? {
+            return Ok(answer);
+        }
         unknown_method_callback(state, value, method, arguments)
     });
     let at = Arc::clone(budget);
@@ -283,6 +358,19 @@ fn compare(budget: &Budget, operands: &[Value]) -> Result<(), Error> {
     }
 }
 
+/// Values of different kinds have no order in Python.
+fn order(budget: &Budget, operands: &[Value]) -> Result<(), Error> {
+    let [left, right] = operands else { return Ok(()) };
+    let kind = |value: &Value| match value.kind() {
+        ValueKind::Bool => ValueKind::Number,
+        kind => kind,
+    };
+    if kind(left) != kind(right) || !matches!(kind(left), ValueKind::Number | ValueKind::String | ValueKind::Seq) {
+        return Err(invalid(format!("{} and {} have no order", left.kind(), right.kind())));
+    }
+    compare(budget, operands)
+}
+
 fn search(budget: &Budget, operands: &[Value]) -> Result<(), Error> {
     let [needle, place] = operands else { return Ok(()) };
     if needle.as_str().is_some() { budget.charge(shallow_bytes(place)) } else { compare(budget, operands) }
@@ -305,7 +393,7 @@ fn join(budget: &Budget, list: &Value, joiner: &str, attribute: Option<&str>) ->
             Some(_) => item,
             None => {
                 budget.charge_deep(&item)?;
-                Value::from(item.to_string())
+                Value::from(writing::text(&item))
             }
         };
         let piece = item.as_str().unwrap_or_default();
@@ -319,33 +407,66 @@ fn join(budget: &Budget, list: &Value, joiner: &str, attribute: Option<&str>) ->
     Ok(Value::from(text))
 }
 
-fn indent(budget: &Budget, text: &str, width: usize, first: bool, blank: bool) -> Result<Value, Error> {
-    if width > MAX_WIDTH {
-        return Err(invalid(format!("cannot indent by {width}")));
+fn indent(budget: &Budget, text: &str, margin: &str, first: bool, blank: bool) -> Result<Value, Error> {
+    if margin.len() > MAX_WIDTH {
+        return Err(invalid(format!("cannot indent by more than {MAX_WIDTH}")));
     }
     let lines = text.split('\n').count();
-    budget.charge_value(lines.checked_mul(width).and_then(|added| added.checked_add(text.len())))?;
-    let margin = " ".repeat(width);
+    budget.charge_value(lines.checked_mul(margin.len()).and_then(|added| added.checked_add(text.len())))?;
     let mut out = String::new();
     for (i, line) in text.split('\n').enumerate() {
         if i > 0 {
             out.push('\n');
         }
         if (i > 0 || first) && (blank || !line.is_empty()) {
-            out.push_str(&margin);
+            out.push_str(margin);
         }
         out.push_str(line);
     }
     Ok(Value::from(out))
 }
 
+/// Jinja's filter `batch`: lists of `size` elements, the last one filled up with `fill`.
+fn batch(items: &Value, size: usize, fill: Option<Value>) -> Result<Value, Error> {
+    if !(1..=MAX_WIDTH).contains(&size) {
+        return Err(invalid(format!("cannot batch by {size}")));
+    }
+    let items: Vec<Value> = items.try_iter()?.collect();
+    let mut lists: Vec<Vec<Value>> = items.chunks(size).map(<[Value]>::to_vec).collect();
+    if let (Some(fill), Some(last)) = (fill, lists.last_mut()) {
+        last.resize(size, fill);
+    }
+    Ok(lists.into_iter().map(Value::from).collect())
+}
+
+/// Jinja's filter `slice`: that many lists, the first ones longer where they are not equal, or the others filled up.
+fn slice(items: &Value, parts: usize, fill: Option<Value>) -> Result<Value, Error> {
+    if !(1..=MAX_WIDTH).contains(&parts) {
+        return Err(invalid(format!("cannot slice into {parts}")));
+    }
+    let items: Vec<Value> = items.try_iter()?.collect();
+    let (each, longer) = (items.len() / parts, items.len() % parts);
+    let mut rest = items.as_slice();
+    let mut lists = Vec::with_capacity(parts);
+    for part in 0..parts {
+        let (taken, after) = rest.split_at(each + usize::from(part < longer));
+        rest = after;
+        let mut list = taken.to_vec();
+        if longer > 0 && part >= longer {
+            list.extend(fill.clone());
+        }
+        lists.push(Value::from(list));
+    }
+    Ok(Value::from(lists))
+}
+
 /// Refuses formats that pad by more than [`MAX_WIDTH`] or by a width taken from an argument.
-fn check_format(format: &str) -> Result<(), Error> {
+pub(super) fn check_format(format: &str) -> Result<(), Error> {
     let wide = format
         .split(|c: char| !c.is_ascii_digit())
         .any(|digits| !digits.is_empty() && digits.parse().unwrap_or(usize::MAX) > MAX_WIDTH);
     let nested = format.split(['{', '}']).any(|part| part.ends_with(':')) && format.contains("}}");
-    if wide || format.contains('*') || nested {
+    if wide || nested {
         return Err(invalid("padding beyond 1000, or of a computed width, is not supported"));
     }
     Ok(())
@@ -363,7 +484,7 @@ fn check_method(budget: &Budget, value: &Value, method: &str, arguments: &[Value
             None => Ok(()),
         },
         ("format", ..) => check_format(text),
-        ("split" | "splitlines", ..) => {
+        ("split" | "rsplit" | "splitlines", ..) => {
             // Each part is a value of its own.
             let separator = argument(0).filter(|separator| !separator.is_empty());
             let parts = match separator {

@@ -4,9 +4,14 @@
 //! on steps, nesting and the text they make (see [`crate::limits`] and `guard`).
 
 mod budget;
+mod format;
 mod functions;
 mod guard;
+mod json;
+mod methods;
+mod operators;
 mod strftime;
+mod writing;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -32,18 +37,22 @@ const NAME: &str = "chat_template";
 const MAX_RECURSION: usize = 200;
 
 /// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Message {
     /// `system`, `user`, `assistant`, or what else the template knows.
     pub role: String,
     /// The text.
     pub content: String,
+    /// Who says it, where several speak in one role. Whether it shows is up to the template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Message {
-    /// A message of `role`.
+    /// A message of `role`, without a name.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Message { role: role.into(), content: content.into() }
+        Message { role: role.into(), content: content.into(), name: None }
     }
 }
 
@@ -65,11 +74,14 @@ impl ChatTemplate {
         if source.len() > MAX_TEMPLATE_BYTES {
             return Err(TextError::TemplateTooLarge { found: source.len(), limit: MAX_TEMPLATE_BYTES });
         }
-        let source = without_generation_tags(source).into_owned();
+        // As Jinja2 does, which knows one kind of line end.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        let source = without_generation_tags(&source).into_owned();
         let syntax = syntax()?;
-        guard::check_source(&source, &syntax)?;
-        let ast = parse(&source, NAME, syntax).map_err(into_text_error)?;
-        drop(ast);
+        caught(|| {
+            guard::check_source(&source, &syntax)?;
+            parse(&source, NAME, syntax.clone()).map(drop).map_err(into_text_error)
+        })?;
         Ok(ChatTemplate { source, bos: bos.to_owned(), eos: eos.to_owned(), now: None })
     }
 
@@ -87,10 +99,11 @@ impl ChatTemplate {
         ChatTemplate::new(source, &text_of("tokenizer.ggml.bos_token_id")?, &text_of("tokenizer.ggml.eos_token_id")?)
     }
 
-    /// Sets the time that `strftime_now` shows, in seconds since 1970-01-01 00:00 UTC. Without it the function is not
-    /// defined, and templates that ask for it by `is defined` take the date of their own.
-    pub fn with_time(mut self, unix_seconds: i64) -> Self {
-        self.now = Some(unix_seconds);
+    /// Sets the time that `strftime_now` shows: the seconds that a clock at the user's place would have counted since
+    /// 1970-01-01 00:00, summer time included. Without it the function is not defined, and templates that ask for it by
+    /// `is defined` take a date of their own.
+    pub fn with_time(mut self, local_seconds: impl Into<Option<i64>>) -> Self {
+        self.now = local_seconds.into();
         self
     }
 
@@ -104,11 +117,8 @@ impl ChatTemplate {
     /// # Errors
     /// If the template fails, refuses the messages, or passes its limits.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TextError> {
-        let messages: Value = messages
-            .iter()
-            .map(|message| Value::from_pairs([("role", message.role.as_str()), ("content", message.content.as_str())]))
-            .collect();
-        let context = minijinja::context! {
+        let messages: Value = messages.iter().map(message_value).collect();
+        self.rendered(minijinja::context! {
             messages => messages,
             add_generation_prompt => add_generation_prompt,
             bos_token => self.bos.as_str(),
@@ -116,10 +126,21 @@ impl ChatTemplate {
             // Templates distinguish "none given" from an undefined name.
             tools => Value::from(()),
             documents => Value::from(()),
-        };
+        })
+    }
+
+    /// The template's text with variables of any kind, and no others.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn render_with(&self, variables: &serde_json::Map<String, serde_json::Value>) -> Result<String, TextError> {
+        self.rendered(Value::from(minijinja::value::Serde(variables)))
+    }
+
+    fn rendered(&self, context: Value) -> Result<String, TextError> {
         let budget = Arc::new(Budget::default());
         let environment = self.environment(&budget);
-        let rendered = self.run(&environment, context).map_err(into_text_error)?;
+        let rendered = caught(|| self.run(&environment, context).map_err(into_text_error))?;
         if rendered.len() > MAX_RENDERED_BYTES {
             return Err(TextError::TemplateOutputTooLarge { limit: MAX_RENDERED_BYTES });
         }
@@ -152,6 +173,26 @@ impl ChatTemplate {
     }
 }
 
+fn message_value(message: &Message) -> Value {
+    let name = message.name.as_deref().map(|name| ("name", name));
+    Value::from_pairs([("role", message.role.as_str()), ("content", message.content.as_str())].into_iter().chain(name))
+}
+
+/// Makes an error of a panic, which would be a defect of the template engine. Where panics abort (in WebAssembly) it
+/// does nothing.
+fn caught<T>(inner: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
+    // What a panic leaves half done is dropped with it: runs share nothing.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(inner)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let detail = format!("the template engine failed ({}); please report this", words.unwrap_or("no words"));
+        Err(TextError::Template { line: None, detail })
+    })
+}
+
+fn invalid(detail: impl Into<Cow<'static, str>>) -> minijinja::Error {
+    minijinja::Error::new(ErrorKind::InvalidOperation, detail)
+}
+
 /// The settings under which chat templates are written: those of the `transformers` package.
 fn syntax_or_error() -> Result<SyntaxConfig, minijinja::Error> {
     SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()
@@ -162,7 +203,7 @@ fn syntax() -> Result<SyntaxConfig, TextError> {
 }
 
 /// Replaces the tags `{% generation %}` and `{% endgeneration %}`, which mark replies for training and say nothing
-/// otherwise, by tags without effect.
+/// otherwise, by tags that do no more than they: names set within are gone behind them.
 fn without_generation_tags(source: &str) -> Cow<'_, str> {
     if !source.contains("generation") {
         return Cow::Borrowed(source);
@@ -177,8 +218,8 @@ fn without_generation_tags(source: &str) -> Cow<'_, str> {
         out.push_str(before);
         let word = tag.trim_start_matches("{%").trim_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'));
         match word {
-            "generation" => out.push_str(&tag.replacen(word, "if true", 1)),
-            "endgeneration" => out.push_str(&tag.replacen(word, "endif", 1)),
+            "generation" => out.push_str(&tag.replacen(word, "with", 1)),
+            "endgeneration" => out.push_str(&tag.replacen(word, "endwith", 1)),
             _ => out.push_str(tag),
         }
         rest = after;
@@ -206,4 +247,17 @@ fn into_text_error(error: minijinja::Error) -> TextError {
         None => error.kind().to_string(),
     };
     TextError::Template { line: error.line(), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_the_template() {
+        let failed: Result<(), _> = caught(|| panic!("index {} is out of bounds", 7));
+        let error = failed.unwrap_err();
+        assert_eq!(error.code(), "template-error");
+        assert!(error.to_string().contains("index 7 is out of bounds"), "{error}");
+    }
 }
