@@ -123,6 +123,8 @@ ggml_types! {
     NVFP4 = 40, 64, 36;
     /// One sign bit with an f16 scale.
     Q1_0 = 41, 128, 18;
+    /// 2-bit with an f16 scale.
+    Q2_0 = 42, 64, 18;
 }
 
 impl GgmlType {
@@ -188,7 +190,7 @@ mod tests {
             assert_eq!(ty.name().parse(), Ok(ty));
             assert_eq!(ty.name().to_lowercase().parse(), Ok(ty));
         }
-        for retired in [4, 5, 31, 32, 33, 36, 37, 38, 42, u32::MAX] {
+        for retired in [4, 5, 31, 32, 33, 36, 37, 38, 43, u32::MAX] {
             assert_eq!(GgmlType::from_id(retired), None);
         }
         assert!("Q4_2".parse::<GgmlType>().is_err());
