@@ -119,11 +119,16 @@ fn float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value
 }
 
 /// Jinja's `default(value, default_value='', boolean=False)`.
-fn default(value: &Value, given: Option<Value>, boolean: Option<bool>, options: Kwargs) -> Result<Value, Error> {
-    let given = given.or(options.get("default_value")?).unwrap_or_else(|| Value::from(""));
-    let boolean = boolean.or(options.get("boolean")?).unwrap_or(false);
+fn default(value: &Value, given: Rest<Value>, options: Kwargs) -> Result<Value, Error> {
+    // `none` is a value here like any other.
+    let otherwise = match given.first() {
+        Some(otherwise) => otherwise.clone(),
+        None if options.has("default_value") => options.get("default_value")?,
+        None => Value::from(""),
+    };
+    let boolean = argument(&given, &options, 1, "boolean")?.is_some_and(|boolean| boolean.is_true());
     options.assert_all_used()?;
-    Ok(if value.is_undefined() || (boolean && !value.is_true()) { given } else { value.clone() })
+    Ok(if value.is_undefined() || (boolean && !value.is_true()) { otherwise } else { value.clone() })
 }
 
 /// Jinja's `truncate(text, length=255, killwords=False, end='...', leeway=5)`.
