@@ -138,14 +138,17 @@ fn converted(kind: char, value: &Value) -> Value {
 
 /// `value[start:stop:step]`, with Python's bounds, which may lie anywhere and count from the end.
 pub(super) fn slice(budget: &Budget, value: &Value, bounds: [&Value; 3]) -> Result<Value, Error> {
-    let bound = |value: &Value| -> Result<Option<i128>, Error> {
-        match value.kind() {
-            ValueKind::None | ValueKind::Undefined => Ok(None),
-            ValueKind::Bool => Ok(Some(i128::from(value.is_true()))),
-            ValueKind::Number if value.is_integer() => Ok(Some(i128::try_from(value.clone()).unwrap_or(i128::MAX))),
-            kind => Err(invalid(format!("a slice is bounded by whole numbers, not by {kind}"))),
-        }
+    let bound = |value: &Value| match value.kind() {
+        ValueKind::None | ValueKind::Undefined => Some(None),
+        ValueKind::Bool => Some(Some(i128::from(value.is_true()))),
+        ValueKind::Number if value.is_integer() => Some(Some(i128::try_from(value.clone()).unwrap_or(i128::MAX))),
+        _ => None,
     };
+    // What cannot be done is an undefined value to Jinja2, as where an element is missing.
+    let [Some(start), Some(stop), Some(step)] = bounds.map(bound) else { return Ok(Value::UNDEFINED) };
+    if matches!(value.kind(), ValueKind::Number | ValueKind::Bool) {
+        return Ok(Value::UNDEFINED);
+    }
     budget.charge(shallow_bytes(value).saturating_mul(4))?;
     let items: Vec<Value> = match value.as_str() {
         Some(text) => text.chars().map(Value::from).collect(),
@@ -153,7 +156,7 @@ pub(super) fn slice(budget: &Budget, value: &Value, bounds: [&Value; 3]) -> Resu
         None => return Err(invalid(format!("{} cannot be sliced", value.kind()))),
     };
     let length = items.len() as i128;
-    let step = bound(bounds[2])?.unwrap_or(1);
+    let step = step.unwrap_or(1);
     if step == 0 {
         return Err(invalid("slice step cannot be zero"));
     }
@@ -165,7 +168,7 @@ pub(super) fn slice(budget: &Budget, value: &Value, bounds: [&Value; 3]) -> Resu
         Some(at) => at.clamp(lowest, highest),
     };
     let (first, last) = if step > 0 { (lowest, highest) } else { (highest, lowest) };
-    let (start, stop) = (place(bound(bounds[0])?, first), place(bound(bounds[1])?, last));
+    let (start, stop) = (place(start, first), place(stop, last));
     let mut taken = Vec::new();
     let mut at = start;
     while if step > 0 { at < stop } else { at > stop } {
