@@ -218,16 +218,8 @@ const NO_MODEL = new Set(["bad-magic", "truncated", "tensor-past-end"]);
  */
 async function forgetOther(source: StoredSource, error: unknown): Promise<void> {
   if (!(error instanceof ChordError) || !NO_MODEL.has(error.code)) return;
-  // The workers that held it have just been ended, and their locks go soon after.
-  for (let tries = 0; tries < 20; tries++) {
-    try {
-      await cache.delete(source);
-      return;
-    } catch (cause) {
-      if (!(cause instanceof ChordError) || cause.code !== "model-in-use") return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
+  // The load's own error is the one to tell.
+  await cache.delete(source).catch(() => undefined);
 }
 
 function unloaded(): ChordError {

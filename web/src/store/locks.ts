@@ -12,17 +12,22 @@ export function holdInUse(key: string): Promise<Release> {
   });
 }
 
-/** Runs `work` while nobody uses the model, or rejects with `model-in-use` at once. */
+/** Holds of workers that were ended go soon after: whoever unloads a model may delete it in the same breath. */
+const PATIENCE = { looks: 20, everyMs: 50 };
+
+/** Runs `work` while nobody uses the model, or rejects with `model-in-use` within a second. */
 export async function whileUnused<T>(key: string, work: () => Promise<T>): Promise<T> {
   if (!globalThis.navigator?.locks) return work();
-  return navigator.locks.request(useLock(key), { ifAvailable: true }, (lock) => {
-    if (lock === null) {
-      throw new ChordError("model-in-use", "The model is being loaded or used in a tab. Unload it there first.", {
-        key,
-      });
-    }
-    return work();
-  }) as Promise<T>;
+  for (let look = 1; ; look++) {
+    const done = await navigator.locks.request(useLock(key), { ifAvailable: true }, async (lock) => {
+      return lock === null ? undefined : { result: await work() };
+    });
+    if (done) return done.result;
+    if (look === PATIENCE.looks) break;
+    await new Promise((later) => setTimeout(later, PATIENCE.everyMs));
+  }
+  const message = "The model is being loaded or used in a tab. Unload it there first.";
+  throw new ChordError("model-in-use", message, { key });
 }
 
 function useLock(key: string): string {
