@@ -32,8 +32,8 @@ const bundled = new Set();
 await bundle("src/index.ts", "index.js", false);
 await bundle("src/worker/main.ts", "chord-worker.js", true);
 for (const [artifact, file] of Object.entries(artifacts)) cpSync(wasm(artifact), join(dist, file));
-// What Vite resolves the package to while it serves: a module that its dependency optimizer leaves alone, as it does all
-// that end in .jsx, so that Vite 5 to 7 do not tear index.js from the files beside it (docs/decisions/0021).
+// What Vite resolves the package to while it serves: a module that its dependency optimizer leaves alone, as it does
+// all that end in .jsx, so that Vite 5 to 7 do not tear index.js from the files beside it (docs/decisions/0021).
 writeFileSync(join(dist, "development.jsx"), `export * from "./index.js";\n`);
 for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) cpSync(join(here, "..", licence), join(dist, licence));
 await writeNotices(join(dist, "THIRD_PARTY_NOTICES.txt"), [...bundled]);

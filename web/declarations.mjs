@@ -43,8 +43,8 @@ writeFileSync(file, publicSurface(readFileSync(file, "utf8")));
 rmSync(types, { recursive: true });
 
 /**
- * Leaves out private members, which have no types in declarations and are of no use there, save a constructor that is not
- * to be called; and comments about a source file as a whole, which come before those of its first declaration.
+ * Leaves out private members, which have no types in declarations and are of no use there, save a constructor that is
+ * not to be called; and comments about a source file as a whole, which come before those of its first declaration.
  */
 function publicSurface(text) {
   const comment = String.raw`/\*\*(?:(?!\*/)[^])*\*/\n`;

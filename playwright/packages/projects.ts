@@ -1,4 +1,6 @@
-/** Projects that use the package as others do: made of `fixtures/`, with the packed tarball installed from npm's cache. */
+/**
+ * Projects that use the package as others do: made of `fixtures/`, with the packed tarball installed from npm's cache.
+ */
 
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -78,7 +80,10 @@ function packedLibrary(): Promise<string> {
   return pack(source, "uses-chord");
 }
 
-/** Packs the package in `source`. The tarball's name has a hash of its bytes: npm takes one of the same name as the same. */
+/**
+ * Packs the package in `source`. The tarball's name has a hash of its bytes: npm takes one of the same name as the
+ * same.
+ */
 async function pack(source: string, name: string): Promise<string> {
   const made = join(tarballs, name);
   rmSync(made, { recursive: true, force: true });

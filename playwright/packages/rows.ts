@@ -1,4 +1,6 @@
-/** What the package is tried in: one row for each tool and way of serving. `npm test` takes some, `test:packages` all. */
+/**
+ * What the package is tried in: one row for each tool and way of serving. `npm test` takes some, `test:packages` all.
+ */
 
 import type { Project } from "./projects.ts";
 

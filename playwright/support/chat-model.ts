@@ -1,4 +1,6 @@
-/** The tiny Llama of `golden/tiny`, made a chat model by a template: it loads at once, writes nonsense, and stops late. */
+/**
+ * The tiny Llama of `golden/tiny`, made a chat model by a template: it loads at once, writes nonsense, and stops late.
+ */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

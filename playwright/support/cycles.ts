@@ -1,4 +1,6 @@
-/** Loads and unloads of a model on one page, with the browser's memory after each: what is freed, and without waiting. */
+/**
+ * Loads and unloads of a model on one page, with the browser's memory after each: what is freed, and without waiting.
+ */
 
 import type { Browser, Page } from "@playwright/test";
 import type { ChordLoadOptions } from "@querent-ai/wasm-chord";
@@ -29,8 +31,8 @@ export interface Cycles {
 }
 
 /**
- * Runs a cycle so many times, behind a first one that ends with an unload: what any other ending leaves behind is compared
- * with that. The page, which `sdk` is open on, never collects garbage at our wish.
+ * Runs a cycle so many times, behind a first one that ends with an unload: what any other ending leaves behind is
+ * compared with that. The page, which `sdk` is open on, never collects garbage at our wish.
  */
 export async function runCycles(page: Page, browser: Browser, count: number, cycle: Cycle): Promise<Cycles> {
   const first: Cycle = { ...cycle, options: { ...cycle.options, contextLength: 256 }, ending: "unloaded" };

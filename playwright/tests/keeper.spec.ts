@@ -1,4 +1,6 @@
-/** When the demo writes what it keeps, to a store that takes its time and may fail: its own module on a page of its own. */
+/**
+ * When the demo writes what it keeps, to a store that takes its time and may fail: its own module on a page of its own.
+ */
 
 import { expect, type Page, test } from "@playwright/test";
 import { addDemoModule } from "../support/module.ts";

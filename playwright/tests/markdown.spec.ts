@@ -1,6 +1,6 @@
 /**
- * What a model writes cannot run, fetch or lead anywhere unexpected, and all that Markdown can say is seen: the demo's own
- * modules on text made to try.
+ * What a model writes cannot run, fetch or lead anywhere unexpected, and all that Markdown can say is seen: the demo's
+ * own modules on text made to try.
  */
 
 import { expect, type Page, test } from "@playwright/test";

@@ -1,4 +1,7 @@
-/** Memory comes back when a model is unloaded, when a load fails and when one is given up, without a collection of garbage. */
+/**
+ * Memory comes back when a model is unloaded, when a load fails and when one is given up, without a collection of
+ * garbage.
+ */
 
 import { expect, test } from "@playwright/test";
 import { type Cycle, CYCLES_LIMIT, describeCycles, runCycles } from "../support/cycles.ts";

@@ -109,8 +109,8 @@ export class EngineClient {
   }
 
   /**
-   * Gives a load up. Calls reject with `error` and nothing more is fetched, at once; the engine frees its memory before it
-   * is ended, because workers that wait for it in the middle of a load would be in no hurry to end.
+   * Gives a load up. Calls reject with `error` and nothing more is fetched, at once; the engine frees its memory before
+   * it is ended, because workers that wait for it in the middle of a load would be in no hurry to end.
    */
   abandon(error: Error): void {
     if (this.failure) return;

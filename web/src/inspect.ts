@@ -54,7 +54,9 @@ export interface Inspection {
    * largest buffer is assumed, which is often less than there is and can be more. `maxGpuBytes` says it better.
    */
   budgetIsGuess: boolean;
-  /** A file that `Chord.load` refuses for its tokenizer, its template or its tensors is `unsupported`, with that code. */
+  /**
+   * A file that `Chord.load` refuses for its tokenizer, its template or its tensors is `unsupported`, with that code.
+   */
   verdict: Verdict;
   /** What makes answers worse than the model could give them, in sentences to show; empty for nearly all models. */
   warnings: string[];

@@ -6,8 +6,8 @@ import { startWorker, workerError } from "./worker-handle.js";
 const START_MS = 20_000;
 
 /**
- * The workers of the CPU pool. They share the engine worker's memory, which does not pass through the page where it can be
- * avoided, and are deaf from the moment they join until the pool is dropped.
+ * The workers of the CPU pool. They share the engine worker's memory, which does not pass through the page where it can
+ * be avoided, and are deaf from the moment they join until the pool is dropped.
  */
 export class PoolWorkers {
   private workers: Worker[] = [];

@@ -130,7 +130,8 @@ export interface EngineCalls {
 export type CallName = keyof EngineCalls;
 
 /**
- * Page → engine worker. `cancel` stops the call `id`; `abandon` says that the I/O worker is gone; `loseDevice` destroys the GPU device, to try what follows;
+ * Page → engine worker. `cancel` stops the call `id`; `abandon` says that the I/O worker is gone; `loseDevice` destroys
+ * the GPU device, to try what follows;
  * `poolStarted` answers `startPool`.
  */
 export type EngineRequest =

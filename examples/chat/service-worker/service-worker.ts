@@ -19,7 +19,7 @@ const prefix = versionPrefix(scope.href);
 const ownCache = versionName(scope.href, shell.version);
 /** What is fetched again at each visit and kept for the case that there is no network. */
 const changing = `wasm-chord-list ${scope.pathname}`;
-/** The host's list of models is of no version: whoever serves the page may replace it. */
+/** The host's list of models belongs to no version: the host may replace it at any time. */
 const LIST = "models.json";
 /** A list that takes longer is taken as it was at the last visit. */
 const LIST_MS = 3_000;
@@ -149,7 +149,7 @@ async function keep(artifacts: ArtifactName[]): Promise<boolean> {
 
 /** Deletes the caches of versions that no tab runs any more. */
 async function forgetVersions(): Promise<void> {
-  // Without locks nobody knows which versions have tabs.
+  // Without locks it is unknown which versions have tabs.
   if (!("locks" in navigator)) return;
   const { held = [] } = await navigator.locks.query();
   const inUse = new Set(held.map(({ name }) => name));

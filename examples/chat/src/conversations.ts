@@ -94,8 +94,8 @@ export class ConversationStore {
   }
 
   /**
-   * Writes the turns from `from` on, and the rest of the record. Rejects with {@link Overtaken} where the store no longer
-   * has the revision that the conversation was read with, unless it was this page that wrote since.
+   * Writes the turns from `from` on, and the rest of the record. Rejects with {@link Overtaken} where the store no
+   * longer has the revision that the conversation was read with, unless it was this page that wrote since.
    */
   async write(conversation: Conversation, from: number): Promise<void> {
     const { turns, revision, ...rest } = conversation;

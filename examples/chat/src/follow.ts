@@ -1,6 +1,6 @@
 /**
- * Keeps a scrolled place at its end while its content grows, until the reader scrolls up, however that is done. Reaching
- * the end again goes on with it.
+ * Keeps a scrolled place at its end while its content grows, until the reader scrolls up, however that is done.
+ * Reaching the end again goes on with it.
  */
 
 /** Scroll positions are fractions of a pixel, heights are not. */
@@ -63,7 +63,7 @@ export class Follow {
     this.#note();
   }
 
-  /** A place that has become too short to stay where it was has been moved by nobody. */
+  /** When the content becomes shorter, the browser moves the scroll position: the reader did not. */
   #movedUp(): boolean {
     const { scrollTop } = this.#place;
     if (scrollTop >= this.#top) return false;

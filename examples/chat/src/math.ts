@@ -1,6 +1,6 @@
 /**
- * Formulas in Markdown: `\( … \)`, `\[ … \]`, `$ … $` and `$$ … $$` are shown as they were written. Markdown alone takes
- * the backslashes in front of brackets and reads `*` and `_` in formulas as emphasis.
+ * Formulas in Markdown: `\( … \)`, `\[ … \]`, `$ … $` and `$$ … $$` are shown as they were written. Markdown alone
+ * takes the backslashes in front of brackets and reads `*` and `_` in formulas as emphasis.
  */
 
 import { Tokenizer, type TokenizerAndRendererExtension, type Tokens } from "marked";

@@ -15,8 +15,8 @@ export interface Question {
 let answerLast: ((yes: boolean) => void) | null = null;
 
 /**
- * Asks, and resolves when there is an answer; Escape is no. The button that changes nothing has the focus, and afterwards
- * what had it before.
+ * Asks, and resolves when there is an answer; Escape is no. The button that changes nothing has the focus, and
+ * afterwards what had it before.
  */
 export function ask({ title, text, yes, no = "Cancel" }: Question): Promise<boolean> {
   answerLast?.(false);

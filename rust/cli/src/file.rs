@@ -44,7 +44,8 @@ impl ModelFile {
         Ok(ModelFile { len: part.len, parts: vec![part] })
     }
 
-    /// Opens a model and reads its header. A split model is given by any of its parts; all of them lie beside each other.
+    /// Opens a model and reads its header. A split model is given by any of its parts; all of them lie beside each
+    /// other.
     pub(crate) async fn open_with_header(path: &Path) -> Result<(Self, Header), CliError> {
         ModelFile::open_showing(path, &mut |_| (), &CancelFlag::new()).await
     }

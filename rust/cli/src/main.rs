@@ -41,8 +41,9 @@ const FAILED: u8 = 1;
 /// Exit status after Ctrl-C, by convention 128 + SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Mesa's Vulkan layer for ordering devices asks the display which one draws. Without one libwayland complains on standard
-/// error. The order does not matter here, so the layer is told to leave it, unless its own variables are in use.
+/// Mesa's Vulkan layer for ordering devices asks the display which one draws. Without one libwayland complains on
+/// standard error. The order does not matter here, so the layer is told to leave it, unless its own variables are in
+/// use.
 #[cfg(target_os = "linux")]
 fn keep_away_from_the_display() {
     const LAYER_OFF: &str = "NODEVICE_SELECT";

@@ -1,5 +1,5 @@
-//! Models that stretch their rotation against the reference's numbers. Models and results are part of the repository, so
-//! that nothing is left out anywhere.
+//! Models that stretch their rotation against the reference's numbers. Models and results are part of the repository,
+//! so that nothing is left out anywhere.
 
 mod support;
 

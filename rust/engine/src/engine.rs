@@ -94,7 +94,8 @@ impl Engine {
         &mut self.runner
     }
 
-    /// The prompt text of a conversation, at the time `now` (see [`GenerateRequest::now`](crate::GenerateRequest::now)).
+    /// The prompt text of a conversation, at the time `now` (see
+    /// [`GenerateRequest::now`](crate::GenerateRequest::now)).
     pub fn render(&self, messages: &[Message], now: Option<i64>) -> Result<String, EngineError> {
         Ok(self.template()?.clone().with_time(now).render(messages, true)?)
     }
@@ -103,8 +104,8 @@ impl Engine {
         self.template.as_ref().ok_or(EngineError::NoChatTemplate)
     }
 
-    /// The tokens of a prompt. A chat template that asks for the time is given `now`, for all of the prompt the same (see
-    /// [`GenerateRequest::now`](crate::GenerateRequest::now)).
+    /// The tokens of a prompt. A chat template that asks for the time is given `now`, for all of the prompt the same
+    /// (see [`GenerateRequest::now`](crate::GenerateRequest::now)).
     pub fn encode_prompt(&self, prompt: &Prompt, now: Option<i64>) -> Result<Vec<u32>, EngineError> {
         let encode =
             |text: &str, parse_special| self.tokenizer.encode(text, EncodeOptions { add_special: true, parse_special });

@@ -16,7 +16,8 @@ impl TextSide {
     /// What a load reads before it lowers the model. A verdict reads the same, so that both give one answer.
     ///
     /// # Errors
-    /// For an architecture that is not supported, a vocabulary that cannot be used, or a template that does not compile.
+    /// For an architecture that is not supported, a vocabulary that cannot be used, or a template that does not
+    /// compile.
     pub(crate) fn read(header: &Header) -> Result<Self, EngineError> {
         chord_model::check_architecture(header)?;
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;

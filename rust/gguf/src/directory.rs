@@ -85,8 +85,9 @@ impl Directory {
         Ok(())
     }
 
-    /// Checks that the tensors follow each other from the start of the data section on, with nothing but padding between
-    /// them. Their order in the file may differ from that of the directory. Behind the last one the file may go on.
+    /// Checks that the tensors follow each other from the start of the data section on, with nothing but padding
+    /// between them. Their order in the file may differ from that of the directory. Behind the last one the file may go
+    /// on.
     ///
     /// Offsets of the tensors returned count from the start of the file.
     pub(crate) fn check(mut self, data_offset: u64, alignment: u64, file_len: u64) -> Result<Checked, GgufError> {
@@ -139,7 +140,8 @@ fn check_range(
         let (start, available) = (tensor.offset, to_end);
         return Err(GgufError::TensorPastEnd { tensor: name(), offset, ty, dims: dims(), start, needed, available });
     }
-    // Of a tensor past the end that is said itself, not that there is a gap before it; what follows the last one is free.
+    // Of a tensor past the end that is said itself, not that there is a gap before it; what follows the last one is
+    // free.
     let Some(next) = next.filter(|next| next.offset <= file_len) else { return Ok(()) };
     let available = next.offset - tensor.offset;
     // No overflow: the bytes lie within the file, and an alignment is small.

@@ -1,4 +1,5 @@
-//! Models in several files: each part is a GGUF file of its own, with some of the tensors and its place among the parts.
+//! Models in several files: each part is a GGUF file of its own, with some of the tensors and its place among the
+//! parts.
 
 use crate::Header;
 
@@ -34,8 +35,8 @@ impl Header {
         self.split_key(COUNT).unwrap_or(1).max(1)
     }
 
-    /// Joins the headers of all parts of a model, in their order: the metadata of the first, the tensors of all. Offsets
-    /// count from the start of the first file, as if the files stood one behind the other.
+    /// Joins the headers of all parts of a model, in their order: the metadata of the first, the tensors of all.
+    /// Offsets count from the start of the first file, as if the files stood one behind the other.
     ///
     /// # Errors
     /// For parts in another order, of another model, or fewer or more than there are.

@@ -239,8 +239,8 @@ impl<'a> Keys<'a> {
         self.integer(name, 1, max)?.ok_or_else(|| self.missing(name))
     }
 
-    /// A whole number from 1 to `max`, if the key is there. llama.cpp writes every key it knows, with 0 for what a model
-    /// does not have.
+    /// A whole number from 1 to `max`, if the key is there. llama.cpp writes every key it knows, with 0 for what a
+    /// model does not have.
     pub(crate) fn optional_count(&self, name: &str, max: u32) -> Result<Option<u32>, ModelError> {
         Ok(self.integer(name, 0, max)?.filter(|&n| n > 0))
     }
@@ -289,8 +289,8 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// Which of the layers have a sliding window: told by a flag for each of them, or by a period of which all layers but
-    /// the last have one (all, for a period of 0).
+    /// Which of the layers have a sliding window: told by a flag for each of them, or by a period of which all layers
+    /// but the last have one (all, for a period of 0).
     pub(crate) fn windowed_layers(&self, name: &str, n_block: u32, period: u32) -> Result<Vec<bool>, ModelError> {
         let Some(array) = self.layers_array(name, n_block)? else {
             let period = self.integer(name, 0, MAX_LAYERS)?.unwrap_or(period);

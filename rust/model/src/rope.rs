@@ -121,8 +121,8 @@ impl Yarn {
         (0..n_rot / 2).map(move |pair| f64::from(1.0 - ((pair as f32 - low) / width).clamp(0.0, 1.0)))
     }
 
-    /// The pair, as a fraction, that turns `turns` times within the original length. In f32, because the reference rounds
-    /// the result to whole pairs.
+    /// The pair, as a fraction, that turns `turns` times within the original length. In f32, because the reference
+    /// rounds the result to whole pairs.
     fn pair_of_turns(self, turns: f32, theta: f64, n_rot: u32) -> f32 {
         let turns_of_first = self.n_ctx_orig as f32 / (turns * 2.0 * std::f32::consts::PI);
         n_rot as f32 * turns_of_first.ln() / (2.0 * (theta as f32).ln())

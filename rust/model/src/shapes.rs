@@ -129,8 +129,8 @@ impl Shape {
         SHAPES.into_iter().find(|shape| shape.name == name)
     }
 
-    /// A GGUF header of this shape, and the length of the file that it belongs to. Of the vocabulary it has no more than
-    /// what a load asks for.
+    /// A GGUF header of this shape, and the length of the file that it belongs to. Of the vocabulary it has no more
+    /// than what a load asks for.
     pub fn gguf_header(&self, quant: Quant) -> (Vec<u8>, u64) {
         let mut tensors = Vec::new();
         let n_embd = self.n_embd;

@@ -80,7 +80,7 @@ fn layers_with_a_window_keep_a_ring() {
 
 #[test]
 fn memory_is_summed_from_the_parts() {
-    let Some(file) = open("llama.Q4_0") else { return };
+    let file = small_llama();
     let options = BuildOptions { n_ctx: Some(256), n_seq_max: 3, kv_type: KvType::F16, ..BuildOptions::default() };
     let found = memory(&program(&file, &options));
     let tensors: u64 = file.header.tensors.iter().map(|t| t.n_bytes).sum();
@@ -108,35 +108,39 @@ fn absent() -> Value {
     Value::Array(Array::U8(Vec::new()))
 }
 
+/// The small Llama, which is part of the repository.
+fn small_llama() -> GgufFile {
+    open("llama.Q4_0").expect("llama.Q4_0.gguf is in tests/golden/tiny")
+}
+
 /// The error for a header of the small Llama with one key changed.
-fn refused(key: &str, value: Value) -> Option<ModelError> {
-    let file = open("llama.Q4_0")?;
-    let header = with(&file.header, &[(key, value)]);
-    Some(lower(&header, &BuildOptions::default(), None).expect_err("the header must be refused"))
+fn refused(key: &str, value: Value) -> ModelError {
+    let header = with(&small_llama().header, &[(key, value)]);
+    lower(&header, &BuildOptions::default(), None).expect_err("the header must be refused")
 }
 
 #[test]
 fn an_unknown_architecture_is_named() {
-    let Some(error) = refused("general.architecture", Value::String("rwkv7".into())) else { return };
+    let error = refused("general.architecture", Value::String("rwkv7".into()));
     assert_eq!(error.code(), "unsupported-architecture");
     assert_eq!(
         error.to_string(),
         "architecture rwkv7 is not supported (supported: llama, gemma3, qwen2, olmo2, olmoe)"
     );
-    assert_eq!(refused("general.architecture", absent()).unwrap().code(), "missing-key");
+    assert_eq!(refused("general.architecture", absent()).code(), "missing-key");
 }
 
 #[test]
 fn missing_and_wrong_keys_are_named() {
     for key in ["embedding_length", "block_count", "attention.head_count", "context_length", "feed_forward_length"] {
         let key = format!("llama.{key}");
-        let Some(error) = refused(&key, absent()) else { return };
+        let error = refused(&key, absent());
         assert_eq!(error, ModelError::MissingKey { key: key.clone() });
-        let error = refused(&key, Value::String("7".into())).unwrap();
+        let error = refused(&key, Value::String("7".into()));
         let expected = ModelError::WrongType { key: key.clone(), expected: "a whole number", found: "string" };
         assert_eq!(error, expected);
         for count in [0, u32::MAX] {
-            let error = refused(&key, Value::U32(count)).unwrap();
+            let error = refused(&key, Value::U32(count));
             assert!(
                 matches!(&error, ModelError::OutOfRange { key: k, found, .. } if *k == key && *found == f64::from(count)),
                 "{error}"
@@ -144,32 +148,32 @@ fn missing_and_wrong_keys_are_named() {
         }
     }
     for eps in [f32::NAN, -1.0, f32::INFINITY] {
-        let error = refused("llama.attention.layer_norm_rms_epsilon", Value::F32(eps)).unwrap();
+        let error = refused("llama.attention.layer_norm_rms_epsilon", Value::F32(eps));
         assert_eq!(error.code(), "out-of-range", "{eps}");
     }
 }
 
 #[test]
 fn heads_that_do_not_divide_are_named_with_both_numbers() {
-    let Some(error) = refused("llama.attention.head_count_kv", Value::U32(3)) else { return };
+    let error = refused("llama.attention.head_count_kv", Value::U32(3));
     assert!(
         error.to_string().starts_with("llama.attention.head_count = 8 does not fit llama.attention.head_count_kv = 3")
     );
-    let error = refused("llama.attention.head_count", Value::U32(6)).unwrap();
+    let error = refused("llama.attention.head_count", Value::U32(6));
     assert!(
         error.to_string().contains("llama.embedding_length = 256 does not fit llama.attention.head_count = 6"),
         "{error}"
     );
-    let error = refused("llama.rope.dimension_count", Value::U32(34)).unwrap();
+    let error = refused("llama.rope.dimension_count", Value::U32(34));
     assert_eq!(error.code(), "inconsistent-metadata");
-    assert_eq!(refused("llama.rope.dimension_count", Value::U32(31)).unwrap().code(), "inconsistent-metadata");
+    assert_eq!(refused("llama.rope.dimension_count", Value::U32(31)).code(), "inconsistent-metadata");
 }
 
 #[test]
 fn what_a_page_would_ignore_is_refused() {
-    let Some(error) = refused("llama.rope.scaling.type", Value::String("longrope".into())) else { return };
+    let error = refused("llama.rope.scaling.type", Value::String("longrope".into()));
     assert_eq!(error.to_string(), "llama.rope.scaling.type = longrope is not supported for this architecture");
-    let file = open("llama.Q4_0").unwrap();
+    let file = small_llama();
     let experts = [("llama.expert_count", Value::U32(8)), ("llama.expert_used_count", Value::U32(2))];
     let error = lower(&with(&file.header, &experts), &BuildOptions::default(), None).unwrap_err();
     assert_eq!(error.to_string(), "llama.expert_count = 8 is not supported for this architecture");
@@ -177,7 +181,7 @@ fn what_a_page_would_ignore_is_refused() {
 
 #[test]
 fn tensors_that_do_not_fit_are_named_with_both_shapes() {
-    let Some(file) = open("llama.Q4_0") else { return };
+    let file = small_llama();
     let change = |name: &str, change: &dyn Fn(&mut chord_gguf::TensorInfo)| {
         let mut header = file.header.clone();
         change(header.tensors.iter_mut().find(|t| t.name == name).expect("the tensor"));
@@ -214,7 +218,7 @@ fn rope_factors_are_needed_and_checked() {
 
 #[test]
 fn a_context_longer_than_trained_is_the_callers_choice() {
-    let Some(file) = open("llama.Q4_0") else { return };
+    let file = small_llama();
     let long = program(&file, &BuildOptions { n_ctx: Some(2048), ..BuildOptions::default() });
     assert_eq!(long.n_ctx, 2048);
     assert_eq!(long.slots[0].capacity, 2048);
@@ -222,7 +226,7 @@ fn a_context_longer_than_trained_is_the_callers_choice() {
 
 #[test]
 fn options_out_of_range_are_named() {
-    let Some(file) = open("llama.Q4_0") else { return };
+    let file = small_llama();
     let refused = |option: &'static str, found: u64, max: u64, options: BuildOptions| {
         let error = lower(&file.header, &options, None).expect_err("refused");
         assert_eq!(error, ModelError::BadOption { option, found, max });
@@ -237,7 +241,7 @@ fn options_out_of_range_are_named() {
 
 #[test]
 fn linear_scaling_divides_the_frequencies() {
-    let Some(file) = open("llama.Q4_0") else { return };
+    let file = small_llama();
     let plain = program(&file, &BuildOptions::default());
     let scaling =
         [("llama.rope.scaling.type", Value::String("linear".into())), ("llama.rope.scaling.factor", Value::F32(4.0))];

@@ -16,8 +16,8 @@ pub(crate) enum Split {
     Llama3,
     /// As [`Split::Llama3`], with `\p{N}` in place of `\p{N}{1,3}`.
     Qwen2,
-    /// What llama.cpp does where a file does not say how. Four patterns one after the other, each on the pieces that the
-    /// one before has left: `[\p{P}\$\+<=>\^~\|]+`, that of [`Split::Gpt2`], `\p{N}+`, `[0-9][0-9][0-9]`.
+    /// What llama.cpp does where a file does not say how. Four patterns one after the other, each on the pieces that
+    /// the one before has left: `[\p{P}\$\+<=>\^~\|]+`, that of [`Split::Gpt2`], `\p{N}+`, `[0-9][0-9][0-9]`.
     Default,
 }
 

@@ -470,8 +470,8 @@ export class CachedFile implements ModelFile {
   }
 
   /**
-   * The model still loads. What has been stored of it is read before its room is given back, for no byte is to come over
-   * the network twice; and another tab may have more luck.
+   * The model still loads. What has been stored of it is read before its room is given back, for no byte is to come
+   * over the network twice; and another tab may have more luck.
    */
   private stopStoring(error: unknown): void {
     if (!this.keeping) return;
@@ -579,18 +579,11 @@ export class CachedFile implements ModelFile {
     this.tell();
   }
 
-  private lastState = 0;
-
   private tell(): void {
     const { bytes, networkBytes } = this;
     const networkDone = this.missing.size === 0 || bytes === this.size;
     this.options.onArrived?.({ bytes, networkBytes, networkDone });
-    const now = performance.now();
-    if (!this.tabs) return;
-    this.tabs.state.bytes = bytes;
-    if (!this.tabs.writing || now - this.lastState < STATE_MS) return;
-    this.lastState = now;
-    this.tabs.tell();
+    this.tabs?.progress(bytes);
   }
 
   /** Resolves when another tab has stored something, or has ended. */
@@ -605,5 +598,3 @@ export class CachedFile implements ModelFile {
 
 /** What could not be read is read again so much later. */
 const AGAIN_MS = 100;
-/** Other tabs hear of bytes this often. */
-const STATE_MS = 200;

@@ -10,6 +10,9 @@ export type TabMessage =
   | { type: "state"; id: string; bytes: number }
   | { type: "recorded"; id: string; index: number; hash: string };
 
+/** Other tabs hear of bytes this often. */
+const STATE_MS = 200;
+
 /** Ends a hold on a lock, which ends with its tab, too. */
 export type Release = () => void;
 
@@ -23,6 +26,7 @@ export class ModelTabs {
   private queued: Promise<boolean> | undefined;
   /** What this tab writes, for those that ask. Without an id it is still looking at the file. */
   state = { id: "", bytes: 0 };
+  private toldAt = 0;
   /** Hears of everything but `hello`, which is answered here as long as this tab writes. */
   onMessage: ((message: TabMessage) => void) | undefined;
 
@@ -77,6 +81,15 @@ export class ModelTabs {
   /** Tells the others what this tab writes, and that it is there. */
   tell(): void {
     this.post({ type: "state", ...this.state });
+  }
+
+  /** Tells the others how much of the file has come, a few times a second while this tab writes. */
+  progress(bytes: number): void {
+    this.state.bytes = bytes;
+    const now = performance.now();
+    if (!this.writing || now - this.toldAt < STATE_MS) return;
+    this.toldAt = now;
+    this.tell();
   }
 
   post(message: TabMessage): void {

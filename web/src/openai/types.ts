@@ -47,7 +47,9 @@ export interface PromptProgress {
   total: number;
   /** Of these, still there from the turn before: they are not read again. */
   cache: number;
-  /** Of these, read by now, those of `cache` included. The last progress of a prompt has `processed` equal to `total`. */
+  /**
+   * Of these, read by now, those of `cache` included. The last progress of a prompt has `processed` equal to `total`.
+   */
   processed: number;
   /** Milliseconds since the engine began. */
   time_ms: number;
@@ -57,7 +59,9 @@ export interface PromptProgress {
 export interface ChatCompletionRequest extends GenerationFields {
   messages: ChatMessage[];
   max_completion_tokens?: number | null;
-  /** The date and time that the model's template shows, in the time zone of this device; now without it. Not OpenAI's. */
+  /**
+   * The date and time that the model's template shows, in the time zone of this device; now without it. Not OpenAI's.
+   */
   now?: Date | null;
 }
 

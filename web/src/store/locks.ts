@@ -12,7 +12,7 @@ export function holdInUse(key: string): Promise<Release> {
   });
 }
 
-/** Holds of workers that were ended go soon after: whoever unloads a model may delete it in the same breath. */
+/** A worker's lock is released shortly after the worker has ended, so `delete` right after `unload()` waits for it. */
 const PATIENCE = { looks: 20, everyMs: 50 };
 
 /** Runs `work` while nobody uses the model, or rejects with `model-in-use` within a second. */

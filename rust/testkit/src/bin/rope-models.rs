@@ -1,4 +1,5 @@
-//! Writes the models of `chord_testkit::rope_models` to a folder: `cargo run -p chord-testkit --bin rope-models -- DIR`.
+//! Writes the models of `chord_testkit::rope_models` to a folder:
+//! `cargo run -p chord-testkit --bin rope-models -- DIR`.
 //!
 //! `index.json` lists them: `[{ "name": NAME, "betas": [FAST, SLOW] | null, "same_as": NAME | null }, …]`.
 
