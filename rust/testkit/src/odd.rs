@@ -34,6 +34,8 @@ pub fn odd_models() -> Vec<Odd> {
     [
         ("plain", llama(), "fits"),
         ("gemma3", TinyModel::gemma3(), "fits"),
+        ("olmo2", TinyModel::olmo2(), "fits"),
+        ("olmoe", TinyModel::olmoe(), "fits"),
         ("counts-of-0", no_experts, "fits"),
         ("equal-heads", heads(vec![4, 4]), "fits"),
         ("unequal-heads", heads(vec![4, 8]), "unsupported-value"),

@@ -29,6 +29,16 @@ impl TinyModel {
     /// Tokens of the vocabulary.
     pub const TOKENS: u64 = 289;
 
+    /// One of each architecture that has a model here.
+    pub fn of_each_architecture() -> Vec<Self> {
+        vec![Self::llama(), Self::qwen2(), Self::gemma3(), Self::olmo2(), Self::olmoe()]
+    }
+
+    /// What `general.architecture` says.
+    pub fn architecture(&self) -> &str {
+        &self.architecture
+    }
+
     /// Of the llama family.
     pub fn llama() -> Self {
         TinyModel::new("llama")
@@ -41,18 +51,54 @@ impl TinyModel {
 
     /// Of the Gemma 3 family: the first layer has a window of 4 positions, by a period of 2.
     pub fn gemma3() -> Self {
-        let mut model = TinyModel::new("gemma3");
-        for layer in 0..TINY_LAYERS {
-            for (name, cols) in [
-                ("attn_q_norm", HEAD_DIM),
-                ("attn_k_norm", HEAD_DIM),
-                ("post_attention_norm", N_EMBD),
-                ("post_ffw_norm", N_EMBD),
-            ] {
-                model.tensors.push((format!("blk.{layer}.{name}.weight"), vec![cols]));
+        let norms = [
+            ("attn_q_norm", HEAD_DIM),
+            ("attn_k_norm", HEAD_DIM),
+            ("post_attention_norm", N_EMBD),
+            ("post_ffw_norm", N_EMBD),
+        ];
+        let model = TinyModel::new("gemma3").with_norms(norms);
+        model.with("attention.sliding_window", Value::U32(4)).with("attention.sliding_window_pattern", Value::U32(2))
+    }
+
+    /// Of the OLMo 2 family.
+    pub fn olmo2() -> Self {
+        let mut model = TinyModel::new("olmo2");
+        model.tensors.retain(|(name, _)| !name.ends_with("attn_norm.weight") && !name.ends_with("ffn_norm.weight"));
+        model.with_norms([
+            ("attn_q_norm", N_EMBD),
+            ("attn_k_norm", HEAD_DIM * u64::from(N_KV_HEAD)),
+            ("post_attention_norm", N_EMBD),
+            ("post_ffw_norm", N_EMBD),
+        ])
+    }
+
+    /// Of the OLMoE family: 4 experts, of which each token takes 2.
+    pub fn olmoe() -> Self {
+        const N_EXPERTS: u64 = 4;
+        let mut model = TinyModel::new("olmoe");
+        for (name, dims) in &mut model.tensors {
+            if name.contains("ffn_") && dims.len() == 2 {
+                *name = name.replace(".weight", "_exps.weight");
+                dims.push(N_EXPERTS);
             }
         }
-        model.with("attention.sliding_window", Value::U32(4)).with("attention.sliding_window_pattern", Value::U32(2))
+        for layer in 0..TINY_LAYERS {
+            model = model.with_tensor(&format!("blk.{layer}.ffn_gate_inp.weight"), &[N_EMBD, N_EXPERTS]);
+        }
+        model
+            .with_norms([("attn_q_norm", N_EMBD), ("attn_k_norm", HEAD_DIM * u64::from(N_KV_HEAD))])
+            .with("expert_count", Value::U32(N_EXPERTS as u32))
+            .with("expert_used_count", Value::U32(2))
+    }
+
+    fn with_norms<const N: usize>(mut self, norms: [(&str, u64); N]) -> Self {
+        for layer in 0..TINY_LAYERS {
+            for (name, cols) in norms {
+                self.tensors.push((format!("blk.{layer}.{name}.weight"), vec![cols]));
+            }
+        }
+        self
     }
 
     fn new(architecture: &str) -> Self {

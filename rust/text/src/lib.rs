@@ -18,6 +18,7 @@ mod vocabulary;
 pub use chat::encode_chat;
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
-pub use template::{ChatTemplate, Message};
+pub use pretokenize::pre_tokenizers;
+pub use template::{ChatTemplate, Message, PanicGuard, set_panic_guard};
 pub use tokenizer::{EncodeOptions, Tokenizer, TokenizerNote, TokenizerWarning};
 pub use vocabulary::TokenKind;

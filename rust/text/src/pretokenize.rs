@@ -32,25 +32,57 @@ pub(crate) struct PreTokenizer {
     pub(crate) add_bos: bool,
 }
 
+/// Names in `tokenizer.ggml.pre` that mean the same split under several models' names, and what they mean.
+const NAMED: [(&[&str], PreTokenizer); 5] = [
+    (
+        &[
+            "gpt-2",
+            "phi-2",
+            "jina-es",
+            "jina-de",
+            "jina-v2-es",
+            "jina-v2-de",
+            "gigachat",
+            "a.x-4.0",
+            "mellum",
+            "modern-bert",
+            "mpt",
+            "olmo",
+            "jais",
+            "trillion",
+            "granite-docling",
+            "exaone4",
+        ],
+        PreTokenizer::plain(Split::Gpt2),
+    ),
+    (
+        &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"],
+        PreTokenizer::plain(Split::Digits),
+    ),
+    (
+        &["llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano"],
+        PreTokenizer { split: Split::Llama3, whole_words: true, add_bos: true },
+    ),
+    (&["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], PreTokenizer::plain(Split::Llama3)),
+    (
+        &["qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"],
+        PreTokenizer::plain(Split::Qwen2),
+    ),
+];
+
+/// Every name in `tokenizer.ggml.pre` that is known, those of one split together.
+pub fn pre_tokenizers() -> impl Iterator<Item = &'static [&'static str]> {
+    NAMED.iter().map(|(names, _)| *names)
+}
+
 impl PreTokenizer {
-    /// The meaning of a name in `tokenizer.ggml.pre`. Names on one line are one split under several models' names.
+    /// The meaning of a name in `tokenizer.ggml.pre`.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let plain = |split| PreTokenizer { split, whole_words: false, add_bos: false };
-        Some(match name {
-            "gpt-2" | "phi-2" | "jina-es" | "jina-de" | "jina-v2-es" | "jina-v2-de" | "gigachat" | "a.x-4.0"
-            | "mellum" | "modern-bert" | "mpt" | "olmo" | "jais" | "trillion" | "granite-docling" | "exaone4" => {
-                plain(Split::Gpt2)
-            }
-            "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" | "minerva-7b" | "mellum2" => {
-                plain(Split::Digits)
-            }
-            "llama3" | "llama-v3" | "llama-bpe" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0" | "lfm2"
-            | "jina-v5-nano" => PreTokenizer { split: Split::Llama3, whole_words: true, add_bos: true },
-            "dbrx" | "smaug-bpe" | "glm4" | "chatglm-bpe" => plain(Split::Llama3),
-            "qwen2" | "deepseek-r1-qwen" | "kormo" | "f2llmv2" | "megrez" | "stablelm2" | "hunyuan" | "solar-open"
-            | "grok-2" => plain(Split::Qwen2),
-            _ => return None,
-        })
+        NAMED.iter().find(|(names, _)| names.contains(&name)).map(|(_, meaning)| *meaning)
+    }
+
+    const fn plain(split: Split) -> Self {
+        PreTokenizer { split, whole_words: false, add_bos: false }
     }
 }
 

@@ -1,20 +1,35 @@
-//! A panic ends the module with a trap that no promise sees: the host is told before.
+//! Panics. They end in a trap that no promise of the module's ever sees, so the host is told before; those of templates
+//! are caught.
 
 use std::cell::RefCell;
 
-use js_sys::Function;
-use wasm_bindgen::JsValue;
+use chord_text::set_panic_guard;
+use js_sys::{Array, Error, Function};
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 
 thread_local! {
     static CALLBACK: RefCell<Option<Function>> = const { RefCell::new(None) };
+    /// What was said by a panic that is caught; there only while something is guarded.
+    static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// `callback(message)` hears of every panic, with its place. The module must not be used after it.
+#[wasm_bindgen]
+extern "C" {
+    /// Calls `function`, and catches what JavaScript can catch, traps included.
+    #[wasm_bindgen(catch, js_namespace = Reflect, js_name = apply)]
+    fn apply(function: &mut dyn FnMut(), this: &JsValue, arguments: &Array) -> Result<JsValue, JsValue>;
+}
+
+/// `callback(message)` hears of every panic that is not caught, with its place. The module must not be used after it.
 #[wasm_bindgen]
 pub fn on_panic(callback: Function) {
     CALLBACK.with(|slot| slot.replace(Some(callback)));
     std::panic::set_hook(Box::new(|info| {
+        let said = info.payload_as_str().unwrap_or("no words").to_owned();
+        if CAUGHT.with_borrow_mut(|caught| caught.as_mut().map(|slot| *slot = said).is_some()) {
+            return;
+        }
         CALLBACK.with(|slot| {
             if let Some(callback) = slot.borrow().as_ref() {
                 // Nothing can be done for a host that throws here.
@@ -22,4 +37,18 @@ pub fn on_panic(callback: Function) {
             }
         });
     }));
+    set_panic_guard(guarded);
+}
+
+/// Runs `run` under JavaScript, which catches the trap that a panic ends in. The frames in between are left as they lie:
+/// what they own is never freed, and the stack pointer is put back by the frame that called this, when it returns.
+fn guarded(run: &mut dyn FnMut()) -> Result<(), String> {
+    CAUGHT.replace(Some(String::new()));
+    let ended = apply(&mut || run(), &JsValue::UNDEFINED, &Array::new());
+    let said = CAUGHT.take().unwrap_or_default();
+    ended.map(drop).map_err(|trap| match trap.dyn_ref::<Error>() {
+        // A trap without a panic, such as a stack that is full, says something itself.
+        Some(trap) if said.is_empty() => trap.message().into(),
+        _ => said,
+    })
 }

@@ -10,6 +10,7 @@ mod guard;
 mod json;
 mod methods;
 mod operators;
+mod panics;
 mod strftime;
 mod writing;
 
@@ -27,6 +28,8 @@ use crate::eog::special_id;
 use crate::limits::{MAX_RENDERED_BYTES, MAX_TEMPLATE_BYTES, TEMPLATE_FUEL};
 use budget::{Budget, TooMuchText};
 use functions::Refused;
+use panics::caught;
+pub use panics::{PanicGuard, set_panic_guard};
 
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
@@ -139,8 +142,7 @@ impl ChatTemplate {
 
     fn rendered(&self, context: Value) -> Result<String, TextError> {
         let budget = Arc::new(Budget::default());
-        let environment = self.environment(&budget);
-        let rendered = caught(|| self.run(&environment, context).map_err(into_text_error))?;
+        let rendered = caught(|| self.run(&self.environment(&budget), context).map_err(into_text_error))?;
         if rendered.len() > MAX_RENDERED_BYTES {
             return Err(TextError::TemplateOutputTooLarge { limit: MAX_RENDERED_BYTES });
         }
@@ -176,17 +178,6 @@ impl ChatTemplate {
 fn message_value(message: &Message) -> Value {
     let name = message.name.as_deref().map(|name| ("name", name));
     Value::from_pairs([("role", message.role.as_str()), ("content", message.content.as_str())].into_iter().chain(name))
-}
-
-/// Makes an error of a panic, which would be a defect of the template engine. Where panics abort (in WebAssembly) it
-/// does nothing.
-fn caught<T>(inner: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
-    // What a panic leaves half done is dropped with it: runs share nothing.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(inner)).unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let detail = format!("the template engine failed ({}); please report this", words.unwrap_or("no words"));
-        Err(TextError::Template { line: None, detail })
-    })
 }
 
 fn invalid(detail: impl Into<Cow<'static, str>>) -> minijinja::Error {
@@ -247,17 +238,4 @@ fn into_text_error(error: minijinja::Error) -> TextError {
         None => error.kind().to_string(),
     };
     TextError::Template { line: error.line(), detail }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_an_error_of_the_template() {
-        let failed: Result<(), _> = caught(|| panic!("index {} is out of bounds", 7));
-        let error = failed.unwrap_err();
-        assert_eq!(error.code(), "template-error");
-        assert!(error.to_string().contains("index 7 is out of bounds"), "{error}");
-    }
 }

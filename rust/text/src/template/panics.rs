@@ -1,0 +1,54 @@
+//! A panic under a template is an error of the template, and the program goes on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use crate::TextError;
+
+/// Runs the function it is given, and says what a panic in it said.
+pub type PanicGuard = fn(&mut dyn FnMut()) -> Result<(), String>;
+
+static GUARD: OnceLock<PanicGuard> = OnceLock::new();
+
+/// Sets what catches the panics of templates, for the whole program and once: later calls do nothing. It is needed where
+/// panics abort, as they do in WebAssembly. Without it they are caught by unwinding.
+pub fn set_panic_guard(guard: PanicGuard) {
+    let _ = GUARD.set(guard);
+}
+
+/// Makes an error of a panic, which would be a defect of the template engine.
+pub(super) fn caught<T>(inner: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
+    let mut inner = Some(inner);
+    let mut result = None;
+    // What a panic leaves half done is dropped with it or never looked at again: runs share nothing.
+    let mut run = || result = inner.take().map(|inner| inner());
+    let ended = GUARD.get().unwrap_or(&(unwinding as PanicGuard))(&mut run);
+    match (ended, result) {
+        (Ok(()), Some(result)) => result,
+        (ended, _) => {
+            let words = ended.err().unwrap_or_default();
+            let detail = format!("the template engine failed ({words}); please report this");
+            Err(TextError::Template { line: None, detail })
+        }
+    }
+}
+
+fn unwinding(run: &mut dyn FnMut()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        words.unwrap_or("no words").to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_the_template() {
+        let failed: Result<(), _> = caught(|| panic!("index {} is out of bounds", 7));
+        let error = failed.unwrap_err();
+        assert_eq!(error.code(), "template-error");
+        assert!(error.to_string().contains("index 7 is out of bounds"), "{error}");
+    }
+}
