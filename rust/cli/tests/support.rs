@@ -56,8 +56,8 @@ fn support() -> String {
         writeln!(page, "| {ty} | {gpu} | {cpu} |").unwrap();
     }
     page += "\n## Tokenizers\n
-`tokenizer.ggml.model` may be `llama` (SentencePiece) or `gpt2` (byte-level BPE). How BPE splits a text first is named by
-`tokenizer.ggml.pre`; known names, those of one split on a line, and `default`, which llama.cpp splits with a warning:\n\n";
+`tokenizer.ggml.model` may be `llama` (SentencePiece) or `gpt2` (byte-level BPE). How BPE splits a text first is named
+by `tokenizer.ggml.pre`: `default`, with a warning, or a name of these, those of one split on a line:\n\n";
     for names in chord_text::pre_tokenizers() {
         let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
         page += &wrapped(&names.join(", "));
