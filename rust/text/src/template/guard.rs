@@ -460,18 +460,6 @@ fn slice(items: &Value, parts: usize, fill: Option<Value>) -> Result<Value, Erro
     Ok(Value::from(lists))
 }
 
-/// Refuses formats that pad by more than [`MAX_WIDTH`] or by a width taken from an argument.
-pub(super) fn check_format(format: &str) -> Result<(), Error> {
-    let wide = format
-        .split(|c: char| !c.is_ascii_digit())
-        .any(|digits| !digits.is_empty() && digits.parse().unwrap_or(usize::MAX) > MAX_WIDTH);
-    let nested = format.split(['{', '}']).any(|part| part.ends_with(':')) && format.contains("}}");
-    if wide || nested {
-        return Err(invalid("padding beyond 1000, or of a computed width, is not supported"));
-    }
-    Ok(())
-}
-
 fn check_method(budget: &Budget, value: &Value, method: &str, arguments: &[Value]) -> Result<(), Error> {
     budget.charge(shallow_bytes(value))?;
     arguments.iter().try_for_each(|argument| budget.charge_deep(argument))?;
@@ -483,7 +471,6 @@ fn check_method(budget: &Budget, value: &Value, method: &str, arguments: &[Value
             Some(list) => budget.charge_value(list.len().unwrap_or(0).checked_mul(text.len())),
             None => Ok(()),
         },
-        ("format", ..) => check_format(text),
         ("split" | "rsplit" | "splitlines", ..) => {
             // Each part is a value of its own.
             let separator = argument(0).filter(|separator| !separator.is_empty());

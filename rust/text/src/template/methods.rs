@@ -119,7 +119,11 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
         }
         "format" => {
             let (Rest(values), options): (Rest<Value>, Kwargs) = from_args(arguments)?;
-            Value::from(str_format(text, &values, &options)?)
+            str_format(budget, text, &values, &options.into())?
+        }
+        "format_map" => {
+            let (names,): (Value,) = from_args(arguments)?;
+            str_format(budget, text, &[], &names)?
         }
         _ => return Ok(None),
     }))

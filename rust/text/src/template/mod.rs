@@ -10,6 +10,8 @@ mod guard;
 mod json;
 mod methods;
 mod operators;
+mod percent;
+mod spec;
 mod strftime;
 mod writing;
 
