@@ -86,6 +86,13 @@ fn text_cannot_grow_without_bound() {
         "{% set k = 1000000 %}{% set s = 'x' * k %}{{ (('%(a)s' * k) % {'a': s}) | length }}",
         "{% set k = 1000000 %}{{ ('{0:1000}' * k).format(1) | length }}",
         "{% set k = 1000000 %}{% set s = '\\n' * k %}{{ s | indent(1000, blank=true) | length }}",
+        "{% set k = 1000000 %}{% set s = '\\t' * k %}{{ s.expandtabs(1000) | length }}",
+        "{% set k = 10000000 %}{% set s = '?' * k %}{% for i in range(100000) %}{% set t = s | urlencode %}{% endfor %}",
+        "{% for i in range(100000) %}{% set d = dict.fromkeys(range(100000)) %}{% endfor %}",
+        "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = dict.fromkeys(['a', 'b'], n.l) %}{% endfor %}\
+         {{ n.l }}",
+        "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = [n.l.copy(), n.l.copy()] %}{% endfor %}\
+         {{ n.l }}",
     ] {
         // Text that is kept counts as steps as well.
         assert!(matches!(code(source), "template-output-too-large" | "template-out-of-fuel"), "{source}");
@@ -114,6 +121,10 @@ fn padding_is_bounded() {
         "{{ '%999999999999999999999999s' % 1 }}",
         "{{ 'x' | indent(1000000000, true) }}",
         "{{ {} | tojson(indent=1000000000) }}",
+        "{{ 'a\\tb'.expandtabs(10 ** 9) }}",
+        "{{ range(10 ** 9) | list }}",
+        "{{ range(10 ** 18)[::10 ** 18] }}",
+        "{{ dict.fromkeys(range(10 ** 9)) }}",
         "{{ [1] | batch(1000000000, 0) | list }}",
         "{{ [1] | slice(1000000000) | list }}",
         "{{ 'x' | replace(*['x', 'y']) }}",
@@ -162,6 +173,16 @@ fn deep_nesting_is_refused_without_overflowing_the_stack() {
     }
     let elifs = format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(n));
     assert_eq!(code(elifs), "template-error");
+}
+
+#[test]
+fn nesting_by_functions_is_bounded() {
+    for step in ["dict.fromkeys('a', n.l)", "dict([('a', n.l)])", "dict(a=n.l)", "{'a': n.l}.items()"] {
+        let source = format!(
+            "{{% set n = namespace(l=[]) %}}{{% for i in range(1000) %}}{{% set n.l = {step} %}}{{% endfor %}}{{{{ n.l }}}}"
+        );
+        assert!(matches!(code(&source), "template-error" | "template-output-too-large"), "{step}");
+    }
 }
 
 #[test]

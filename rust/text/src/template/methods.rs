@@ -7,6 +7,7 @@ use minijinja::{Error, ErrorKind};
 use super::budget::Budget;
 use super::format::str_format;
 use super::invalid;
+use super::objects::{Part, Range, View};
 
 /// Widest padding or indentation.
 pub(super) const MAX_WIDTH: usize = 1000;
@@ -20,9 +21,28 @@ pub(super) fn is_space(c: char) -> bool {
 pub(super) fn call(budget: &Budget, value: &Value, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     match value.as_str() {
         Some(text) => text_method(budget, text, method, arguments),
-        None if value.kind() == ValueKind::Seq && method == "index" => index(value, arguments).map(Some),
-        None => Ok(None),
+        None => object_method(value, method, arguments),
     }
+}
+
+fn object_method(value: &Value, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
+    let (is_list, is_map) = (value.kind() == ValueKind::Seq, value.kind() == ValueKind::Map);
+    let part = match method {
+        "index" if is_list || value.downcast_object_ref::<Range>().is_some() => {
+            return index(value, arguments).map(Some);
+        }
+        "copy" if is_map || is_list && !value.is_tuple() => {
+            let () = from_args(arguments)?;
+            // No template can change it.
+            return Ok(Some(value.clone()));
+        }
+        "keys" if is_map => Part::Keys,
+        "values" if is_map => Part::Values,
+        "items" if is_map => Part::Items,
+        _ => return Ok(None),
+    };
+    let () = from_args(arguments)?;
+    Ok(Some(View::value(value, part)))
 }
 
 fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
@@ -117,6 +137,12 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
             let (width, fill): (i64, Option<String>) = from_args(arguments)?;
             padded(budget, text, method, usize::try_from(width).unwrap_or(0), fill.as_deref())?
         }
+        "expandtabs" => {
+            let (width, options): (Option<i64>, Kwargs) = from_args(arguments)?;
+            let width = width.or(options.get("tabsize")?).unwrap_or(8);
+            options.assert_all_used()?;
+            expanded(budget, text, usize::try_from(width).unwrap_or(0))?
+        }
         "format" => {
             let (Rest(values), options): (Rest<Value>, Kwargs) = from_args(arguments)?;
             str_format(budget, text, &values, &options.into())?
@@ -208,6 +234,29 @@ fn lines(text: &str, keep: bool) -> Vec<Value> {
         rest = &rest[at + width..];
     }
     found
+}
+
+/// The text with spaces in place of tabs, up to the next multiple of `width`.
+fn expanded(budget: &Budget, text: &str, width: usize) -> Result<Value, Error> {
+    if width > MAX_WIDTH {
+        return Err(invalid(format!("cannot pad to {width}")));
+    }
+    let tabs = text.matches('\t').count();
+    budget.charge_value(tabs.checked_mul(width).and_then(|added| added.checked_add(text.len())))?;
+    let mut out = String::with_capacity(text.len());
+    let mut column = 0usize;
+    for c in text.chars() {
+        if c == '\t' {
+            // Without a width, tabs are left out.
+            let missing = width - column.checked_rem(width).unwrap_or(width);
+            out.extend(std::iter::repeat_n(' ', missing));
+            column += missing;
+        } else {
+            out.push(c);
+            column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
+        }
+    }
+    Ok(Value::from(out))
 }
 
 /// The text with `fill` to the sides that the method names.

@@ -9,6 +9,7 @@ mod functions;
 mod guard;
 mod json;
 mod methods;
+mod objects;
 mod operators;
 mod percent;
 mod spec;
@@ -153,7 +154,8 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         environment.set_fuel(Some(TEMPLATE_FUEL));
         environment.set_recursion_limit(MAX_RECURSION);
-        functions::add(&mut environment, self.now);
+        functions::add(&mut environment, budget, self.now);
+        objects::add(&mut environment, budget);
         guard::add(&mut environment, budget);
         environment
     }

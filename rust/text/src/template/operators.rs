@@ -6,6 +6,7 @@ use minijinja::{Error, ErrorKind};
 
 use super::budget::{Budget, MAX_DEPTH, shallow_bytes};
 use super::invalid;
+use super::objects::Range;
 use super::percent::percent;
 
 /// `left % right`: the remainder with the sign of the divisor, or text with its `%s` filled in.
@@ -50,26 +51,33 @@ pub(super) fn slice(budget: &Budget, value: &Value, bounds: [&Value; 3]) -> Resu
     if matches!(value.kind(), ValueKind::Number | ValueKind::Bool) {
         return Ok(Value::UNDEFINED);
     }
+    let step = step.unwrap_or(1);
+    if step == 0 {
+        return Err(invalid("slice step cannot be zero"));
+    }
+    let bounds = |length: usize| {
+        let length = length as i128;
+        // The first and last places that a bound can mean, by direction.
+        let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
+        let place = |bound: Option<i128>, otherwise: i128| match bound {
+            None => otherwise,
+            Some(at) if at < 0 => at.saturating_add(length).clamp(lowest, highest),
+            Some(at) => at.clamp(lowest, highest),
+        };
+        let (first, last) = if step > 0 { (lowest, highest) } else { (highest, lowest) };
+        (place(start, first), place(stop, last))
+    };
+    if let Some(range) = value.downcast_object_ref::<Range>() {
+        let (start, stop) = bounds(range.len());
+        return range.slice(start, stop, step);
+    }
     budget.charge(shallow_bytes(value).saturating_mul(4))?;
     let items: Vec<Value> = match value.as_str() {
         Some(text) => text.chars().map(Value::from).collect(),
         None if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) => value.try_iter()?.collect(),
         None => return Err(invalid(format!("{} cannot be sliced", value.kind()))),
     };
-    let length = items.len() as i128;
-    let step = step.unwrap_or(1);
-    if step == 0 {
-        return Err(invalid("slice step cannot be zero"));
-    }
-    // The first and last places that a bound can mean, by direction.
-    let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
-    let place = |bound: Option<i128>, otherwise: i128| match bound {
-        None => otherwise,
-        Some(at) if at < 0 => at.saturating_add(length).clamp(lowest, highest),
-        Some(at) => at.clamp(lowest, highest),
-    };
-    let (first, last) = if step > 0 { (lowest, highest) } else { (highest, lowest) };
-    let (start, stop) = (place(start, first), place(stop, last));
+    let (start, stop) = bounds(items.len());
     let mut taken = Vec::new();
     let mut at = start;
     while if step > 0 { at < stop } else { at > stop } {

@@ -1,5 +1,5 @@
-//! Python's format specs, `[[fill]align][sign][z][#][0][width][grouping][.precision][type]`: how a field of `str.format`
-//! or a conversion of `%` writes a value.
+//! Python's format specs, `[[fill]align][sign][z][#][0][width][grouping][.precision][type]`: how a field of
+//! `str.format` or a conversion of `%` writes a value.
 
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
