@@ -143,6 +143,7 @@ fn deep_nesting_is_refused_without_overflowing_the_stack() {
         repeat("{'a':", "1", "}"),
         repeat("not ", "1", ""),
         repeat("-", "1", ""),
+        repeat("+", "1", ""),
         repeat("", "1", "+1"),
         repeat("", "1", "~1"),
         repeat("", "1", " and 1"),
@@ -173,6 +174,19 @@ fn deep_nesting_is_refused_without_overflowing_the_stack() {
     }
     let elifs = format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(n));
     assert_eq!(code(elifs), "template-error");
+}
+
+/// The engine's `break` left scopes open, took one for the loop's and panicked, which ends a worker in WebAssembly.
+#[test]
+fn loops_are_left_from_within_scopes() {
+    for scope in ["with a = 1", "generation", "set y", "filter upper"] {
+        let close = format!("end{}", scope.split(' ').next().unwrap());
+        for leave in ["break", "continue"] {
+            let inner = format!("{{% {scope} %}}{{% {leave} %}}{{% {close} %}}");
+            let source = format!("{{% for x in [1, 2] %}}{{% with %}}{inner}{{% endwith %}}{{% endfor %}}ok");
+            assert_eq!(run(source), Ok("ok".to_owned()), "{scope}");
+        }
+    }
 }
 
 #[test]

@@ -17,6 +17,11 @@ pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
+/// What Python's `str.splitlines` takes for the end of a line.
+pub(super) fn is_line_end(c: char) -> bool {
+    matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// The method's value; `None` if this module leaves it to the engine's package.
 pub(super) fn call(budget: &Budget, value: &Value, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     match value.as_str() {
@@ -125,9 +130,9 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
             let mut within = false;
             for c in text.chars() {
                 if within {
-                    out.extend(c.to_lowercase())
+                    out.extend(c.to_lowercase());
                 } else {
-                    out.extend(c.to_uppercase())
+                    push_title(&mut out, c);
                 }
                 within = c.is_alphabetic();
             }
@@ -153,6 +158,29 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
         }
         _ => return Ok(None),
     }))
+}
+
+/// Writes a letter as a word in title case begins with it.
+fn push_title(out: &mut String, c: char) {
+    match c {
+        // Two letters in one character.
+        'Ǆ'..='ǆ' => out.push('ǅ'),
+        'Ǉ'..='ǉ' => out.push('ǈ'),
+        'Ǌ'..='ǌ' => out.push('ǋ'),
+        'Ǳ'..='ǳ' => out.push('ǲ'),
+        // Of letters that become several, such as ß, the first is large.
+        _ => {
+            let mut is_begun = false;
+            for upper in c.to_uppercase() {
+                if is_begun {
+                    out.extend(upper.to_lowercase())
+                } else {
+                    out.push(upper)
+                }
+                is_begun |= upper.is_uppercase();
+            }
+        }
+    }
 }
 
 /// The part of a text between two places, counted in characters as Python counts them, and its own place.
@@ -223,8 +251,7 @@ fn lines(text: &str, keep: bool) -> Vec<Value> {
     let mut found = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let ends = |c: char| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
-        let Some(at) = rest.find(ends) else {
+        let Some(at) = rest.find(is_line_end) else {
             found.push(Value::from(rest));
             break;
         };

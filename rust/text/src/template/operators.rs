@@ -34,6 +34,19 @@ pub(super) fn remainder(budget: &Budget, left: &Value, right: &Value) -> Result<
     Ok(Value::from(if rest != 0.0 && (rest < 0.0) != (right_number < 0.0) { rest + right_number } else { rest }))
 }
 
+/// `-value`, of truth values too.
+pub(super) fn negative(value: &Value) -> Result<Value, Error> {
+    let refused = || invalid(format!("no `-` before {}", value.kind()));
+    match value.kind() {
+        ValueKind::Bool => Ok(Value::from(-i64::from(value.is_true()))),
+        ValueKind::Number if value.is_integer() => {
+            i128::try_from(value.clone())?.checked_neg().map(Value::from).ok_or_else(refused)
+        }
+        ValueKind::Number => Ok(Value::from(-f64::try_from(value.clone())?)),
+        _ => Err(refused()),
+    }
+}
+
 fn is_bool(value: &Value) -> bool {
     value.kind() == ValueKind::Bool
 }
