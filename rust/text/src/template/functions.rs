@@ -52,6 +52,8 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: 
             if value.is_safe() { value.clone() } else { Value::from_safe_string(escaped(&writing::text(value))) }
         });
     }
+    environment.add_filter("forceescape", |value: &Value| Value::from_safe_string(escaped(&writing::text(value))));
+    environment.add_filter("round", round);
     environment.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
     environment.add_filter("int", int);
     environment.add_filter("float", float);
@@ -117,6 +119,25 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
         },
     };
     Ok(whole.unwrap_or(default))
+}
+
+/// Jinja's `round(value, precision=0, method='common')`: the other methods make a float of every number.
+fn round(value: &Value, given: Rest<Value>, options: Kwargs) -> Result<Value, Error> {
+    let precision = argument(&given, &options, 0, "precision")?.map_or(Ok(0), i32::try_from)?;
+    let method = argument(&given, &options, 1, "method")?;
+    options.assert_all_used()?;
+    let scale = 10f64.powi(precision);
+    let rounded = match method.as_ref().map_or(Some("common"), Value::as_str) {
+        Some("common") => {
+            let is_bool = value.kind() == ValueKind::Bool;
+            let number = if is_bool { Value::from(i64::from(value.is_true())) } else { value.clone() };
+            return minijinja::filters::round(number, Some(precision), None, options);
+        }
+        Some("ceil") => (f64::try_from(value.clone())? * scale).ceil() / scale,
+        Some("floor") => (f64::try_from(value.clone())? * scale).floor() / scale,
+        _ => return Err(invalid("numbers are rounded by `common`, `ceil` or `floor`")),
+    };
+    if rounded.is_finite() { Ok(Value::from(rounded)) } else { Err(invalid("a number too large to round")) }
 }
 
 /// Without its fraction, where that is a number that templates can count with.

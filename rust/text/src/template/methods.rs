@@ -8,6 +8,7 @@ use super::budget::Budget;
 use super::format::str_format;
 use super::invalid;
 use super::objects::{Part, Range, View};
+use super::writing::is_printable;
 
 /// Widest padding or indentation.
 pub(super) const MAX_WIDTH: usize = 1000;
@@ -95,6 +96,18 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
         "isspace" => {
             let () = from_args(arguments)?;
             Value::from(!text.is_empty() && text.chars().all(is_space))
+        }
+        "isprintable" => {
+            let () = from_args(arguments)?;
+            Value::from(text.chars().all(is_printable))
+        }
+        "swapcase" => {
+            let () = from_args(arguments)?;
+            let mut out = String::with_capacity(text.len());
+            for c in text.chars() {
+                if c.is_uppercase() { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+            }
+            Value::from(out)
         }
         "find" | "rfind" | "index" | "rindex" | "count" => {
             let (part, from, to): (String, Option<i64>, Option<i64>) = from_args(arguments)?;

@@ -6,6 +6,7 @@ use minijinja::value::{Value, ValueKind};
 use super::budget::Budget;
 use super::invalid;
 use super::methods::MAX_WIDTH;
+use super::objects::Range;
 use super::spec::{Spec, digits, next_if, number, whole};
 use super::writing;
 
@@ -48,8 +49,10 @@ pub(super) fn percent(budget: &Budget, text: &str, right: &Value) -> Result<Valu
         budget.check_value(out.len())?;
     }
     out.push_str(rest);
-    let may_be_left =
-        !right.is_tuple() && matches!(right.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Undefined);
+    // What has elements by key or place may be left over in Python.
+    let may_be_left = !right.is_tuple()
+        && matches!(right.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Undefined)
+        || right.downcast_object_ref::<Range>().is_some();
     if values.next().is_some() && !may_be_left {
         return Err(invalid("more values than conversions in the text"));
     }

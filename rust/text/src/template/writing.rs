@@ -33,7 +33,7 @@ pub(super) fn ascii(text: &str) -> String {
 }
 
 /// What Python's `str.isprintable` says of a character.
-fn is_printable(c: char) -> bool {
+pub(super) fn is_printable(c: char) -> bool {
     use GeneralCategory::*;
     let is_hidden = |c| {
         matches!(
