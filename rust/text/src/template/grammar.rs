@@ -40,8 +40,8 @@ pub(super) fn rewritten<'a>(source: &'a str, syntax: &SyntaxConfig) -> Cow<'a, s
     if edits.is_empty() {
         return Cow::Borrowed(source);
     }
-    // Of edits at one place the first stays first.
-    edits.sort_by_key(|(place, _)| place.start);
+    // A bracket goes before the token that it opens for.
+    edits.sort_by_key(|(place, _)| (place.start, place.end));
     let mut out = String::with_capacity(source.len());
     let mut done = 0;
     for (place, text) in edits {
