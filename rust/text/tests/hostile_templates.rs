@@ -87,6 +87,9 @@ fn text_cannot_grow_without_bound() {
         "{% set k = 1000000 %}{{ ('{0:1000}' * k).format(1) | length }}",
         "{% set k = 1000000 %}{% set s = '\\n' * k %}{{ s | indent(1000, blank=true) | length }}",
         "{% set k = 1000000 %}{% set s = '\\t' * k %}{{ s.expandtabs(1000) | length }}",
+        "{% set k = 1000000 %}{% set s = 'x' * k %}{{ s | wordwrap(1, true, s) | length }}",
+        "{% set k = 1000000 %}{% set s = 'x-' * k %}{% for i in range(100000) %}{% set t = s | wordwrap(2) %}{% endfor %}",
+        "{% set k = 1000000 %}{% set s = '-' * k %}{% for i in range(100000) %}{% set t = s | wordwrap(1) %}{% endfor %}",
         "{% set k = 10000000 %}{% set s = '?' * k %}{% for i in range(100000) %}{% set t = s | urlencode %}{% endfor %}",
         "{% for i in range(100000) %}{% set d = dict.fromkeys(range(100000)) %}{% endfor %}",
         "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = dict.fromkeys(['a', 'b'], n.l) %}{% endfor %}\
@@ -123,6 +126,7 @@ fn padding_is_bounded() {
         "{{ {} | tojson(indent=1000000000) }}",
         "{{ 'a\\tb'.expandtabs(10 ** 9) }}",
         "{{ range(10 ** 9) | list }}",
+        "{{ 'x' | wordwrap(10 ** 30) }}",
         "{{ range(10 ** 18)[::10 ** 18] }}",
         "{{ dict.fromkeys(range(10 ** 9)) }}",
         "{{ [1] | batch(1000000000, 0) | list }}",

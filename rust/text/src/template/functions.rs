@@ -12,6 +12,7 @@ use super::json::to_json;
 use super::methods::is_space;
 use super::objects::{Range, has_attributes};
 use super::strftime::DateTime;
+use super::wrap::word_wrap;
 use super::writing;
 
 /// The cause of errors raised by the template itself, with its message.
@@ -81,6 +82,10 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: 
         if is_object { value.get_item(name) } else { Ok(Value::UNDEFINED) }
     });
     environment.add_filter("dictsort", dictsort);
+    let at = Arc::clone(budget);
+    environment.add_filter("wordwrap", move |text: &Value, given: Rest<Value>, options: Kwargs| {
+        word_wrap(&at, text, &given, &options)
+    });
     let budget = Arc::clone(budget);
     environment.add_filter("urlencode", move |value: &Value| urlencode(&budget, value));
     // Jinja calls a sequence what has a length and can be indexed, which maps and texts can.

@@ -77,7 +77,7 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
             let (keep, options): (Option<bool>, Kwargs) = from_args(arguments)?;
             let keep = keep.or(options.get("keepends")?).unwrap_or(false);
             options.assert_all_used()?;
-            Value::from(lines(text, keep))
+            Value::from(lines(text, keep).into_iter().map(Value::from).collect::<Vec<_>>())
         }
         "partition" | "rpartition" => {
             let (separator,): (String,) = from_args(arguments)?;
@@ -260,17 +260,18 @@ fn split(text: &str, separator: Option<&str>, most: usize, from_the_end: bool) -
     Ok(found.into_iter().map(Value::from).collect())
 }
 
-fn lines(text: &str, keep: bool) -> Vec<Value> {
+/// Python's `str.splitlines`.
+pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let Some(at) = rest.find(is_line_end) else {
-            found.push(Value::from(rest));
+            found.push(rest);
             break;
         };
         let width =
             if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
-        found.push(Value::from(&rest[..if keep { at + width } else { at }]));
+        found.push(&rest[..if keep { at + width } else { at }]);
         rest = &rest[at + width..];
     }
     found

@@ -16,6 +16,7 @@ mod percent;
 mod scopes;
 mod spec;
 mod strftime;
+mod wrap;
 mod writing;
 
 use std::borrow::Cow;
