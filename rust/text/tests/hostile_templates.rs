@@ -81,7 +81,21 @@ fn text_cannot_grow_without_bound() {
         "{% set k = 5000000 %}{% set s = 'a ' * k %}{% for i in range(100000) %}{% set t = s.split() %}{% endfor %}",
         "{% set k = 10000000 %}{% set s = 'x' * k %}{% for i in range(100000) %}{% for c in s %}{% break %}{% endfor %}{% endfor %}",
         "{% for i in range(100000) %}{{ 'x' * 1000 }}{% endfor %}",
+        "{% set k = 1000000 %}{% set s = 'x' * k %}{{ ('{0}' * k).format(s) | length }}",
+        "{% set k = 1000000 %}{% set s = 'x' * k %}{{ ('{a.b}' * k).format_map({'a': {'b': s}}) | length }}",
+        "{% set k = 1000000 %}{% set s = 'x' * k %}{{ (('%(a)s' * k) % {'a': s}) | length }}",
+        "{% set k = 1000000 %}{{ ('{0:1000}' * k).format(1) | length }}",
         "{% set k = 1000000 %}{% set s = '\\n' * k %}{{ s | indent(1000, blank=true) | length }}",
+        "{% set k = 1000000 %}{% set s = '\\t' * k %}{{ s.expandtabs(1000) | length }}",
+        "{% set k = 1000000 %}{% set s = 'x' * k %}{{ s | wordwrap(1, true, s) | length }}",
+        "{% set k = 1000000 %}{% set s = 'x-' * k %}{% for i in range(100000) %}{% set t = s | wordwrap(2) %}{% endfor %}",
+        "{% set k = 1000000 %}{% set s = '-' * k %}{% for i in range(100000) %}{% set t = s | wordwrap(1) %}{% endfor %}",
+        "{% set k = 10000000 %}{% set s = '?' * k %}{% for i in range(100000) %}{% set t = s | urlencode %}{% endfor %}",
+        "{% for i in range(100000) %}{% set d = dict.fromkeys(range(100000)) %}{% endfor %}",
+        "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = dict.fromkeys(['a', 'b'], n.l) %}{% endfor %}\
+         {{ n.l }}",
+        "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = [n.l.copy(), n.l.copy()] %}{% endfor %}\
+         {{ n.l }}",
     ] {
         // Text that is kept counts as steps as well.
         assert!(matches!(code(source), "template-output-too-large" | "template-out-of-fuel"), "{source}");
@@ -101,8 +115,20 @@ fn padding_is_bounded() {
         "{{ '%*d' | format(1000000000, 1) }}",
         "{{ '{:1000000000}'.format('x') }}",
         "{{ '{:{}}'.format('x', 1000000000) }}",
+        "{% set k = 100000 %}{% set s = '1' * k %}{{ ('{0:{1}}' * k).format(1, s) | length }}",
+        "{{ '{:1000000000}'.format(1) }}",
+        "{{ '{:.1000000000}'.format(1.5) }}",
+        "{{ '{:099999999999999999999,}'.format(1) }}",
+        "{{ '%.999999999f' % 1 }}",
+        "{{ '%.*d' % (999999999, 1) }}",
+        "{{ '%999999999999999999999999s' % 1 }}",
         "{{ 'x' | indent(1000000000, true) }}",
         "{{ {} | tojson(indent=1000000000) }}",
+        "{{ 'a\\tb'.expandtabs(10 ** 9) }}",
+        "{{ range(10 ** 9) | list }}",
+        "{{ 'x' | wordwrap(10 ** 30) }}",
+        "{{ range(10 ** 18)[::10 ** 18] }}",
+        "{{ dict.fromkeys(range(10 ** 9)) }}",
         "{{ [1] | batch(1000000000, 0) | list }}",
         "{{ [1] | slice(1000000000) | list }}",
         "{{ 'x' | replace(*['x', 'y']) }}",
@@ -121,6 +147,7 @@ fn deep_nesting_is_refused_without_overflowing_the_stack() {
         repeat("{'a':", "1", "}"),
         repeat("not ", "1", ""),
         repeat("-", "1", ""),
+        repeat("+", "1", ""),
         repeat("", "1", "+1"),
         repeat("", "1", "~1"),
         repeat("", "1", " and 1"),
@@ -151,6 +178,29 @@ fn deep_nesting_is_refused_without_overflowing_the_stack() {
     }
     let elifs = format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(n));
     assert_eq!(code(elifs), "template-error");
+}
+
+/// The engine's `break` left scopes open, took one for the loop's and panicked, which ends a worker in WebAssembly.
+#[test]
+fn loops_are_left_from_within_scopes() {
+    for scope in ["with a = 1", "generation", "set y", "filter upper"] {
+        let close = format!("end{}", scope.split(' ').next().unwrap());
+        for leave in ["break", "continue"] {
+            let inner = format!("{{% {scope} %}}{{% {leave} %}}{{% {close} %}}");
+            let source = format!("{{% for x in [1, 2] %}}{{% with %}}{inner}{{% endwith %}}{{% endfor %}}ok");
+            assert_eq!(run(source), Ok("ok".to_owned()), "{scope}");
+        }
+    }
+}
+
+#[test]
+fn nesting_by_functions_is_bounded() {
+    for step in ["dict.fromkeys('a', n.l)", "dict([('a', n.l)])", "dict(a=n.l)", "{'a': n.l}.items()"] {
+        let source = format!(
+            "{{% set n = namespace(l=[]) %}}{{% for i in range(1000) %}}{{% set n.l = {step} %}}{{% endfor %}}{{{{ n.l }}}}"
+        );
+        assert!(matches!(code(&source), "template-error" | "template-output-too-large"), "{step}");
+    }
 }
 
 #[test]

@@ -59,6 +59,10 @@ const ATOMS: &[&str] = &[
     "dict(a=1)",
     "namespace(a=1)",
     "{'a': 1}.items()",
+    "{'a': [1]}.values()",
+    "range(9223372036854775806, 9223372036854775807)",
+    "dict",
+    "self",
     "[1, 2] | map('string')",
     "('<' | e)",
     "cycler(1, 2)",
@@ -255,6 +259,12 @@ const SPECS: &[&str] = &[
     ":#b",
     ":,",
     ":_x",
+    ":z.1f",
+    ":#.3",
+    ":é^9,",
+    ":09,.2%",
+    ":{:{}}",
+    ":>{a}",
     ":020,",
     ":.3",
     ":.0%",
@@ -292,7 +302,7 @@ impl Generator {
 
     fn expression(&mut self, depth: u32) -> String {
         let Some(depth) = depth.checked_sub(1) else { return self.one(ATOMS).to_owned() };
-        match self.0.below(14) {
+        match self.0.below(15) {
             0 => self.one(ATOMS).to_owned(),
             1 | 2 => format!("(({}) | {}({}))", self.expression(depth), self.one(FILTERS), self.arguments(depth)),
             3 | 4 => format!("({}).{}({})", self.expression(depth), self.one(METHODS), self.arguments(depth)),
@@ -302,6 +312,7 @@ impl Generator {
                 format!("({value})[{start}:{stop}:{}]", self.bound(0))
             }
             9 => format!("({})[{}]", self.expression(depth), self.expression(depth)),
+            13 => format!("(+{}, -({}))", self.expression(depth), self.expression(depth)),
             10 => format!("(({}) is {}({}))", self.expression(depth), self.one(TESTS), self.arguments(depth)),
             11 => format!("('{}{}' % ({}))", self.one(FORMATS), self.one(FORMATS), self.expression(depth)),
             12 => format!("'a{{{}}}{{{}}}'.format({})", self.one(SPECS), self.one(SPECS), self.arguments(depth)),
@@ -311,7 +322,7 @@ impl Generator {
 
     fn template(&mut self) -> String {
         let e = self.expression(3);
-        match self.0.below(8) {
+        match self.0.below(9) {
             0 => format!(
                 "{{% for x in {e} %}}{{{{ loop.last }}}}{{{{ x }}}}{{{{ {} }}}}{{% endfor %}}",
                 self.expression(2)
@@ -322,7 +333,16 @@ impl Generator {
                 "{{% macro m(a, b={e}) %}}{{{{ a }}}}{{{{ b[1:] }}}}{{% endmacro %}}{{{{ m({}) }}}}",
                 self.arguments(2)
             ),
-            4 => format!("{{{{ strftime_now({e}) }}}}{{{{ raise_exception({e}) }}}}"),
+            4 => {
+                let scope = self.one(&["with", "set y", "filter upper", "generation"]);
+                let (end, leave) = (scope.split(' ').next().unwrap_or_default(), self.one(&["break", "continue"]));
+                let test = self.expression(1);
+                format!(
+                    "{{% for x in {e}, {e} %}}{{% {scope} %}}{{% if {test}, 1 %}}{{% {leave} %}}{{% endif %}}{{% print x, \
+                     '\\a' %}}{{% end{end} %}}{{% endfor %}}"
+                )
+            }
+            5 => format!("{{{{ strftime_now({e}) }}}}{{{{ raise_exception({e}) }}}}"),
             _ => format!("{{{{ {e} }}}}"),
         }
     }

@@ -1,14 +1,18 @@
 //! The functions and filters that chat templates expect beside Jinja's own.
 
 use std::fmt;
+use std::sync::Arc;
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
+use super::budget::Budget;
 use super::invalid;
 use super::json::to_json;
 use super::methods::is_space;
+use super::objects::{Range, has_attributes};
 use super::strftime::DateTime;
+use super::wrap::word_wrap;
 use super::writing;
 
 /// The cause of errors raised by the template itself, with its message.
@@ -24,7 +28,7 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Adds `raise_exception`, `tojson`, `strftime_now` where there is a time, and what answers otherwise in the engine.
-pub(super) fn add(environment: &mut Environment<'_>, now: Option<i64>) {
+pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: Option<i64>) {
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Refused(message)))
     });
@@ -33,7 +37,8 @@ pub(super) fn add(environment: &mut Environment<'_>, now: Option<i64>) {
         environment.add_function("strftime_now", move |format: &str| now.format(format));
     }
     environment.add_filter("tojson", to_json);
-    environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
+    // Jinja defines the name in every template; all it has is blocks.
+    environment.add_function("self", || Err::<Value, _>(invalid("`self` is no function")));
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.add_filter("truncate", truncate);
     environment.add_filter("wordcount", |text: &Value| {
@@ -48,6 +53,8 @@ pub(super) fn add(environment: &mut Environment<'_>, now: Option<i64>) {
             if value.is_safe() { value.clone() } else { Value::from_safe_string(escaped(&writing::text(value))) }
         });
     }
+    environment.add_filter("forceescape", |value: &Value| Value::from_safe_string(escaped(&writing::text(value))));
+    environment.add_filter("round", round);
     environment.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
     environment.add_filter("int", int);
     environment.add_filter("float", float);
@@ -65,9 +72,27 @@ pub(super) fn add(environment: &mut Environment<'_>, now: Option<i64>) {
             && (value.as_str().is_some() || value.try_iter().is_ok())
     };
     environment.add_test("iterable", iterable);
+    environment.add_test("mapping", |value: &Value| value.kind() == ValueKind::Map && !has_attributes(value));
+    environment.add_filter("attr", |value: &Value, name: &Value| {
+        if name.as_str().is_none() {
+            return Err(invalid("an attribute must be named by a text"));
+        }
+        // Elements of maps and lists are no attributes.
+        let is_object = value.kind() == ValueKind::Plain || has_attributes(value) || value.is_undefined();
+        if is_object { value.get_item(name) } else { Ok(Value::UNDEFINED) }
+    });
+    environment.add_filter("dictsort", dictsort);
+    let at = Arc::clone(budget);
+    environment.add_filter("wordwrap", move |text: &Value, given: Rest<Value>, options: Kwargs| {
+        word_wrap(&at, text, &given, &options)
+    });
+    let budget = Arc::clone(budget);
+    environment.add_filter("urlencode", move |value: &Value| urlencode(&budget, value));
     // Jinja calls a sequence what has a length and can be indexed, which maps and texts can.
     environment.add_test("sequence", |value: &Value| {
-        value.as_str().is_some() || matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Undefined)
+        value.as_str().is_some()
+            || value.downcast_object_ref::<Range>().is_some()
+            || matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Undefined)
     });
 }
 
@@ -99,6 +124,25 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
         },
     };
     Ok(whole.unwrap_or(default))
+}
+
+/// Jinja's `round(value, precision=0, method='common')`: the other methods make a float of every number.
+fn round(value: &Value, given: Rest<Value>, options: Kwargs) -> Result<Value, Error> {
+    let precision = argument(&given, &options, 0, "precision")?.map_or(Ok(0), i32::try_from)?;
+    let method = argument(&given, &options, 1, "method")?;
+    options.assert_all_used()?;
+    let scale = 10f64.powi(precision);
+    let rounded = match method.as_ref().map_or(Some("common"), Value::as_str) {
+        Some("common") => {
+            let is_bool = value.kind() == ValueKind::Bool;
+            let number = if is_bool { Value::from(i64::from(value.is_true())) } else { value.clone() };
+            return minijinja::filters::round(number, Some(precision), None, options);
+        }
+        Some("ceil") => (f64::try_from(value.clone())? * scale).ceil() / scale,
+        Some("floor") => (f64::try_from(value.clone())? * scale).floor() / scale,
+        _ => return Err(invalid("numbers are rounded by `common`, `ceil` or `floor`")),
+    };
+    if rounded.is_finite() { Ok(Value::from(rounded)) } else { Err(invalid("a number too large to round")) }
 }
 
 /// Without its fraction, where that is a number that templates can count with.
@@ -150,6 +194,57 @@ fn truncate(text: &Value, given: Rest<Value>, options: Kwargs) -> Result<String,
     let cut: String = text.chars().take(room).collect();
     let kept = if kill { &*cut } else { cut.rsplit_once(' ').map_or(&*cut, |(kept, _)| kept) };
     Ok(format!("{kept}{end}"))
+}
+
+/// Jinja's `dictsort(value, case_sensitive=False, by='key', reverse=False)`.
+fn dictsort(value: &Value, given: Rest<Value>, options: Kwargs) -> Result<Value, Error> {
+    let mut named = Vec::new();
+    for (place, name) in ["case_sensitive", "by", "reverse"].into_iter().enumerate() {
+        named.extend(argument(&given, &options, place, name)?.map(|value| (name, value)));
+    }
+    options.assert_all_used()?;
+    if named.iter().any(|(name, value)| *name == "by" && !matches!(value.as_str(), Some("key" | "value"))) {
+        return Err(invalid("`dictsort` is by key or by value"));
+    }
+    minijinja::filters::dictsort(value, named.into_iter().collect())
+}
+
+/// Jinja's `urlencode`: of a text, or of pairs as the query of an address.
+fn urlencode(budget: &Budget, value: &Value) -> Result<String, Error> {
+    let mut out = String::new();
+    if value.as_str().is_some() || !matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
+        quote(budget, &mut out, value, "/")?;
+        return Ok(out);
+    }
+    for item in value.try_iter()? {
+        let pair = match value.kind() {
+            ValueKind::Map => vec![item.clone(), value.get_item(&item)?],
+            _ => item.try_iter()?.collect(),
+        };
+        let [name, value] = <[Value; 2]>::try_from(pair).map_err(|_| invalid("`urlencode` takes pairs"))?;
+        out.push_str(if out.is_empty() { "" } else { "&" });
+        quote(budget, &mut out, &name, " ")?;
+        out.push('=');
+        quote(budget, &mut out, &value, " ")?;
+    }
+    Ok(out)
+}
+
+/// Writes a value as part of an address, with one more character kept: a space as `+`.
+fn quote(budget: &Budget, out: &mut String, value: &Value, kept: &str) -> Result<(), Error> {
+    let text = writing::text(value);
+    budget.charge_value(text.len().checked_mul(3))?;
+    for byte in text.bytes() {
+        match char::from(byte) {
+            c if c.is_ascii_alphanumeric() || "_.-~".contains(c) => out.push(c),
+            c if kept.contains(c) => out.push(if c == ' ' { '+' } else { c }),
+            _ => {
+                let digit = |at: u8| char::from(b"0123456789ABCDEF"[usize::from(at)]);
+                out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+    budget.check_value(out.len())
 }
 
 /// A text as HTML writes it, in the entities that Python's markupsafe has.

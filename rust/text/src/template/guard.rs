@@ -17,6 +17,7 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 
 use super::budget::{Budget, shallow_bytes};
 use super::methods::{self, MAX_WIDTH};
+use super::scopes::Scopes;
 use super::{into_text_error, invalid, operators, writing};
 use crate::TextError;
 
@@ -50,6 +51,7 @@ const SEARCH: &str = "\0search";
 const SLICE: &str = "\0slice";
 const CONCATENATE: &str = "\0concatenate";
 const LOOP: &str = "\0loop";
+const NEGATE: &str = "\0negate";
 const REMAINDER: &str = "\0remainder";
 
 /// Bounds what compiling a template costs.
@@ -155,6 +157,7 @@ pub(super) fn guarded<'a>(program: &Instructions<'a>) -> Result<Instructions<'a>
     let old: Vec<&Instruction<'a>> = (0..).map_while(|at| program.get(at)).collect();
     // Where each instruction, guard included, begins in the new program; jumps may also lead to its end.
     let mut starts = Vec::with_capacity(old.len() + 1);
+    let scopes = Scopes::of(&old);
     let mut new = Instructions::new(program.name(), program.source());
     let mut end = 0;
     for (at, &instruction) in old.iter().enumerate() {
@@ -166,8 +169,19 @@ pub(super) fn guarded<'a>(program: &Instructions<'a>) -> Result<Instructions<'a>
             add(Instruction::Emit);
             continue;
         }
+        match instruction {
+            Instruction::BeginCapture(_) => {
+                add(instruction.clone());
+                add(Instruction::PushWith);
+                continue;
+            }
+            Instruction::EndCapture => add(Instruction::PopFrame),
+            Instruction::Jump(target) => scopes.closed(at, *target).into_iter().for_each(&mut add),
+            _ => {}
+        }
         let replaced = match instruction {
             Instruction::Rem => Some((REMAINDER, 2)),
+            Instruction::Neg => Some((NEGATE, 1)),
             Instruction::Slice => Some((SLICE, 4)),
             _ => None,
         };
@@ -269,6 +283,7 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>) {
     environment.add_function(LOOP, move |value: Value| -> Result<Value, Error> {
         Ok(Value::from(vec![operators::looped(&at, &value)?]))
     });
+    environment.add_function(NEGATE, operators::negative);
     let at = Arc::clone(budget);
     environment.add_function(REMAINDER, move |left: Value, right: Value| operators::remainder(&at, &left, &right));
 
@@ -288,14 +303,14 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>) {
     let at = Arc::clone(budget);
     environment.add_filter(
         "indent",
-        move |text: String, width: Option<Value>, first: Option<bool>, options: Kwargs| {
+        move |text: String, width: Option<Value>, first: Option<bool>, blank: Option<bool>, options: Kwargs| {
             let width = width.or(options.get("width")?).unwrap_or_else(|| Value::from(4));
             let margin = match width.as_str() {
                 Some(margin) => margin.to_owned(),
                 None => " ".repeat(usize::try_from(width)?.min(MAX_WIDTH + 1)),
             };
             let first = first.or(options.get("first")?).unwrap_or(false);
-            let blank = options.get::<Option<bool>>("blank")?.unwrap_or(false);
+            let blank = blank.or(options.get("blank")?).unwrap_or(false);
             options.assert_all_used()?;
             indent(&at, &text, &margin, first, blank)
         },
@@ -411,14 +426,15 @@ fn indent(budget: &Budget, text: &str, margin: &str, first: bool, blank: bool) -
     if margin.len() > MAX_WIDTH {
         return Err(invalid(format!("cannot indent by more than {MAX_WIDTH}")));
     }
-    let lines = text.split('\n').count();
+    let is_end = methods::is_line_end;
+    let lines = text.matches(is_end).count() + 1;
     budget.charge_value(lines.checked_mul(margin.len()).and_then(|added| added.checked_add(text.len())))?;
     let mut out = String::new();
-    for (i, line) in text.split('\n').enumerate() {
+    for (i, line) in text.replace("\r\n", "\n").split(is_end).enumerate() {
         if i > 0 {
             out.push('\n');
         }
-        if (i > 0 || first) && (blank || !line.is_empty()) {
+        if if i > 0 { blank || !line.is_empty() } else { first } {
             out.push_str(margin);
         }
         out.push_str(line);
@@ -460,18 +476,6 @@ fn slice(items: &Value, parts: usize, fill: Option<Value>) -> Result<Value, Erro
     Ok(Value::from(lists))
 }
 
-/// Refuses formats that pad by more than [`MAX_WIDTH`] or by a width taken from an argument.
-pub(super) fn check_format(format: &str) -> Result<(), Error> {
-    let wide = format
-        .split(|c: char| !c.is_ascii_digit())
-        .any(|digits| !digits.is_empty() && digits.parse().unwrap_or(usize::MAX) > MAX_WIDTH);
-    let nested = format.split(['{', '}']).any(|part| part.ends_with(':')) && format.contains("}}");
-    if wide || nested {
-        return Err(invalid("padding beyond 1000, or of a computed width, is not supported"));
-    }
-    Ok(())
-}
-
 fn check_method(budget: &Budget, value: &Value, method: &str, arguments: &[Value]) -> Result<(), Error> {
     budget.charge(shallow_bytes(value))?;
     arguments.iter().try_for_each(|argument| budget.charge_deep(argument))?;
@@ -483,7 +487,6 @@ fn check_method(budget: &Budget, value: &Value, method: &str, arguments: &[Value
             Some(list) => budget.charge_value(list.len().unwrap_or(0).checked_mul(text.len())),
             None => Ok(()),
         },
-        ("format", ..) => check_format(text),
         ("split" | "rsplit" | "splitlines", ..) => {
             // Each part is a value of its own.
             let separator = argument(0).filter(|separator| !separator.is_empty());

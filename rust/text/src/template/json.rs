@@ -6,6 +6,7 @@ use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::functions::argument;
+use super::objects::has_attributes;
 use super::{invalid, writing};
 
 /// Widest indentation.
@@ -76,7 +77,7 @@ impl Writer {
                 let items = value.try_iter()?.map(|item| (None, item)).collect();
                 self.elements('[', items, ']', depth)?;
             }
-            ValueKind::Map => {
+            ValueKind::Map if !has_attributes(value) => {
                 let mut items = Vec::new();
                 for key in value.try_iter()? {
                     items.push((Some(key.clone()), value.get_item(&key)?));

@@ -7,6 +7,8 @@ use minijinja::{Error, ErrorKind};
 use super::budget::Budget;
 use super::format::str_format;
 use super::invalid;
+use super::objects::{Part, Range, View};
+use super::writing::is_printable;
 
 /// Widest padding or indentation.
 pub(super) const MAX_WIDTH: usize = 1000;
@@ -16,13 +18,37 @@ pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
+/// What Python's `str.splitlines` takes for the end of a line.
+pub(super) fn is_line_end(c: char) -> bool {
+    matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// The method's value; `None` if this module leaves it to the engine's package.
 pub(super) fn call(budget: &Budget, value: &Value, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     match value.as_str() {
         Some(text) => text_method(budget, text, method, arguments),
-        None if value.kind() == ValueKind::Seq && method == "index" => index(value, arguments).map(Some),
-        None => Ok(None),
+        None => object_method(value, method, arguments),
     }
+}
+
+fn object_method(value: &Value, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
+    let (is_list, is_map) = (value.kind() == ValueKind::Seq, value.kind() == ValueKind::Map);
+    let part = match method {
+        "index" if is_list || value.downcast_object_ref::<Range>().is_some() => {
+            return index(value, arguments).map(Some);
+        }
+        "copy" if is_map || is_list && !value.is_tuple() => {
+            let () = from_args(arguments)?;
+            // No template can change it.
+            return Ok(Some(value.clone()));
+        }
+        "keys" if is_map => Part::Keys,
+        "values" if is_map => Part::Values,
+        "items" if is_map => Part::Items,
+        _ => return Ok(None),
+    };
+    let () = from_args(arguments)?;
+    Ok(Some(View::value(value, part)))
 }
 
 fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
@@ -51,7 +77,7 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
             let (keep, options): (Option<bool>, Kwargs) = from_args(arguments)?;
             let keep = keep.or(options.get("keepends")?).unwrap_or(false);
             options.assert_all_used()?;
-            Value::from(lines(text, keep))
+            Value::from(lines(text, keep).into_iter().map(Value::from).collect::<Vec<_>>())
         }
         "partition" | "rpartition" => {
             let (separator,): (String,) = from_args(arguments)?;
@@ -70,6 +96,18 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
         "isspace" => {
             let () = from_args(arguments)?;
             Value::from(!text.is_empty() && text.chars().all(is_space))
+        }
+        "isprintable" => {
+            let () = from_args(arguments)?;
+            Value::from(text.chars().all(is_printable))
+        }
+        "swapcase" => {
+            let () = from_args(arguments)?;
+            let mut out = String::with_capacity(text.len());
+            for c in text.chars() {
+                if c.is_uppercase() { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+            }
+            Value::from(out)
         }
         "find" | "rfind" | "index" | "rindex" | "count" => {
             let (part, from, to): (String, Option<i64>, Option<i64>) = from_args(arguments)?;
@@ -105,9 +143,9 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
             let mut within = false;
             for c in text.chars() {
                 if within {
-                    out.extend(c.to_lowercase())
+                    out.extend(c.to_lowercase());
                 } else {
-                    out.extend(c.to_uppercase())
+                    push_title(&mut out, c);
                 }
                 within = c.is_alphabetic();
             }
@@ -117,12 +155,45 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
             let (width, fill): (i64, Option<String>) = from_args(arguments)?;
             padded(budget, text, method, usize::try_from(width).unwrap_or(0), fill.as_deref())?
         }
+        "expandtabs" => {
+            let (width, options): (Option<i64>, Kwargs) = from_args(arguments)?;
+            let width = width.or(options.get("tabsize")?).unwrap_or(8);
+            options.assert_all_used()?;
+            expanded(budget, text, usize::try_from(width).unwrap_or(0))?
+        }
         "format" => {
             let (Rest(values), options): (Rest<Value>, Kwargs) = from_args(arguments)?;
-            Value::from(str_format(text, &values, &options)?)
+            str_format(budget, text, &values, &options.into())?
+        }
+        "format_map" => {
+            let (names,): (Value,) = from_args(arguments)?;
+            str_format(budget, text, &[], &names)?
         }
         _ => return Ok(None),
     }))
+}
+
+/// Writes a letter as a word in title case begins with it.
+fn push_title(out: &mut String, c: char) {
+    match c {
+        // Two letters in one character.
+        'Ǆ'..='ǆ' => out.push('ǅ'),
+        'Ǉ'..='ǉ' => out.push('ǈ'),
+        'Ǌ'..='ǌ' => out.push('ǋ'),
+        'Ǳ'..='ǳ' => out.push('ǲ'),
+        // Of letters that become several, such as ß, the first is large.
+        _ => {
+            let mut is_begun = false;
+            for upper in c.to_uppercase() {
+                if is_begun {
+                    out.extend(upper.to_lowercase())
+                } else {
+                    out.push(upper)
+                }
+                is_begun |= upper.is_uppercase();
+            }
+        }
+    }
 }
 
 /// The part of a text between two places, counted in characters as Python counts them, and its own place.
@@ -189,21 +260,44 @@ fn split(text: &str, separator: Option<&str>, most: usize, from_the_end: bool) -
     Ok(found.into_iter().map(Value::from).collect())
 }
 
-fn lines(text: &str, keep: bool) -> Vec<Value> {
+/// Python's `str.splitlines`.
+pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let ends = |c: char| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
-        let Some(at) = rest.find(ends) else {
-            found.push(Value::from(rest));
+        let Some(at) = rest.find(is_line_end) else {
+            found.push(rest);
             break;
         };
         let width =
             if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
-        found.push(Value::from(&rest[..if keep { at + width } else { at }]));
+        found.push(&rest[..if keep { at + width } else { at }]);
         rest = &rest[at + width..];
     }
     found
+}
+
+/// The text with spaces in place of tabs, up to the next multiple of `width`.
+fn expanded(budget: &Budget, text: &str, width: usize) -> Result<Value, Error> {
+    if width > MAX_WIDTH {
+        return Err(invalid(format!("cannot pad to {width}")));
+    }
+    let tabs = text.matches('\t').count();
+    budget.charge_value(tabs.checked_mul(width).and_then(|added| added.checked_add(text.len())))?;
+    let mut out = String::with_capacity(text.len());
+    let mut column = 0usize;
+    for c in text.chars() {
+        if c == '\t' {
+            // Without a width, tabs are left out.
+            let missing = width - column.checked_rem(width).unwrap_or(width);
+            out.extend(std::iter::repeat_n(' ', missing));
+            column += missing;
+        } else {
+            out.push(c);
+            column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
+        }
+    }
+    Ok(Value::from(out))
 }
 
 /// The text with `fill` to the sides that the method names.

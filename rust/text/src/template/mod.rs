@@ -6,12 +6,18 @@
 mod budget;
 mod format;
 mod functions;
+mod grammar;
 mod guard;
 mod json;
 mod methods;
+mod objects;
 mod operators;
 mod panics;
+mod percent;
+mod scopes;
+mod spec;
 mod strftime;
+mod wrap;
 mod writing;
 
 use std::borrow::Cow;
@@ -81,9 +87,11 @@ impl ChatTemplate {
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
         let source = without_generation_tags(&source).into_owned();
         let syntax = syntax()?;
-        caught(|| {
+        let source = caught(|| {
+            let source = grammar::rewritten(&source, &syntax).into_owned();
             guard::check_source(&source, &syntax)?;
-            parse(&source, NAME, syntax.clone()).map(drop).map_err(into_text_error)
+            parse(&source, NAME, syntax.clone()).map_err(into_text_error)?;
+            Ok(source)
         })?;
         Ok(ChatTemplate { source, bos: bos.to_owned(), eos: eos.to_owned(), now: None })
     }
@@ -153,7 +161,8 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         environment.set_fuel(Some(TEMPLATE_FUEL));
         environment.set_recursion_limit(MAX_RECURSION);
-        functions::add(&mut environment, self.now);
+        functions::add(&mut environment, budget, self.now);
+        objects::add(&mut environment, budget);
         guard::add(&mut environment, budget);
         environment
     }

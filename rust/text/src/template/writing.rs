@@ -3,6 +3,9 @@
 use std::fmt::Write;
 
 use minijinja::value::{Value, ValueKind};
+use unicode_general_category::{GeneralCategory, get_general_category};
+
+use super::objects::{View, is_namespace};
 
 /// Python's `str` of a value.
 pub(super) fn text(value: &Value) -> String {
@@ -24,19 +27,48 @@ pub(super) fn repr(value: &Value) -> String {
 pub(super) fn ascii(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
-        let code = u32::from(c);
-        let _ = match code {
-            0..0x80 => write!(out, "{c}"),
-            0x80..0x100 => write!(out, "\\x{code:02x}"),
-            0x100..0x10000 => write!(out, "\\u{code:04x}"),
-            _ => write!(out, "\\U{code:08x}"),
-        };
+        if c.is_ascii() { out.push(c) } else { write_escape(&mut out, c) }
     }
     out
 }
 
+/// What Python's `str.isprintable` says of a character.
+pub(super) fn is_printable(c: char) -> bool {
+    use GeneralCategory::*;
+    let is_hidden = |c| {
+        matches!(
+            get_general_category(c),
+            Control
+                | Format
+                | Surrogate
+                | PrivateUse
+                | Unassigned
+                | LineSeparator
+                | ParagraphSeparator
+                | SpaceSeparator
+        )
+    };
+    matches!(c, ' '..='~') || !is_hidden(c)
+}
+
+fn write_escape(out: &mut String, c: char) {
+    let code = u32::from(c);
+    // A text never refuses what is written to it.
+    let _ = match code {
+        0..0x100 => write!(out, "\\x{code:02x}"),
+        0x100..0x10000 => write!(out, "\\u{code:04x}"),
+        _ => write!(out, "\\U{code:08x}"),
+    };
+}
+
 /// Python's `repr` of a value. Its depth was bounded when it was weighed.
 fn write_repr(out: &mut String, value: &Value) {
+    if let Some(view) = value.downcast_object_ref::<View>() {
+        out.push_str(view.name());
+        out.push('(');
+        write_repr(out, &value.try_iter().into_iter().flatten().collect());
+        return out.push(')');
+    }
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::None => out.push_str("None"),
@@ -60,14 +92,15 @@ fn write_repr(out: &mut String, value: &Value) {
             out.push_str(close);
         }
         ValueKind::Map => {
-            out.push('{');
+            let (open, close) = if is_namespace(value) { ("<Namespace {", "}>") } else { ("{", "}") };
+            out.push_str(open);
             for (at, key) in value.try_iter().into_iter().flatten().enumerate() {
                 out.push_str(if at > 0 { ", " } else { "" });
                 write_repr(out, &key);
                 out.push_str(": ");
                 write_repr(out, &value.get_item(&key).unwrap_or_default());
             }
-            out.push('}');
+            out.push_str(close);
         }
         _ => {
             let _ = write!(out, "{value}");
@@ -85,9 +118,7 @@ fn write_quoted(out: &mut String, text: &str) {
             '\t' => out.push_str("\\t"),
             '\\' => out.push_str("\\\\"),
             _ if c == quote => out.extend(['\\', c]),
-            _ if c.is_control() && u32::from(c) < 0x100 => {
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
-            }
+            _ if !is_printable(c) => write_escape(out, c),
             _ => out.push(c),
         }
     }
