@@ -4,7 +4,9 @@ import type { Arrived } from "./options.js";
 export class Arrivals {
   /** Bytes that have come of each chunk. */
   private readonly filled = new Map<number, number>();
-  private bytes = 0;
+  private counted = 0;
+  /** The count of the tab that downloads the file, which includes chunks that this tab has yet to read. */
+  private ofWriter = 0;
   private networkBytes = 0;
 
   /** `missing`: the chunks that are still to be fetched. */
@@ -25,16 +27,16 @@ export class Arrivals {
     const before = this.filled.get(index) ?? 0;
     if (filled > before) {
       this.filled.set(index, filled);
-      this.bytes = Math.min(this.size, this.bytes + filled - before);
+      this.counted += filled - before;
     }
     this.tell();
   }
 
-  /** Takes over the count of the tab that downloads the file, if that count is higher. */
+  /** Notes the count of the tab that downloads the file, which is reported while it is the higher one. */
   countOfWriter(bytes: number): void {
-    if (bytes <= this.bytes) return;
-    this.bytes = bytes;
-    this.tell();
+    const isHigher = bytes > this.bytes;
+    this.ofWriter = Math.max(this.ofWriter, bytes);
+    if (isHigher) this.tell();
   }
 
   /** Reports the count as it is. */
@@ -42,5 +44,9 @@ export class Arrivals {
     const { bytes, networkBytes } = this;
     const networkDone = this.missing.size === 0 || bytes === this.size;
     this.report({ bytes, networkBytes, networkDone });
+  }
+
+  private get bytes(): number {
+    return Math.max(this.counted, this.ofWriter);
   }
 }

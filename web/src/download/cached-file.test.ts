@@ -9,6 +9,7 @@ import { fakeLocks, read, readAll } from "../testing/cached-files.js";
 import { ModelServer, randomBytes } from "../testing/model-server.js";
 import { type Arrived, CachedFile, type CachedFileOptions } from "./cached-file.js";
 import { RETRY } from "./retry.js";
+import { ModelTabs } from "./tabs.js";
 
 const chunkBytes = 4_000;
 const bytes = randomBytes(30_500);
@@ -347,6 +348,28 @@ describe("two tabs", () => {
       { kind: "indexeddb", complete: true, networkBytes: 0 },
     ]);
     expect(server.sent).toBe(bytes.length);
+  });
+
+  test("the second counts what it reads once, though the first has counted it", async () => {
+    server.behaviour = { cutAt: 14_000 };
+    const cut = await open();
+    await expect(readAll(cut)).rejects.toThrow();
+    await storedChunks(3);
+    cut.close();
+    const first = new ModelTabs(server.url, locks);
+    await vi.waitFor(async () => expect(await first.tryWrite()).toBe(true));
+    first.state = { id: (await store.manifest(server.url))!.id, bytes: 3 * chunkBytes };
+    const counts: number[] = [];
+    const second = await open({ onArrived: (arrived) => counts.push(arrived.bytes) });
+    first.tell();
+    await vi.waitFor(() => expect(counts).toEqual([3 * chunkBytes]));
+    await read(second, 0, 3 * chunkBytes);
+    expect(counts.at(-1)).toBe(3 * chunkBytes);
+    server.behaviour = {};
+    first.close();
+    await readAll(second);
+    expect(counts.at(-1)).toBe(bytes.length);
+    second.close();
   });
 
   test("the second goes on when the first ends, and fetches nothing again", async () => {
