@@ -287,6 +287,14 @@ describe("the hash of the whole file", () => {
     file.close();
   });
 
+  test("that meets an altered chunk reports the model as not complete", async () => {
+    await loadOnce();
+    await store.putChunk((await store.manifest(server.url))!, 3, randomBytes(chunkBytes, 9), "0".repeat(64));
+    const file = await open({ sha256 });
+    expect(await file.finish()).toMatchObject({ complete: false, why: expect.stringContaining("was not compared") });
+    file.close();
+  });
+
   test("is that of parts where these are known", async () => {
     const source = Object.assign(new HttpSource(server.url), {
       hashed: () => Promise.resolve([stretch(0, 10_000), stretch(10_000, 30_500)]),

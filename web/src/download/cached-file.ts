@@ -120,10 +120,11 @@ export class CachedFile implements ModelFile {
       // The model is loaded all the same; the next load continues the download.
       copy.fail(error);
     }
-    const { complete } = copy;
     // Not waited for: it only tells which models were not used for long.
     void copy.update({ lastUsed: Date.now() });
     const notCompared = await this.compareHash();
+    // The comparison reads chunks, and may find one altered.
+    const { complete } = copy;
     this.finished = true;
     this.download?.stop(new ChordError("internal", "the download has finished"));
     this.download = undefined;
