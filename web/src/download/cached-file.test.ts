@@ -347,6 +347,20 @@ describe("storage that does not want", () => {
 describe("two tabs", () => {
   const other = (): Promise<CachedFile> => open();
 
+  /** A tab that has stored three chunks and may write the rest, of which it writes nothing. */
+  async function writer(): Promise<ModelTabs> {
+    server.behaviour = { cutAt: 14_000 };
+    const cut = await open();
+    await expect(readAll(cut)).rejects.toThrow();
+    await storedChunks(3);
+    cut.close();
+    server.behaviour = {};
+    const tabs = new ModelTabs(server.url, locks);
+    await vi.waitFor(async () => expect(await tabs.tryWrite()).toBe(true));
+    tabs.state = { id: (await store.manifest(server.url))!.id, bytes: 3 * chunkBytes };
+    return tabs;
+  }
+
   test("download once, and both have all of it", async () => {
     server.behaviour = { pauseMs: 5 };
     const [first, second] = await Promise.all([open(), other()]);
@@ -359,24 +373,41 @@ describe("two tabs", () => {
   });
 
   test("the second counts what it reads once, though the first has counted it", async () => {
-    server.behaviour = { cutAt: 14_000 };
-    const cut = await open();
-    await expect(readAll(cut)).rejects.toThrow();
-    await storedChunks(3);
-    cut.close();
-    const first = new ModelTabs(server.url, locks);
-    await vi.waitFor(async () => expect(await first.tryWrite()).toBe(true));
-    first.state = { id: (await store.manifest(server.url))!.id, bytes: 3 * chunkBytes };
+    const first = await writer();
     const counts: number[] = [];
     const second = await open({ onArrived: (arrived) => counts.push(arrived.bytes) });
     first.tell();
     await vi.waitFor(() => expect(counts).toEqual([3 * chunkBytes]));
     await read(second, 0, 3 * chunkBytes);
     expect(counts.at(-1)).toBe(3 * chunkBytes);
-    server.behaviour = {};
     first.close();
     await readAll(second);
     expect(counts.at(-1)).toBe(bytes.length);
+    second.close();
+  });
+
+  test("the second waits no longer for the first once it is closed", async () => {
+    const first = await writer();
+    const second = await open();
+    const finishing = second.finish();
+    second.close();
+    expect(await finishing).toMatchObject({ complete: false, why: "the file is closed" });
+    first.close();
+  });
+
+  test("the second downloads nothing after its load has ended, and keeps no other tab from it", async () => {
+    const first = await writer();
+    const second = await open({ stallMs: 100 });
+    // A frozen tab does not answer.
+    first.tell = () => undefined;
+    expect(await second.finish()).toMatchObject({ complete: false, error: { code: "load-stalled" } });
+    server.served.length = 0;
+    first.close();
+    await new Promise((later) => setTimeout(later, 100));
+    expect(server.served).toEqual([]);
+    const third = new ModelTabs(server.url, locks);
+    expect(await third.tryWrite()).toBe(true);
+    third.close();
     second.close();
   });
 

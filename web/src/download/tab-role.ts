@@ -28,6 +28,7 @@ export class TabRole {
   /** The last repair in the queue. */
   private repair: Promise<unknown> = Promise.resolve();
   private closed = false;
+  private loaded = false;
 
   /** Without `tabs` no other tab is told of the file; a repair connects them. */
   constructor(
@@ -90,6 +91,7 @@ export class TabRole {
 
   /** The load has ended: a writer of a file that is whole becomes a reader, which repairs chunks under the lock. */
   finish(): void {
+    this.loaded = true;
     if (this.role === "writer" && this.copy.missing.size === 0) this.role = "reader";
     this.endWriting();
   }
@@ -161,7 +163,8 @@ export class TabRole {
     } else {
       copy.lost();
     }
-    this.role = copy.missing.size === 0 ? "reader" : "writer";
+    // After the load nothing is downloaded but what is still read.
+    this.role = this.loaded || copy.missing.size === 0 ? "reader" : "writer";
     if (this.role === "reader" || !copy.keeping) tabs.endWriting();
     else this.begin();
     this.wake();
