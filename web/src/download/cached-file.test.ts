@@ -104,6 +104,21 @@ describe("a first load", () => {
     expect(server.served.every(({ start }) => start >= 3 * chunkBytes)).toBe(true);
   });
 
+  test("if that fails, what is read later is fetched, and nothing else", async () => {
+    server.behaviour = { cutAt: 14_000 };
+    const file = await open();
+    expect(await file.finish()).toMatchObject({ complete: false });
+    server.behaviour = {};
+    server.served.length = 0;
+    await Promise.all([file.chunk(6), file.chunk(4)]);
+    await new Promise((later) => setTimeout(later, 50));
+    expect(server.served.map(({ start }) => start / chunkBytes)).toEqual([6, 4]);
+    const other = new ModelTabs(server.url, locks);
+    expect(await other.tryWrite()).toBe(true);
+    other.close();
+    file.close();
+  });
+
   test("a server without ranges is streamed, also when the end is read first", async () => {
     server.behaviour = { noRanges: true };
     const file = await open();

@@ -33,6 +33,8 @@ export class CachedFile implements ModelFile {
   private announced: AnnouncedHash | undefined;
   private first: RemoteBody | undefined;
   private download: Download | undefined;
+  /** Chunks that somebody waits for and that are not stored. */
+  private fetching = 0;
   private finished = false;
 
   private constructor(
@@ -153,22 +155,33 @@ export class CachedFile implements ModelFile {
   }
 
   private async whole(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const { copy, unstored } = this;
     for (;;) {
-      const here = unstored.take(index) ?? (await this.fromStore(index));
+      const here = this.unstored.take(index) ?? (await this.fromStore(index)) ?? (await this.fetch(index));
       if (here) return here;
-      if (!(await this.role.mayDownload(index))) continue;
+    }
+  }
+
+  /** A chunk from the network; `undefined` where it may have been stored meanwhile. */
+  private async fetch(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const { copy, unstored } = this;
+    this.fetching++;
+    try {
+      if (!(await this.role.mayDownload(index))) return undefined;
       // It may have come while the store was asked.
-      if (unstored.has(index) || copy.has(index)) continue;
+      if (unstored.has(index) || copy.has(index)) return undefined;
       const fetched = await this.fromNetwork((download) => download.want(index));
       return copy.refused && !copy.has(index) ? unstored.read(index, fetched) : fetched;
+    } finally {
+      this.fetching--;
+      // After the load this tab writes only as long as somebody waits for a chunk.
+      if (this.finished && this.fetching === 0) this.role.endRepair();
     }
   }
 
   /** Fetches the chunks that nobody read. */
   private async fetchRest(): Promise<void> {
     const { copy, role } = this;
-    while (copy.keeping && !copy.failure && copy.missing.size > 0) {
+    while (!this.finished && copy.keeping && !copy.failure && copy.missing.size > 0) {
       const [index] = copy.missing;
       if (await role.mayDownload(index!)) await this.fromNetwork((download) => download.whole());
     }
@@ -192,8 +205,6 @@ export class CachedFile implements ModelFile {
     } catch (error) {
       const changed = error instanceof ChordError && error.code === "source-changed";
       if (changed && this.copy.keeping) await this.copy.remove();
-      // After the load, nobody waits for this tab to try again.
-      if (this.finished) this.role.endRepair();
       throw error;
     }
   }
@@ -208,7 +219,7 @@ export class CachedFile implements ModelFile {
         this.source,
         this.manifest,
         {
-          ...{ missing, gate, watch, buffers, all: copy.keeping },
+          ...{ missing, gate, watch, buffers, all: copy.keeping && !this.finished },
           ...(connections === undefined ? {} : { connections }),
           ...(retry === undefined ? {} : { retry }),
           ...(pieces ? { restore: (index, bytes) => pieces.restore(index, bytes) } : {}),
@@ -239,7 +250,6 @@ export class CachedFile implements ModelFile {
     copy.missing.delete(index);
     this.announced?.catchUp();
     this.arrivals.tell();
-    if (this.finished && copy.missing.size === 0) role.endRepair();
     return hash !== undefined;
   }
 

@@ -96,9 +96,9 @@ export class TabRole {
     this.endWriting();
   }
 
-  /** A repair after the load has ended, or has failed. */
+  /** After the load: the last chunk that somebody waited for has come, or has failed. */
   endRepair(): void {
-    if (this.role === "writer") this.role = "reader";
+    if (this.role === "writer" && this.tabs) this.role = "reader";
     this.endWriting();
   }
 
