@@ -27,6 +27,8 @@ export class TabRole {
   private readonly waiting: (() => void)[] = [];
   /** The last repair in the queue. */
   private repair: Promise<unknown> = Promise.resolve();
+  /** A repair waits for the right to write. */
+  private queued = false;
   private closed = false;
   private loaded = false;
 
@@ -123,7 +125,7 @@ export class TabRole {
     tabs.onMessage = (message) => this.hear(message);
     // While the writer answers, it is at work.
     this.watch.onLook = () => {
-      if (this.role === "follower") tabs.post({ type: "hello" });
+      if (this.role === "follower" || this.queued) tabs.post({ type: "hello" });
     };
   }
 
@@ -183,7 +185,9 @@ export class TabRole {
     const { copy } = this;
     if (this.role === "writer") return true;
     if (!this.tabs) this.listen((this.tabs = this.actions.connect()));
-    if (!(await this.tabs.waitToWrite())) throw closedError();
+    this.queued = true;
+    const mayWrite = await this.tabs.waitToWrite().finally(() => (this.queued = false));
+    if (!mayWrite) throw closedError();
     const fresh = await copy.fresh();
     if (!fresh) {
       copy.stop();
