@@ -19,8 +19,10 @@ import type {
 import type { DownloadSettings } from "./download/settings.js";
 import type { ErrorRecord } from "./errors.js";
 import type { LoadProgress } from "./progress.js";
-import type { SourceDescriptor } from "./source/source.js";
-import type { NewModel, StoreChoice, StoreKind } from "./store/store.js";
+import type { IoTimes, SourceDescriptor, StoreReport } from "./source/source.js";
+import type { NewModel, StoreChoice } from "./store/store.js";
+
+export type { IoTimes, StoreReport };
 
 /** First message to a worker: which part it plays. */
 export type WorkerStart =
@@ -48,28 +50,6 @@ export type ImportRequest =
 export interface ImportResponse {
   id: number;
   error?: ErrorRecord;
-}
-
-/** What became of the model in the browser's storage. */
-export interface StoreReport {
-  /** Where the model lies; where it is not complete, where it would. `file`: used in place. */
-  kind: StoreKind | "none" | "file";
-  /** True when every byte is stored, so that the next load needs no network. */
-  complete: boolean;
-  /** Bytes that came over the network in this load. */
-  networkBytes: number;
-  /** Why the model is not kept, or not where it was wanted. */
-  why?: string;
-  /** The same for programs, where it is not kept: `storage-quota` has `details.needed` and `details.free`. */
-  error?: ErrorRecord;
-}
-
-/** Milliseconds of the I/O worker's parts of a load, which go on beside the engine's; what overlaps counts once. */
-export interface IoTimes {
-  /** Reading chunks from the store, or a local file. */
-  readMs: number;
-  /** Computing the hashes of chunks. */
-  hashMs: number;
 }
 
 /** Addresses of artifacts. */

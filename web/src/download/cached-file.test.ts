@@ -9,6 +9,7 @@ import { fakeLocks, read, readAll } from "../testing/cached-files.js";
 import { ModelServer, randomBytes } from "../testing/model-server.js";
 import { type Arrived, CachedFile, type CachedFileOptions } from "./cached-file.js";
 import { RETRY } from "./retry.js";
+import { ModelTabs } from "./tabs.js";
 
 const chunkBytes = 4_000;
 const bytes = randomBytes(30_500);
@@ -101,6 +102,21 @@ describe("a first load", () => {
     await (await open()).finish();
     expect(server.ranges[0]).toBe(`bytes=${3 * chunkBytes}-${4 * chunkBytes - 1}`);
     expect(server.served.every(({ start }) => start >= 3 * chunkBytes)).toBe(true);
+  });
+
+  test("if that fails, what is read later is fetched, and nothing else", async () => {
+    server.behaviour = { cutAt: 14_000 };
+    const file = await open();
+    expect(await file.finish()).toMatchObject({ complete: false });
+    server.behaviour = {};
+    server.served.length = 0;
+    await Promise.all([file.chunk(6), file.chunk(4)]);
+    await new Promise((later) => setTimeout(later, 50));
+    expect(server.served.map(({ start }) => start / chunkBytes)).toEqual([6, 4]);
+    const other = new ModelTabs(server.url, locks);
+    expect(await other.tryWrite()).toBe(true);
+    other.close();
+    file.close();
   });
 
   test("a server without ranges is streamed, also when the end is read first", async () => {
@@ -286,6 +302,14 @@ describe("the hash of the whole file", () => {
     file.close();
   });
 
+  test("that meets an altered chunk reports the model as not complete", async () => {
+    await loadOnce();
+    await store.putChunk((await store.manifest(server.url))!, 3, randomBytes(chunkBytes, 9), "0".repeat(64));
+    const file = await open({ sha256 });
+    expect(await file.finish()).toMatchObject({ complete: false, why: expect.stringContaining("was not compared") });
+    file.close();
+  });
+
   test("is that of parts where these are known", async () => {
     const source = Object.assign(new HttpSource(server.url), {
       hashed: () => Promise.resolve([stretch(0, 10_000), stretch(10_000, 30_500)]),
@@ -338,6 +362,20 @@ describe("storage that does not want", () => {
 describe("two tabs", () => {
   const other = (): Promise<CachedFile> => open();
 
+  /** A tab that has stored three chunks and may write the rest, of which it writes nothing. */
+  async function writer(): Promise<ModelTabs> {
+    server.behaviour = { cutAt: 14_000 };
+    const cut = await open();
+    await expect(readAll(cut)).rejects.toThrow();
+    await storedChunks(3);
+    cut.close();
+    server.behaviour = {};
+    const tabs = new ModelTabs(server.url, locks);
+    await vi.waitFor(async () => expect(await tabs.tryWrite()).toBe(true));
+    tabs.state = { id: (await store.manifest(server.url))!.id, bytes: 3 * chunkBytes };
+    return tabs;
+  }
+
   test("download once, and both have all of it", async () => {
     server.behaviour = { pauseMs: 5 };
     const [first, second] = await Promise.all([open(), other()]);
@@ -347,6 +385,45 @@ describe("two tabs", () => {
       { kind: "indexeddb", complete: true, networkBytes: 0 },
     ]);
     expect(server.sent).toBe(bytes.length);
+  });
+
+  test("the second counts what it reads once, though the first has counted it", async () => {
+    const first = await writer();
+    const counts: number[] = [];
+    const second = await open({ onArrived: (arrived) => counts.push(arrived.bytes) });
+    first.tell();
+    await vi.waitFor(() => expect(counts).toEqual([3 * chunkBytes]));
+    await read(second, 0, 3 * chunkBytes);
+    expect(counts.at(-1)).toBe(3 * chunkBytes);
+    first.close();
+    await readAll(second);
+    expect(counts.at(-1)).toBe(bytes.length);
+    second.close();
+  });
+
+  test("the second waits no longer for the first once it is closed", async () => {
+    const first = await writer();
+    const second = await open();
+    const finishing = second.finish();
+    second.close();
+    expect(await finishing).toMatchObject({ complete: false, why: "the file is closed" });
+    first.close();
+  });
+
+  test("the second downloads nothing after its load has ended, and keeps no other tab from it", async () => {
+    const first = await writer();
+    const second = await open({ stallMs: 100 });
+    // A frozen tab does not answer.
+    first.tell = () => undefined;
+    expect(await second.finish()).toMatchObject({ complete: false, error: { code: "load-stalled" } });
+    server.served.length = 0;
+    first.close();
+    await new Promise((later) => setTimeout(later, 100));
+    expect(server.served).toEqual([]);
+    const third = new ModelTabs(server.url, locks);
+    expect(await third.tryWrite()).toBe(true);
+    third.close();
+    second.close();
   });
 
   test("the second goes on when the first ends, and fetches nothing again", async () => {

@@ -2,7 +2,6 @@ import type { ModelStore } from "../store/model-store.js";
 import type { Gate } from "./gate.js";
 import type { RetryPolicy } from "./retry.js";
 import type { StallWatch } from "./stall.js";
-import type { WholeHash } from "./whole-hash.js";
 
 /** Bytes that have come so far, each byte of the file counted once. */
 export interface Arrived {
@@ -30,8 +29,12 @@ export interface CachedFileOptions {
   stallMs?: number | undefined;
   watch?: StallWatch | undefined;
   onArrived?: ((arrived: Arrived) => void) | undefined;
-  /** Made when the file is opened: of `sha256`, or of what the source knows of its parts. */
-  wholeHash?: WholeHash | undefined;
   /** For tests; the browser's own where left out. */
   locks?: LockManager | undefined;
+}
+
+/** The options of a file that is being opened: its gate and its watch exist. */
+export interface OpeningOptions extends CachedFileOptions {
+  gate: Gate;
+  watch: StallWatch;
 }

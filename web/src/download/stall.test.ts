@@ -89,6 +89,21 @@ describe("there is no end to waiting", () => {
     file.close();
   });
 
+  test("for another tab that answers, to repair a chunk after it", async () => {
+    const first = await open();
+    await first.finish();
+    first.close();
+    await store.putChunk((await store.manifest(server.url))!, 3, randomBytes(chunkBytes, 9), "0".repeat(64));
+    const other = new ModelTabs(server.url, locks);
+    await vi.waitFor(async () => expect(await other.tryWrite()).toBe(true));
+    const file = await open();
+    const reading = readAll(file);
+    await new Promise((later) => setTimeout(later, 700));
+    other.close();
+    expect(Buffer.from(await reading).equals(bytes)).toBe(true);
+    file.close();
+  });
+
   test("while the download is paused", async () => {
     const gate = new Gate();
     const file = await open({ gate });

@@ -1,9 +1,8 @@
 import { free } from "../download/buffers.js";
 import { ChordError } from "../errors.js";
 import { BusyTime } from "../download/busy-time.js";
-import type { IoTimes, StoreReport } from "../protocol.js";
 import { CHUNK_BYTES, chunkRange } from "../store/store.js";
-import type { ModelFile } from "./source.js";
+import type { IoTimes, ModelFile, StoreReport } from "./source.js";
 
 /** A file the visitor chose, read in place: only the wanted chunks are ever in memory. */
 export class BlobFile implements ModelFile {

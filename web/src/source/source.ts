@@ -1,6 +1,7 @@
 /** Where a model's bytes come from. */
 
-import type { IoTimes, StoreReport } from "../protocol.js";
+import type { ErrorRecord } from "../errors.js";
+import type { StoreKind } from "../store/store.js";
 
 /** A model as a caller names it. A string is an address, or the name under which a model was imported. */
 export type ModelSource = string | URL | Blob | FileSystemFileHandle | UrlSource | HuggingFaceSource;
@@ -67,6 +68,28 @@ export interface ModelFile {
   finish(): Promise<StoreReport>;
   /** Frees everything. */
   close(): void;
+}
+
+/** What became of the model in the browser's storage. */
+export interface StoreReport {
+  /** Where the model lies; where it is not complete, where it would. `file`: used in place. */
+  kind: StoreKind | "none" | "file";
+  /** True when every byte is stored, so that the next load needs no network. */
+  complete: boolean;
+  /** Bytes that came over the network in this load. */
+  networkBytes: number;
+  /** Why the model is not kept, or not where it was wanted. */
+  why?: string;
+  /** The same for programs, where it is not kept: `storage-quota` has `details.needed` and `details.free`. */
+  error?: ErrorRecord;
+}
+
+/** Milliseconds of the I/O worker's parts of a load, which go on beside the engine's; what overlaps counts once. */
+export interface IoTimes {
+  /** Reading chunks from the store, or a local file. */
+  readMs: number;
+  /** Computing the hashes of chunks. */
+  hashMs: number;
 }
 
 /** By what a server tells one state of a file from another, as far as the page may read it. */
