@@ -22,12 +22,15 @@ export class StoredChunks {
     const hash = manifest.hashes[index];
     if (!hash) return undefined;
     const { length } = chunkRange(manifest.size, manifest.chunkBytes, index);
-    // IndexedDB brings a buffer of its own.
-    const into = manifest.store === "indexeddb" ? undefined : buffers.borrow(length);
-    let bytes = into;
+    const into = buffers.borrow(length);
+    let bytes: Uint8Array<ArrayBuffer> | undefined = into;
     try {
       bytes = await this.reading.during(() => store.chunk(manifest, index, into));
-      if (bytes && !into) buffers.adopt();
+      if (bytes && bytes.buffer !== into.buffer) {
+        // What is stored as bytes comes in a buffer of its own.
+        buffers.back(into.buffer);
+        buffers.adopt();
+      }
       if (bytes && (this.verified.has(index) || (await this.hash(bytes)) === hash)) {
         this.verified.add(index);
         return bytes;
@@ -35,8 +38,7 @@ export class StoredChunks {
     } catch {
       // What cannot be read is fetched again.
     }
-    const unused = bytes ?? into;
-    if (unused) buffers.back(unused.buffer);
+    buffers.back((bytes ?? into).buffer);
     return undefined;
   }
 

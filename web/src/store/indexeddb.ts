@@ -1,3 +1,4 @@
+import { piecesOf } from "../source/pieces.js";
 import { blobsOf, type ChunkKey, type Database, keysUnder, RELAXED, STRICT } from "./database.js";
 import { guarded, isQuotaExceeded } from "./failure.js";
 import { chunkRange, type ChunkStore, type ModelBytes, type Piece } from "./store.js";
@@ -57,9 +58,15 @@ export class IndexedDbStore implements ChunkStore {
     });
   }
 
-  async chunk(model: ModelBytes, index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async chunk(
+    model: ModelBytes,
+    index: number,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const found = await this.whole(model, index);
-    return found instanceof Blob ? this.bytes(found) : found;
+    if (!(found instanceof Blob)) return found;
+    const target = into ?? new Uint8Array(found.size);
+    return (await this.fill(target, found)) ? target : undefined;
   }
 
   async read(model: ModelBytes, offset: number, target: Uint8Array): Promise<boolean> {
@@ -70,10 +77,13 @@ export class IndexedDbStore implements ChunkStore {
       const found = await this.whole(model, index);
       const start = at - index * model.chunkBytes;
       const end = start + target.length - filled;
-      const bytes = found instanceof Blob ? await this.bytes(found.slice(start, end)) : found?.subarray(start, end);
-      if (!bytes || bytes.length === 0) return false;
-      target.set(bytes, filled);
-      filled += bytes.length;
+      const part = found instanceof Blob ? found.slice(start, end) : found?.subarray(start, end);
+      const length = part instanceof Blob ? part.size : (part?.length ?? 0);
+      if (!part || length === 0) return false;
+      const place = target.subarray(filled, filled + length);
+      if (!(part instanceof Blob)) place.set(part);
+      else if (!(await this.fill(place, part))) return false;
+      filled += length;
     }
     return true;
   }
@@ -128,12 +138,22 @@ export class IndexedDbStore implements ChunkStore {
     return bytes?.length === length ? bytes : undefined;
   }
 
-  /** The browser may have lost a Blob's file while it kept the record: the same as a missing chunk. */
-  private async bytes(blob: Blob): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  /**
+   * Fills `target` with a Blob's bytes, piece by piece: the buffers that `arrayBuffer()` brings stay in memory until the
+   * browser looks for garbage, which may be a gigabyte later. False where the browser has lost the Blob's file while it
+   * kept the record: the same as a missing chunk.
+   */
+  private async fill(target: Uint8Array, blob: Blob): Promise<boolean> {
     try {
-      return new Uint8Array(await blob.arrayBuffer());
+      const pieces = piecesOf(new Response(blob).body!);
+      let filled = 0;
+      for (let piece = await pieces.next(); piece; piece = await pieces.next()) {
+        target.set(piece, filled);
+        filled += piece.length;
+      }
+      return filled === target.length;
     } catch {
-      return undefined;
+      return false;
     }
   }
 }
