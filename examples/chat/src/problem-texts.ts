@@ -98,7 +98,7 @@ const single: Record<string, Text> = {
   },
   "bad-option": {
     what: ({ details, message }) => {
-      const { max } = details as { max?: number | bigint };
+      const { max } = details as { max?: number | string };
       return max === undefined ? message : `The context may have ${max} tokens at most.`;
     },
     next: "Set a shorter one under Settings and load again.",
