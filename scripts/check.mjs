@@ -5,7 +5,7 @@ import { installNodeModules } from "./steps/node-modules.mjs";
 import { buildWasm } from "./steps/wasm.mjs";
 import { buildPackage } from "./steps/web.mjs";
 import { checkFormat, clippy } from "./tests/rust.mjs";
-import { checkPrettier, typeCheck } from "./tests/typescript.mjs";
+import { checkPrettier, oxlint, typeCheck } from "./tests/typescript.mjs";
 
 await main(async () => {
   await step("npm packages", installNodeModules);
@@ -15,4 +15,5 @@ await main(async () => {
   await step("engine", buildWasm);
   await step("package", buildPackage);
   await step("tsc", typeCheck);
+  await step("oxlint", oxlint);
 });

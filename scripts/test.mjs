@@ -15,7 +15,7 @@ import { kernelChecks, playwright } from "./tests/browser.mjs";
 import { cargoTest, checkFormat, clippy, onAdapter } from "./tests/rust.mjs";
 import { shaderFolder, validateWithTint } from "./tests/shaders.mjs";
 import { Tally } from "./tests/tally.mjs";
-import { checkPrettier, typeCheck, vitest } from "./tests/typescript.mjs";
+import { checkPrettier, oxlint, typeCheck, vitest } from "./tests/typescript.mjs";
 
 const groups = ["rust", "web", "browser"];
 
@@ -88,8 +88,13 @@ async function rust(tally, adapters, startEngine) {
 async function web(tally, engine) {
   // The types of the demo and of the browser tests are those of the built package.
   const built = (await engine()) && (await tally.check("package", buildPackage));
-  if (built) await tally.check("tsc", typeCheck);
-  else tally.blocked("tsc", "package");
+  for (const [name, check] of [
+    ["tsc", typeCheck],
+    ["oxlint", oxlint],
+  ]) {
+    if (built) await tally.check(name, check);
+    else tally.blocked(name, "package");
+  }
   await tally.check("prettier", checkPrettier);
   await tally.check("vitest", vitest);
 }

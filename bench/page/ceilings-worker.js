@@ -4,15 +4,18 @@
 /** @type {() => void} */
 let run;
 
-addEventListener("message", async ({ data }) => {
+addEventListener("message", ({ data }) => void answer(data));
+
+/** @param {"go" | import("./ceilings.js").Work} told */
+async function answer(told) {
   try {
-    if (data === "go") run();
-    else await prepare(data);
+    if (told === "go") run();
+    else await prepare(told);
     postMessage(null);
   } catch (error) {
     postMessage(String(error));
   }
-});
+}
 
 /** @param {import("./ceilings.js").Work} work */
 async function prepare({ module, call, argument, setUp }) {

@@ -52,7 +52,9 @@ export async function runRow(row: Row, page: Page): Promise<void> {
     await expect.poll(outcome, { timeout: WAIT_MS }).not.toBe("waiting");
     expect(await page.title()).toMatch(row.title ?? MADE);
   } catch (error) {
-    throw new Error(`${String(error)}\nthe page's title: ${await page.title()}\n${problems.join("\n")}`);
+    throw new Error(`${String(error)}\nthe page's title: ${await page.title()}\n${problems.join("\n")}`, {
+      cause: error,
+    });
   } finally {
     // A page that is still open would hold a server's connections.
     await page.goto("about:blank");

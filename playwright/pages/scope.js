@@ -27,7 +27,9 @@ async function answer(name, reply) {
 }
 
 // Dedicated and service workers hear here, shared workers through a port for each page.
-addEventListener("message", ({ data, source }) => answer(data, (found) => (source ?? self).postMessage(found)));
+addEventListener("message", ({ data, source }) => {
+  void answer(data, (found) => (source ?? self).postMessage(found));
+});
 addEventListener("connect", ({ ports: [port] }) => {
-  port.onmessage = ({ data }) => answer(data, (found) => port.postMessage(found));
+  port.onmessage = ({ data }) => void answer(data, (found) => port.postMessage(found));
 });

@@ -36,7 +36,7 @@ test("the declaration is one file of public names, and what it says is there is 
   expect(text).toContain('/// <reference lib="esnext.disposable" />');
   expect(text).not.toMatch(/^\s*import |@internal|\bGPU[A-Z]|EngineClient|Worker(Start|Request)/m);
   expect(text.match(/^\s*private .*/gm)).toEqual(["    private constructor();"]);
-  const values = [...text.matchAll(/^export declare (?:class|const|function|enum) (\w+)/gm)].map(([, name]) => name);
+  const values = [...text.matchAll(/^export declare (?:class|const|function|enum) (\w+)/gm)].map(([, name]) => name!);
   const module: object = await import(pathToFileURL(fromRoot("web", "dist", "index.js")).href);
   expect(values.sort()).toEqual(Object.keys(module).sort());
 });

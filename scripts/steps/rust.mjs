@@ -9,6 +9,18 @@ import { aptInstall, isDebian } from "./system-packages.mjs";
 const buildStd = ["-Z", "build-std=std,panic_abort"];
 const librarySource = "lib/rustlib/src/rust/library/Cargo.toml";
 
+/**
+ * `-Z build-std` is not stable, and may change with any Rust. It was tried up to the minor version `newest`; where the
+ * default toolchain is newer, rustup gives `toolchain` (docs/decisions/0024-toolchain.md).
+ */
+const tried = { newest: 96, toolchain: "1.95.0" };
+
+/** Whether a Rust is one that builds std as it was tried; `version` is what `rustc --version` prints. */
+export function buildsStdAsTried(version) {
+  const [, major, minor] = /^rustc (\d+)\.(\d+)\./.exec(version) ?? [];
+  return Number(major) === 1 && Number(minor) <= tried.newest;
+}
+
 // Debian's second Rust: current, and with the library's source, from which std is built for wasm.
 const debian = {
   packages: ["rustc-web", "cargo-web", "rust-web-src", "lld-22"],
@@ -19,10 +31,13 @@ const debian = {
 
 const debianEnv = { PATH: `/usr/bin:${process.env.PATH}`, RUSTC: debian.rustc };
 
-async function sysroot(rustc) {
-  const { code, output } = await capture(rustc, ["--print", "sysroot"], { log: "rustc" });
+/** What a rustc prints to a question, or null. */
+async function ask(rustc, question, env) {
+  const { code, output } = await capture(rustc, question, { log: "rustc", env });
   return code === 0 ? output.trim() : null;
 }
+
+const sysroot = (rustc, env) => ask(rustc, ["--print", "sysroot"], env);
 
 async function debianIsInstalled() {
   if (![debian.cargo, debian.rustc, debian.linker].every((file) => existsSync(file))) return false;
@@ -41,29 +56,62 @@ export async function hostCargo() {
 }
 
 /**
+ * The toolchain of rustup that builds std as it was tried, installed where it can be had and rustup may install by itself;
+ * null where there is none.
+ */
+async function triedToolchain() {
+  if (!findProgram("rustup")) return null;
+  const env = { RUSTUP_TOOLCHAIN: tried.toolchain };
+  const { output } = await capture("rustup", ["toolchain", "list"], { log: "rustup" });
+  const isThere = output.split("\n").some((name) => name.startsWith(`${tried.toolchain}-`));
+  const home = isThere ? await sysroot("rustc", env) : null;
+  if (home !== null && existsSync(join(home, librarySource))) return env;
+  if (process.env.RUSTUP_AUTO_INSTALL === "0" || (await debianIsInstalled())) return null;
+  const add = ["toolchain", "install", tried.toolchain, "--profile", "minimal", "--component", "rust-src"];
+  const added = await capture("rustup", add, { log: "rustup", timeoutMs: 600_000 });
+  return added.code === 0 ? env : null;
+}
+
+/**
  * A toolchain for a WebAssembly target, installing what is missing: the default one where it has (or rustup can add)
- * the target or, where std is to be built too, its source; else Debian's, which always builds std itself.
- * `CHORD_WASM_TOOLCHAIN=debian` skips the first.
+ * the target or, where std is to be built too, its source; else Debian's, which always builds std itself. Where std is to
+ * be built and the default one is newer than those that were tried, the newest of those stands in for it.
+ * `CHORD_WASM_TOOLCHAIN=debian` skips the first, `=default` takes it however new it is.
  *
  * @param {{ target: string, ownStd: boolean }} wanted
  * @returns {Promise<{ name: string, cargo: string, args: string[], env: Record<string, string> }>}
  */
 export async function wasmToolchain({ target, ownStd }) {
-  if (process.env.CHORD_WASM_TOOLCHAIN !== "debian" && findProgram("rustc")) {
+  const asked = process.env.CHORD_WASM_TOOLCHAIN;
+  let tooNew = null;
+  if (asked !== "debian" && findProgram("rustc")) {
     const native = { name: "the default toolchain", cargo: "cargo", args: [], env: {} };
     if (ownStd) Object.assign(native, { args: buildStd, env: { RUSTC_BOOTSTRAP: "1" } });
     const needed = ownStd ? librarySource : join("lib/rustlib", target);
     const home = await sysroot("rustc");
     // Debian's own rustc, where it is the only one, has the source but not the linker that it asks for.
     const isDebians = (await debianIsInstalled()) && home === (await sysroot(debian.rustc));
-    if (home && !isDebians && existsSync(join(home, needed))) return native;
-    if (findProgram("rustup") && !(await debianIsInstalled())) {
+    const version = await ask("rustc", ["--version"]);
+    if (home && ownStd && !isDebians && asked !== "default" && !buildsStdAsTried(version ?? "")) {
+      const env = await triedToolchain();
+      if (env !== null) return { ...native, name: `Rust ${tried.toolchain}`, env: { ...native.env, ...env } };
+      tooNew = version ?? "this Rust";
+    } else if (home && !isDebians && existsSync(join(home, needed))) {
+      return native;
+    } else if (findProgram("rustup") && !(await debianIsInstalled())) {
       const add = ownStd ? ["component", "add", "rust-src"] : ["target", "add", target];
       const added = await capture("rustup", add, { log: "rustup", timeoutMs: 120_000 });
       if (added.code === 0) return native;
     }
   }
   if (!(await debianIsInstalled())) {
+    if (!isDebian() && tooNew !== null) {
+      throw new StepError(
+        `${tooNew} is newer than 1.${tried.newest}, the newest Rust that -Z build-std was tried with`,
+        `run: rustup toolchain install ${tried.toolchain} --profile minimal --component rust-src; ` +
+          "or try yours, with CHORD_WASM_TOOLCHAIN=default",
+      );
+    }
     if (!isDebian()) {
       const add = ownStd ? "rustup component add rust-src" : `rustup target add ${target}`;
       throw new StepError(

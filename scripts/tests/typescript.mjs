@@ -1,4 +1,4 @@
-// TypeScript's part of the test run: types, format, unit tests.
+// TypeScript's part of the test run: types, lints, format, unit tests.
 
 import { readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -16,6 +16,14 @@ export async function typeCheck() {
     });
   }
   return projects.join(", ");
+}
+
+/** Rules of .oxlintrc.json, those that know types among them (tsgolint): the demo's are the built package's. */
+export async function oxlint() {
+  await run(process.execPath, [module("oxlint", "bin", "oxlint")], {
+    log: "oxlint",
+    next: "mend what is shown above; `void` stands where not waiting for a promise is meant",
+  });
 }
 
 export async function checkPrettier() {

@@ -140,7 +140,7 @@ export const cache = {
     const store = await ModelStore.open();
     try {
       const manifest = await find(store, source);
-      if (!manifest) throw new ChordError("not-stored", `There is no stored model ${String(source)}`, {});
+      if (!manifest) throw new ChordError("not-stored", `There is no stored model ${nameOf(source)}`, {});
       return await exportModel(store, manifest);
     } catch (error) {
       store.close();
@@ -195,6 +195,14 @@ async function find(store: ModelStore, source: StoredSource): Promise<Manifest |
   const stored = await store.list();
   const key = sourceKey(resolveSource(source, baseUrl()), stored);
   return stored.find((manifest) => manifest.key === key);
+}
+
+/** For messages. A token stays out of them. */
+function nameOf(source: StoredSource): string {
+  if (typeof source === "string") return source;
+  if (source instanceof URL) return source.href;
+  if ("url" in source) return String(source.url);
+  return `${source.repo}/${source.file ?? source.quant}`;
 }
 
 function importWorker(url: string | URL | undefined) {

@@ -2,7 +2,7 @@
 
 /**
  * Codes that the SDK itself gives, with what each one means and what helps. Codes of the engine (a bad file, an
- * unsupported model, a device that refuses) are added by {@link EngineErrorCode}.
+ * unsupported model, a device that refuses) come besides: {@link ChordErrorCode}.
  */
 export const SDK_ERROR_CODES = {
   "invalid-argument": "An option or a request field has a value that makes no sense; `details.field` names it.",
@@ -35,7 +35,7 @@ export const SDK_ERROR_CODES = {
 /** Codes given by the SDK. */
 export type SdkErrorCode = keyof typeof SDK_ERROR_CODES;
 
-/** A code of the SDK, or one of the engine's (kebab-case, listed in the README of the package). */
+/** A code of the SDK, or one of the engine's (kebab-case; `docs/errors.md` lists them). */
 export type ChordErrorCode = SdkErrorCode | (string & {});
 
 /** An error as plain data: what crosses a worker boundary, and what `JSON.stringify` keeps of it. */

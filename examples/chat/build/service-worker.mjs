@@ -54,6 +54,7 @@ async function workerCode({ root, build: { target } }) {
   return code;
 }
 
+/** @param {Map<string, string | Uint8Array>} files by name */
 function hash(files) {
   const sum = createHash("sha256");
   for (const name of [...files.keys()].sort()) sum.update(`${name}\0`).update(files.get(name)).update("\0");

@@ -97,12 +97,17 @@ const single: Record<string, Text> = {
     next: "Choose a model of another architecture, such as Llama, Mistral, SmolLM or Gemma 3.",
   },
   "bad-option": {
-    what: ({ details, message }) =>
-      details["max"] === undefined ? message : `The context may have ${String(details["max"])} tokens at most.`,
+    what: ({ details, message }) => {
+      const { max } = details as { max?: number | string };
+      return max === undefined ? message : `The context may have ${max} tokens at most.`;
+    },
     next: "Set a shorter one under Settings and load again.",
   },
   "no-backend": {
-    what: ({ details }) => `The GPU cannot be used here: ${String(details["reason"] ?? "there is no WebGPU")}.`,
+    what: ({ details }) => {
+      const { reason = "there is no WebGPU" } = details as { reason?: string };
+      return `The GPU cannot be used here: ${reason}.`;
+    },
     next: "Choose “Best” under Settings: the model then runs on the CPU.",
   },
   "out-of-memory": {

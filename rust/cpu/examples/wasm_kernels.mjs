@@ -67,7 +67,7 @@ async function measure(bytes, { checkOnly, only }) {
     try {
       wasm.check(isa);
     } catch (error) {
-      throw new Error(`${name}: ${message() || error}`);
+      throw new Error(`${name}: ${message() || error}`, { cause: error });
     }
     report.push(`${name}: all checks pass`);
     if (checkOnly || name === "scalar") continue;

@@ -125,6 +125,10 @@ describe("import and export", () => {
       details: { expected: 25, found: 10 },
     });
     await expect(cache.export("nothing")).rejects.toMatchObject({ code: "not-stored" });
+    await expect(cache.export({ repo: "one/model", quant: "Q4_0", token: "secret" })).rejects.toMatchObject({
+      code: "not-stored",
+      message: "There is no stored model one/model/Q4_0",
+    });
   });
 
   test("a model is in use while it is exported", async () => {

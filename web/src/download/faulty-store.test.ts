@@ -113,7 +113,7 @@ test("a tab that waits goes on with what another one could not store, and the st
   const [one, two] = await Promise.all([readAll(first), readAll(second)]);
   expect([sum(one), sum(two)]).toEqual([sum(bytes), sum(bytes)]);
   const reports = await Promise.all([first.finish(), second.finish()]);
-  expect(reports.map(({ complete }) => complete).sort()).toEqual([false, true]);
+  expect(reports.map(({ complete }) => complete).sort((a, b) => Number(a) - Number(b))).toEqual([false, true]);
   const manifest = await store.manifest(server.url);
   expect(manifest && storedBytes(manifest)).toBe(bytes.length);
 });
@@ -122,7 +122,6 @@ describe("a browser that stores no Blobs", () => {
   /** As WebKit does in windows that keep nothing. */
   function refuseBlobs(): { refused: number } {
     const count = { refused: 0 };
-    // eslint-disable-next-line @typescript-eslint/unbound-method
     const put = IDBObjectStore.prototype.put;
     vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (this: IDBObjectStore, value, key) {
       if (value instanceof Blob) {

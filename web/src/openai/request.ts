@@ -174,7 +174,7 @@ function number(request: object, field: string, least: number, most: number): nu
   const value = (request as Record<string, unknown>)[field];
   if (value == null) return undefined;
   if (typeof value !== "number" || !(value >= least && value <= most)) {
-    throw invalid(field, `${field} must be a number from ${least} to ${most}, not ${String(value)}`);
+    throw invalid(field, `${field} must be a number from ${least} to ${most}, not ${shown(value)}`);
   }
   return value;
 }
@@ -183,9 +183,13 @@ function integer(request: object, field: string, least: number): number | undefi
   const value = (request as Record<string, unknown>)[field];
   if (value == null) return undefined;
   if (!Number.isSafeInteger(value) || (value as number) < least) {
-    throw invalid(field, `${field} must be a whole number from ${least} on, not ${String(value)}`);
+    throw invalid(field, `${field} must be a whole number from ${least} on, not ${shown(value)}`);
   }
   return value as number;
+}
+
+function shown(value: unknown): string {
+  return typeof value === "object" ? "an object" : String(value as string | number | boolean);
 }
 
 function flag(value: unknown, field: string): boolean {

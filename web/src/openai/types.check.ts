@@ -35,7 +35,7 @@ export type Checks = [
 /** The loop that everybody has written for OpenAI. */
 export async function readsLikeOpenAi(chord: Chord): Promise<string> {
   const messages: OpenAI.Chat.Completions.ChatCompletionUserMessageParam[] = [{ role: "user", content: "Hi" }];
-  const asText = messages.map(({ role, content }) => ({ role, content: String(content) }));
+  const asText = messages.map(({ role, content }) => ({ role, content: typeof content === "string" ? content : "" }));
   const stream: AsyncIterable<OpenAI.Chat.Completions.ChatCompletionChunk> = await chord.chat.completions.create({
     messages: asText,
     stream: true,

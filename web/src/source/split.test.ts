@@ -125,7 +125,7 @@ describe("parts", () => {
   });
 
   test("of another number, or none at all, are refused", async () => {
-    servers.pop()!.stop();
+    await servers.pop()!.stop();
     await expect(source().open(0, 100)).rejects.toMatchObject({ code: "bad-split" });
     servers[1]!.bytes = randomBytes(1000);
     await expect(source().open(0, 100)).rejects.toMatchObject({ code: "bad-split" });

@@ -128,7 +128,7 @@ export class IoClient {
     const last = Math.min(count - 1, index + this.chunksAhead);
     this.keepOnly(index, last);
     const chunk = this.request(index);
-    for (let ahead = index + 1; ahead <= last; ahead++) this.request(ahead);
+    for (let ahead = index + 1; ahead <= last; ahead++) void this.request(ahead);
     return chunk;
   }
 

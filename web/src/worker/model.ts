@@ -272,11 +272,11 @@ export class Model {
 
 /** The engine's error of this code knows the bytes, and nothing of browsers. */
 function needsMemory64(details: Record<string, unknown>, lacking: string): ChordError {
-  const { needed, limit } = details;
+  const { needed, limit } = details as { needed?: number | bigint; limit?: number | bigint };
   const bytes =
     needed === undefined
       ? ""
-      : `The model needs ${String(needed)} bytes of memory on the CPU, 32-bit WebAssembly has room for ${String(limit)}. `;
+      : `The model needs ${needed} bytes of memory on the CPU, 32-bit WebAssembly has room for ${limit}. `;
   const next = "Take another browser, a smaller quantization or a shorter context.";
   const message = `${bytes}The 64-bit engine cannot run here: ${lacking}. ${next}`;
   return new ChordError("needs-memory64", message, { ...details, lacking });

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses a part of this")]
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Instant;
 
@@ -33,7 +33,8 @@ impl ReadAt for TestFile {
     }
     async fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
         self.reads.borrow_mut().push((offset, buf.len() as u64));
-        self.file.read_exact_at(buf, offset).map_err(|error| ReadError::io(error.to_string()))
+        let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| self.file.read_exact(buf));
+        read.map_err(|error| ReadError::io(error.to_string()))
     }
 }
 
