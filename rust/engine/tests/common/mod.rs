@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chord_engine::{
@@ -35,6 +35,13 @@ impl ReadAt for TestFile {
         self.reads.borrow_mut().push((offset, buf.len() as u64));
         self.file.read_exact_at(buf, offset).map_err(|error| ReadError::io(error.to_string()))
     }
+}
+
+/// Writes a model into a file of the test run.
+pub fn written(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).expect("a place for scratch files");
+    path
 }
 
 pub fn clock() -> f64 {
