@@ -15,7 +15,7 @@ const alignment = 32;
 
 /** The model's file: 512 tokens of context, a token for about every letter. */
 export function tinyChatModel(): Buffer {
-  return withString(readFileSync(join(goldenFolder!, "tiny", "llama.Q4_0.gguf")), "tokenizer.chat_template", template);
+  return withString(readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf")), "tokenizer.chat_template", template);
 }
 
 /** Loads it by the page's own field for files. */

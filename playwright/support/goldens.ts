@@ -35,7 +35,7 @@ export const margin = 0.02;
 
 /** Reads a golden; where this machine does not have it, the test is skipped and says so. */
 export function readGolden<T>(name: string): T {
-  const path = join(goldenFolder ?? "", name);
+  const path = join(goldenFolder, name);
   const reason = `not checked: ${name} is not in ${goldenFolder} (set CHORD_GOLDEN to a folder that has it)`;
   if (!existsSync(path)) console.log(reason);
   test.skip(!existsSync(path), reason);

@@ -43,7 +43,7 @@ export class Host {
     const server = staticServer([
       { prefix: `${folder}models.json`, json: () => list, isolated },
       { prefix: `${folder}models/`, folder: models, isolated },
-      { prefix: `${folder}golden/`, folder: goldenFolder!, isolated },
+      { prefix: `${folder}golden/`, folder: goldenFolder, isolated },
       { prefix: folder, folder: served, isolated },
     ]);
     server.prependListener("request", ({ url = "" }: { url?: string }) => asked.push(url.slice(folder.length)));

@@ -1,15 +1,13 @@
 // Where test data lies on disk. The tests and their server read it here.
 
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fromRoot, modelsFolder, scratch } from "../../scripts/steps/paths.mjs";
 
 export const port = Number(process.env.CHORD_TEST_PORT ?? 5190);
 
-/** The reference's results: `CHORD_GOLDEN`, else `../shared/golden` beside the repository, else the part in the repository. */
-export const goldenFolder =
-  process.env.CHORD_GOLDEN ??
-  [fromRoot("..", "shared", "golden"), fromRoot("tests", "golden")].find((path) => existsSync(path));
+/** The reference's results: the larger set, whose folder `CHORD_GOLDEN` names, or else the part in the repository. */
+export const goldenFolder = process.env.CHORD_GOLDEN ?? fromRoot("tests", "golden");
 
 export const models = modelsFolder;
 

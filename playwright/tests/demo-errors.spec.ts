@@ -89,7 +89,7 @@ test("a web page, another kind of file and a file that is not whole are told apa
   await expect(problem(page)).toContainText("it begins with `.PNG`");
   await expect(problem(page)).not.toContainText(/\[|0x|, 4e|89, /);
 
-  const whole = readFileSync(join(goldenFolder!, "tiny", "llama.Q4_0.gguf"));
+  const whole = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
   for (const length of [3, 100, whole.length - 1000]) {
     await chooseFile(page, `cut-${length}.gguf`, whole.subarray(0, length));
     await expect(problem(page)).toContainText("The file is not whole: it ends at", { timeout: 60_000 });

@@ -62,7 +62,7 @@ test("removing a stored model asks first, and says what it costs", async ({ page
 });
 
 test("a file dropped during a chat is offered, and nothing is lost where it is not wanted", async ({ page }) => {
-  const file = readFileSync(join(goldenFolder!, "tiny", "llama.Q4_0.gguf"));
+  const file = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
   await page.goto("/");
   await loadTiny(page);
   await page.getByRole("textbox", { name: "Message" }).fill("a draft");
@@ -85,7 +85,7 @@ test("a file dropped during a chat is offered, and nothing is lost where it is n
 });
 
 test("a file dropped during a load takes its place where it is wanted", async ({ page }) => {
-  const file = readFileSync(join(goldenFolder!, "tiny", "llama.Q4_0.gguf"));
+  const file = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
   await page.goto("/");
   await page.getByRole("radio", { name: "The same, from a slow host" }).check();
   await page.getByRole("button", { name: "Load model" }).click();

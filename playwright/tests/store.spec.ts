@@ -165,7 +165,7 @@ test("a file is imported under a name, loaded by it, exported as it was, and not
 });
 
 test("a split model gives the same text as the whole one, and is stored as one file", async ({ page }) => {
-  const whole = readFileSync(join(goldenFolder ?? "", "tiny", "llama.Q4_0.gguf"));
+  const whole = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
   const server = await ModelServer.start(whole);
   splitGguf(whole, 3).forEach((part, no) => server.files.set(`/tiny-0000${no + 1}-of-00003.gguf`, part));
   await openSdk(page);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use chord_testkit::compare::NMSE_F32_KV;
-use chord_testkit::{Golden, LogitsComparison, find_golden, find_model, hostile, read_f32_file};
+use chord_testkit::{Golden, LogitsComparison, TinyModel, golden_path, hostile, model_path, read_f32_file};
 
 /// Runs `chord` with `input` on its standard input.
 fn chord_with_input(args: &[&str], input: &[u8]) -> Output {
@@ -121,7 +121,8 @@ fn hostile_files_are_refused_with_code_names_and_numbers() {
 
 #[test]
 fn inspect_works_on_architectures_that_cannot_run() {
-    let Some(model) = find_model("starcoder2.Q4_K_M.gguf") else { return };
+    let model = scratch("starcoder2.gguf");
+    std::fs::write(&model, TinyModel::llama().of_architecture("starcoder2").file()).unwrap();
     let report = json(&chord(&["inspect", path(&model), "--json", "--tensors"]));
     assert_eq!(report["model"]["architecture"], "starcoder2");
     assert!(report["cannot_run"].as_str().unwrap().contains("unsupported-architecture"));
@@ -131,7 +132,7 @@ fn inspect_works_on_architectures_that_cannot_run() {
 
 #[test]
 fn inspect_says_what_a_gpu_of_a_given_size_can_do() {
-    let Some(model) = find_model("gemma3.Q4_K_M.gguf") else { return };
+    let model = model_path("gemma3.Q4_K_M.gguf");
     let judge = |bytes: &str| json(&chord(&["inspect", path(&model), "--json", "--ctx", "128", "--gpu-mem", bytes]));
     let roomy = judge("1G");
     assert_eq!(roomy["verdict"]["kind"], "fits");
@@ -150,7 +151,7 @@ fn inspect_says_what_a_gpu_of_a_given_size_can_do() {
 
 #[test]
 fn inspect_shows_memory_program_and_a_decoded_block() {
-    let Some(model) = find_model("llama.Q4_0.gguf") else { return };
+    let model = model_path("llama.Q4_0.gguf");
     let model = path(&model);
     let report = json(&chord(&["inspect", model, "--json", "--ctx", "128", "--kv", "f32"]));
     // 2 layers, 2 KV heads of 32 columns, keys and values, 4 bytes each.
@@ -174,8 +175,8 @@ fn inspect_shows_memory_program_and_a_decoded_block() {
 
 #[test]
 fn tokenize_takes_the_text_exactly_as_it_is() {
-    let Some(model) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
-    let Some(golden) = Golden::find("smollm2-135m-instruct.q4_1") else { return };
+    let model = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let golden = Golden::named("smollm2-135m-instruct.q4_1");
     let model = path(&model);
     let text = golden.text().expect("the golden has a text");
     let ids: Vec<u32> =
@@ -195,7 +196,7 @@ fn tokenize_takes_the_text_exactly_as_it_is() {
 
 #[test]
 fn the_beginning_token_can_be_left_out() {
-    let Some(model) = find_model("llama.Q4_0.gguf") else { return };
+    let model = model_path("llama.Q4_0.gguf");
     let ids = |args: &[&str]| json(&chord_with_input(args, b"hello")).as_array().unwrap().clone();
     let with = ids(&["tokenize", path(&model), "--json"]);
     let without = ids(&["tokenize", path(&model), "--json", "--no-bos"]);
@@ -205,8 +206,8 @@ fn the_beginning_token_can_be_left_out() {
 
 #[test]
 fn render_gives_the_references_prompt() {
-    let Some(model) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
-    let Some(golden) = Golden::find("smollm2-135m-instruct.q4_1") else { return };
+    let model = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let golden = Golden::named("smollm2-135m-instruct.q4_1");
     for (index, chat) in golden.chats.iter().enumerate() {
         let messages = serde_json::json!([{ "role": "user", "content": chat.prompt }]);
         let file = scratch(&format!("messages-{index}.json"));
@@ -222,8 +223,8 @@ fn render_gives_the_references_prompt() {
 
 #[test]
 fn logits_are_written_as_little_endian_rows() {
-    let Some(golden) = Golden::find("tiny/llama.Q4_K_M") else { return };
-    let Some(model) = find_model(&golden.model) else { return };
+    let golden = Golden::named("tiny/llama.Q4_K_M");
+    let model = model_path(&golden.model);
     let list = scratch("tokens.txt");
     let ids: Vec<String> = golden.tokens.iter().map(u32::to_string).collect();
     std::fs::write(&list, ids.join(",") + "\n").unwrap();
@@ -258,8 +259,8 @@ fn logits_are_written_as_little_endian_rows() {
 
 #[test]
 fn trace_agrees_with_the_reference_and_names_the_first_op_that_does_not() {
-    let Some(model) = find_model("llama.Q4_K_M.gguf") else { return };
-    let Some(stored) = find_golden("tiny/llama.Q4_K_M.trace.gguf") else { return };
+    let model = model_path("llama.Q4_K_M.gguf");
+    let stored = golden_path("tiny/llama.Q4_K_M.trace.gguf");
     let (model, stored) = (path(&model), path(&stored));
     let text = stdout(&chord(&["trace", model, "--against", stored, "--kv", "f32", "--backend", "cpu"]));
     assert!(text.contains("Qcur-1") && text.trim_end().ends_with("none above 1e-6"), "{text}");
@@ -294,7 +295,7 @@ fn trace_agrees_with_the_reference_and_names_the_first_op_that_does_not() {
 
 #[test]
 fn run_streams_text_and_reports_on_standard_error() {
-    let Some(model) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
+    let model = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
     let question = "Name the capital of France.";
     let output = chord(&["run", path(&model), "-p", question, "-n", "16", "--backend", "cpu"]);
     assert_eq!(stdout(&output), "The capital of France is Paris.\n");
@@ -316,7 +317,7 @@ fn run_streams_text_and_reports_on_standard_error() {
 
 #[test]
 fn a_seed_gives_the_same_text_again() {
-    let Some(model) = find_model("llama.Q4_0.gguf") else { return };
+    let model = model_path("llama.Q4_0.gguf");
     let run = |seed: &str| {
         let args = ["run", path(&model), "-p", "Hello", "--raw", "-n", "24", "--temp", "1.5", "--seed", seed];
         chord(&[&args[..], &["--backend", "cpu"]].concat()).stdout
@@ -327,7 +328,7 @@ fn a_seed_gives_the_same_text_again() {
 
 #[test]
 fn chat_keeps_the_conversation() {
-    let Some(model) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
+    let model = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
     let args = ["chat", path(&model), "-n", "12", "--backend", "cpu"];
     let output = chord_with_input(&args, b"Name the capital of France.\n\nAnd of Italy?\n/new\n/exit\n");
     assert!(stdout(&output).starts_with("The capital of France is Paris.\n"));
@@ -340,7 +341,7 @@ fn chat_keeps_the_conversation() {
 #[cfg(unix)]
 #[test]
 fn a_reader_who_has_gone_ends_the_command_quietly() {
-    let Some(model) = find_model("llama.Q4_0.gguf") else { return };
+    let model = model_path("llama.Q4_0.gguf");
     for args in [
         &["inspect", path(&model), "--tensors"][..],
         &["run", path(&model), "-p", "Hello", "--raw", "-n", "400", "--backend", "cpu"],
@@ -361,7 +362,7 @@ fn a_reader_who_has_gone_ends_the_command_quietly() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_stops_a_generation_cleanly() {
-    let Some(model) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
+    let model = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
     let mut child = Command::new(env!("CARGO_BIN_EXE_chord"))
         .args(["run", path(&model), "-p", "Count to a thousand.", "-n", "2000", "--backend", "cpu"])
         .stdout(Stdio::piped())
@@ -378,7 +379,7 @@ fn an_interrupt_stops_a_generation_cleanly() {
 
 #[test]
 fn bench_measures_a_file_and_a_shape() {
-    let Some(model) = find_model("llama.Q4_0.gguf") else { return };
+    let model = model_path("llama.Q4_0.gguf");
     let sizes = ["-p", "16", "-n", "4", "-r", "1", "--backend", "cpu", "--json"];
     let report = json(&chord(&[&["bench", path(&model)][..], &sizes].concat()));
     assert!(report["decode_tokens_per_s"].as_f64().unwrap() > 0.0);
@@ -396,8 +397,8 @@ fn bench_measures_a_file_and_a_shape() {
 #[cfg(feature = "gpu")]
 #[test]
 fn the_gpu_gives_the_references_numbers() {
-    let Some(golden) = Golden::find("tiny/llama.Q4_K_M") else { return };
-    let Some(model) = find_model(&golden.model) else { return };
+    let golden = Golden::named("tiny/llama.Q4_K_M");
+    let model = model_path(&golden.model);
     let ids: Vec<String> = golden.tokens.iter().map(u32::to_string).collect();
     let (model, tokens) = (path(&model), ids.join(","));
     let out = scratch("gpu-logits.f32");

@@ -1,12 +1,12 @@
 use chord_model::BuildOptions;
 use chord_program::Program;
-use chord_testkit::{GgufFile, find_model};
+use chord_testkit::Recipe;
 
 use crate::plan::{Fusion, Plan, Work};
 
-fn program(name: &str) -> Option<Program> {
-    let file = GgufFile::open(&find_model(name)?);
-    Some(chord_model::lower(&file.header, &BuildOptions::default(), None).expect("the model can be lowered"))
+fn llama() -> Program {
+    let header = Recipe::named("llama.Q4_0").file().header;
+    chord_model::lower(&header, &BuildOptions::default(), None).expect("the model can be lowered")
 }
 
 /// Barriers in the second layer.
@@ -16,7 +16,7 @@ fn barriers(plan: &Plan) -> usize {
 
 #[test]
 fn a_llama_layer_has_six_barriers_for_a_single_token() {
-    let Some(program) = program("llama.Q4_0.gguf") else { return };
+    let program = llama();
     let plan = Plan::new(&program, Fusion::Yes, |_| true);
     let memory = plan.memory(&program);
     assert_eq!(barriers(&plan.with_barriers(&program, &memory, true)), 6);
@@ -27,7 +27,7 @@ fn a_llama_layer_has_six_barriers_for_a_single_token() {
 
 #[test]
 fn norms_of_a_llama_layer_are_no_steps() {
-    let Some(program) = program("llama.Q4_0.gguf") else { return };
+    let program = llama();
     let of_norms = |fusion| {
         let plan = Plan::new(&program, fusion, |_| true);
         let layer = plan.steps[plan.segments[1].clone()].iter();
@@ -49,7 +49,7 @@ fn dealt_together(program: &Program, plan: &Plan, segment: usize) -> Vec<String>
 
 #[test]
 fn products_and_what_takes_their_columns_are_dealt_together_for_a_single_token() {
-    let Some(program) = program("llama.Q4_0.gguf") else { return };
+    let program = llama();
     let plan = Plan::new(&program, Fusion::Yes, |_| true);
     let memory = plan.memory(&program);
     let few = plan.with_barriers(&program, &memory, true);

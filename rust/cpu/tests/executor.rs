@@ -9,18 +9,17 @@ use chord_cpu::{CpuExecutor, CpuOptions};
 use chord_gguf::GgmlType;
 use chord_model::BuildOptions;
 use chord_program::{Batch, ExecError, Executor, KvType, Want, WeightId, WeightSink};
-use chord_testkit::{GgufFile, Golden};
 use support::{executor, greedy, logits, lower, open, wait};
 
 const LLAMA: &str = "llama.Q4_0.gguf";
 const GEMMA: &str = "gemma3.Q4_K_M.gguf";
 
 /// A model of the goldens, small enough to run in milliseconds.
-fn tiny(name: &str, change: impl FnOnce(&mut BuildOptions)) -> Option<CpuExecutor> {
-    let file: GgufFile = open(name)?;
+fn tiny(name: &str, change: impl FnOnce(&mut BuildOptions)) -> CpuExecutor {
+    let file = open(name);
     let mut options = BuildOptions { n_ctx: Some(256), kv_type: KvType::F32, ..BuildOptions::default() };
     change(&mut options);
-    Some(executor(&file, lower(&file, &options)))
+    executor(&file, lower(&file, &options))
 }
 
 fn tokens(n: usize) -> Vec<u32> {
@@ -47,7 +46,7 @@ fn all_ids(executor: &mut CpuExecutor) -> Vec<u32> {
 #[test]
 fn any_cut_of_a_prompt_into_batches_gives_the_same_logits() {
     for name in [LLAMA, GEMMA] {
-        let Some(mut executor) = tiny(name, |_| ()) else { return };
+        let mut executor = tiny(name, |_| ());
         let prompt = tokens(40);
         let whole = logits(&mut executor, 0, &prompt);
         for chunk in [1, 2, 3, 5, 16, 39] {
@@ -63,7 +62,7 @@ fn any_cut_of_a_prompt_into_batches_gives_the_same_logits() {
 
 #[test]
 fn decoding_equals_prefilling_what_was_decoded() {
-    let Some(mut executor) = tiny(LLAMA, |_| ()) else { return };
+    let mut executor = tiny(LLAMA, |_| ());
     let prompt = tokens(9);
     let decoded = greedy(&mut executor, &prompt, 12);
     let mut all = prompt.clone();
@@ -80,7 +79,7 @@ fn decoding_equals_prefilling_what_was_decoded() {
 
 #[test]
 fn one_poll_runs_one_step() {
-    let Some(mut executor) = tiny(LLAMA, |_| ()) else { return };
+    let mut executor = tiny(LLAMA, |_| ());
     let prompt = tokens(12);
     prefill(&mut executor, &prompt[..6], 0, 0, Want::Nothing).unwrap();
     prefill(&mut executor, &prompt[6..], 6, 0, Want::Ids).unwrap();
@@ -99,7 +98,7 @@ fn one_poll_runs_one_step() {
 
 #[test]
 fn batches_that_want_nothing_run_when_polled() {
-    let Some(mut executor) = tiny(LLAMA, |_| ()) else { return };
+    let mut executor = tiny(LLAMA, |_| ());
     let prompt = tokens(12);
     prefill(&mut executor, &prompt[..6], 0, 0, Want::Nothing).unwrap();
     prefill(&mut executor, &prompt[6..], 6, 0, Want::Nothing).unwrap();
@@ -115,7 +114,7 @@ fn batches_that_want_nothing_run_when_polled() {
 #[test]
 fn a_cut_forgets_what_came_after() {
     for name in [LLAMA, GEMMA] {
-        let Some(mut executor) = tiny(name, |_| ()) else { return };
+        let mut executor = tiny(name, |_| ());
         let expected = greedy(&mut executor, &tokens(10), 5);
         executor.truncate(0, 10).expect("within the look-ahead");
         // Decode ahead, drop it, and take another way from position 7 on.
@@ -131,7 +130,7 @@ fn a_cut_forgets_what_came_after() {
 
 #[test]
 fn a_cut_does_not_run_what_it_undoes() {
-    let Some(mut executor) = tiny(LLAMA, |_| ()) else { return };
+    let mut executor = tiny(LLAMA, |_| ());
     prefill(&mut executor, &tokens(4), 0, 0, Want::Ids).unwrap();
     executor.enqueue_decode(0, 50).unwrap();
     executor.truncate(0, 6).unwrap();
@@ -142,7 +141,7 @@ fn a_cut_does_not_run_what_it_undoes() {
 #[test]
 fn sequences_interleave_without_touching_each_other() {
     for name in [LLAMA, GEMMA] {
-        let Some(mut executor) = tiny(name, |o| o.n_seq_max = 3) else { return };
+        let mut executor = tiny(name, |o| o.n_seq_max = 3);
         let prompts = [tokens(5), tokens(23), vec![7, 7, 7]];
         let alone: Vec<Vec<u32>> = prompts
             .iter()
@@ -177,7 +176,7 @@ fn sequences_interleave_without_touching_each_other() {
 #[test]
 fn a_ring_refuses_cuts_that_need_overwritten_keys() {
     // Window 16, batches of 8, 16 positions of look-ahead: a ring of 40.
-    let Some(mut executor) = tiny(GEMMA, |o| o.max_batch = 8) else { return };
+    let mut executor = tiny(GEMMA, |o| o.max_batch = 8);
     assert_eq!(executor.program().slots[0].capacity, 40);
     assert_eq!(executor.program().slots[5].capacity, 256);
     let prompt = tokens(100);
@@ -199,7 +198,7 @@ fn a_ring_refuses_cuts_that_need_overwritten_keys() {
 
 #[test]
 fn segments_one_by_one_give_the_whole() {
-    let Some(mut executor) = tiny(GEMMA, |_| ()) else { return };
+    let mut executor = tiny(GEMMA, |_| ());
     let ids = tokens(20);
     let expected = logits(&mut executor, 0, &ids);
     executor.truncate(0, 0).unwrap();
@@ -217,7 +216,7 @@ fn segments_one_by_one_give_the_whole() {
 
 #[test]
 fn bad_batches_are_refused_and_change_nothing() {
-    let Some(mut executor) = tiny(LLAMA, |o| (o.max_batch, o.max_outputs) = (16, 2)) else { return };
+    let mut executor = tiny(LLAMA, |o| (o.max_batch, o.max_outputs) = (16, 2));
     let bad = |executor: &mut CpuExecutor, ids: &[u32], pos: &[u32], seq: &[u32], rows: &[u32]| {
         let batch = Batch { ids, pos, seq, out_rows: rows };
         assert!(matches!(executor.enqueue_prefill(&batch, Want::Logits), Err(ExecError::BadBatch(_))));
@@ -246,7 +245,7 @@ fn bad_batches_are_refused_and_change_nothing() {
 
 #[test]
 fn weights_come_in_order_whole_rows_and_completely() {
-    let Some(file) = open(LLAMA) else { return };
+    let file = open(LLAMA);
     let program = Arc::new(lower(&file, &BuildOptions::default()));
     let bytes = file.tensor_bytes(&program.weights[0].name);
     let row = program.weights[0].row_bytes() as usize;
@@ -267,7 +266,7 @@ fn weights_come_in_order_whole_rows_and_completely() {
 
 #[test]
 fn logits_that_are_not_numbers_are_an_error() {
-    let Some(file) = open(LLAMA) else { return };
+    let file = open(LLAMA);
     let program = lower(&file, &BuildOptions::default());
     let norm = program.weights.iter().position(|w| w.name == "output_norm.weight").unwrap();
     let mut broken = file.clone();
@@ -283,8 +282,7 @@ fn logits_that_are_not_numbers_are_an_error() {
 
 #[test]
 fn memory_is_what_the_program_says() {
-    let Some(golden) = Golden::find("tiny/gemma3.Q4_K_M") else { return };
-    let Some(file) = open(&golden.model) else { return };
+    let file = open(GEMMA);
     let program = lower(&file, &BuildOptions { max_batch: 16, ..BuildOptions::default() });
     let expected = chord_model::memory(&program);
     let device = executor(&file, program).device();

@@ -15,8 +15,8 @@ fn is_full() -> bool {
 
 /// Logits and choices of the golden's first `quick` positions, or of all.
 fn check_logits(name: &str, quick: usize, kv_types: &[(KvType, f64)]) {
-    let Some(golden) = Golden::find(name) else { return };
-    let Some(file) = open(&golden.model) else { return };
+    let golden = Golden::named(name);
+    let file = open(&golden.model);
     let n = if is_full() { golden.tokens.len() } else { quick };
     for &(kv_type, limit) in kv_types {
         let mut executor = executor(&file, lower(&file, &options(kv_type, golden.n_ctx)));
@@ -29,8 +29,8 @@ fn check_logits(name: &str, quick: usize, kv_types: &[(KvType, f64)]) {
 }
 
 fn check_greedy(name: &str, quick: usize) {
-    let Some(golden) = Golden::find(name) else { return };
-    let Some(file) = open(&golden.model) else { return };
+    let golden = Golden::named(name);
+    let file = open(&golden.model);
     let mut executor = executor(&file, lower(&file, &options(KvType::F32, golden.n_ctx)));
     for chat in &golden.chats {
         let n = if is_full() { chat.greedy.len() } else { quick.min(chat.greedy.len()) };
@@ -48,8 +48,8 @@ fn check_greedy(name: &str, quick: usize) {
 const NMSE_GELU_TABLE: f64 = 2e-6;
 
 fn check_trace(name: &str, limit: f64) {
-    let Some(golden) = Golden::find(name) else { return };
-    let Some(file) = open(&golden.model) else { return };
+    let golden = Golden::named(name);
+    let file = open(&golden.model);
     let mut executor = executor(&file, lower(&file, &options(KvType::F32, golden.n_ctx)));
     let compared = compare_trace(&mut executor, &Trace::load(&golden.trace_path()));
     let worst = compared.iter().max_by(|a, b| a.2.total_cmp(&b.2)).expect("buffers with the reference's names");
@@ -72,33 +72,39 @@ fn smollm2_greedy() {
 }
 
 #[test]
+#[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn smollm2_trace() {
     check_trace("smollm2-135m-instruct.q4_1", NMSE_F32_KV);
 }
 
 #[test]
+#[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn gemma3_logits() {
     check_logits("gemma-3-270m.q4_k_m", 16, &BOTH);
 }
 
 #[test]
+#[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn gemma3_greedy() {
     check_greedy("gemma-3-270m.q4_k_m", 8);
 }
 
 #[test]
+#[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn gemma3_trace() {
     check_trace("gemma-3-270m.q4_k_m", NMSE_GELU_TABLE);
 }
 
 /// 1,455 tokens: only with `CHORD_FULL=1`, as their prefix is checked above.
 #[test]
+#[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn smollm2_long() {
     check_logits("smollm2-long", 16, &BOTH[..1]);
 }
 
 /// 1,427 tokens, beyond the window of 512.
 #[test]
+#[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn gemma3_long() {
     check_logits("gemma-3-long", 16, &BOTH[..1]);
 }

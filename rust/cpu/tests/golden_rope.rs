@@ -6,7 +6,7 @@ mod support;
 use chord_model::{Hyperparameters, RopeScaling};
 use chord_program::{KvType, Program, Table};
 use chord_testkit::compare::NMSE_F32_KV;
-use chord_testkit::{GgufFile, LogitsReport, RopeModel, rope_models};
+use chord_testkit::{GgufFile, LogitsReport, Recipe, rope_recipes};
 use support::{compare_logits, executor, lower, options};
 
 /// The model's program with its table of rotations made from a changed scaling.
@@ -20,7 +20,7 @@ fn program_with(file: &GgufFile, n_ctx: u32, change: impl Fn(&mut RopeScaling)) 
     program
 }
 
-fn report(model: &RopeModel, file: &GgufFile, program: Program, chunk: usize) -> LogitsReport {
+fn report(model: &Recipe, file: &GgufFile, program: Program, chunk: usize) -> LogitsReport {
     let golden = model.golden();
     compare_logits(&mut executor(file, program), &golden, golden.tokens.len(), chunk)
 }
@@ -28,7 +28,7 @@ fn report(model: &RopeModel, file: &GgufFile, program: Program, chunk: usize) ->
 #[test]
 fn every_scaling_gives_the_references_logits() {
     let mut worst: f64 = 0.0;
-    for model in rope_models() {
+    for model in rope_recipes() {
         let (file, n_ctx) = (model.file(), model.golden().n_ctx);
         for chunk in [48, 7, 1] {
             let program = match model.betas {
@@ -39,8 +39,8 @@ fn every_scaling_gives_the_references_logits() {
                 }),
             };
             let report = report(&model, &file, program, chunk);
-            println!("{}, {chunk} at once: {report}", model.name);
-            report.assert_within(NMSE_F32_KV, model.name);
+            println!("{}, {chunk} at once: {report}", &model.name);
+            report.assert_within(NMSE_F32_KV, &model.name);
             worst = worst.max(report.nmse);
         }
     }
@@ -63,7 +63,7 @@ fn another_rotation_is_seen() {
         ("llama-none", "the factor of a model that has none", |scaling| scaling.factor = 4.0),
     ];
     for (name, what, change) in changes {
-        let model = RopeModel::named(name);
+        let model = Recipe::named(name);
         let file = model.file();
         let program = program_with(&file, model.golden().n_ctx, change);
         let report = report(&model, &file, program, 48);

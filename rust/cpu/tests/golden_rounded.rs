@@ -8,16 +8,20 @@ use std::time::Instant;
 use chord_cpu::{ActivationType, CpuOptions};
 use chord_program::KvType;
 use chord_testkit::compare::{MARGIN, MARGIN_INT8};
-use chord_testkit::{Golden, LogitsComparison};
-use support::{executor_with, logits, logits_of_prompt, lower, open, options};
+use chord_testkit::{GgufFile, Golden, LogitsComparison, type_recipes};
+use support::{executor_with, logits, logits_of_prompt, lower, options};
 
-/// Choices between tokens that are closer than this may change.
-fn margin(activations: ActivationType) -> f32 {
+/// llama.cpp's error with 8-bit activations for SmolLM2, the larger one of the real models.
+const THEIRS_REAL: f64 = 9.4e-4;
+
+/// Choices between tokens that are closer than this may change. `theirs` is llama.cpp's error for the model.
+fn margin(activations: ActivationType, theirs: f64) -> f32 {
     match activations {
         // This moves each logit by up to 0.9, llama.cpp's as ours. Which choices that turns depends on the order of f32 sums,
         // so on the processor: on ARM one at a margin of 0.49, which AVX-512 gets right.
         ActivationType::Q8 => 1.0,
-        ActivationType::Mixed => MARGIN_INT8,
+        // Logits move by the root of the error. Some recipes amplify it more than real models do.
+        ActivationType::Mixed => MARGIN_INT8 * (theirs / THEIRS_REAL).sqrt().max(1.0) as f32,
         ActivationType::Q16 | ActivationType::F32 => MARGIN,
     }
 }
@@ -30,14 +34,13 @@ fn is_full() -> bool {
 }
 
 /// Our NMSE and llama.cpp's. Compares the first `quick` positions, or all with `CHORD_FULL=1`.
-fn compare(name: &str, quick: usize, activations: ActivationType) -> Option<(f64, f64)> {
-    let golden = Golden::find(name)?;
-    let file = open(&golden.model)?;
+fn compare(name: &str, file: &GgufFile, golden: &Golden, quick: usize, activations: ActivationType) -> (f64, f64) {
     let n = if is_full() { golden.tokens.len() } else { quick.min(golden.tokens.len()) };
     let cpu = CpuOptions { threads: Some(2), activations };
-    let mut executor = executor_with(&file, lower(&file, &options(KvType::F32, golden.n_ctx)), cpu);
+    let mut executor = executor_with(file, lower(file, &options(KvType::F32, golden.n_ctx)), cpu);
     let start = Instant::now();
-    let mut comparison = LogitsComparison::new(&golden).with_margin(margin(activations));
+    let mut comparison =
+        LogitsComparison::new(golden).with_margin(margin(activations, golden.llama_cpp_q8_activation_nmse));
     for first in (0..n).step_by(64) {
         comparison.rows(first, &logits(&mut executor, first, &golden.tokens[first..(first + 64).min(n)]));
     }
@@ -49,20 +52,19 @@ fn compare(name: &str, quick: usize, activations: ActivationType) -> Option<(f64
         assert!(report.choices - report.close_calls >= equal, "{name}: {report}, llama.cpp has {equal} equal choices");
     }
     assert!(report.argmax_mismatches.is_empty() && report.non_finite == 0, "{name}: {report}");
-    Some((report.nmse, theirs))
+    (report.nmse, theirs)
 }
 
 /// The same with mixed activations, for which each position is the last of a prompt of its own. `every` is the distance
 /// of positions beside those with stored logits, 1 with `CHORD_FULL=1`.
-fn compare_prompts(name: &str, every: usize) -> Option<(f64, f64)> {
-    let golden = Golden::find(name)?;
-    let file = open(&golden.model)?;
+fn compare_prompts(name: &str, file: &GgufFile, golden: &Golden, every: usize) -> (f64, f64) {
     let every = if is_full() { 1 } else { every };
     let activations = ActivationType::Mixed;
     let cpu = CpuOptions { threads: Some(2), activations };
-    let mut executor = executor_with(&file, lower(&file, &options(KvType::F32, golden.n_ctx)), cpu);
+    let mut executor = executor_with(file, lower(file, &options(KvType::F32, golden.n_ctx)), cpu);
     let start = Instant::now();
-    let mut comparison = LogitsComparison::new(&golden).with_margin(margin(activations));
+    let mut comparison =
+        LogitsComparison::new(golden).with_margin(margin(activations, golden.llama_cpp_q8_activation_nmse));
     for last in (0..golden.tokens.len()).filter(|last| last % every == 0 || golden.positions.contains(last)) {
         comparison.row(last, &logits_of_prompt(&mut executor, &golden.tokens[..=last]));
     }
@@ -70,43 +72,24 @@ fn compare_prompts(name: &str, every: usize) -> Option<(f64, f64)> {
     let theirs = golden.llama_cpp_q8_activation_nmse;
     println!("{name}, prompts in {:.1?}: {report}; llama.cpp {theirs:.3e}", start.elapsed());
     assert!(report.argmax_mismatches.is_empty() && report.non_finite == 0, "{name}: {report}");
-    Some((report.nmse, theirs))
+    (report.nmse, theirs)
 }
 
-const TINY: [&str; 18] = [
-    "llama.Q4_0",
-    "llama.Q4_1",
-    "llama.Q5_0",
-    "llama.Q5_1",
-    "llama.Q8_0",
-    "llama.Q2_K",
-    "llama.Q3_K_M",
-    "llama.Q4_K_M",
-    "llama.Q5_K_M",
-    "llama.Q6_K",
-    "llama.F16",
-    "llama.BF16",
-    "llama-mha.Q4_K_M",
-    "llama-tied.Q4_K_M",
-    "gemma3.Q4_K_M",
-    "qwen2.Q4_K_M",
-    "olmo2.Q4_K_M",
-    "olmoe.Q4_K_M",
-];
-
 #[test]
-fn tiny_models_in_16_bits() {
-    for name in TINY {
-        let Some((ours, _)) = compare(&format!("tiny/{name}"), usize::MAX, ActivationType::Q16) else { return };
+fn recipes_in_16_bits() {
+    for recipe in type_recipes() {
+        let name = &recipe.name;
+        let (ours, _) = compare(name, &recipe.file(), &recipe.golden(), usize::MAX, ActivationType::Q16);
         assert!(ours <= LIMIT, "{name}: {ours:e}");
     }
 }
 
 /// Their prompts are short: of a sixth of them some rows have 8 bits.
 #[test]
-fn tiny_models_mixed() {
-    for name in TINY {
-        let Some((ours, theirs)) = compare_prompts(&format!("tiny/{name}"), 1) else { return };
+fn recipes_mixed() {
+    for recipe in type_recipes() {
+        let name = &recipe.name;
+        let (ours, theirs) = compare_prompts(name, &recipe.file(), &recipe.golden(), 1);
         assert!(ours <= theirs / 10.0, "{name}: {ours:e}, llama.cpp {theirs:e}");
     }
 }
@@ -114,10 +97,11 @@ fn tiny_models_mixed() {
 /// Both errors of one small model are draws of the same rounding noise, so that either may be the larger one by some
 /// percent: each model may be that, all of them together may not.
 #[test]
-fn tiny_models_in_8_bits() {
+fn recipes_in_8_bits() {
     let (mut log_of_ratios, mut n) = (0.0, 0);
-    for name in TINY {
-        let Some((ours, theirs)) = compare(&format!("tiny/{name}"), usize::MAX, ActivationType::Q8) else { return };
+    for recipe in type_recipes() {
+        let name = &recipe.name;
+        let (ours, theirs) = compare(name, &recipe.file(), &recipe.golden(), usize::MAX, ActivationType::Q8);
         assert!(ours <= 1.1 * theirs, "{name}: {ours:e}, llama.cpp {theirs:e}");
         if name.contains(".Q4_") || name.contains(".Q5_") || name.contains(".Q8_") {
             (log_of_ratios, n) = (log_of_ratios + (ours / theirs).ln(), n + 1);
@@ -129,15 +113,14 @@ fn tiny_models_in_8_bits() {
 }
 
 fn check_real(name: &str, quick: usize, every: usize) {
-    if let Some((ours, theirs)) = compare_prompts(name, every) {
-        assert!(ours <= theirs / 10.0, "{name}: {ours:e}, llama.cpp {theirs:e}");
-    }
-    if let Some((ours, _)) = compare(name, quick, ActivationType::Q16) {
-        assert!(ours <= LIMIT, "{name}: {ours:e}");
-    }
-    if let Some((ours, theirs)) = compare(name, quick, ActivationType::Q8) {
-        assert!(ours <= theirs, "{name}: {ours:e}, llama.cpp {theirs:e}");
-    }
+    let golden = Golden::named(name);
+    let file = GgufFile::open(&golden.model_path());
+    let (ours, theirs) = compare_prompts(name, &file, &golden, every);
+    assert!(ours <= theirs / 10.0, "{name}: {ours:e}, llama.cpp {theirs:e}");
+    let (ours, _) = compare(name, &file, &golden, quick, ActivationType::Q16);
+    assert!(ours <= LIMIT, "{name}: {ours:e}");
+    let (ours, theirs) = compare(name, &file, &golden, quick, ActivationType::Q8);
+    assert!(ours <= theirs, "{name}: {ours:e}, llama.cpp {theirs:e}");
 }
 
 #[test]
@@ -146,6 +129,7 @@ fn smollm2() {
 }
 
 #[test]
+#[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn gemma3_270m() {
     check_real("gemma-3-270m.q4_k_m", 64, 56);
 }

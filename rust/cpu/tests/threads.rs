@@ -5,18 +5,19 @@ mod support;
 use chord_cpu::{ActivationType, CpuOptions};
 use chord_model::BuildOptions;
 use chord_program::{Executor, KvType};
-use support::{executor_with, greedy, logits, lower, open};
+use chord_testkit::Recipe;
+use support::{executor_with, greedy, logits, lower};
 
-const MODELS: [&str; 4] = ["llama.Q4_0.gguf", "gemma3.Q4_K_M.gguf", "olmoe.Q4_K_M.gguf", "qwen2.Q4_K_M.gguf"];
+const MODELS: [&str; 4] = ["llama.Q4_0", "gemma3.Q4_K", "olmoe.Q4_K", "qwen2.Q4_K"];
 
 fn tokens(n: usize) -> Vec<u32> {
-    (0..n as u32).map(|i| (i * 37 + 11) % 512).collect()
+    (0..n as u32).map(|i| (i * 37 + 11) % 128).collect()
 }
 
 #[test]
 fn results_are_the_same_bits_with_any_number_of_threads() {
     for name in MODELS {
-        let Some(file) = open(name) else { return };
+        let file = Recipe::named(name).file();
         for activations in [ActivationType::F32, ActivationType::Q8, ActivationType::Q16, ActivationType::Mixed] {
             let run = |threads: usize| {
                 let options = BuildOptions { n_ctx: Some(256), kv_type: KvType::F16, ..BuildOptions::default() };
@@ -47,7 +48,7 @@ fn results_are_the_same_bits_with_any_number_of_threads() {
 
 #[test]
 fn many_short_runs_and_executors_that_come_and_go() {
-    let Some(file) = open(MODELS[0]) else { return };
+    let file = Recipe::named(MODELS[0]).file();
     let options = BuildOptions { n_ctx: Some(64), ..BuildOptions::default() };
     for round in 0..20 {
         let cpu = CpuOptions { threads: Some(2 + round % 3), activations: ActivationType::Q8 };

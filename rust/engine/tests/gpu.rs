@@ -4,7 +4,7 @@
 mod common;
 
 use chord_engine::{Backend, CounterInfo, Engine, FinishReason, GenerateRequest, LoadOptions, Prompt, Sampling};
-use chord_testkit::find_model;
+use chord_testkit::model_path;
 use common::{cpu, generate, is_full, load};
 
 /// Without the self-test, which takes longer than these models do and has tests of its own.
@@ -23,7 +23,7 @@ fn request(max_tokens: u32) -> GenerateRequest {
 #[test]
 fn the_text_is_the_cpus_greedy_or_drawn_in_one_chunk_or_many() {
     for model in ["llama.Q4_K_M.gguf", "gemma3.Q4_K_M.gguf"] {
-        let Some(path) = find_model(model) else { continue };
+        let path = model_path(model);
         let expected = load(&path, &cpu()).unwrap();
         let drawn = Sampling { temperature: 1.0, top_k: 40, ..Sampling::default() };
         let requests = [request(24), GenerateRequest { sampling: drawn, seed: Some(3), ..request(24) }];
@@ -45,7 +45,7 @@ fn the_text_is_the_cpus_greedy_or_drawn_in_one_chunk_or_many() {
 
 #[test]
 fn a_gpu_that_was_compared_with_the_cpu_says_so() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let info = load(&path, &LoadOptions { self_test: true, ..on_gpu() }).unwrap().info();
     assert!(info.why[0].contains("computes as the CPU does"), "{:?}", info.why);
 }
@@ -70,7 +70,7 @@ fn counted(engine: &mut Engine, n: u32) -> CounterInfo {
 
 #[test]
 fn tokens_2_to_20_make_nothing_submit_once_each_and_wait_for_nothing() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let mut engine = load(&path, &on_gpu()).unwrap();
     counted(&mut engine, 2);
     let (short, long) = (counted(&mut engine, 2), counted(&mut engine, 20));
@@ -86,7 +86,7 @@ fn tokens_2_to_20_make_nothing_submit_once_each_and_wait_for_nothing() {
 /// Steps run ahead of the text: those after a stop string must leave no trace in what follows.
 #[test]
 fn steps_beyond_a_stop_string_are_taken_back() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let mut engine = load(&path, &on_gpu()).unwrap();
     let (free, _) = generate(&mut engine, &request(24)).unwrap();
     for at in [2, 5, 11] {
@@ -102,7 +102,7 @@ fn steps_beyond_a_stop_string_are_taken_back() {
 
 #[test]
 fn a_small_binding_limit_and_no_optional_features_change_nothing() {
-    let Some(path) = find_model("llama.Q6_K.gguf") else { return };
+    let path = model_path("llama.Q4_K_M.gguf");
     // Nothing but the weights is larger than the limit.
     let small = LoadOptions { n_ctx: Some(64), max_batch: Some(4), max_outputs: 1, ..on_gpu() };
     let mut engine = load(&path, &small).unwrap();
@@ -121,7 +121,7 @@ fn a_small_binding_limit_and_no_optional_features_change_nothing() {
 /// Where every adapter is a software one, `auto` takes the CPU and says why; elsewhere it takes the GPU.
 #[test]
 fn auto_ranks_software_adapters_below_the_cpu() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let info = load(&path, &LoadOptions { backend: Backend::Auto, ..cpu() }).unwrap().info();
     if info.backend == "cpu" {
         assert!(info.why[0].starts_with("no GPU: "), "{:?}", info.why);
@@ -135,7 +135,7 @@ fn smollm2_names_the_capital_of_france_on_the_gpu() {
     if !is_full() {
         return;
     }
-    let Some(path) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
+    let path = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
     let mut engine = load(&path, &on_gpu()).unwrap();
     let message = chord_text::Message::new("user", "What is the capital of France?");
     let prompt = Prompt::Messages(vec![message]);

@@ -7,7 +7,7 @@ use chord_engine::{
     Backend, CancelFlag, DeviceFacts, GpuFacts, Inspection, LoadOptions, ReadAt, ReadError, Verdict, inspect,
 };
 use chord_model::{Quant, Shape};
-use chord_testkit::find_model;
+use chord_testkit::{TinyModel, model_path};
 use common::TestFile;
 use pollster::block_on;
 
@@ -148,11 +148,11 @@ fn keys_of_a_layer_must_fit_one_binding() {
 
 #[test]
 fn experts_run_on_the_cpu_and_a_gpu_that_was_asked_for_says_why_not() {
-    let Some(path) = find_model("olmoe.Q4_K_M.gguf") else { return };
+    let model = common::written("olmoe.gguf", &TinyModel::olmoe().file());
     let device = DeviceFacts { gpu: Some(gpu(4 * GIB)), cpu_bytes: None };
     let judge = |backend| {
         let options = LoadOptions { backend, ..LoadOptions::default() };
-        look(TestFile::open(&path), &options, &device)
+        look(TestFile::open(&model), &options, &device)
     };
     let found = judge(Backend::Auto);
     assert_eq!((found.backend, found.verdict), (Some(Backend::Cpu), Verdict::Fits));
@@ -162,7 +162,7 @@ fn experts_run_on_the_cpu_and_a_gpu_that_was_asked_for_says_why_not() {
 
 #[test]
 fn a_loaded_model_takes_the_memory_that_was_foretold() {
-    let Some(path) = find_model("llama.Q4_K_M.gguf") else { return };
+    let path = model_path("llama.Q4_K_M.gguf");
     let options = common::cpu();
     let found = look(TestFile::open(&path), &options, &DeviceFacts::default());
     let loaded = common::load(&path, &options).unwrap().info();

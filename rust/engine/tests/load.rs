@@ -5,7 +5,7 @@ mod common;
 use chord_engine::{
     Backend, CancelFlag, Engine, EngineError, LoadOptions, LoadProgress, LoadStage, ReadAt, ReadError, read_header,
 };
-use chord_testkit::find_model;
+use chord_testkit::model_path;
 use common::{TestFile, clock, cpu};
 use pollster::block_on;
 
@@ -25,7 +25,7 @@ fn outcome(
 
 #[test]
 fn a_load_can_be_cancelled_between_windows() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let options = LoadOptions { window_bytes: 32 << 10, ..cpu() };
     let file = TestFile::open(&path);
     let reads = file.reads.clone();
@@ -57,7 +57,7 @@ impl ReadAt for Broken {
 
 #[test]
 fn a_failing_source_keeps_its_code() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     for left in 0..4 {
         let options = LoadOptions { window_bytes: 32 << 10, ..cpu() };
         let error = outcome(Broken { file: TestFile::open(&path), left }, &options, None).err().unwrap();
@@ -68,7 +68,7 @@ fn a_failing_source_keeps_its_code() {
 
 #[test]
 fn a_file_cut_anywhere_in_its_header_is_refused_and_never_a_panic() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let mut bytes: &'static [u8] = std::fs::read(path).unwrap().leak();
     let header = block_on(read_header(&mut bytes, &mut |_| (), &CancelFlag::new())).unwrap();
     for cut in (0..header.data_offset as usize).step_by(37).chain([bytes.len() - 1]) {
@@ -79,7 +79,7 @@ fn a_file_cut_anywhere_in_its_header_is_refused_and_never_a_panic() {
 
 #[test]
 fn sizes_that_make_no_sense_are_refused() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let code = |options: LoadOptions| outcome(TestFile::open(&path), &options, None).err().unwrap().code().to_owned();
     assert_eq!(code(LoadOptions { window_bytes: 0, ..cpu() }), "bad-request");
     assert_eq!(code(LoadOptions { n_ctx: Some(0), ..cpu() }), "bad-option");
@@ -89,7 +89,7 @@ fn sizes_that_make_no_sense_are_refused() {
 
 #[test]
 fn the_cpu_that_was_asked_for_says_so() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let info = common::load(&path, &cpu()).unwrap().info();
     assert_eq!(info.backend, "cpu");
     assert_eq!(info.why, ["the CPU was asked for"]);
@@ -99,7 +99,7 @@ fn the_cpu_that_was_asked_for_says_so() {
 #[cfg(not(feature = "gpu"))]
 #[test]
 fn without_a_gpu_auto_steps_down_and_gpu_fails_with_the_reason() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let info = common::load(&path, &LoadOptions { backend: Backend::Auto, ..cpu() }).unwrap().info();
     assert_eq!(info.backend, "cpu");
     assert!(info.why[0].contains("without GPU support"), "{:?}", info.why);
@@ -111,7 +111,7 @@ fn without_a_gpu_auto_steps_down_and_gpu_fails_with_the_reason() {
 #[cfg(feature = "gpu")]
 #[test]
 fn without_the_adapter_auto_steps_down_and_gpu_fails_with_the_reason() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let options = |backend| LoadOptions { backend, adapter: Some("no such adapter".into()), ..cpu() };
     let info = common::load(&path, &options(Backend::Auto)).unwrap().info();
     assert_eq!(info.backend, "cpu");

@@ -13,7 +13,7 @@ use chord_engine::{
     ReadError, Sampling,
 };
 use chord_program::ExecError;
-use chord_testkit::find_model;
+use chord_testkit::model_path;
 use common::{TestFile, clock, cpu, generate, load};
 use pollster::block_on;
 
@@ -53,7 +53,7 @@ fn both(path: &Path, options: &LoadOptions) -> (Engine, Engine) {
 
 #[test]
 fn the_text_is_that_of_the_resident_model_greedy_or_drawn_in_one_chunk_or_many() {
-    let Some(path) = find_model(GEMMA3) else { return };
+    let path = model_path(GEMMA3);
     let drawn = Sampling { temperature: 1.0, top_k: 40, ..Sampling::default() };
     for max_batch in [None, Some(3)] {
         let (mut resident, mut paged) = both(&path, &LoadOptions { max_batch, n_ctx: Some(128), ..on_gpu() });
@@ -80,7 +80,7 @@ fn the_text_is_that_of_the_resident_model_greedy_or_drawn_in_one_chunk_or_many()
 
 #[test]
 fn steps_beyond_a_stop_string_are_taken_back() {
-    let Some(path) = find_model(GEMMA3) else { return };
+    let path = model_path(GEMMA3);
     let (mut resident, mut paged) = both(&path, &LoadOptions { n_ctx: Some(128), ..on_gpu() });
     let (free, _) = generate(&mut resident, &request("Once upon a time", 16)).unwrap();
     let Some(stop) = free.pieces.get(4) else { return };
@@ -120,7 +120,7 @@ impl ReadAt for Scripted {
 
 #[test]
 fn a_run_can_be_cancelled_or_fail_between_layers_and_the_next_one_is_right() {
-    let Some(path) = find_model(GEMMA3) else { return };
+    let path = model_path(GEMMA3);
     let options = LoadOptions { n_ctx: Some(128), max_batch: Some(4), window_bytes: 1 << 20, ..on_gpu() };
     let mut resident = load(&path, &options).unwrap();
     let max_gpu_bytes = Some(a_third(&path, &options, &resident));
@@ -172,7 +172,7 @@ fn a_run_can_be_cancelled_or_fail_between_layers_and_the_next_one_is_right() {
 
 #[test]
 fn smollm2_with_room_for_a_third_of_its_layers_says_the_same() {
-    let Some(path) = find_model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
+    let path = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
     let (mut resident, mut paged) = both(&path, &LoadOptions { n_ctx: Some(256), max_batch: Some(16), ..on_gpu() });
     let request = request("The capital of France is", 4);
     let (expected, _) = generate(&mut resident, &request).unwrap();

@@ -4,18 +4,18 @@ mod common;
 
 use chord_engine::{Engine, FinishReason, GenerateRequest, Prompt};
 use chord_testkit::compare::MARGIN;
-use chord_testkit::{Chat, Golden, find_model};
+use chord_testkit::{Chat, Golden};
 use chord_text::Message;
 use common::{cpu, generate, is_full, load};
 
 const SMOLLM2: &str = "smollm2-135m-instruct.q4_1";
 const GEMMA3: &str = "gemma-3-270m.q4_k_m";
 
-fn open(golden: &str) -> Option<(Golden, Engine)> {
-    let golden = Golden::find(golden)?;
-    let path = find_model(&golden.model)?;
+fn open(golden: &str) -> (Golden, Engine) {
+    let golden = Golden::named(golden);
     let options = chord_engine::LoadOptions { n_ctx: Some(golden.n_ctx), ..cpu() };
-    Some((golden, load(&path, &options).unwrap()))
+    let engine = load(&golden.model_path(), &options).unwrap();
+    (golden, engine)
 }
 
 fn user(content: &str) -> Message {
@@ -44,7 +44,7 @@ fn check_chat(engine: &mut Engine, chat: &Chat) {
 
 #[test]
 fn smollm2_names_the_capital_of_france_and_a_second_turn_reuses_the_first() {
-    let Some((golden, mut engine)) = open(SMOLLM2) else { return };
+    let (golden, mut engine) = open(SMOLLM2);
     let chat = golden.chats.iter().find(|chat| chat.prompt.contains("capital of France")).unwrap();
     check_chat(&mut engine, chat);
 
@@ -67,27 +67,28 @@ fn smollm2_names_the_capital_of_france_and_a_second_turn_reuses_the_first() {
 
 #[test]
 fn smollm2_continues_raw_text() {
-    let Some((_, mut engine)) = open(SMOLLM2) else { return };
+    let (_, mut engine) = open(SMOLLM2);
     let prompt = Prompt::Text("The capital of France is".into());
     let (shown, _) =
         generate(&mut engine, &GenerateRequest { prompt, max_tokens: Some(4), ..Default::default() }).unwrap();
     assert!(shown.text.contains("Paris"), "{:?}", shown.text);
 }
 
-#[test]
-fn greedy_continuations_of_smollm2_are_the_references() {
-    if !is_full() {
-        return;
-    }
-    let Some((golden, mut engine)) = open(SMOLLM2) else { return };
-    golden.chats.iter().for_each(|chat| check_chat(&mut engine, chat));
-}
+/// Minutes: `CHORD_FULL=1 npm test`.
+mod full {
+    use super::*;
 
-#[test]
-fn greedy_continuations_of_gemma3_are_the_references() {
-    if !is_full() {
-        return;
+    #[test]
+    #[ignore = "takes minutes: CHORD_FULL=1"]
+    fn greedy_continuations_of_smollm2_are_the_references() {
+        let (golden, mut engine) = open(SMOLLM2);
+        golden.chats.iter().for_each(|chat| check_chat(&mut engine, chat));
     }
-    let Some((golden, mut engine)) = open(GEMMA3) else { return };
-    golden.chats.iter().for_each(|chat| check_chat(&mut engine, chat));
+
+    #[test]
+    #[ignore = "takes minutes: CHORD_FULL=1, and CHORD_GOLDEN"]
+    fn greedy_continuations_of_gemma3_are_the_references() {
+        let (golden, mut engine) = open(GEMMA3);
+        golden.chats.iter().for_each(|chat| check_chat(&mut engine, chat));
+    }
 }

@@ -3,12 +3,12 @@
 mod common;
 
 use chord_engine::{CancelFlag, Engine, Event, GenerateRequest, GenerateResult, Prompt, Sampling};
-use chord_testkit::find_model;
+use chord_testkit::model_path;
 use common::{cpu, generate, load};
 use pollster::block_on;
 
-fn tiny() -> Option<Engine> {
-    find_model("llama.Q4_0.gguf").map(|path| load(&path, &cpu()).unwrap())
+fn tiny() -> Engine {
+    load(&model_path("llama.Q4_0.gguf"), &cpu()).unwrap()
 }
 
 /// A whole run: its tokens, its text, and the text's length when each token was chosen.
@@ -52,7 +52,7 @@ fn middle(text: &str) -> String {
 
 #[test]
 fn broken_off_after_any_token_the_answer_goes_on_as_it_would_have() {
-    let Some(mut engine) = tiny() else { return };
+    let mut engine = tiny();
     let greedy = Sampling::default();
     let drawn = Sampling { temperature: 1.5, top_k: 40, repeat_penalty: 1.3, ..greedy };
     let free = run(&mut engine, &request(greedy, &[]));
@@ -76,7 +76,7 @@ fn broken_off_after_any_token_the_answer_goes_on_as_it_would_have() {
 
 #[test]
 fn broken_off_after_its_last_token_an_answer_only_ends() {
-    let Some(mut engine) = tiny() else { return };
+    let mut engine = tiny();
     let free = run(&mut engine, &request(Sampling::default(), &[]));
     let stop = middle(&free.text);
     for stop in [vec![], vec![stop]] {
@@ -93,7 +93,7 @@ fn broken_off_after_its_last_token_an_answer_only_ends() {
 
 #[test]
 fn an_answer_that_filled_the_context_only_ends() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let mut engine = load(&path, &chord_engine::LoadOptions { n_ctx: Some(40), ..cpu() }).unwrap();
     let asked = GenerateRequest { max_tokens: None, ..request(Sampling::default(), &[]) };
     let whole = run(&mut engine, &asked);

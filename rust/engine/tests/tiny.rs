@@ -6,17 +6,17 @@ use chord_engine::{
     CancelFlag, Engine, FinishReason, GenerateRequest, LoadOptions, Prompt, ReadAt, Sampling, load_runner, read_header,
 };
 use chord_testkit::compare::NMSE_F32_KV;
-use chord_testkit::{Golden, LogitsComparison, find_model};
+use chord_testkit::{LogitsComparison, Recipe, model_path};
 use chord_text::Message;
-use common::{TestFile, clock, cpu, generate, load};
+use common::{TestFile, clock, cpu, generate, load, written};
 use pollster::block_on;
 
 /// Chunked prefill at several chunk sizes, all positions.
 #[test]
 fn logits_are_the_references_however_the_prompt_is_cut() {
-    for name in ["llama.Q4_K_M", "llama.Q4_0", "gemma3.Q4_K_M", "qwen2.Q4_K_M", "olmo2.Q4_K_M", "olmoe.Q4_K_M"] {
-        let Some(golden) = Golden::find(&format!("tiny/{name}")) else { continue };
-        let Some(path) = find_model(&golden.model) else { continue };
+    for name in ["llama.Q4_K", "llama.Q4_0", "gemma3.Q4_K", "qwen2.Q4_K", "olmo2.Q4_K", "olmoe.Q4_K"] {
+        let golden = Recipe::named(name).golden();
+        let path = written(&format!("{name}.gguf"), &Recipe::named(name).bytes());
         for chunk in [1, 7, 48] {
             let mut file = TestFile::open(&path);
             let cancel = CancelFlag::new();
@@ -36,8 +36,8 @@ fn logits_are_the_references_however_the_prompt_is_cut() {
     }
 }
 
-fn tiny() -> Option<Engine> {
-    find_model("llama.Q4_0.gguf").map(|path| load(&path, &cpu()).unwrap())
+fn tiny() -> Engine {
+    load(&model_path("llama.Q4_0.gguf"), &cpu()).unwrap()
 }
 
 fn request(prompt: &str, max_tokens: u32) -> GenerateRequest {
@@ -46,7 +46,7 @@ fn request(prompt: &str, max_tokens: u32) -> GenerateRequest {
 
 #[test]
 fn the_text_is_that_of_the_tokens_and_figures_add_up() {
-    let Some(mut engine) = tiny() else { return };
+    let mut engine = tiny();
     let (shown, result) = generate(&mut engine, &request("Once upon a time", 32)).unwrap();
     let mut detokenizer = chord_text::Detokenizer::continuing();
     let mut expected = String::new();
@@ -67,7 +67,7 @@ fn the_text_is_that_of_the_tokens_and_figures_add_up() {
 /// Against the engine's own logits, which are compared with the reference above.
 #[test]
 fn greedy_text_takes_the_best_logit_at_every_step() {
-    let Some(mut engine) = tiny() else { return };
+    let mut engine = tiny();
     let (shown, _) = generate(&mut engine, &request("Once upon a time", 24)).unwrap();
     let mut tokens = engine.encode_prompt(&Prompt::Text("Once upon a time".into()), None).unwrap();
     let n_prompt = tokens.len();
@@ -88,7 +88,7 @@ fn greedy_text_takes_the_best_logit_at_every_step() {
 /// Whatever piece of the text is made a stop string, wherever tokens end within it, what is shown ends before it.
 #[test]
 fn a_stop_string_ends_the_text_before_it_and_no_part_of_it_is_shown() {
-    let Some(mut engine) = tiny() else { return };
+    let mut engine = tiny();
     let (free, _) = generate(&mut engine, &request("The quick brown fox", 40)).unwrap();
     let starts: Vec<usize> = free.text.char_indices().map(|(at, _)| at).collect();
     let mut checked = 0;
@@ -109,7 +109,7 @@ fn a_stop_string_ends_the_text_before_it_and_no_part_of_it_is_shown() {
 
 #[test]
 fn a_turn_reuses_the_cache_and_says_what_it_would_have_said_without() {
-    let Some(mut engine) = tiny() else { return };
+    let mut engine = tiny();
     let (first, _) = generate(&mut engine, &request("One, two, three", 12)).unwrap();
     let mut turn = engine.encode_prompt(&Prompt::Text("One, two, three".into()), None).unwrap();
     turn.extend(&first.tokens);
@@ -117,7 +117,7 @@ fn a_turn_reuses_the_cache_and_says_what_it_would_have_said_without() {
     let second = GenerateRequest { prompt: Prompt::Tokens(turn.clone()), max_tokens: Some(12), ..Default::default() };
     let (reused, result) = generate(&mut engine, &second).unwrap();
     assert_eq!(result.usage.cached_tokens as usize, turn.len() - 4, "all but the last reply token and the new ones");
-    let Some(mut fresh) = tiny() else { return };
+    let mut fresh = tiny();
     let (afresh, result) = generate(&mut fresh, &second).unwrap();
     assert_eq!(result.usage.cached_tokens, 0);
     assert_eq!(reused.tokens, afresh.tokens);
@@ -125,7 +125,7 @@ fn a_turn_reuses_the_cache_and_says_what_it_would_have_said_without() {
 
 #[test]
 fn a_seed_gives_the_same_text_again_and_is_told_where_it_was_not_given() {
-    let Some(mut engine) = tiny() else { return };
+    let mut engine = tiny();
     let sampling = Sampling { temperature: 1.5, top_k: 40, top_p: 0.95, min_p: 0.01, ..Sampling::default() };
     let drawn = GenerateRequest { sampling, ..request("Hello", 24) };
     let (first, result) = generate(&mut engine, &drawn).unwrap();
@@ -137,7 +137,7 @@ fn a_seed_gives_the_same_text_again_and_is_told_where_it_was_not_given() {
 
 #[test]
 fn messages_need_a_template_and_prompts_need_tokens() {
-    let Some(mut engine) = tiny() else { return };
+    let mut engine = tiny();
     let message = Message::new("user", "hi");
     let ask = |prompt| GenerateRequest { prompt, ..Default::default() };
     let code = |engine: &mut Engine, prompt| generate(engine, &ask(prompt)).unwrap_err().code().to_owned();
@@ -163,7 +163,7 @@ fn requests_and_results_pass_through_json() {
 
 #[test]
 fn the_weights_pass_once_in_order_through_windows_of_the_given_size() {
-    let Some(path) = find_model("llama.Q4_0.gguf") else { return };
+    let path = model_path("llama.Q4_0.gguf");
     let file = TestFile::open(&path);
     let (reads, len) = (file.reads.clone(), file.len());
     let options = LoadOptions { window_bytes: 64 << 10, ..cpu() };

@@ -4,10 +4,11 @@
 use chord_gguf::{Array, GgmlType, Header, Metadata, Value};
 use chord_model::{BuildOptions, Hyperparameters, ModelError, lower, memory, needs};
 use chord_program::{KvType, Program};
-use chord_testkit::{GgufFile, find_model};
+use chord_testkit::{GgufFile, Recipe, model_path};
 
-fn open(name: &str) -> Option<GgufFile> {
-    find_model(&format!("{name}.gguf")).map(|path| GgufFile::open(&path))
+/// The file of a recipe.
+fn open(name: &str) -> GgufFile {
+    Recipe::named(name).file()
 }
 
 fn factors(file: &GgufFile) -> Option<Vec<f32>> {
@@ -22,7 +23,7 @@ macro_rules! snapshots {
     ($($test:ident = $name:literal,)*) => {
         $(#[test]
         fn $test() {
-            let Some(file) = open($name) else { return };
+            let file = open($name);
             let options = BuildOptions { n_ctx: Some(128), max_batch: 32, ..BuildOptions::default() };
             insta::assert_snapshot!(program(&file, &options));
         })*
@@ -30,18 +31,18 @@ macro_rules! snapshots {
 }
 
 snapshots! {
-    llama_reads_like_this = "llama.Q4_K_M",
-    llama_with_tied_embeddings_reads_like_this = "llama-tied.Q4_K_M",
-    gemma3_reads_like_this = "gemma3.Q4_K_M",
-    qwen2_reads_like_this = "qwen2.Q4_K_M",
-    olmo2_reads_like_this = "olmo2.Q4_K_M",
-    olmoe_reads_like_this = "olmoe.Q4_K_M",
+    llama_reads_like_this = "llama",
+    llama_with_tied_embeddings_reads_like_this = "llama-tied",
+    gemma3_reads_like_this = "gemma3",
+    qwen2_reads_like_this = "qwen2",
+    olmo2_reads_like_this = "olmo2",
+    olmoe_reads_like_this = "olmoe",
 }
 
 #[test]
 fn weights_are_in_the_order_of_the_file_and_each_is_used() {
-    for name in ["llama.Q4_K_M", "llama-tied.Q4_K_M", "gemma3.Q4_K_M", "olmoe.Q4_K_M"] {
-        let Some(file) = open(name) else { continue };
+    for name in ["llama.Q4_K", "llama-tied", "gemma3.Q4_K", "olmoe.Q4_K"] {
+        let file = open(name);
         let program = program(&file, &BuildOptions::default());
         let offsets: Vec<u64> = program.weights.iter().map(|w| file.tensor(&w.name).offset).collect();
         assert!(offsets.is_sorted(), "{name}");
@@ -56,7 +57,7 @@ fn weights_are_in_the_order_of_the_file_and_each_is_used() {
 
 #[test]
 fn defaults_follow_the_trained_length() {
-    let Some(file) = open("llama.Q4_K_M") else { return };
+    let file = small_llama();
     let small = program(&file, &BuildOptions::default());
     assert_eq!((small.n_ctx, small.max_batch, small.max_outputs, small.kv_type), (512, 512, 64, KvType::F16));
     let long = with(&file.header, &[("llama.context_length", Value::U32(131_072))]);
@@ -68,7 +69,7 @@ fn defaults_follow_the_trained_length() {
 
 #[test]
 fn layers_with_a_window_keep_a_ring() {
-    let Some(file) = open("gemma3.Q4_K_M") else { return };
+    let file = GgufFile::open(&model_path("gemma3.Q4_K_M.gguf"));
     let capacities = |options: BuildOptions| -> Vec<u32> {
         program(&file, &options).slots.iter().map(|slot| slot.capacity).collect()
     };
@@ -108,9 +109,9 @@ fn absent() -> Value {
     Value::Array(Array::U8(Vec::new()))
 }
 
-/// The small Llama, which is part of the repository.
+/// The small Llama with a vocabulary.
 fn small_llama() -> GgufFile {
-    open("llama.Q4_0").expect("llama.Q4_0.gguf is in tests/golden/tiny")
+    GgufFile::open(&model_path("llama.Q4_0.gguf"))
 }
 
 /// The error for a header of the small Llama with one key changed.
@@ -204,7 +205,7 @@ fn tensors_that_do_not_fit_are_named_with_both_shapes() {
 
 #[test]
 fn rope_factors_are_needed_and_checked() {
-    let Some(file) = open("llama-tied.Q4_K_M") else { return };
+    let file = open("llama-tied");
     let values = factors(&file).expect("the file has factors");
     let fails = |values: Option<&[f32]>| {
         let error = lower(&file.header, &BuildOptions::default(), values).expect_err("refused");

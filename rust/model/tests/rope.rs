@@ -3,13 +3,13 @@
 use chord_gguf::{Array, Header, Metadata, Value};
 use chord_model::{BuildOptions, Hyperparameters, ModelError, RopeScaling, lower, notes};
 use chord_program::{RopeTable, Table};
-use chord_testkit::RopeModel;
+use chord_testkit::Recipe;
 
 /// A model's header with some keys changed; each is `rope.` and its name here.
 fn header(model: &str, changes: &[(&str, Value)]) -> Header {
-    let model = RopeModel::named(model);
+    let model = Recipe::named(model);
     let file = model.file();
-    let key = |name: &str| format!("{}.rope.{name}", model.architecture());
+    let key = |name: &str| format!("{}.rope.{name}", model.architecture);
     let mut header = file.header.clone();
     header.metadata = Metadata::default();
     for (name, value) in file.header.metadata.iter().filter(|(name, _)| changes.iter().all(|(c, _)| key(c) != *name)) {
@@ -164,7 +164,7 @@ fn degenerate_numbers_give_finite_tables() {
 
 #[test]
 fn what_does_not_count_is_noted() {
-    let found = notes(&RopeModel::named("llama-yarn-unread").file().header);
+    let found = notes(&Recipe::named("llama-yarn-unread").file().header);
     let expected = [
         "llama.rope.scaling.yarn_beta_fast = 6 does not count: 32 holds, as in llama.cpp",
         "llama.rope.scaling.yarn_beta_slow = 2 does not count: 1 holds, as in llama.cpp",
@@ -185,8 +185,9 @@ fn what_does_not_count_is_noted() {
 
 #[test]
 fn divisors_of_frequencies_are_llamas_alone() {
-    let mut qwen = RopeModel::named("qwen2-yarn");
-    qwen.has_factors = true;
-    let error = lower(&qwen.file().header, &BuildOptions::default(), Some(&[1.0; 16])).unwrap_err();
+    let llama = Recipe::named("llama-yarn-factors").file().header;
+    let mut qwen = Recipe::named("qwen2-yarn").file().header;
+    qwen.tensors.push(llama.tensor("rope_freqs.weight").expect("a divisor for each frequency").clone());
+    let error = lower(&qwen, &BuildOptions::default(), Some(&[1.0; 16])).unwrap_err();
     assert!(error.to_string().contains("rope_freqs.weight"), "{error}");
 }

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::paths::{find_golden, read_f32_file};
+use crate::paths::{golden_path, model_path, read_f32_file};
 
 /// What the reference computed for one model and one token list, with f32 activations and an f32 KV cache.
 #[derive(Clone, Debug)]
 pub struct Golden {
     /// The file it was read from.
     pub path: PathBuf,
-    /// File name of the model; [`crate::find_model`] finds it.
+    /// File name of the model; [`Golden::model_path`] finds it.
     pub model: String,
     /// SHA-256 of the model, in hexadecimal; only given for real models.
     pub sha256: Option<String>,
@@ -128,10 +128,20 @@ impl Golden {
         golden
     }
 
-    /// The golden of this name in [`crate::golden_dir`], e.g. `"tiny/llama.Q4_0"`; `None`, with a message, if it is
-    /// not there.
-    pub fn find(name: &str) -> Option<Self> {
-        find_golden(&format!("{name}.json")).map(|path| Golden::load(&path))
+    /// The golden of this name, e.g. `"tiny/llama.Q4_0"`.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn named(name: &str) -> Self {
+        Golden::load(&golden_path(&format!("{name}.json")))
+    }
+
+    /// The model that it is about.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn model_path(&self) -> PathBuf {
+        model_path(&self.model)
     }
 
     /// The stored logits: a row of `n_vocab` for each of [`Golden::positions`].

@@ -8,42 +8,48 @@ pub fn repo_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository has a root")
 }
 
-/// The folder of the reference's results: `CHORD_GOLDEN`, else `../shared/golden` beside the repository if it exists,
-/// else the small part of it in `tests/golden`.
-pub fn golden_dir() -> PathBuf {
-    if let Some(dir) = std::env::var_os("CHORD_GOLDEN") {
-        return dir.into();
+/// The results that belong to the repository.
+fn own_goldens() -> PathBuf {
+    repo_dir().join("tests/golden")
+}
+
+/// The path of one of the reference's results, e.g. `"tiny/llama.Q4_0.json"`: the repository's own, or one of the larger
+/// set, whose folder `CHORD_GOLDEN` names.
+///
+/// # Panics
+/// If it is not there. Tests that need the larger set are ignored unless `npm test` finds `CHORD_GOLDEN` set.
+pub fn golden_path(name: &str) -> PathBuf {
+    let own = own_goldens().join(name);
+    if own.is_file() {
+        return own;
     }
-    let full = repo_dir().join("../shared/golden");
-    if full.is_dir() { full } else { repo_dir().join("tests/golden") }
-}
-
-/// The folder of real models: `CHORD_MODELS`, else `models` in the repository.
-pub fn models_dir() -> PathBuf {
-    match std::env::var_os("CHORD_MODELS") {
-        Some(dir) => dir.into(),
-        None => repo_dir().join("models"),
-    }
-}
-
-/// The path of a golden file, e.g. `"tiny/llama.Q4_0.json"`; `None`, with a message, if it is not there.
-pub fn find_golden(name: &str) -> Option<PathBuf> {
-    find(golden_dir(), name, "CHORD_GOLDEN")
-}
-
-/// The path of a real model, or of one of the goldens' tiny ones; `None`, with a message, if it is not there.
-pub fn find_model(name: &str) -> Option<PathBuf> {
-    let tiny = golden_dir().join("tiny").join(name);
-    if tiny.is_file() { Some(tiny) } else { find(models_dir(), name, "CHORD_MODELS") }
-}
-
-fn find(dir: PathBuf, name: &str, variable: &str) -> Option<PathBuf> {
+    let Some(dir) = std::env::var_os("CHORD_GOLDEN").map(PathBuf::from) else {
+        panic!("{name} belongs to the larger set of results: set CHORD_GOLDEN to its folder");
+    };
     let path = dir.join(name);
-    if path.is_file() {
-        return Some(path);
+    assert!(path.is_file(), "{name} is not in {}, which CHORD_GOLDEN names", dir.display());
+    path
+}
+
+/// The path of a model: one of the goldens' tiny ones, or a real one of the folder that `CHORD_MODELS` names, `models` of
+/// the repository otherwise.
+///
+/// # Panics
+/// If it is not there.
+pub fn model_path(name: &str) -> PathBuf {
+    let larger = std::env::var_os("CHORD_GOLDEN").map(PathBuf::from);
+    let tiny = [Some(own_goldens()), larger].into_iter().flatten().map(|dir| dir.join("tiny").join(name));
+    if let Some(path) = tiny.into_iter().find(|path| path.is_file()) {
+        return path;
     }
-    eprintln!("not checked: {name} is not in {} (set {variable} to a folder that has it)", dir.display());
-    None
+    let models = std::env::var_os("CHORD_MODELS").map_or_else(|| repo_dir().join("models"), PathBuf::from);
+    let path = models.join(name);
+    assert!(
+        path.is_file(),
+        "{name} is not in {}: `npm test` fetches the real models; the larger set of tiny ones is named by CHORD_GOLDEN",
+        models.display()
+    );
+    path
 }
 
 /// Reads a file of f32, little-endian.

@@ -39,6 +39,16 @@ impl TinyModel {
         &self.architecture
     }
 
+    /// The same under another architecture's name.
+    pub fn of_architecture(mut self, name: &str) -> Self {
+        let (from, to) = (format!("{}.", self.architecture), format!("{name}."));
+        for (key, _) in &mut self.metadata {
+            *key = key.strip_prefix(&from).map_or_else(|| key.clone(), |rest| format!("{to}{rest}"));
+        }
+        self.architecture = name.to_owned();
+        self.with("general.architecture", Value::String(name.to_owned()))
+    }
+
     /// Of the llama family.
     pub fn llama() -> Self {
         TinyModel::new("llama")

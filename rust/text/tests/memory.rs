@@ -69,7 +69,7 @@ fn vocabularies_are_small_and_quick_to_build() {
     assert!(kept < 10 << 20 && peak < 12 << 20);
 
     for name in ["gemma-3-270m-q4_k_m.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf"] {
-        let Some(path) = support::model(name) else { continue };
+        let path = support::model_path(name);
         let before = NOW.load(Relaxed);
         let metadata = support::metadata(&path);
         eprintln!("{name}: metadata of {} bytes", NOW.load(Relaxed) - before);

@@ -8,11 +8,11 @@ use std::task::{Context, Poll, Waker};
 use chord_cpu::{CpuExecutor, CpuOptions};
 use chord_model::BuildOptions;
 use chord_program::{Batch, BufferId, ExecError, Executor, KvType, Program, Want, WeightId, WeightSink};
-use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, Trace, find_model, nmse};
+use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, Trace, model_path, nmse};
 
-/// A model's file; `None`, with a message, if it is not there.
-pub fn open(name: &str) -> Option<GgufFile> {
-    find_model(name).map(|path| GgufFile::open(&path))
+/// A model's file.
+pub fn open(name: &str) -> GgufFile {
+    GgufFile::open(&model_path(name))
 }
 
 pub fn options(kv_type: KvType, n_ctx: u32) -> BuildOptions {

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chord_engine::{
@@ -36,6 +36,13 @@ impl ReadAt for TestFile {
         let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| self.file.read_exact(buf));
         read.map_err(|error| ReadError::io(error.to_string()))
     }
+}
+
+/// Writes a model into a file of the test run.
+pub fn written(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).expect("a place for scratch files");
+    path
 }
 
 pub fn clock() -> f64 {

@@ -3,7 +3,7 @@
 use chord_gpu::PlanOptions;
 use chord_program::{Executor, KvType, Want};
 
-use crate::models::{ModelFile, build, golden_and_model};
+use crate::models::{ModelFile, build, golden_and_model, recipe};
 use crate::setup::{Tokens, all_ids, gpu, no_wake};
 use crate::stream::small_model;
 
@@ -48,11 +48,10 @@ fn waiting_for_each_id_is_counted() {
 
 #[test]
 fn memory_on_the_device_is_the_tensors_and_little_more() {
-    for name in ["llama.Q4_K_M", "llama.Q6_K", "llama.Q8_0", "llama.Q4_0", "gemma3.Q4_K_M"] {
-        let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
-        check_memory(name, &ModelFile::open(&path, &build(golden.n_ctx, KvType::F16, 16)));
+    for name in ["llama.Q4_K", "llama.Q6_K", "llama.Q8_0", "llama.Q4_0", "gemma3.Q4_K"] {
+        check_memory(name, &recipe(name, KvType::F16, 16).1);
     }
-    let Some((_, path)) = golden_and_model("smollm2-135m-instruct.q4_1") else { return };
+    let (_, path) = golden_and_model("smollm2-135m-instruct.q4_1");
     check_memory("SmolLM2", &ModelFile::open(&path, &build(512, KvType::F16, 16)));
 }
 

@@ -8,7 +8,7 @@ use chord_program::{
 };
 use chord_testkit::nmse;
 
-use crate::models::{ModelFile, build, golden_and_model};
+use crate::models::recipe;
 use crate::setup::{Case, Model, Tokens, VARIANTS, gpu, gpu_without, logits, options, request};
 use crate::stream::small_model;
 
@@ -162,12 +162,11 @@ fn activations_beyond_one_binding_are_turned_one_by_one() {
 }
 
 #[test]
-fn tiny_models_are_the_same_fused_and_not() {
-    for name in ["llama.Q4_K_M", "gemma3.Q4_K_M"] {
-        let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
-        let model = ModelFile::open(&path, &build(golden.n_ctx, KvType::F32, 16));
+fn recipes_are_the_same_fused_and_not() {
+    for name in ["llama.Q4_K", "gemma3.Q4_K"] {
+        let (_, model) = recipe(name, KvType::F32, 16);
         let [mut fused, mut plain] = [true, false].map(|on| model.on_gpu(&gpu(), plan(on)));
-        let [with, without] = compare([&mut fused, &mut plain], 512);
+        let [with, without] = compare([&mut fused, &mut plain], 128);
         let layers = model.program.slots.len() as u64;
         println!("{name}: {with} dispatches a token fused, {without} not, in {layers} layers");
         assert!(with + 3 * layers <= without, "{name}: {with} dispatches fused, {without} not");

@@ -2,15 +2,21 @@
 
 use chord_gpu::{GpuOptions, PlanOptions};
 use chord_program::KvType;
-use chord_testkit::RopeModel;
+use chord_testkit::architecture_recipes;
 use chord_testkit::compare::{NMSE_F16_KV, NMSE_F32_KV};
 
-use crate::models::{ModelFile, build, check_activations, golden_and_model, run_golden};
+use crate::models::{ModelFile, build, check_activations, recipe, run_golden};
 use crate::setup::{VARIANTS, gpu_without, options, request};
 
-/// A llama in each type of weight that stays quantized on the device, without grouped heads and with tied embeddings;
-/// and the other family.
-const TINY: [&str; 13] = [
+/// Every architecture that runs on the device with its variants, and a llama in each type of weight that stays quantized
+/// there.
+const RECIPES: [&str; 19] = [
+    "llama",
+    "llama-mha",
+    "llama-tied",
+    "gemma3",
+    "qwen2",
+    "olmo2",
     "llama.F16",
     "llama.BF16",
     "llama.Q4_0",
@@ -18,21 +24,20 @@ const TINY: [&str; 13] = [
     "llama.Q5_0",
     "llama.Q5_1",
     "llama.Q8_0",
-    "llama.Q4_K_M",
-    "llama.Q5_K_M",
+    "llama.Q4_K",
+    "llama.Q5_K",
     "llama.Q6_K",
-    "llama-mha.Q4_K_M",
-    "llama-tied.Q4_K_M",
-    "gemma3.Q4_K_M",
+    "gemma3.Q4_K",
+    "qwen2.Q4_K",
+    "olmo2.Q4_K",
 ];
 
 /// One of each family, for what does not depend on the weights' types.
-const FAMILIES: [&str; 2] = ["llama.Q4_K_M", "gemma3.Q4_K_M"];
+const FAMILIES: [&str; 2] = ["llama.Q4_K", "gemma3.Q4_K"];
 
-fn check_tiny(names: &[&str], kv: KvType, limit: f64, chunk: usize, options: PlanOptions) {
+fn check(names: &[&str], kv: KvType, limit: f64, chunk: usize, options: PlanOptions) {
     for name in names {
-        let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
-        let model = ModelFile::open(&path, &build(golden.n_ctx, kv, 48));
+        let (golden, model) = recipe(name, kv, 48);
         for disabled in VARIANTS {
             let mut executor = model.on_gpu(&gpu_without(disabled), options.clone());
             let report = run_golden(&mut executor, &golden, usize::MAX, chunk);
@@ -43,40 +48,38 @@ fn check_tiny(names: &[&str], kv: KvType, limit: f64, chunk: usize, options: Pla
 }
 
 #[test]
-fn tiny_models_match_with_an_f32_cache() {
-    check_tiny(&TINY, KvType::F32, NMSE_F32_KV, 48, PlanOptions::default());
+fn recipes_match_with_an_f32_cache() {
+    check(&RECIPES, KvType::F32, NMSE_F32_KV, 48, PlanOptions::default());
 }
 
 #[test]
-fn tiny_models_match_with_an_f16_cache() {
-    check_tiny(&FAMILIES, KvType::F16, NMSE_F16_KV, 48, PlanOptions::default());
+fn recipes_match_with_an_f16_cache() {
+    check(&FAMILIES, KvType::F16, NMSE_F16_KV, 48, PlanOptions::default());
 }
 
 #[test]
-fn tiny_models_match_token_by_token() {
-    check_tiny(&FAMILIES, KvType::F32, NMSE_F32_KV, 1, PlanOptions::default());
+fn recipes_match_token_by_token() {
+    check(&FAMILIES, KvType::F32, NMSE_F32_KV, 1, PlanOptions::default());
 }
 
 #[test]
-fn tiny_models_match_in_odd_chunks() {
-    check_tiny(&FAMILIES, KvType::F32, NMSE_F32_KV, 7, PlanOptions::default());
+fn recipes_match_in_odd_chunks() {
+    check(&FAMILIES, KvType::F32, NMSE_F32_KV, 7, PlanOptions::default());
 }
 
 #[test]
-fn tiny_models_match_token_by_token_with_split_keys() {
+fn recipes_match_token_by_token_with_split_keys() {
     let options = PlanOptions { attention_splits: Some(3), ..PlanOptions::default() };
-    check_tiny(&FAMILIES, KvType::F32, NMSE_F32_KV, 1, options);
+    check(&FAMILIES, KvType::F32, NMSE_F32_KV, 1, options);
 }
 
 #[test]
-fn tiny_models_match_with_weights_split_over_bindings() {
-    for name in ["llama.F16", "llama-tied.Q4_K_M"] {
-        let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
-        let model = ModelFile::open(&path, &build(golden.n_ctx, KvType::F32, 16));
-        // The embedding, tied or not, is larger than this; the cache of a layer is not.
-        let most = 80 * 1024;
-        let largest = model.program.weights.iter().map(|w| w.n_bytes()).max();
-        assert!(largest > Some(most), "{name} has nothing to split");
+fn recipes_match_with_weights_split_over_bindings() {
+    // The embedding, tied or not, is larger than this; the cache of a layer is not.
+    for (name, most) in [("llama.F16", 40 * 1024), ("llama-tied", 20 * 1024)] {
+        let (golden, model) = recipe(name, KvType::F32, 16);
+        let embedding = model.program.weights.iter().find(|w| w.name == "token_embd.weight").map(|w| w.n_bytes());
+        assert!(embedding > Some(most), "{name} has nothing to split");
         let gpu = request(GpuOptions { max_binding_bytes: Some(most), ..options() });
         let mut executor = model.on_gpu(&gpu, PlanOptions::default());
         let report = run_golden(&mut executor, &golden, usize::MAX, 16);
@@ -86,11 +89,10 @@ fn tiny_models_match_with_weights_split_over_bindings() {
 }
 
 #[test]
-fn tiny_activations_match() {
-    for name in ["llama.Q4_K_M", "llama-mha.Q4_K_M", "llama-tied.Q4_K_M", "gemma3.Q4_K_M"] {
-        let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
-        let model = ModelFile::open(&path, &build(golden.n_ctx, KvType::F32, 48));
-        check_activations(name, &model, &golden, NMSE_F32_KV);
+fn activations_match() {
+    for recipe in architecture_recipes().into_iter().filter(|recipe| recipe.architecture != "olmoe") {
+        let model = ModelFile::of(recipe.file(), &build(recipe.golden().n_ctx, KvType::F32, 48));
+        check_activations(&recipe.name, &model, &recipe.trace(), NMSE_F32_KV);
     }
 }
 
@@ -100,8 +102,7 @@ fn tiny_activations_match() {
 fn stretched_rotations_match() {
     let gpu = gpu_without(&[]);
     for (name, chunk) in [("llama-yarn-attn-factor", 1), ("qwen2-yarn", 48), ("olmo2-yarn", 48), ("gemma3-yarn", 48)] {
-        let (model, golden) = (RopeModel::named(name), RopeModel::named(name).golden());
-        let model = ModelFile::of(model.file(), &build(golden.n_ctx, KvType::F32, 48));
+        let (golden, model) = recipe(name, KvType::F32, 48);
         let mut executor = model.on_gpu(&gpu, PlanOptions::default());
         let report = run_golden(&mut executor, &golden, usize::MAX, chunk);
         println!("{name}, {chunk} at once: {report}");

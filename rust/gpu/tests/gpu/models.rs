@@ -1,13 +1,13 @@
 //! Whole models from their files, on the GPU executor.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chord_gguf::read_header;
 use chord_gpu::{Gpu, GpuExecutor, PlanOptions};
 use chord_model::{BuildOptions, lower, needs};
 use chord_program::{Executor, KvType, Program, Want, WeightId, WeightSink};
-use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, Trace, find_model, nmse};
+use chord_testkit::{GgufFile, Golden, LogitsComparison, LogitsReport, Recipe, Trace, nmse};
 
 use crate::setup::{Tokens, gpu, logits};
 
@@ -62,23 +62,23 @@ pub(crate) fn run_golden(executor: &mut GpuExecutor, golden: &Golden, n: usize, 
     comparison.report()
 }
 
-/// A golden and its model, or `None` with a message that says which is missing.
-pub(crate) fn golden_and_model(name: &str) -> Option<(Golden, std::path::PathBuf)> {
-    let golden = Golden::find(name)?;
-    let path = find_model(&golden.model).or_else(|| {
-        println!("{name}: no model {}", golden.model);
-        None
-    })?;
-    Some((golden, path))
+/// The golden of this name and its model.
+pub(crate) fn golden_and_model(name: &str) -> (Golden, PathBuf) {
+    let golden = Golden::named(name);
+    let path = golden.model_path();
+    (golden, path)
+}
+
+/// The golden of the recipe of this name, and its model with room for batches of `max_batch`.
+pub(crate) fn recipe(name: &str, kv_type: KvType, max_batch: u32) -> (Golden, ModelFile) {
+    let recipe = Recipe::named(name);
+    let golden = recipe.golden();
+    let model = ModelFile::of(recipe.file(), &build(golden.n_ctx, kv_type, max_batch));
+    (golden, model)
 }
 
 /// Compares every buffer that has the reference's name with the reference's activations of the last tokens.
-pub(crate) fn check_activations(name: &str, model: &ModelFile, golden: &Golden, limit: f64) {
-    if !golden.trace_path().is_file() {
-        println!("{name}: no {}", golden.trace_path().display());
-        return;
-    }
-    let expected = Trace::load(&golden.trace_path());
+pub(crate) fn check_activations(name: &str, model: &ModelFile, expected: &Trace, limit: f64) {
     let mut executor = model.on_gpu(&gpu(), PlanOptions::default());
     let tokens = Tokens::of_ids(0, &expected.tokens);
     let program = model.program.clone();

@@ -84,7 +84,7 @@ fn model(path: &Path, n_ctx: u32) -> ModelFile {
 #[test]
 fn logits_are_those_of_the_resident_model_bit_for_bit() {
     let gpu = gpu();
-    let Some((golden, path)) = golden_and_model(GEMMA3) else { return };
+    let (golden, path) = golden_and_model(GEMMA3);
     let model = model(&path, golden.n_ctx);
     let ids = &golden.tokens[..golden.tokens.len().min(40)];
     let mut resident = model.on_gpu(&gpu, PlanOptions::default());
@@ -103,7 +103,7 @@ fn logits_are_those_of_the_resident_model_bit_for_bit() {
 
 #[test]
 fn greedy_steps_make_nothing_and_read_each_page_once() {
-    let Some((golden, path)) = golden_and_model(GEMMA3) else { return };
+    let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let prompt = Tokens::of_ids(0, &golden.tokens[..9]).with_outputs(&[8]);
     let mut resident = model.on_gpu(&gpu, PlanOptions::default());
@@ -133,7 +133,7 @@ fn greedy_steps_make_nothing_and_read_each_page_once() {
 /// The page after the one being computed with may come before anyone waits for it; it takes the other slot.
 #[test]
 fn pages_are_asked_for_a_layer_ahead_and_kept() {
-    let Some((golden, path)) = golden_and_model(GEMMA3) else { return };
+    let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let mut executor = open(&model, &gpu, least(&model, &gpu));
     let pages = executor.device().pages.segments;
@@ -156,7 +156,7 @@ fn pages_are_asked_for_a_layer_ahead_and_kept() {
 
 #[test]
 fn what_is_abandoned_half_way_leaves_no_trace() {
-    let Some((golden, path)) = golden_and_model(GEMMA3) else { return };
+    let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let ids = &golden.tokens[..12];
     let mut executor = open(&model, &gpu, least(&model, &gpu));
@@ -187,7 +187,7 @@ fn what_is_abandoned_half_way_leaves_no_trace() {
 
 #[test]
 fn too_little_even_for_two_slots_is_out_of_memory_with_what_is_needed() {
-    let Some((golden, path)) = golden_and_model(GEMMA3) else { return };
+    let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let needed = least(&model, &gpu);
     let options = PlanOptions { max_bytes: Some(needed - 1), ..PlanOptions::default() };
@@ -200,7 +200,7 @@ fn too_little_even_for_two_slots_is_out_of_memory_with_what_is_needed() {
 
 #[test]
 fn a_page_in_the_wrong_place_is_refused() {
-    let Some((golden, path)) = golden_and_model(GEMMA3) else { return };
+    let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let mut executor = open(&model, &gpu, least(&model, &gpu));
     let segment = executor.device().pages.segments[3];

@@ -8,7 +8,7 @@ use chord_gpu::shader::Dialect;
 use chord_gpu::{Gpu, PipelineKey, PlanOptions, Resources};
 use chord_program::KvType;
 
-use crate::models::{ModelFile, build, golden_and_model};
+use crate::models::recipe;
 use crate::setup::{VARIANTS, gpu_without};
 use crate::{mutations, ops};
 
@@ -18,10 +18,9 @@ fn kernels(gpu: &Gpu, mut see: impl FnMut(&Resources, PipelineKey)) {
         let executor = model.on_gpu(gpu, PlanOptions::default()).expect("a program the GPU runs");
         executor.kernels().into_iter().for_each(|key| see(executor.resources(), key));
     }
-    for name in ["llama.Q4_0", "llama.Q5_1", "llama.Q8_0", "llama.Q5_K_M", "llama.F16", "gemma3.Q4_K_M"] {
-        let Some((golden, path)) = golden_and_model(&format!("tiny/{name}")) else { continue };
+    for name in ["llama.Q4_0", "llama.Q5_1", "llama.Q8_0", "llama.Q5_K", "llama.Q6_K", "llama.F16", "gemma3.Q4_K"] {
         for (kv, splits) in [(KvType::F32, 1), (KvType::F16, 4)] {
-            let model = ModelFile::open(&path, &build(golden.n_ctx, kv, 16));
+            let (_, model) = recipe(name, kv, 16);
             let options = PlanOptions { attention_splits: Some(splits), ..PlanOptions::default() };
             let executor = model.on_gpu(gpu, options);
             executor.kernels().into_iter().for_each(|key| see(executor.resources(), key));

@@ -19,7 +19,7 @@ fn a_prompt_runs_at_three_times_the_speed_of_single_tokens() {
         println!("the speed of prompts is measured with CHORD_FULL=1");
         return;
     }
-    let Some((golden, path)) = golden_and_model("smollm2-135m-instruct.q4_1") else { return };
+    let (golden, path) = golden_and_model("smollm2-135m-instruct.q4_1");
     let model = ModelFile::open(&path, &build(512, KvType::F16, PROMPT));
     let mut executor = model.on_gpu(&gpu(), PlanOptions::default());
     let prompt = Tokens::of_ids(0, &golden.tokens[..PROMPT as usize]).with_outputs(&[PROMPT - 1]);

@@ -9,36 +9,17 @@ use std::path::{Path, PathBuf};
 use chord_gguf::{HeaderReader, Metadata, Status};
 use chord_text::Tokenizer;
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+pub use chord_testkit::{golden_path, model_path};
 
-fn folder(variable: &str, otherwise: &str) -> PathBuf {
-    std::env::var_os(variable).map_or_else(|| repository().join(otherwise), PathBuf::from)
-}
-
-/// The file if it is there; else says on stderr what is not tested without it.
-fn found(path: PathBuf, variable: &str) -> Option<PathBuf> {
-    if path.is_file() {
-        return Some(path);
-    }
-    eprintln!("NOT TESTED: no file {} (set {variable} to its folder)", path.display());
-    None
-}
-
-/// A file of the models folder.
-pub fn model(name: &str) -> Option<PathBuf> {
-    found(folder("CHORD_MODELS", "models").join(name), "CHORD_MODELS")
-}
-
-/// A file of the reference's results.
-pub fn golden(name: &str) -> Option<PathBuf> {
-    found(folder("CHORD_GOLDEN", "../shared/golden").join(name), "CHORD_GOLDEN")
-}
-
-/// A file of the reference's tokenizer vectors.
-pub fn vocab(name: &str) -> Option<PathBuf> {
-    found(folder("CHORD_VOCAB", "../shared/vocab").join(name), "CHORD_VOCAB")
+/// A file of the reference's tokenizer vectors, which `CHORD_VOCAB` names the folder of.
+///
+/// # Panics
+/// If it is not there. Tests that need it are ignored unless `npm test` finds `CHORD_VOCAB` set.
+pub fn vocab(name: &str) -> PathBuf {
+    let dir = std::env::var_os("CHORD_VOCAB").expect("set CHORD_VOCAB to the folder of llama.cpp's tokenizer vectors");
+    let path = PathBuf::from(dir).join(name);
+    assert!(path.is_file(), "there is no {}", path.display());
+    path
 }
 
 /// The metadata of a GGUF file; reads no further than its header.
@@ -71,13 +52,16 @@ pub fn ids(value: &serde_json::Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-/// Every vocabulary at hand that this crate supports, with its name.
-pub fn all_tokenizers() -> Vec<(&'static str, Tokenizer)> {
-    let vocabularies = ["llama-spm.gguf", "gpt-2.gguf", "phi-3.gguf"];
+/// The tokenizers of the real models, with their names.
+pub fn real_tokenizers() -> Vec<(&'static str, Tokenizer)> {
     let models = ["SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"];
-    let vocabularies = vocabularies.into_iter().map(|name| (name, vocab(name)));
-    let models = models.into_iter().map(|name| (name, model(name)));
-    vocabularies.chain(models).filter_map(|(name, path)| Some((name, tokenizer(&path?)))).collect()
+    models.map(|name| (name, tokenizer(&model_path(name)))).into()
+}
+
+/// The tokenizers of the reference's vectors, with their names.
+pub fn reference_tokenizers() -> Vec<(&'static str, Tokenizer)> {
+    let vocabularies = ["llama-spm.gguf", "gpt-2.gguf", "phi-3.gguf"];
+    vocabularies.map(|name| (name, tokenizer(&vocab(name)))).into()
 }
 
 /// A small generator of pseudo-random numbers with a fixed seed (SplitMix64, Steele et al. 2014).

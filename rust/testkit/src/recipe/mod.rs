@@ -1,0 +1,163 @@
+//! Golden recipes: small random models that are made from a short description, the same bytes on every machine. The
+//! repository keeps what llama.cpp computes for them (`tests/golden/recipes`), not the models.
+//!
+//! [`recipes`] lists them: one of each architecture, `llama` in every storage type, and models that stretch their
+//! rotation. `scripts/golden/recipes.py` writes the results.
+
+mod blocks;
+mod decoder;
+mod rope;
+mod tensor;
+
+use std::path::PathBuf;
+
+use chord_gguf::{GgmlType, Value, read_header};
+
+use crate::{FileBuilder, GgufFile, Golden, Trace, repo_dir};
+use decoder::{ARCHITECTURES, Decoder};
+use tensor::TensorRecipe;
+
+const ALIGNMENT: usize = 32;
+
+/// A model, and how the reference runs it.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Its name, which begins with the architecture's.
+    pub name: String,
+    /// `general.architecture`.
+    pub architecture: &'static str,
+    /// Storage type of its matrices.
+    pub ty: GgmlType,
+    /// Metadata, by keys without the architecture.
+    metadata: Vec<(String, Value)>,
+    tensors: Vec<TensorRecipe>,
+    /// Ends of YaRN's ramp that the reference runs it with whatever the file says, fast and slow, in turns.
+    pub betas: Option<(f32, f32)>,
+    /// The recipe that has the same results, if the difference in their metadata means nothing.
+    pub same_as: Option<&'static str>,
+}
+
+/// Every recipe.
+pub fn recipes() -> Vec<Recipe> {
+    [architecture_recipes(), type_recipes(), rope_recipes()].concat()
+}
+
+/// One model of each architecture and of its variants, with F32 weights. Their goldens have traces.
+pub fn architecture_recipes() -> Vec<Recipe> {
+    let mut recipes: Vec<_> = ARCHITECTURES.iter().map(|name| Decoder::small(name).recipe(name.to_string())).collect();
+    for recipe in recipes.iter_mut().filter(|recipe| recipe.architecture == "gemma3") {
+        // Layers without a window turn by a base of their own.
+        recipe.metadata.push(("rope.freq_base".to_owned(), Value::F32(300.0)));
+    }
+    let llama = || Decoder::small("llama");
+    recipes.push(llama().ungrouped().recipe("llama-mha".to_owned()));
+    recipes.push(llama().tied().with_factors().recipe("llama-tied".to_owned()));
+    recipes
+}
+
+/// `llama` with its matrices in each storage type that decodes, but for F32, and every other architecture in Q4_K.
+pub fn type_recipes() -> Vec<Recipe> {
+    let types = GgmlType::ALL.iter().copied().filter(|ty| ty.can_dequantize() && *ty != GgmlType::F32);
+    let llamas = types.map(|ty| ("llama", ty));
+    let others = ARCHITECTURES.iter().filter(|name| **name != "llama").map(|name| (*name, GgmlType::Q4_K));
+    llamas.chain(others).map(|(name, ty)| Decoder::of_blocks(name, ty).recipe(format!("{name}.{ty}"))).collect()
+}
+
+/// Models that differ in how they stretch their rotation, with F32 weights.
+pub fn rope_recipes() -> Vec<Recipe> {
+    rope::recipes()
+}
+
+impl Recipe {
+    /// The recipe of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn named(name: &str) -> Self {
+        recipes().into_iter().find(|recipe| recipe.name == name).unwrap_or_else(|| panic!("no recipe {name}"))
+    }
+
+    /// What the reference computes for it.
+    ///
+    /// # Panics
+    /// If the files are not there: they belong to the repository.
+    pub fn golden(&self) -> Golden {
+        Golden::load(&recipe_golden_dir().join(format!("{}.json", self.same_as.unwrap_or(&self.name))))
+    }
+
+    /// The reference's activations.
+    ///
+    /// # Panics
+    /// If it has none; [`architecture_recipes`] have.
+    pub fn trace(&self) -> Trace {
+        Trace::load(&recipe_golden_dir().join(format!("{}.trace.gguf", self.name)))
+    }
+
+    /// The file, in memory.
+    pub fn file(&self) -> GgufFile {
+        let bytes = self.bytes();
+        let header = read_header(&bytes).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        GgufFile { header, bytes }
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut file = FileBuilder::new(3, self.tensors.len() as u64, self.metadata.len() as u64 + 2);
+        file.string("general.architecture", self.architecture);
+        file.string("tokenizer.ggml.model", "none");
+        for (key, value) in &self.metadata {
+            file.value(&format!("{}.{key}", self.architecture), value);
+        }
+        let data: Vec<_> = self.tensors.iter().map(TensorRecipe::bytes).collect();
+        let mut offset = 0;
+        for (tensor, bytes) in self.tensors.iter().zip(&data) {
+            file.tensor(&tensor.name, &tensor.dims, tensor.ty, offset as u64);
+            offset += bytes.len().next_multiple_of(ALIGNMENT);
+        }
+        for bytes in &data {
+            file.pad(ALIGNMENT);
+            file.raw(bytes);
+        }
+        file.bytes
+    }
+}
+
+/// The folder of the results.
+pub fn recipe_golden_dir() -> PathBuf {
+    repo_dir().join("tests/golden/recipes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_not_used_twice() {
+        let recipes = recipes();
+        let names: BTreeSet<_> = recipes.iter().map(|recipe| &recipe.name).collect();
+        assert_eq!(names.len(), recipes.len());
+    }
+
+    #[test]
+    fn every_file_is_valid_and_has_a_golden() {
+        for recipe in recipes() {
+            let (file, golden) = (recipe.file(), recipe.golden());
+            assert_eq!(file.header.architecture(), Some(recipe.architecture), "{}", recipe.name);
+            assert_eq!(golden.tokens.len(), 48, "{}", recipe.name);
+        }
+    }
+
+    #[test]
+    fn results_that_belong_to_no_recipe_are_not_kept() {
+        let recipes = recipes();
+        for entry in std::fs::read_dir(recipe_golden_dir()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let is_of = |recipe: &Recipe| {
+                [".json", ".logits.f32", ".trace.gguf"].iter().any(|end| name.strip_suffix(end) == Some(&recipe.name))
+            };
+            assert!(recipes.iter().any(|recipe| recipe.same_as.is_none() && is_of(recipe)), "{name}");
+        }
+    }
+}
