@@ -14,7 +14,7 @@ use chord_program::{Batch, BufferId, ExecError, MemoryPlan, Op, OpKind, Program,
 use crate::batch::{Block, Inputs, cut};
 use crate::frame::{Frame, View};
 use crate::kv::{AnyHead, KvCache};
-use crate::memory::PerWorker;
+use crate::memory::{PerWorker, table_rows};
 use crate::ops::dispatch::{VectorOps, vector_ops};
 use crate::ops::parts::{self, Parts};
 use crate::ops::{attention, elementwise, experts};
@@ -112,8 +112,9 @@ impl Machine {
             Ok(Scratch { taken, experts: experts::Scratch::new(&weights), attention: attention::Scratch::default() })
         })?;
         let state = State {
-            tables: program.tables.iter().map(|table| table.rows(program.n_ctx)).collect(),
+            // Before the tables, which need not be computed where caches have no room.
             kv: KvCache::new(&program)?,
+            tables: program.tables.iter().map(|table| table_rows(table, program.n_ctx)).collect::<Result<_, _>>()?,
             taken: Taken::new(&program, &whole, &weights, program.max_batch as usize, n_outputs)?,
             parts: Parts::new(&program, FEW_TOKENS)?,
             scratch,

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use bytemuck::Zeroable;
-use chord_program::ExecError;
+use chord_program::{ExecError, Table};
 
 use crate::slabs::{Line, Lines, Slabs};
 
@@ -97,4 +97,13 @@ impl<T> PerWorker<T> {
         // SAFETY: the caller's promise.
         unsafe { &mut *self.values[index].0.get() }
     }
+}
+
+/// The rows of a table for positions below `n_ctx`.
+pub(crate) fn table_rows(table: &Table, n_ctx: u32) -> Result<Vec<f32>, ExecError> {
+    table.rows(n_ctx).map_err(|_| ExecError::OutOfMemory {
+        backend: "cpu",
+        needed: 4 * u64::from(n_ctx) * u64::from(table.cols()),
+        what: format!("a table of {n_ctx} positions"),
+    })
 }

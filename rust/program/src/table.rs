@@ -1,5 +1,7 @@
 //! Tables computed on the host in f64 and stored as f32, because WGSL's `sin` and `cos` are too coarse.
 
+use std::collections::TryReserveError;
+
 /// A host-made table, `[n_ctx, cols]` f32.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -52,12 +54,16 @@ impl Table {
     }
 
     /// Rows `0..n_rows`, row-major.
-    pub fn rows(&self, n_rows: u32) -> Vec<f32> {
-        let mut out = Vec::with_capacity(n_rows as usize * self.cols() as usize);
+    ///
+    /// # Errors
+    /// If memory cannot be had.
+    pub fn rows(&self, n_rows: u32) -> Result<Vec<f32>, TryReserveError> {
+        let mut out = Vec::new();
+        out.try_reserve_exact((n_rows as usize).saturating_mul(self.cols() as usize))?;
         match self {
             Table::Rope(rope) => (0..n_rows).for_each(|position| rope.push_row(position, &mut out)),
         }
-        out
+        Ok(out)
     }
 }
 
@@ -68,7 +74,7 @@ mod tests {
     #[test]
     fn position_zero_turns_nothing() {
         let table = RopeTable::new(10_000.0, 8, 1.0, None);
-        assert_eq!(Table::Rope(table).rows(1), [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+        assert_eq!(Table::Rope(table).rows(1).unwrap(), [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
     }
 
     #[test]

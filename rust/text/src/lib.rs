@@ -19,6 +19,6 @@ pub use chat::encode_chat;
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
 pub use pretokenize::pre_tokenizers;
-pub use template::{ChatTemplate, Message, PanicGuard, set_panic_guard};
+pub use template::{ChatTemplate, Message, PanicGuard, panic_words, set_panic_guard};
 pub use tokenizer::{EncodeOptions, Tokenizer, TokenizerNote, TokenizerWarning};
 pub use vocabulary::TokenKind;

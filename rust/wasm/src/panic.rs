@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use chord_text::set_panic_guard;
+use chord_text::{panic_words, set_panic_guard};
 use js_sys::{Array, Error, Function};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -26,7 +26,7 @@ extern "C" {
 pub fn on_panic(callback: Function) {
     CALLBACK.with(|slot| slot.replace(Some(callback)));
     std::panic::set_hook(Box::new(|info| {
-        let said = info.payload_as_str().unwrap_or("no words").to_owned();
+        let said = panic_words(info.payload()).to_owned();
         if CAUGHT.with_borrow_mut(|caught| caught.as_mut().map(|slot| *slot = said).is_some()) {
             return;
         }

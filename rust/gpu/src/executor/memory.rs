@@ -19,12 +19,16 @@ pub(super) fn make_device(
     let mut tables = Vec::with_capacity(program.tables.len());
     for table in &program.tables {
         let bytes = u64::from(program.n_ctx) * u64::from(table.cols()) * 4;
-        if bytes > gpu.max_binding_bytes() {
+        let out_of_memory = || {
             let what = format!("a table of {} positions: use a smaller context", program.n_ctx);
-            return Err(ExecError::OutOfMemory { backend: "gpu", needed: bytes, what });
+            ExecError::OutOfMemory { backend: "gpu", needed: bytes, what }
+        };
+        if bytes > gpu.max_binding_bytes() {
+            return Err(out_of_memory());
         }
         let buffer = resources.buffer("table", bytes, storage, MemoryKind::Weights)?;
-        gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&table.rows(program.n_ctx)));
+        let rows = table.rows(program.n_ctx).map_err(|_| out_of_memory())?;
+        gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&rows));
         tables.push(buffer);
     }
     let caches = program

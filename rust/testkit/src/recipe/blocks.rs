@@ -38,7 +38,7 @@ fn layout(ty: GgmlType) -> (Vec<Field>, f32) {
 pub(super) fn random(ty: GgmlType, n: u64, size: f32, random: &mut Random) -> Vec<u8> {
     let (fields, unit) = layout(ty);
     let mut bytes = Vec::new();
-    for _ in 0..n / u64::from(ty.block_elems()) {
+    for _ in 0..n / ty.block_elems() {
         // Blocks differ in size, or a scale taken from the wrong block would not show.
         let scale = size / unit * (1.0 + 0.5 * random.number());
         for field in &fields {

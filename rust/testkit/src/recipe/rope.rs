@@ -40,7 +40,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
             "gemma3-yarn-squeezed",
             &[kind.clone(), ("scaling.factor", Value::F32(0.5)), ("dimension_count", Value::U32(16))],
         ),
-        with("gemma3-linear", &[factor.clone()], &attn),
+        with("gemma3-linear", &yarn[1..], &attn),
         // What makes no difference.
         same(
             with("llama-yarn-no-length", &yarn, &[("scaling.original_context_length", Value::U32(0))]),

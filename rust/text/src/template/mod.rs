@@ -35,7 +35,7 @@ use crate::limits::{MAX_RENDERED_BYTES, MAX_TEMPLATE_BYTES, TEMPLATE_FUEL};
 use budget::{Budget, TooMuchText};
 use functions::Refused;
 use panics::caught;
-pub use panics::{PanicGuard, set_panic_guard};
+pub use panics::{PanicGuard, panic_words, set_panic_guard};
 
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 

@@ -1,5 +1,6 @@
 //! A panic under a template is an error of the template, and the program goes on.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -34,10 +35,13 @@ pub(super) fn caught<T>(inner: impl FnOnce() -> Result<T, TextError>) -> Result<
 }
 
 fn unwinding(run: &mut dyn FnMut()) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        words.unwrap_or("no words").to_owned()
-    })
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_words(&*panic).to_owned())
+}
+
+/// What a panic said.
+pub fn panic_words(payload: &(dyn Any + Send)) -> &str {
+    let words = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+    words.unwrap_or("no words")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where the tests find models and reference data, and how they read a file's metadata.
 
-#![allow(dead_code, unreachable_pub, reason = "shared by test binaries that each use a part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "shared by test binaries that each use a part")]
 
 use std::fs::File;
 use std::io::Read;
