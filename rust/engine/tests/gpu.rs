@@ -5,7 +5,7 @@ mod common;
 
 use chord_engine::{Backend, CounterInfo, Engine, FinishReason, GenerateRequest, LoadOptions, Prompt, Sampling};
 use chord_testkit::model_path;
-use common::{cpu, generate, is_full, load};
+use common::{cpu, generate, load};
 
 /// Without the self-test, which takes longer than these models do and has tests of its own.
 fn on_gpu() -> LoadOptions {
@@ -130,15 +130,17 @@ fn auto_ranks_software_adapters_below_the_cpu() {
     }
 }
 
-#[test]
-fn smollm2_names_the_capital_of_france_on_the_gpu() {
-    if !is_full() {
-        return;
+mod full {
+    use super::*;
+
+    #[test]
+    #[ignore = "takes minutes: CHORD_FULL=1"]
+    fn smollm2_names_the_capital_of_france_on_the_gpu() {
+        let path = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
+        let mut engine = load(&path, &on_gpu()).unwrap();
+        let message = chord_text::Message::new("user", "What is the capital of France?");
+        let prompt = Prompt::Messages(vec![message]);
+        let request = GenerateRequest { prompt, max_tokens: Some(16), ..Default::default() };
+        assert_eq!(generate(&mut engine, &request).unwrap().0.text, "The capital of France is Paris.");
     }
-    let path = model_path("SmolLM2-135M-Instruct.Q4_1.gguf");
-    let mut engine = load(&path, &on_gpu()).unwrap();
-    let message = chord_text::Message::new("user", "What is the capital of France?");
-    let prompt = Prompt::Messages(vec![message]);
-    let request = GenerateRequest { prompt, max_tokens: Some(16), ..Default::default() };
-    assert_eq!(generate(&mut engine, &request).unwrap().0.text, "The capital of France is Paris.");
 }

@@ -6,7 +6,7 @@ use chord_engine::{Engine, FinishReason, GenerateRequest, Prompt};
 use chord_testkit::compare::MARGIN;
 use chord_testkit::{Chat, Golden};
 use chord_text::Message;
-use common::{cpu, generate, is_full, load};
+use common::{cpu, generate, load};
 
 const SMOLLM2: &str = "smollm2-135m-instruct.q4_1";
 const GEMMA3: &str = "gemma-3-270m.q4_k_m";

@@ -81,12 +81,3 @@ pub fn generate(engine: &mut Engine, request: &GenerateRequest) -> Result<(Shown
     let result = block_on(engine.generate(request, &CancelFlag::new(), &mut on_event, &mut async || {}))?;
     Ok((shown, result))
 }
-
-/// Whether the long tests run too.
-pub fn is_full() -> bool {
-    let full = std::env::var_os("CHORD_FULL").is_some_and(|value| value == "1");
-    if !full {
-        eprintln!("left to the full tier (CHORD_FULL=1)");
-    }
-    full
-}
