@@ -23,12 +23,12 @@ export async function playwright(chromium, args = [], onTest = () => {}) {
   });
   const result = readReport(report);
   for (const test of allTests(result?.suites)) onTest(test);
-  const { expected = 0, flaky = 0, unexpected = 0, skipped = 0 } = result?.stats ?? {};
+  const { expected = 0, flaky = 0, unexpected = 0 } = result?.stats ?? {};
   const failed = unexpected + flaky;
   return {
     passed: expected,
     failed: code !== 0 && failed === 0 ? 1 : failed,
-    ignored: skipped,
+    leftOut: result ? [...skippedTests(result.suites)] : [],
     failures: result ? [...failedTests(result.suites)] : [],
     next: `read ${logFile}, or run: npx playwright test -c playwright`,
   };
@@ -37,7 +37,7 @@ export async function playwright(chromium, args = [], onTest = () => {}) {
 /** The checks of the CPU's products in Chromium, with and without relaxed SIMD: those that `cargo test` runs natively. */
 export async function kernelChecks(chromium) {
   const script = fromRoot("rust", "cpu", "examples", "wasm_kernels.mjs");
-  const counts = { passed: 0, failed: 0, ignored: 0, failures: [] };
+  const counts = { passed: 0, failed: 0, failures: [] };
   for (const build of [[], ["--baseline"]]) {
     const { code, output, logFile } = await capture(
       process.execPath,
@@ -61,6 +61,17 @@ function* allTests(suites) {
       yield { title, ok, milliseconds: results.reduce((sum, { duration }) => sum + duration, 0), notes };
     }
     yield* allTests(inner);
+  }
+}
+
+function* skippedTests(suites) {
+  for (const { specs = [], suites: inner } of suites ?? []) {
+    for (const { title, tests } of specs) {
+      if (!tests.some((test) => test.status === "skipped")) continue;
+      const why = tests.flatMap((test) => test.annotations).find(({ type }) => type === "skip")?.description;
+      yield { name: title, why: why ?? "skipped" };
+    }
+    yield* skippedTests(inner);
   }
 }
 

@@ -38,20 +38,21 @@ function includedTests({ CHORD_GOLDEN, CHORD_VOCAB, CHORD_FULL }) {
   return ["--", "--include-ignored", ...(CHORD_FULL === "1" ? [] : ["--skip", "full::"])];
 }
 
-/** Runs `cargo test` to its end and counts what it reports; prints the names of tests that were ignored. */
+/** Runs `cargo test` to its end and counts what it reports. */
 export async function cargoTest(args, env, log) {
   const host = await hostCargo();
-  const counts = { passed: 0, failed: 0, ignored: 0, failures: [] };
+  const counts = { passed: 0, failed: 0, leftOut: [], failures: [] };
   const command = ["test", "--no-fail-fast", ...args, ...includedTests(process.env)];
   const { code, output, logFile } = await capture(host.cargo, command, {
     env: { ...host.env, ...env },
     log,
     onLine(text) {
-      const result = /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/.exec(text);
+      const [, ignored, why = "ignored"] = /^test (\S+) \.\.\. ignored(?:, (.+))?$/.exec(text) ?? [];
+      if (ignored) counts.leftOut.push({ name: ignored, why });
+      const result = /^test result: \w+\. (\d+) passed; (\d+) failed;/.exec(text);
       if (result) {
         counts.passed += Number(result[1]);
         counts.failed += Number(result[2]);
-        counts.ignored += Number(result[3]);
       }
     },
   });

@@ -22,10 +22,11 @@ export class Tally {
 
   /**
    * One step of the test run. `action` returns a note, or the counts of a test runner:
-   * `{ passed, failed, ignored?, failures?: string[], note? }`, the failures as `failure` words them. A step that only
-   * passes or fails counts as one test.
+   * `{ passed, failed, leftOut?: { name, why }[], failures?: string[], note? }`, the failures as `failure` words them.
+   * Tests that were left out are listed by name. A step that only passes or fails counts as one test.
    */
   async check(name, action) {
+    let leftOut = [];
     try {
       await step(name, async () => {
         const result = await action();
@@ -35,9 +36,11 @@ export class Tally {
         }
         this.passed += result.passed;
         if (result.failed > 0) throw new TestFailure(result);
-        const left = result.ignored ? `, ${result.ignored} left out (the log says why)` : "";
+        leftOut = result.leftOut ?? [];
+        const left = leftOut.length ? `, ${leftOut.length} left out` : "";
         return `${result.passed} passed${left}${result.note ? `; ${result.note}` : ""}`;
       });
+      listLeftOut(leftOut);
       return true;
     } catch (error) {
       this.failed += error instanceof TestFailure ? error.counts.failed : 1;
@@ -70,4 +73,11 @@ class TestFailure extends Error {
     this.next = counts.next;
     this.stack = "";
   }
+}
+
+/** Names of tests that were left out, by reason. */
+function listLeftOut(tests) {
+  const byReason = new Map();
+  for (const { name, why } of tests) byReason.set(why, [...(byReason.get(why) ?? []), name]);
+  for (const [why, names] of byReason) line(`       left out, ${why}: ${names.join(", ")}`);
 }
