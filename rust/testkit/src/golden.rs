@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::paths::{golden_path, model_path, read_f32_file};
+use crate::paths::{golden_path, model_path, own_goldens, read_f32_file};
 
 /// What the reference computed for one model and one token list, with f32 activations and an f32 KV cache.
 #[derive(Clone, Debug)]
@@ -154,9 +154,16 @@ impl Golden {
         logits
     }
 
-    /// The path of the reference's activations for this golden, whether it exists or not.
+    /// Where the reference's activations for this golden are: beside it, or in the larger set.
+    ///
+    /// # Panics
+    /// If the golden belongs to the repository and its activations are neither there nor in the larger set.
     pub fn trace_path(&self) -> PathBuf {
-        self.path.with_extension("trace.gguf")
+        let beside = self.path.with_extension("trace.gguf");
+        match beside.strip_prefix(own_goldens()) {
+            Ok(name) => golden_path(&name.to_string_lossy()),
+            Err(_) => beside,
+        }
     }
 
     /// The text that [`Golden::tokens`] came from, if there is one.

@@ -9,7 +9,7 @@ pub fn repo_dir() -> PathBuf {
 }
 
 /// The results that belong to the repository.
-fn own_goldens() -> PathBuf {
+pub(crate) fn own_goldens() -> PathBuf {
     repo_dir().join("tests/golden")
 }
 
