@@ -170,6 +170,13 @@ test("content or a place that becomes shorter or taller is no reader's doing", a
     await page.evaluate((height) => (document.querySelector<HTMLElement>("#place")!.style.height = height), height);
     await expectFollowed(page);
   }
+  // The browser moves the position, and more content comes before anybody has looked.
+  await page.evaluate(() => {
+    const place = document.querySelector<HTMLElement>("#place")!;
+    place.style.height = "520px";
+    if (place.scrollTop > 0) place.firstElementChild!.append(document.querySelector("#place p")!.cloneNode(true));
+  });
+  await expectFollowed(page);
   // What is above the end changes its height, as a picture or a font does that comes late.
   await page.evaluate(() => (document.querySelector<HTMLElement>("#place p")!.style.height = "200px"));
   await expectFollowed(page);

@@ -63,12 +63,14 @@ export class Follow {
     this.#note();
   }
 
-  /** When the content becomes shorter, the browser moves the scroll position: the reader did not. */
+  /**
+   * When the content becomes shorter or the place taller, the browser moves the scroll position, not the reader. The
+   * content may have grown again since, so that the position need not be at the end.
+   */
   #movedUp(): boolean {
-    const { scrollTop } = this.#place;
-    if (scrollTop >= this.#top) return false;
-    const isSameSize = this.#place.scrollHeight === this.#contentHeight && this.#place.clientHeight === this.#height;
-    return isSameSize || !this.#isAtEnd();
+    const { scrollTop, scrollHeight, clientHeight } = this.#place;
+    const hasLessToScroll = scrollHeight < this.#contentHeight || clientHeight > this.#height;
+    return scrollTop < this.#top && !hasLessToScroll;
   }
 
   #isAtEnd(): boolean {
