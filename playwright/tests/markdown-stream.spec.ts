@@ -83,7 +83,7 @@ for (const [kind, answer] of Object.entries(answers)) {
   test(`of an answer of 51 kB only the last part is read and rendered again: ${kind}`, async ({ page }, info) => {
     expect(answer.length).toBeGreaterThan(51_000);
     await openModules(page);
-    const { read, most, added, longest } = await page.evaluate(async (answer) => {
+    const { read, most, added, first, longest } = await page.evaluate(async (answer) => {
       const place = document.body.appendChild(document.createElement("div"));
       const stream = new streamed.MarkdownStream(place);
       let added = 0;
@@ -91,18 +91,22 @@ for (const [kind, answer] of Object.entries(answers)) {
         for (const { addedNodes } of records) for (const node of addedNodes) added += node.textContent?.length ?? 0;
       });
       watcher.observe(place, { childList: true, subtree: true });
-      let [most, longest] = [0, 0];
+      let [most, first, longest] = [0, 0, 0];
       for (let end = 400; end < answer.length + 400; end += 400) {
         const [before, began] = [stream.read, performance.now()];
         stream.update(answer.slice(0, end));
         place.getBoundingClientRect();
-        longest = Math.max(longest, performance.now() - began);
+        const took = performance.now() - began;
+        // The first one starts the libraries.
+        if (end === 400) first = took;
+        else longest = Math.max(longest, took);
         most = Math.max(most, stream.read - before);
         await new Promise((next) => setTimeout(next));
       }
-      return { read: stream.read, most, added, longest };
+      return { read: stream.read, most, added, first, longest };
     }, answer);
-    info.annotations.push({ type: "figure", description: `longest update, with its layout: ${longest.toFixed(1)} ms` });
+    const figures = `updates with their layout: the first ${first.toFixed(1)} ms, the longest of the others ${longest.toFixed(1)} ms`;
+    info.annotations.push({ type: "figure", description: figures });
     if (kind === "paragraphs") {
       expect(most).toBeLessThan(1_000);
       expect(read).toBeLessThan(answer.length * 2);
