@@ -170,7 +170,7 @@ test("content or a place that becomes shorter or taller is no reader's doing", a
     await page.evaluate((height) => (document.querySelector<HTMLElement>("#place")!.style.height = height), height);
     await expectFollowed(page);
   }
-  // The browser moves the position, and more content comes before anybody has looked.
+  // The browser moves the position, and more content comes before the page has seen it.
   await page.evaluate(() => {
     const place = document.querySelector<HTMLElement>("#place")!;
     place.style.height = "520px";

@@ -105,7 +105,8 @@ for (const [kind, answer] of Object.entries(answers)) {
       }
       return { read: stream.read, most, added, first, longest };
     }, answer);
-    const figures = `updates with their layout: the first ${first.toFixed(1)} ms, the longest of the others ${longest.toFixed(1)} ms`;
+    const [start, later] = [first, longest].map((took) => `${took.toFixed(1)} ms`);
+    const figures = `updates with their layout: the first ${start}, the longest of the others ${later}`;
     info.annotations.push({ type: "figure", description: figures });
     if (kind === "paragraphs") {
       expect(most).toBeLessThan(1_000);

@@ -104,5 +104,6 @@ def run(path: Path, betas: list | None = None, seen: Activations | None = None) 
 
 def nmse(expected: np.ndarray, found: np.ndarray) -> float:
     """Of rows whose means are taken away, as `rust/testkit` measures it."""
-    expected, found = (x.astype(np.float64) - x.mean(axis=1, dtype=np.float64, keepdims=True) for x in (expected, found))
+    expected, found = (x.astype(np.float64) for x in (expected, found))
+    expected, found = (x - x.mean(axis=1, keepdims=True) for x in (expected, found))
     return float(((expected - found) ** 2).sum() / (expected**2).sum())

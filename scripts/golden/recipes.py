@@ -6,10 +6,10 @@
     scripts/golden/recipes.py --trace NAME      # its activations, into target/golden-recipes/NAME.trace.gguf
     scripts/golden/recipes.py MODEL.gguf OUT    # any one model of f32 weights, beside OUT
 
-`cargo run -p chord-testkit --bin golden-recipes` makes the models. llama.cpp runs them with their weights widened to f32
-(by the `gguf` package), on the CPU, with an f32 KV cache and without flash attention, so that nothing is rounded. The
-model as it is gives llama.cpp's own error with 8-bit activations. The committed results are of llama-cpp-python 0.3.36,
-built with
+`cargo run -p chord-testkit --bin golden-recipes` makes the models. llama.cpp runs them with their weights widened to
+f32 (by the `gguf` package), on the CPU, with an f32 KV cache and without flash attention, so that nothing is rounded.
+The model as it is gives llama.cpp's own error with 8-bit activations. The committed results are of llama-cpp-python
+0.3.36, built with
 
     CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"
 """

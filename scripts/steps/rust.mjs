@@ -56,8 +56,8 @@ export async function hostCargo() {
 }
 
 /**
- * The toolchain of rustup that builds std as it was tried, installed where it can be had and rustup may install by itself;
- * null where there is none.
+ * The toolchain of rustup with which building std was tried. It is installed if rustup may install by itself; null where
+ * it cannot be had.
  */
 async function triedToolchain() {
   if (!findProgram("rustup")) return null;
@@ -74,8 +74,8 @@ async function triedToolchain() {
 
 /**
  * A toolchain for a WebAssembly target, installing what is missing: the default one where it has (or rustup can add)
- * the target or, where std is to be built too, its source; else Debian's, which always builds std itself. Where std is to
- * be built and the default one is newer than those that were tried, the newest of those stands in for it.
+ * the target or, where std is to be built too, its source; else Debian's, which always builds std itself. Where std is
+ * to be built and the default one is newer than those that were tried, the newest of those takes its place.
  * `CHORD_WASM_TOOLCHAIN=debian` skips the first, `=default` takes it however new it is.
  *
  * @param {{ target: string, ownStd: boolean }} wanted

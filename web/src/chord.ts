@@ -214,7 +214,7 @@ const NO_MODEL = new Set(["bad-magic", "truncated", "tensor-past-end"]);
 
 /**
  * Deletes what was stored of a file that is no model, or not a whole one: the next load is to see what the host has
- * then, and nobody is to be offered it as a model.
+ * then, and the file must not be listed as a model.
  */
 async function forgetOther(source: StoredSource, error: unknown): Promise<void> {
   if (!(error instanceof ChordError) || !NO_MODEL.has(error.code)) return;

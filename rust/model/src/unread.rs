@@ -1,5 +1,5 @@
 //! Tensors that a program does not read. A few kinds cannot change an answer and are ignored; with any other the file
-//! is refused, for a model computed without some of its weights answers wrongly and nobody would know.
+//! is refused, for a model computed without some of its weights gives wrong answers without a sign.
 
 use chord_gguf::Header;
 

@@ -13,8 +13,8 @@ pub(crate) fn own_goldens() -> PathBuf {
     repo_dir().join("tests/golden")
 }
 
-/// The path of one of the reference's results, e.g. `"tiny/llama.Q4_0.json"`: the repository's own, or one of the larger
-/// set, whose folder `CHORD_GOLDEN` names.
+/// The path of one of the reference's results, e.g. `"tiny/llama.Q4_0.json"`: the repository's own, or one of the
+/// larger set, whose folder `CHORD_GOLDEN` names.
 ///
 /// # Panics
 /// If it is not there. Tests that need the larger set are ignored unless `npm test` finds `CHORD_GOLDEN` set.
@@ -31,8 +31,8 @@ pub fn golden_path(name: &str) -> PathBuf {
     path
 }
 
-/// The path of a model: one of the goldens' tiny ones, or a real one of the folder that `CHORD_MODELS` names, `models` of
-/// the repository otherwise.
+/// The path of a model: one of the goldens' tiny ones, or a real one from the folder that `CHORD_MODELS` names
+/// (`models` in the repository without it).
 ///
 /// # Panics
 /// If it is not there.

@@ -40,8 +40,8 @@ pub fn on_panic(callback: Function) {
     set_panic_guard(guarded);
 }
 
-/// Runs `run` under JavaScript, which catches the trap that a panic ends in. The frames in between are left as they lie:
-/// what they own is never freed, and the stack pointer is put back by the frame that called this, when it returns.
+/// Runs `run` under JavaScript, which catches the trap that a panic ends in. The frames in between are abandoned: what
+/// they own is never freed. The frame that called this restores the stack pointer when it returns.
 fn guarded(run: &mut dyn FnMut()) -> Result<(), String> {
     CAUGHT.replace(Some(String::new()));
     let ended = apply(&mut || run(), &JsValue::UNDEFINED, &Array::new());

@@ -33,7 +33,7 @@ export class CachedFile implements ModelFile {
   private announced: AnnouncedHash | undefined;
   private first: RemoteBody | undefined;
   private download: Download | undefined;
-  /** Chunks that somebody waits for and that are not stored. */
+  /** Reads under way of chunks that are not stored. */
   private fetching = 0;
   private finished = false;
 
@@ -131,7 +131,7 @@ export class CachedFile implements ModelFile {
     this.download?.stop(new ChordError("internal", "the download has finished"));
     this.download = undefined;
     this.role.finish();
-    if (copy.refused) await this.role.ifNobodyWrites(() => copy.giveRoomBack());
+    if (copy.refused) await this.role.asWriter(() => copy.giveRoomBack());
     this.buffers.release();
     this.unstored.release();
     const { store } = options;
@@ -173,12 +173,12 @@ export class CachedFile implements ModelFile {
       return copy.refused && !copy.has(index) ? unstored.read(index, fetched) : fetched;
     } finally {
       this.fetching--;
-      // After the load this tab writes only as long as somebody waits for a chunk.
+      // After the load this tab writes only while a chunk is being read.
       if (this.finished && this.fetching === 0) this.role.endRepair();
     }
   }
 
-  /** Fetches the chunks that nobody read. */
+  /** Fetches the chunks that the engine has not read. */
   private async fetchRest(): Promise<void> {
     const { copy, role } = this;
     while (!this.finished && copy.keeping && !copy.failure && copy.missing.size > 0) {
@@ -240,7 +240,7 @@ export class CachedFile implements ModelFile {
     return this.download;
   }
 
-  /** Stores a chunk from the network before anybody else has it. False where it could not be stored. */
+  /** Stores a chunk from the network before it is handed out. False where it could not be stored. */
   private async take(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
     const { copy, role } = this;
     await copy.pieces?.leave(index);

@@ -43,7 +43,7 @@ export class TabRole {
   ) {
     if (tabs) this.listen(tabs);
     if (role === "follower") {
-      // Chunks that were recorded after the manifest was read and before this tab listened were announced to nobody.
+      // This tab did not hear of chunks that were recorded between the reading of the manifest and now.
       void this.refresh();
       void this.takeOver();
     }
@@ -98,14 +98,14 @@ export class TabRole {
     this.endWriting();
   }
 
-  /** After the load: the last chunk that somebody waited for has come, or has failed. */
+  /** After the load: the last read that waited for a chunk has ended. */
   endRepair(): void {
     if (this.role === "writer" && this.tabs) this.role = "reader";
     this.endWriting();
   }
 
   /** Runs `work` as the writer, unless another tab writes. */
-  async ifNobodyWrites(work: () => Promise<void>): Promise<void> {
+  async asWriter(work: () => Promise<void>): Promise<void> {
     if (this.tabs && !(await this.tabs.tryWrite())) return;
     try {
       await work();
@@ -172,7 +172,7 @@ export class TabRole {
     this.wake();
   }
 
-  /** The manifest as the last writer left it. That tab may still be closing the file: a failed read is repeated once. */
+  /** The manifest as the last writer left it. A failed read is repeated once: that tab may still be closing the file. */
   private async afterWriter(): Promise<Manifest | undefined> {
     const read = () => this.copy.fresh();
     return read()

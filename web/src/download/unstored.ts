@@ -4,7 +4,7 @@ import type { BufferPool } from "./buffers.js";
 const RECENT = 2;
 
 /**
- * Chunks that came over the network and could not be stored: those that nobody has read yet, and copies of the last
+ * Chunks that came over the network and could not be stored: those that have not been read yet, and copies of the last
  * ones that were read, which may be asked for once more soon. No byte is to come twice.
  */
 export class Unstored {

@@ -139,9 +139,9 @@ export class IndexedDbStore implements ChunkStore {
   }
 
   /**
-   * Fills `target` with a Blob's bytes, piece by piece: the buffers that `arrayBuffer()` brings stay in memory until the
-   * browser looks for garbage, which may be a gigabyte later. False where the browser has lost the Blob's file while it
-   * kept the record: the same as a missing chunk.
+   * Fills `target` with a Blob's bytes, piece by piece: buffers from `arrayBuffer()` stay in memory until the browser
+   * collects garbage, which may be a gigabyte later. False where the browser has lost the Blob's file but kept the
+   * record, which is the same as a missing chunk.
    */
   private async fill(target: Uint8Array, blob: Blob): Promise<boolean> {
     try {

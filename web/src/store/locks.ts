@@ -15,7 +15,7 @@ export function holdInUse(key: string): Promise<Release> {
 /** A worker's lock is released shortly after the worker has ended, so `delete` right after `unload()` waits for it. */
 const PATIENCE = { looks: 20, everyMs: 50 };
 
-/** Runs `work` while nobody uses the model, or rejects with `model-in-use` within a second. */
+/** Runs `work` while the model is not in use, or rejects with `model-in-use` within a second. */
 export async function whileUnused<T>(key: string, work: () => Promise<T>): Promise<T> {
   if (!globalThis.navigator?.locks) return work();
   for (let look = 1; ; look++) {

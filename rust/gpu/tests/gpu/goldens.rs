@@ -8,8 +8,8 @@ use chord_testkit::compare::{NMSE_F16_KV, NMSE_F32_KV};
 use crate::models::{ModelFile, build, check_activations, recipe, run_golden};
 use crate::setup::{VARIANTS, gpu_without, options, request};
 
-/// Every architecture that runs on the device with its variants, and a llama in each type of weight that stays quantized
-/// there.
+/// Every architecture that runs on the device, with its variants, and a llama in each type of weight that stays
+/// quantized there.
 const RECIPES: [&str; 19] = [
     "llama",
     "llama-mha",

@@ -11,8 +11,8 @@ pub type PanicGuard = fn(&mut dyn FnMut()) -> Result<(), String>;
 
 static GUARD: OnceLock<PanicGuard> = OnceLock::new();
 
-/// Sets what catches the panics of templates, for the whole program and once: later calls do nothing. It is needed where
-/// panics abort, as they do in WebAssembly. Without it they are caught by unwinding.
+/// Sets what catches the panics of templates in the whole program. Later calls do nothing. It is needed where panics
+/// abort, as they do in WebAssembly; without it they are caught by unwinding.
 pub fn set_panic_guard(guard: PanicGuard) {
     let _ = GUARD.set(guard);
 }
