@@ -39,6 +39,16 @@ for (const kind of ["opfs", "indexeddb"] as const) {
       expect((await stores.call("check", { key: "m" })).good.length).toBe(chunks);
     });
 
+    test("thousands of reads in a row all end", async ({ page }) => {
+      const stores = await StorePage.open(page);
+      await stores.call("open", { choice: kind });
+      await stores.call("begin", { key: "m", size: 200 * 65_536, chunkBytes: 65_536 });
+      await stores.call("fill", { key: "m", count: 200 });
+      for (let round = 0; round < 10; round++) {
+        expect((await stores.call("check", { key: "m" })).good.length).toBe(200);
+      }
+    });
+
     test("bytes without a record are not used", async ({ page }) => {
       const stores = await StorePage.open(page);
       await stores.call("open", { choice: kind });

@@ -1,4 +1,4 @@
-import { piecesOf } from "../source/pieces.js";
+import { piecesOfBlob } from "../source/pieces.js";
 import { blobsOf, type ChunkKey, type Database, keysUnder, RELAXED, STRICT } from "./database.js";
 import { guarded, isQuotaExceeded } from "./failure.js";
 import { chunkRange, type ChunkStore, type ModelBytes, type Piece } from "./store.js";
@@ -145,7 +145,7 @@ export class IndexedDbStore implements ChunkStore {
    */
   private async fill(target: Uint8Array, blob: Blob): Promise<boolean> {
     try {
-      const pieces = piecesOf(new Response(blob).body!);
+      const pieces = piecesOfBlob(blob);
       let filled = 0;
       for (let piece = await pieces.next(); piece; piece = await pieces.next()) {
         target.set(piece, filled);
