@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chord_gguf::GgmlType;
-use chord_program::{Batch, BufferId, ExecError, MemoryPlan, Op, OpKind, Program, Rows, Table, WeightRef};
+use chord_program::{Batch, BufferId, ExecError, MemoryPlan, Op, OpKind, Program, Rows, Table, WeightRef, WeightUse};
 
 use crate::batch::{Block, Inputs, cut};
 use crate::frame::{Frame, View};
@@ -98,7 +98,7 @@ impl Machine {
         let weights = Weights::new(&program, activations)?;
         let plan = |program: &Program, fusion| {
             let takes_codes =
-                |op: usize| product_weight(&program.ops[op]).is_some_and(|view| weights.takes_codes(view));
+                |op: usize| program.ops[op].kind.product().is_some_and(|product| weights.takes_codes(product.weight));
             Plan::new(program, fusion, takes_codes)
         };
         let single = plan(&program, Fusion::No);
@@ -228,6 +228,13 @@ struct Run<'a> {
     coarse: Range<usize>,
 }
 
+/// What a product reads: the rows of `x`, or what the norm in front of the product has made of them.
+#[derive(Clone, Copy)]
+struct ProductRows<'a> {
+    x: View<'a>,
+    normed: bool,
+}
+
 /// A worker's turn at a step.
 struct Turn<'a> {
     worker: &'a Worker<'a>,
@@ -260,13 +267,13 @@ impl Run<'_> {
         // SAFETY: each worker asks for its own, once per step.
         let scratch = unsafe { self.state.scratch.get(turn.worker.index) };
         match work {
-            Work::TakeRows { x, norm, form } => return self.take_rows(*x, *norm, *form, turn.worker, scratch),
+            Work::TakeRows { x, norm, form } => self.take_rows(*x, *norm, *form, turn.worker, scratch),
             Work::Product { op, x, normed } => {
-                self.product(&self.program.ops[*op], self.frame.view(*x), *normed, turn, scratch);
+                let rows = ProductRows { x: self.frame.view(*x), normed: *normed };
+                self.op(&self.program.ops[*op], Some(rows), turn, scratch)
             }
-            Work::Op(op) => return self.op(&self.program.ops[*op], turn, scratch),
+            Work::Op(op) => self.op(&self.program.ops[*op], None, turn, scratch),
         }
-        Ok(())
     }
 
     /// The rows of a buffer that have one digit.
@@ -289,11 +296,14 @@ impl Run<'_> {
     ) -> Result<(), Abandoned> {
         let coarse = self.coarse_rows(x);
         let x = self.frame.view(x);
-        let taken = if self.few { &scratch.taken } else { &self.state.taken };
+        let taken = self.taken(scratch);
         if (self.few || worker.index == 0) && !form.is_none() {
             unsafe { taken.begin(x.rows, x.cols, form, coarse) };
         }
-        if let Some(OpKind::RmsNorm { weight, eps, .. }) = norm.map(|op| &self.program.ops[op].kind) {
+        if let Some(op) = norm {
+            let OpKind::RmsNorm { weight, eps, .. } = &self.program.ops[op].kind else {
+                unreachable!("no other is fused")
+            };
             let weight = self.vector(weight);
             for row in if self.few { 0..x.rows } else { share(x.rows, worker) } {
                 unsafe { elementwise::rms_norm(x.part(row, 0..x.cols), weight, *eps, taken.normed_mut(row, x.cols)) };
@@ -312,47 +322,75 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn product(&self, op: &Op, x: View<'_>, normed: bool, turn: &Turn<'_>, scratch: &mut Scratch) {
-        let taken = if self.few { &scratch.taken } else { &self.state.taken };
-        let out = self.frame.view(op.out());
-        let cols = turn.cols(out.cols);
+    /// The rows that a product reads, in the form that its kernels take.
+    fn taken<'t>(&'t self, scratch: &'t Scratch) -> &'t Taken {
+        if self.few { &scratch.taken } else { &self.state.taken }
+    }
+
+    fn matmul(
+        &self,
+        weight: &WeightRef,
+        bias: &Option<WeightRef>,
+        scale: f32,
+        out: View<'_>,
+        turn: &Turn<'_>,
+        taken: &Taken,
+    ) {
         if out.rows == 0 {
             return;
         }
-        match &op.kind {
-            OpKind::MatMul { weight, bias, scale, .. } => {
-                let matrix = self.weights.matrix(self.program, weight, 0);
-                let multiply = |cols: Range<usize>| {
-                    for rows in unsafe { taken.forms() }.of(matrix.takes_codes()) {
-                        unsafe { matrix.multiply(rows, cols.clone(), out.place(0, cols.start), out.cols) };
-                    }
-                    if *scale != 1.0 || bias.is_some() {
-                        for row in 0..out.rows {
-                            let bias = self.vector(bias).map(|bias| &bias[cols.clone()]);
-                            elementwise::scale_and_bias(unsafe { out.part_mut(row, cols.clone()) }, *scale, bias);
-                        }
-                    }
-                };
-                if !self.few {
-                    deal_cols(out.cols, false, turn.worker, turn.dealt).for_each(multiply);
-                } else if !cols.is_empty() {
-                    multiply(cols);
+        let matrix = self.weights.matrix(self.program, weight, 0);
+        let multiply = |cols: Range<usize>| {
+            for rows in unsafe { taken.forms() }.of(matrix.takes_codes()) {
+                unsafe { matrix.multiply(rows, cols.clone(), out.place(0, cols.start), out.cols) };
+            }
+            if scale != 1.0 || bias.is_some() {
+                for row in 0..out.rows {
+                    let bias = self.vector(bias).map(|bias| &bias[cols.clone()]);
+                    elementwise::scale_and_bias(unsafe { out.part_mut(row, cols.clone()) }, scale, bias);
                 }
             }
-            OpKind::MatMulId { ids, weight, .. } if !cols.is_empty() => {
-                let ids = self.frame.view(*ids);
-                let ids: &[u32] = bytemuck::cast_slice(unsafe { ids.all() });
-                let expert = |expert| self.weights.matrix(self.program, weight, expert);
-                let rows = if normed { unsafe { taken.normed(0..x.rows, x.cols) } } else { unsafe { x.all() } };
-                let coarse = self.coarse_rows(op.out());
-                unsafe { experts::multiply(rows, ids, expert, cols, out, coarse, &mut scratch.experts) };
-            }
-            OpKind::MatMulId { .. } => {}
-            _ => unreachable!("only products are steps of this kind"),
+        };
+        if !self.few {
+            deal_cols(out.cols, false, turn.worker, turn.dealt).for_each(multiply);
+            return;
+        }
+        let cols = turn.cols(out.cols);
+        if !cols.is_empty() {
+            multiply(cols);
         }
     }
 
-    fn op(&self, op: &Op, turn: &Turn<'_>, scratch: &mut Scratch) -> Result<(), Abandoned> {
+    fn matmul_id(
+        &self,
+        ids: BufferId,
+        weight: &WeightRef,
+        rows: ProductRows<'_>,
+        out: BufferId,
+        turn: &Turn<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let (coarse, out) = (self.coarse_rows(out), self.frame.view(out));
+        let cols = turn.cols(out.cols);
+        if out.rows == 0 || cols.is_empty() {
+            return;
+        }
+        let ids: &[u32] = bytemuck::cast_slice(unsafe { self.frame.view(ids).all() });
+        let expert = |expert| self.weights.matrix(self.program, weight, expert);
+        let taken = if self.few { &scratch.taken } else { &self.state.taken };
+        let ProductRows { x, normed } = rows;
+        let rows = if normed { unsafe { taken.normed(0..x.rows, x.cols) } } else { unsafe { x.all() } };
+        unsafe { experts::multiply(rows, ids, expert, cols, out, coarse, &mut scratch.experts) };
+    }
+
+    /// Computes this worker's share of an op; `rows` are those of a product.
+    fn op(
+        &self,
+        op: &Op,
+        rows: Option<ProductRows<'_>>,
+        turn: &Turn<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Abandoned> {
         let worker = turn.worker;
         let view = |id: BufferId| self.frame.view(id);
         let input = |id: BufferId| self.inputs.values(self.program, id);
@@ -458,7 +496,13 @@ impl Run<'_> {
                     unsafe { out.part_mut(row, cols.clone()).copy_from_slice(x.part(from as usize, cols.clone())) };
                 }
             }
-            OpKind::MatMul { .. } | OpKind::MatMulId { .. } => unreachable!("products are steps of their own kind"),
+            OpKind::MatMul { weight, bias, scale, .. } => {
+                self.matmul(weight, bias, *scale, view(op.out()), turn, self.taken(scratch));
+            }
+            OpKind::MatMulId { ids, weight, .. } => {
+                let rows = rows.expect("the plan takes the rows of each product");
+                self.matmul_id(*ids, weight, rows, op.out(), turn, scratch);
+            }
         }
         Ok(())
     }
@@ -558,25 +602,11 @@ impl Run<'_> {
     }
 }
 
-fn product_weight(op: &Op) -> Option<&WeightRef> {
-    match &op.kind {
-        OpKind::MatMul { weight, .. } | OpKind::MatMulId { weight, .. } => Some(weight),
-        _ => None,
-    }
-}
-
 /// Refuses what no step could run.
 fn check(program: &Program) -> Result<(), ExecError> {
     let unsupported = |what: String| Err(ExecError::Unsupported { backend: "cpu", what });
     for op in &program.ops {
-        let batch_inputs = match op.kind {
-            OpKind::Embed { ids, .. } => vec![ids],
-            OpKind::Rope { pos, .. } => vec![pos],
-            OpKind::KvWrite { pos, seq, .. } | OpKind::Attention { pos, seq, .. } => vec![pos, seq],
-            OpKind::GatherRows { rows, .. } => vec![rows],
-            _ => Vec::new(),
-        };
-        if let Some(id) = batch_inputs.iter().find(|id| !program.inputs.contains(id)) {
+        if let Some((id, _)) = op.kind.batch_inputs().iter().find(|(id, _)| !program.inputs.contains(id)) {
             return unsupported(format!("{} where a batch input is expected", program.buffer(*id).name));
         }
         if let OpKind::Rope { table, .. } = op.kind
@@ -585,12 +615,8 @@ fn check(program: &Program) -> Result<(), ExecError> {
             return unsupported("this kind of table".to_owned());
         }
         // Norm weights, biases and sinks are read as f32 where they lie.
-        let vectors: Vec<&WeightRef> = match &op.kind {
-            OpKind::Embed { .. } | OpKind::MatMulId { .. } => Vec::new(),
-            OpKind::MatMul { bias, .. } => bias.iter().collect(),
-            kind => kind.weights(),
-        };
-        for weight in vectors.into_iter().map(|view| program.weight(view.weight)) {
+        let vectors = op.kind.weight_uses().into_iter().filter(|(_, how)| *how == WeightUse::Vector);
+        for weight in vectors.map(|(view, _)| program.weight(view.weight)) {
             if weight.ty != GgmlType::F32 || weight.rows != 1 {
                 return unsupported(format!("{} as a vector of {}", weight.name, weight.ty));
             }

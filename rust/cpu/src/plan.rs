@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use chord_program::{BufferClass, BufferId, MemoryPlan, OpKind, Program, Reuse, SlotId};
+use chord_program::{BufferClass, BufferId, CacheUse, Division, MemoryPlan, OpKind, Program, Reuse, SlotId};
 
 /// Batches of at most this many tokens are handled as single tokens are: what every product needs whole is computed by
 /// every worker for itself, which costs less than to wait for one that does it for all.
@@ -86,19 +86,18 @@ impl Plan {
             let mut taken: Option<(BufferId, usize)> = None;
             for index in segment.ops.clone() {
                 ops.push(steps.len());
-                let kind = &program.ops[index].kind;
-                let (OpKind::MatMul { x, .. } | OpKind::MatMulId { x, .. }) = kind else {
+                let Some(product) = program.ops[index].kind.product() else {
                     if fusion == Fusion::No || !only_feeds_products(program, index) {
                         steps.push(Step { work: Work::Op(index), barrier: false, together: 0 });
                     }
                     continue;
                 };
                 let at = match taken {
-                    Some((of, at)) if of == *x && fusion == Fusion::Yes => at,
-                    _ => {
-                        let norm =
-                            writer(program, *x).filter(|&op| fusion == Fusion::Yes && only_feeds_products(program, op));
-                        let x = norm.map_or(*x, |op| program.ops[op].kind.inputs()[0]);
+                    Some((of, at)) if of == product.x && fusion == Fusion::Yes => at,
+                    Some(_) | None => {
+                        let norm = writer(program, product.x)
+                            .filter(|&op| fusion == Fusion::Yes && only_feeds_products(program, op));
+                        let x = norm.map_or(product.x, |op| program.ops[op].kind.inputs()[0]);
                         steps.push(Step {
                             work: Work::TakeRows { x, norm, form: Form::default() },
                             barrier: false,
@@ -107,12 +106,12 @@ impl Plan {
                         steps.len() - 1
                     }
                 };
-                taken = Some((*x, at));
+                taken = Some((product.x, at));
                 let Work::TakeRows { x, norm, form } = &mut steps[at].work else { unreachable!("taken above") };
-                match kind {
-                    OpKind::MatMulId { .. } => {}
-                    _ if takes_codes(index) => form.codes = true,
-                    _ => form.values = true,
+                match product.ids {
+                    Some(_) => {}
+                    None if takes_codes(index) => form.codes = true,
+                    None => form.values = true,
                 }
                 let work = Work::Product { op: index, x: *x, normed: norm.is_some() };
                 steps.push(Step { work, barrier: false, together: 0 });
@@ -194,16 +193,9 @@ impl Plan {
 fn columns(program: &Program, work: &Work) -> Option<u32> {
     let (Work::Product { op, .. } | Work::Op(op)) = work else { return None };
     let op = &program.ops[*op];
-    let is_by_columns = matches!(
-        op.kind,
-        OpKind::MatMul { .. }
-            | OpKind::Add { .. }
-            | OpKind::Glu { .. }
-            | OpKind::Act { .. }
-            | OpKind::SoftCap { .. }
-            | OpKind::Scale { .. }
-            | OpKind::GatherRows { .. }
-    );
+    // Rows are rounded anew for each expert, and would be for each piece.
+    let has_experts = op.kind.product().is_some_and(|product| product.ids.is_some());
+    let is_by_columns = matches!(op.kind.division(), Division::Columns(_)) && !has_experts;
     is_by_columns.then(|| program.buffer(op.out()).cols)
 }
 
@@ -217,7 +209,8 @@ fn only_feeds_products(program: &Program, index: usize) -> bool {
     let op = &program.ops[index];
     let OpKind::RmsNorm { group, .. } = op.kind else { return false };
     let out = program.buffer(op.out());
-    let is_product = |op: &chord_program::Op| matches!(op.kind, OpKind::MatMul { x, .. } | OpKind::MatMulId { x, .. } if x == program.ops[index].out());
+    let is_product =
+        |other: &chord_program::Op| other.kind.product().is_some_and(|product| product.x == program.ops[index].out());
     out.class == BufferClass::Transient
         && group == out.cols
         && program.ops.iter().filter(|other| other.kind.inputs().contains(&op.out())).all(is_product)
@@ -228,10 +221,10 @@ fn buffers(program: &Program, work: &Work) -> Vec<BufferId> {
     match work {
         Work::TakeRows { x, .. } => vec![*x],
         // While one worker writes its share of the product, another may still be taking the rows.
-        Work::Product { op, x, .. } => match &program.ops[*op].kind {
-            OpKind::MatMulId { ids, .. } => vec![*x, *ids, program.ops[*op].out()],
-            _ => vec![*x, program.ops[*op].out()],
-        },
+        Work::Product { op, x, .. } => {
+            let op = &program.ops[*op];
+            [*x, op.out()].into_iter().chain(op.kind.product().and_then(|product| product.ids)).collect()
+        }
         Work::Op(op) => {
             let op = &program.ops[*op];
             op.outputs.iter().copied().chain(op.kind.inputs()).collect()
@@ -296,12 +289,6 @@ fn accesses(program: &Program, work: &Work, few: bool) -> Vec<Access> {
     let write = |place, layout| Access { place, layout, is_write: true };
     let cols = |id: BufferId| program.buffer(id).cols;
     let buffer = Place::Buffer;
-    // One layout for all buffers.
-    let alike = |index: usize, layout: Layout| {
-        let op = &program.ops[index];
-        let inputs = op.kind.inputs().into_iter().map(|id| read(buffer(id), layout));
-        inputs.chain(op.outputs.iter().map(|id| write(buffer(*id), layout))).collect()
-    };
     match work {
         Work::TakeRows { x, .. } if few => vec![read(buffer(*x), Layout::Whole)],
         Work::TakeRows { x, .. } => {
@@ -314,7 +301,7 @@ fn accesses(program: &Program, work: &Work, few: bool) -> Vec<Access> {
             if !few {
                 accesses.push(read(Place::Taken, Layout::Whole));
             }
-            if let OpKind::MatMulId { ids, .. } = op.kind {
+            if let Some(ids) = op.kind.product().and_then(|product| product.ids) {
                 accesses.push(read(buffer(ids), Layout::Whole));
                 if !normed {
                     accesses.push(read(buffer(*x), Layout::Whole));
@@ -322,41 +309,42 @@ fn accesses(program: &Program, work: &Work, few: bool) -> Vec<Access> {
             }
             accesses
         }
-        Work::Op(index) => match &program.ops[*index].kind {
-            OpKind::Add { .. } | OpKind::Glu { .. } | OpKind::Act { .. } | OpKind::SoftCap { .. } => {
-                alike(*index, Layout::Cols)
+        Work::Op(index) => {
+            let op = &program.ops[*index];
+            let out =
+                |layout: fn(u32) -> Layout| op.outputs.iter().map(move |id| write(buffer(*id), layout(cols(*id))));
+            match op.kind.division() {
+                Division::Columns(same) => {
+                    let layout = |id| if same.contains(&id) { Layout::Cols } else { Layout::Whole };
+                    let inputs = op.kind.inputs().into_iter().map(|id| read(buffer(id), layout(id)));
+                    inputs.chain(out(|_| Layout::Cols)).collect()
+                }
+                Division::Groups(n) => {
+                    let inputs = op.kind.inputs().into_iter().map(|id| read(buffer(id), Layout::Units(n)));
+                    inputs.chain(op.outputs.iter().map(|id| write(buffer(*id), Layout::Units(n)))).collect()
+                }
+                Division::Rows => {
+                    let inputs = op.kind.inputs().into_iter().map(|id| read(buffer(id), Layout::Units(cols(id))));
+                    inputs.chain(out(Layout::Units)).collect()
+                }
+                Division::Heads(CacheUse::Write { k, v, slot }) => {
+                    let shape = program.slot(slot);
+                    vec![
+                        read(buffer(k), Layout::Units(shape.k_dim)),
+                        read(buffer(v), Layout::Units(shape.v_dim)),
+                        write(Place::Slot(slot), Layout::Units(shape.k_dim)),
+                    ]
+                }
+                Division::Heads(CacheUse::Read { q, slot, .. }) => {
+                    let layout = if few { Layout::Queries } else { Layout::Whole };
+                    vec![
+                        read(buffer(q), layout),
+                        read(Place::Slot(slot), layout),
+                        write(Place::Parts, Layout::Whole),
+                        write(buffer(op.out()), layout),
+                    ]
+                }
             }
-            OpKind::Scale { .. } | OpKind::GatherRows { .. } => alike(*index, Layout::Cols),
-            OpKind::RmsNorm { group, .. } => alike(*index, Layout::Units(*group)),
-            OpKind::Rope { head_dim, .. } => alike(*index, Layout::Units(*head_dim)),
-            OpKind::KvWrite { k, v, slot, .. } => {
-                let shape = program.slot(*slot);
-                vec![
-                    read(buffer(*k), Layout::Units(shape.k_dim)),
-                    read(buffer(*v), Layout::Units(shape.v_dim)),
-                    write(Place::Slot(*slot), Layout::Units(shape.k_dim)),
-                ]
-            }
-            OpKind::Attention { q, slot, .. } => {
-                let layout = if few { Layout::Queries } else { Layout::Whole };
-                vec![
-                    read(buffer(*q), layout),
-                    read(Place::Slot(*slot), layout),
-                    write(Place::Parts, Layout::Whole),
-                    write(buffer(program.ops[*index].out()), layout),
-                ]
-            }
-            OpKind::CombineExperts { x, weights } => vec![
-                read(buffer(*x), Layout::Cols),
-                read(buffer(*weights), Layout::Whole),
-                write(buffer(program.ops[*index].out()), Layout::Cols),
-            ],
-            OpKind::Embed { .. } | OpKind::LayerNorm { .. } | OpKind::Route { .. } => {
-                let op = &program.ops[*index];
-                let inputs = op.kind.inputs().into_iter().map(|id| read(buffer(id), Layout::Units(cols(id))));
-                inputs.chain(op.outputs.iter().map(|id| write(buffer(*id), Layout::Units(cols(*id))))).collect()
-            }
-            OpKind::MatMul { .. } | OpKind::MatMulId { .. } => unreachable!("products are steps of their own kind"),
-        },
+        }
     }
 }

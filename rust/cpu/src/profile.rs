@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chord_program::{OpKind, Program};
+use chord_program::{Product, Program};
 
 use crate::plan::{Step, Work};
 
@@ -67,12 +67,13 @@ fn describe(program: &Program, work: &Work) -> (String, u64) {
         Work::TakeRows { norm: Some(_), .. } => return ("norm and take rows".to_owned(), 0),
         Work::Product { op, .. } | Work::Op(op) => *op,
     };
-    match &program.ops[op].kind {
-        OpKind::MatMul { weight, .. } => {
+    let kind = &program.ops[op].kind;
+    match kind.product() {
+        Some(Product { weight, ids: None, .. }) => {
             let (rows, tensor) = (weight.rows.len() as u64, program.weight(weight.weight));
             let name = format!("product {} [{rows}, {}]", tensor.ty, tensor.cols);
             (name, rows * tensor.row_bytes())
         }
-        kind => (kind.name().to_owned(), 0),
+        Some(_) | None => (kind.name().to_owned(), 0),
     }
 }

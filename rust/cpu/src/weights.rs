@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use chord_program::{ExecError, OpKind, Program, WeightId, WeightRef};
+use chord_program::{ExecError, Program, WeightId, WeightRef, WeightUse};
 
 use crate::options::ActivationType;
 use crate::packed::{Activations, PackedMatrix, Precision};
@@ -151,10 +151,12 @@ impl Weights {
 /// Which weights are vectors: those that no op multiplies by or takes rows of.
 fn vectors(program: &Program) -> Vec<bool> {
     let mut is_vector = vec![true; program.weights.len()];
-    for op in &program.ops {
-        if let OpKind::Embed { weight, .. } | OpKind::MatMul { weight, .. } | OpKind::MatMulId { weight, .. } = &op.kind
-        {
-            is_vector[weight.weight.0 as usize] = false;
+    for (weight, how) in program.ops.iter().flat_map(|op| op.kind.weight_uses()) {
+        match how {
+            WeightUse::Vector => {}
+            WeightUse::Lookup | WeightUse::Matrix { .. } | WeightUse::Experts { .. } => {
+                is_vector[weight.weight.0 as usize] = false;
+            }
         }
     }
     is_vector

@@ -235,7 +235,18 @@ impl Likeness {
                     like.n_kv_heads = slot.n_kv_heads.min(room);
                     like.n_heads = like.n_kv_heads * group;
                 }
-                _ => {}
+                // Nothing that the tiny program could take over.
+                OpKind::RmsNorm { .. }
+                | OpKind::LayerNorm { .. }
+                | OpKind::MatMulId { .. }
+                | OpKind::Add { .. }
+                | OpKind::KvWrite { .. }
+                | OpKind::Act { .. }
+                | OpKind::Route { .. }
+                | OpKind::CombineExperts { .. }
+                | OpKind::GatherRows { .. }
+                | OpKind::SoftCap { .. }
+                | OpKind::Scale { .. } => {}
             }
         }
         like

@@ -1,25 +1,25 @@
 //! How many bytes one decoded token moves: the denominator of every claim about speed.
 
-use chord_program::{Mask, OpKind, Program};
+use chord_program::{CacheUse, Mask, Program, WeightUse};
 
 /// Bytes of weights and of keys and values that one token at position `n_past` reads.
 pub fn bytes_per_token(program: &Program, n_past: u32) -> u64 {
     let mut bytes = 0;
     for op in &program.ops {
         let rows = |weight: &chord_program::WeightRef| u64::from(weight.rows.end - weight.rows.start);
-        for weight in op.kind.weights() {
+        for (weight, how) in op.kind.weight_uses() {
             let row_bytes = program.weight(weight.weight).row_bytes();
-            bytes += match &op.kind {
-                OpKind::Embed { .. } => row_bytes,
-                OpKind::MatMulId { ids, .. } => rows(weight) * row_bytes * u64::from(program.buffer(*ids).cols),
-                _ => rows(weight) * row_bytes,
+            bytes += match how {
+                WeightUse::Lookup => row_bytes,
+                WeightUse::Experts { ids, .. } => rows(weight) * row_bytes * u64::from(program.buffer(ids).cols),
+                WeightUse::Vector | WeightUse::Matrix { .. } => rows(weight) * row_bytes,
             };
         }
-        if let OpKind::Attention { slot, mask, .. } = &op.kind {
-            let slot = program.slot(*slot);
+        if let Some(CacheUse::Read { slot, mask, .. }) = op.kind.cache_use() {
+            let slot = program.slot(slot);
             let seen = match mask {
-                Mask::Causal { window: Some(window) } => (n_past + 1).min(*window),
-                _ => n_past + 1,
+                Mask::Causal { window: Some(window) } => (n_past + 1).min(window),
+                Mask::Causal { window: None } | Mask::Bidirectional => n_past + 1,
             };
             let row = u64::from(slot.n_kv_heads) * u64::from(slot.k_dim + slot.v_dim) * program.kv_type.bytes();
             bytes += row * u64::from(seen.min(slot.capacity));

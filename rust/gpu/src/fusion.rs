@@ -81,7 +81,7 @@ impl Fused {
         let ops = match *self {
             Fused::Gated { gate, up, .. } => vec![gate, up],
             Fused::Siblings { .. } => self.ops(),
-            _ => Vec::new(),
+            Fused::Single(_) | Fused::MatMulAdd { .. } | Fused::RotateStore { .. } => Vec::new(),
         };
         ops.into_iter().filter_map(|op| Some(product(&program.ops[op].kind)?.weight)).collect()
     }
@@ -133,10 +133,7 @@ pub(crate) fn fuse(program: &Program, fusion: Fusion, stackable: &dyn Fn(&[&Weig
 
 /// The weight of a matmul that is nothing but a product.
 fn product(kind: &OpKind) -> Option<&WeightRef> {
-    match kind {
-        OpKind::MatMul { weight, bias: None, scale: 1.0, .. } => Some(weight),
-        _ => None,
-    }
+    if let OpKind::MatMul { weight, bias: None, scale: 1.0, .. } = kind { Some(weight) } else { None }
 }
 
 /// The op that writes each buffer.

@@ -211,13 +211,11 @@ impl Step {
 
 /// Room that attention and the greedy choice share; they never run at the same time.
 fn scratch_bytes(program: &Program, splits: Option<u32>) -> u64 {
-    let attention = program.ops.iter().filter_map(|op| match op.kind {
-        OpKind::Attention { slot, n_heads, .. } => {
-            let slot = program.slot(slot);
-            let splits = splits.unwrap_or_else(|| attention::default_splits(slot.capacity));
-            Some(attention::scratch_bytes(n_heads, slot.v_dim, splits))
-        }
-        _ => None,
+    let attention = program.ops.iter().filter_map(|op| {
+        let OpKind::Attention { slot, n_heads, .. } = op.kind else { return None };
+        let slot = program.slot(slot);
+        let splits = splits.unwrap_or_else(|| attention::default_splits(slot.capacity));
+        Some(attention::scratch_bytes(n_heads, slot.v_dim, splits))
     });
     let argmax = match program.output(OutputName::Logits) {
         Some(_) => argmax::scratch_bytes(program.n_vocab, program.max_outputs),
@@ -227,30 +225,35 @@ fn scratch_bytes(program: &Program, splits: Option<u32>) -> u64 {
 }
 
 fn work(program: &Program, group: &Fused) -> u64 {
-    let ops = group.ops().into_iter().map(|index| &program.ops[index].kind);
-    ops.map(|kind| match kind {
-        OpKind::MatMul { weight, .. } => {
-            u64::from(program.weight(weight.weight).cols) * u64::from(weight.rows.end - weight.rows.start)
-        }
-        OpKind::Attention { slot, n_heads, .. } => {
-            let slot = program.slot(*slot);
-            u64::from(*n_heads) * u64::from(slot.k_dim + slot.v_dim) * u64::from(slot.capacity)
-        }
-        _ => 0,
-    })
-    .sum()
+    group.ops().into_iter().map(|index| program.ops[index].kind.multiplications(program)).sum()
 }
 
 /// Why no plan of `program` can be made on any device: an op or a type of weights without a kernel.
 pub fn missing_kernel(program: &Program) -> Option<String> {
-    let op = program.ops.iter().find_map(|op| match &op.kind {
-        OpKind::MatMulId { .. } | OpKind::Route { .. } | OpKind::CombineExperts { .. } => Some(op.kind.name()),
-        OpKind::Attention { sinks: Some(_), .. } => Some("attention with sinks"),
-        _ => None,
-    });
+    let op = program.ops.iter().find_map(|op| op_without_kernel(&op.kind));
     let weight = program.weights.iter().find(|w| weights::Layout::new(w.ty, w.cols).is_none());
     let op = op.map(|op| format!("the gpu executor has no kernel for {op}"));
     op.or_else(|| weight.map(|w| format!("the gpu executor has no kernel for {} of {} columns", w.ty, w.cols)))
+}
+
+/// What of an op there is no kernel for.
+fn op_without_kernel(kind: &OpKind) -> Option<&'static str> {
+    match kind {
+        OpKind::MatMulId { .. } | OpKind::Route { .. } | OpKind::CombineExperts { .. } => Some(kind.name()),
+        OpKind::Attention { sinks, .. } => sinks.as_ref().map(|_| "attention with sinks"),
+        OpKind::Embed { .. }
+        | OpKind::RmsNorm { .. }
+        | OpKind::LayerNorm { .. }
+        | OpKind::MatMul { .. }
+        | OpKind::Add { .. }
+        | OpKind::Rope { .. }
+        | OpKind::KvWrite { .. }
+        | OpKind::Glu { .. }
+        | OpKind::Act { .. }
+        | OpKind::GatherRows { .. }
+        | OpKind::SoftCap { .. }
+        | OpKind::Scale { .. } => None,
+    }
 }
 
 /// Compiles ops one by one.
@@ -318,12 +321,14 @@ impl Compiler<'_> {
     }
 
     /// The batch inputs are read from the batch itself, so an op must ask for those and no others.
-    fn expect_input(&self, id: BufferId, input: usize) -> Result<(), ExecError> {
-        if id == self.program.inputs[input] {
-            return Ok(());
+    fn check_batch_inputs(&self, kind: &OpKind) -> Result<(), ExecError> {
+        match kind.batch_inputs().into_iter().find(|(id, input)| *id != self.program.inputs[*input as usize]) {
+            Some((id, _)) => {
+                let what = format!("{:?} in place of a batch input", self.program.buffer(id).name);
+                Err(ExecError::Unsupported { backend: "gpu", what })
+            }
+            None => Ok(()),
         }
-        let what = format!("{:?} in place of a batch input", self.program.buffer(id).name);
-        Err(ExecError::Unsupported { backend: "gpu", what })
     }
 
     fn op(&self, index: usize) -> Result<Kernels, ExecError> {
@@ -333,9 +338,12 @@ impl Compiler<'_> {
             let inputs = inputs.iter().map(|id| self.activation(*id)).collect::<Result<Vec<_>, _>>()?;
             elementwise(ctx, kind, &inputs.iter().collect::<Vec<_>>(), &self.activation(op.out())?)
         };
+        if let Some(what) = op_without_kernel(&op.kind) {
+            return self.unsupported(what);
+        }
+        self.check_batch_inputs(&op.kind)?;
         match &op.kind {
-            OpKind::Embed { ids, weight, scale } => {
-                self.expect_input(*ids, 0)?;
+            OpKind::Embed { weight, scale, .. } => {
                 embed(ctx, self.weight(weight), weight.rows.clone(), *scale, &self.activation(op.out())?)
             }
             OpKind::RmsNorm { x, weight, group, eps } => {
@@ -349,8 +357,7 @@ impl Compiler<'_> {
             }
             OpKind::MatMul { .. } => self.matmul(index, None, op.out()),
             OpKind::Add { a, b, scale } => pointwise(Elementwise::Add { factor: *scale }, &[*a, *b]),
-            OpKind::Rope { x, pos, table, head_dim, pairing } => {
-                self.expect_input(*pos, 1)?;
+            OpKind::Rope { x, table, head_dim, pairing, .. } => {
                 let op = Rope {
                     x: &self.activation(*x)?,
                     table: self.table(*table),
@@ -361,17 +368,10 @@ impl Compiler<'_> {
                 };
                 rope(ctx, &op)
             }
-            OpKind::KvWrite { k, v, pos, seq, slot } => {
-                self.expect_input(*pos, 1)?;
-                self.expect_input(*seq, 2)?;
+            OpKind::KvWrite { k, v, slot, .. } => {
                 kv_write(ctx, &self.activation(*k)?, &self.activation(*v)?, self.cache(*slot))
             }
-            OpKind::Attention { q, pos, seq, slot, n_heads, scale, mask, soft_cap, sinks } => {
-                self.expect_input(*pos, 1)?;
-                self.expect_input(*seq, 2)?;
-                if sinks.is_some() {
-                    return self.unsupported("attention with sinks");
-                }
+            OpKind::Attention { q, slot, n_heads, scale, mask, soft_cap, .. } => {
                 let cache = self.cache(*slot);
                 let splits = self.settings.attention_splits;
                 let op = Attention {
@@ -389,14 +389,11 @@ impl Compiler<'_> {
             }
             OpKind::Glu { gate, up, act } => pointwise(Elementwise::Glu(*act), &[*gate, *up]),
             OpKind::Act { x, act } => pointwise(Elementwise::Act(*act), &[*x]),
-            OpKind::GatherRows { x, rows } => {
-                self.expect_input(*rows, 3)?;
-                gather_rows(ctx, &self.activation(*x)?, &self.activation(op.out())?)
-            }
+            OpKind::GatherRows { x, .. } => gather_rows(ctx, &self.activation(*x)?, &self.activation(op.out())?),
             OpKind::SoftCap { x, cap } => pointwise(Elementwise::SoftCap { cap: *cap }, &[*x]),
             OpKind::Scale { x, scale } => pointwise(Elementwise::Scale { factor: *scale }, &[*x]),
             OpKind::MatMulId { .. } | OpKind::Route { .. } | OpKind::CombineExperts { .. } => {
-                self.unsupported(&format!("the op {}", op.kind.name()))
+                self.unsupported(op.kind.name())
             }
         }
     }
@@ -436,10 +433,10 @@ impl Compiler<'_> {
 
     /// Input and weight of the plain product at `index`.
     fn product(&self, index: usize) -> Result<(Activation, &DeviceWeight), ExecError> {
-        match &self.program.ops[index].kind {
-            OpKind::MatMul { x, weight, .. } => Ok((self.activation(*x)?, self.weight(weight))),
-            _ => self.unsupported("a fused op that is no matmul"),
-        }
+        let OpKind::MatMul { x, weight, .. } = &self.program.ops[index].kind else {
+            return self.unsupported("a fused op that is no matmul");
+        };
+        Ok((self.activation(*x)?, self.weight(weight)))
     }
 
     fn gated(&self, gate: usize, up: usize, glu: usize) -> Result<Kernels, ExecError> {
@@ -471,16 +468,12 @@ impl Compiler<'_> {
     ) -> Result<Kernels, ExecError> {
         let ops = &self.program.ops;
         let [q_rope, k_rope] = ropes.map(|op| &ops[op]);
-        let (
-            OpKind::Rope { x: q, pos, table, pairing, .. },
-            OpKind::Rope { x: k, pos: k_pos, .. },
-            OpKind::KvWrite { v, pos: kv_pos, seq, slot, .. },
-        ) = (&q_rope.kind, &k_rope.kind, &ops[kv_write].kind)
+        let (OpKind::Rope { x: q, table, pairing, .. }, OpKind::Rope { x: k, .. }, OpKind::KvWrite { v, slot, .. }) =
+            (&q_rope.kind, &k_rope.kind, &ops[kv_write].kind)
         else {
             return self.unsupported("a fused group that is no rotation");
         };
-        [pos, k_pos, kv_pos].into_iter().try_for_each(|id| self.expect_input(*id, 1))?;
-        self.expect_input(*seq, 2)?;
+        [&q_rope.kind, &k_rope.kind, &ops[kv_write].kind].into_iter().try_for_each(|op| self.check_batch_inputs(op))?;
         let (mut q, mut k, mut head_norms) = (*q, *k, None);
         if let Some(norms) = norms {
             let [

@@ -12,6 +12,7 @@ mod narrow;
 mod op;
 mod paging;
 mod program;
+mod properties;
 mod table;
 mod text;
 mod verify;
@@ -26,4 +27,5 @@ pub use program::{
     Buffer, BufferClass, BufferId, KvSlot, KvType, OutputName, Program, ProgramBuilder, Rows, Segment, SegmentKind,
     SlotId, TableId, Weight, WeightId, WeightRef,
 };
+pub use properties::{BatchInput, CacheUse, Division, Product, WeightUse};
 pub use table::{RopeTable, Table};

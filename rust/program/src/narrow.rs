@@ -6,9 +6,9 @@
 use crate::{BufferClass, BufferId, Op, OpKind, Program, Rows, SegmentKind};
 
 impl Program {
-    /// The same program with the op that chooses the output rows moved up, past every op of the last layer that treats rows by
-    /// themselves; unchanged where no product would be spared, or where it was not valid. Names of weights, slots and buffers stay, and so do the
-    /// values of all rows that are left.
+    /// The same program with the op that chooses the output rows moved up, past every row-wise op of the last layer;
+    /// unchanged where no product would be spared, or where it was not valid. Names of weights, slots and buffers stay,
+    /// and so do the values of all rows that are left.
     pub fn narrowed(&self) -> Program {
         self.try_narrow().unwrap_or_else(|| self.clone())
     }
@@ -28,7 +28,7 @@ impl Program {
             let op = &self.ops[index];
             let readers =
                 || (0..self.ops.len()).filter(|&other| self.ops[other].kind.inputs().contains(&op.outputs[0]));
-            is_narrow[index] = treats_rows_alone(&op.kind)
+            is_narrow[index] = op.kind.is_row_wise()
                 && self.buffer(op.out()).rows == Rows::T
                 && self.buffer(op.out()).class != BufferClass::Output
                 && readers().next().is_some()
@@ -36,7 +36,7 @@ impl Program {
         }
         is_narrow[choice] = false;
         let narrow = |index: usize| is_narrow[index];
-        if !last_layer.clone().any(|index| narrow(index) && matches!(self.ops[index].kind, OpKind::MatMul { .. })) {
+        if !last_layer.clone().any(|index| narrow(index) && self.ops[index].kind.product().is_some()) {
             return None;
         }
 
@@ -80,21 +80,6 @@ impl Program {
         self.buffers.push(crate::Buffer { name: format!("{name}.rows"), rows: Rows::R, cols, class, is_u32: false });
         BufferId(self.buffers.len() as u32 - 1)
     }
-}
-
-/// Whether each row of the result is made of the same row of the inputs, and nothing else of the batch.
-fn treats_rows_alone(kind: &OpKind) -> bool {
-    matches!(
-        kind,
-        OpKind::RmsNorm { .. }
-            | OpKind::LayerNorm { .. }
-            | OpKind::MatMul { .. }
-            | OpKind::Add { .. }
-            | OpKind::Glu { .. }
-            | OpKind::Act { .. }
-            | OpKind::SoftCap { .. }
-            | OpKind::Scale { .. }
-    )
 }
 
 #[cfg(test)]

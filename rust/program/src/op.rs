@@ -7,7 +7,7 @@ use crate::{BufferId, SlotId, TableId, WeightRef};
 pub struct Op {
     /// What is computed, from what.
     pub kind: OpKind,
-    /// Buffers written: one for most ops, none for [`OpKind::KvWrite`], two for [`OpKind::Route`].
+    /// Buffers written, as many as [`OpKind::n_outputs`] says.
     pub outputs: Vec<BufferId>,
 }
 
@@ -230,68 +230,4 @@ pub enum OpKind {
         /// The factor.
         scale: f32,
     },
-}
-
-impl OpKind {
-    /// The op's name in the text form.
-    pub fn name(&self) -> &'static str {
-        match self {
-            OpKind::Embed { .. } => "embed",
-            OpKind::RmsNorm { .. } => "rms_norm",
-            OpKind::LayerNorm { .. } => "layer_norm",
-            OpKind::MatMul { .. } => "matmul",
-            OpKind::MatMulId { .. } => "matmul_id",
-            OpKind::Add { .. } => "add",
-            OpKind::Rope { .. } => "rope",
-            OpKind::KvWrite { .. } => "kv_write",
-            OpKind::Attention { .. } => "attention",
-            OpKind::Glu { .. } => "glu",
-            OpKind::Act { .. } => "act",
-            OpKind::Route { .. } => "route",
-            OpKind::CombineExperts { .. } => "combine_experts",
-            OpKind::GatherRows { .. } => "gather_rows",
-            OpKind::SoftCap { .. } => "soft_cap",
-            OpKind::Scale { .. } => "scale",
-        }
-    }
-
-    /// Buffers read, in the order of the fields.
-    pub fn inputs(&self) -> Vec<BufferId> {
-        self.clone().inputs_mut().into_iter().map(|id| *id).collect()
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn inputs_mut(&mut self) -> Vec<&mut BufferId> {
-        match self {
-            OpKind::Embed { ids, .. } => vec![ids],
-            OpKind::RmsNorm { x, .. }
-            | OpKind::LayerNorm { x, .. }
-            | OpKind::MatMul { x, .. }
-            | OpKind::Act { x, .. }
-            | OpKind::SoftCap { x, .. }
-            | OpKind::Scale { x, .. } => vec![x],
-            OpKind::MatMulId { x, ids, .. } => vec![x, ids],
-            OpKind::Add { a, b, .. } => vec![a, b],
-            OpKind::Rope { x, pos, .. } => vec![x, pos],
-            OpKind::KvWrite { k, v, pos, seq, .. } => vec![k, v, pos, seq],
-            OpKind::Attention { q, pos, seq, .. } => vec![q, pos, seq],
-            OpKind::Glu { gate, up, .. } => vec![gate, up],
-            OpKind::Route { logits, .. } => vec![logits],
-            OpKind::CombineExperts { x, weights } => vec![x, weights],
-            OpKind::GatherRows { x, rows } => vec![x, rows],
-        }
-    }
-
-    /// Weights read.
-    pub fn weights(&self) -> Vec<&WeightRef> {
-        match self {
-            OpKind::Embed { weight, .. } | OpKind::MatMulId { weight, .. } => vec![weight],
-            OpKind::RmsNorm { weight, .. } => weight.iter().collect(),
-            OpKind::LayerNorm { weight, bias, .. } | OpKind::MatMul { weight, bias, .. } => {
-                std::iter::once(weight).chain(bias).collect()
-            }
-            OpKind::Attention { sinks, .. } => sinks.iter().collect(),
-            _ => Vec::new(),
-        }
-    }
 }

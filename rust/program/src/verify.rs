@@ -95,11 +95,7 @@ impl OpCheck<'_> {
                 return Err(format!("view of rows {:?}, the tensor has {rows}", weight.rows));
             }
         }
-        let n_outputs = match self.op.kind {
-            OpKind::KvWrite { .. } => 0,
-            OpKind::Route { .. } => 2,
-            _ => 1,
-        };
+        let n_outputs = self.op.kind.n_outputs();
         if self.op.outputs.len() != n_outputs {
             return Err(format!("{} outputs, expected {n_outputs}", self.op.outputs.len()));
         }

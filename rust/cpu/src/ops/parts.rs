@@ -47,12 +47,10 @@ impl Parts {
         let positions = program.n_ctx.div_ceil(MOST).next_multiple_of(POSITIONS);
         // A window need not begin where a part does.
         let n_parts = program.n_ctx.div_ceil(positions) as usize + 1;
-        let len = program.ops.iter().map(|op| match &op.kind {
-            OpKind::Attention { slot, n_heads, .. } => {
-                let v_dim = program.slot(*slot).v_dim as usize;
-                Layout { n_heads: *n_heads as usize, v_dim, n_parts }.len(n_rows)
-            }
-            _ => 0,
+        let len = program.ops.iter().filter_map(|op| {
+            let OpKind::Attention { slot, n_heads, .. } = op.kind else { return None };
+            let v_dim = program.slot(slot).v_dim as usize;
+            Some(Layout { n_heads: n_heads as usize, v_dim, n_parts }.len(n_rows))
         });
         Ok(Parts { memory: Memory::new(len.max().unwrap_or(0) as u64, "attention")?, positions })
     }
