@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytemuck::Zeroable;
 use chord_program::{ExecError, KvSlot, KvType, Program, SlotId};
 
-use crate::memory::Memory;
-use crate::ops::f16::f32_to_f16;
+use crate::memory::{HugePages, SharedMemory};
 use crate::simd::Float;
-use crate::slabs::Slabs;
+use crate::simd::f16::f32_to_f16;
 
 /// Cells in a block of keys: as many as the longest vector has lanes.
 pub(crate) const CELLS: usize = 16;
@@ -109,22 +108,22 @@ pub(crate) struct Head<'a, T> {
 
 /// Memory of one slot.
 struct Store<T> {
-    k: Memory<T>,
-    v: Memory<T>,
-    /// As in [`Head`]. Who reads it is a barrier away from who writes it.
+    k: SharedMemory<T>,
+    v: SharedMemory<T>,
+    /// As in [`Head`]. A barrier lies between those who write it and those who read it.
     is_finite: AtomicBool,
 }
 
 impl<T: Element> Store<T> {
-    fn new(shape: &Shape, n_seq: u32, slabs: &mut Slabs) -> Result<Self, ExecError> {
+    fn new(shape: &SlotShape, n_seq: u32, pages: &mut HugePages) -> Result<Self, ExecError> {
         let cells = u64::from(n_seq) * (shape.n_kv_heads * shape.cells) as u64;
-        let mut memory = |dim: usize| Memory::new_in(slabs, cells * dim as u64, &shape.name);
+        let mut memory = |dim: usize| SharedMemory::new_in(pages, cells * dim as u64, &shape.name);
         Ok(Store { k: memory(shape.k_dim)?, v: memory(shape.v_stride)?, is_finite: AtomicBool::new(true) })
     }
 
     /// # Safety
     /// The rule of [`crate::memory`] for this cell.
-    unsafe fn write(&self, shape: &Shape, head: usize, cell: usize, k: &[f32], v: &[f32]) {
+    unsafe fn write(&self, shape: &SlotShape, head: usize, cell: usize, k: &[f32], v: &[f32]) {
         if !T::fits(k) || !T::fits(v) {
             self.is_finite.store(false, Ordering::Relaxed);
         }
@@ -132,7 +131,7 @@ impl<T: Element> Store<T> {
         for (d, &k) in k.iter().enumerate() {
             let at = first * shape.k_dim + d * CELLS + cell % CELLS;
             // SAFETY: the caller's promise.
-            unsafe { *self.k.place(at) = T::from_f32(k) };
+            unsafe { *self.k.pointer(at) = T::from_f32(k) };
         }
         let first = (head * shape.cells + cell) * shape.v_stride;
         // SAFETY: the caller's promise.
@@ -140,9 +139,9 @@ impl<T: Element> Store<T> {
         places.iter_mut().zip(v).for_each(|(place, &v)| *place = T::from_f32(v));
     }
 
-    fn head(&self, shape: &Shape, head: usize) -> Head<'_, T> {
+    fn head(&self, shape: &SlotShape, head: usize) -> Head<'_, T> {
         let first = head * shape.cells;
-        let (k, v) = (self.k.place(first * shape.k_dim), self.v.place(first * shape.v_stride));
+        let (k, v) = (self.k.pointer(first * shape.k_dim), self.v.pointer(first * shape.v_stride));
         let is_finite = self.is_finite.load(Ordering::Relaxed);
         Head { k, v, v_stride: shape.v_stride, capacity: shape.capacity, is_finite, _memory: PhantomData }
     }
@@ -152,7 +151,7 @@ impl<T: Element> Store<T> {
     }
 }
 
-struct Shape {
+struct SlotShape {
     name: String,
     n_kv_heads: usize,
     k_dim: usize,
@@ -163,10 +162,10 @@ struct Shape {
     cells: usize,
 }
 
-impl Shape {
+impl SlotShape {
     fn new(slot: &KvSlot) -> Self {
         let capacity = slot.capacity as usize;
-        Shape {
+        SlotShape {
             name: slot.name.clone(),
             n_kv_heads: slot.n_kv_heads as usize,
             k_dim: slot.k_dim as usize,
@@ -184,7 +183,7 @@ enum Stores {
 
 /// All slots of a program, for all sequences.
 pub(crate) struct KvCache {
-    shapes: Vec<Shape>,
+    shapes: Vec<SlotShape>,
     stores: Stores,
 }
 
@@ -196,11 +195,11 @@ pub(crate) enum AnyHead<'a> {
 
 impl KvCache {
     pub(crate) fn new(program: &Program) -> Result<Self, ExecError> {
-        fn stores<T: Element>(shapes: &[Shape], n_seq: u32) -> Result<Vec<Store<T>>, ExecError> {
-            let mut slabs = Slabs::shared();
-            shapes.iter().map(|shape| Store::new(shape, n_seq, &mut slabs)).collect()
+        fn stores<T: Element>(shapes: &[SlotShape], n_seq: u32) -> Result<Vec<Store<T>>, ExecError> {
+            let mut pages = HugePages::for_many();
+            shapes.iter().map(|shape| Store::new(shape, n_seq, &mut pages)).collect()
         }
-        let shapes: Vec<Shape> = program.slots.iter().map(Shape::new).collect();
+        let shapes: Vec<SlotShape> = program.slots.iter().map(SlotShape::new).collect();
         let stores = match program.kv_type {
             KvType::F32 => Stores::F32(stores(&shapes, program.n_seq_max)?),
             KvType::F16 => Stores::F16(stores(&shapes, program.n_seq_max)?),
@@ -252,11 +251,11 @@ mod tests {
     #[test]
     fn what_is_not_finite_as_it_is_stored_is_known() {
         let slot = KvSlot { name: "kv".into(), n_kv_heads: 1, k_dim: 4, v_dim: 4, capacity: 16, window: None };
-        let shape = Shape::new(&slot);
+        let shape = SlotShape::new(&slot);
         let good = [65_519.0, -65_519.0, 0.0, 1e-9];
         for bad in [65_520.0, -65_520.0, 1e9, f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
             for place in 0..2 {
-                let store = Store::<u16>::new(&shape, 1, &mut Slabs::one()).unwrap();
+                let store = Store::<u16>::new(&shape, 1, &mut HugePages::for_one()).unwrap();
                 let mut kv = [good; 2];
                 // SAFETY: nobody else touches the stores.
                 unsafe { store.write(&shape, 0, 0, &kv[0], &kv[1]) };

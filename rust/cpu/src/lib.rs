@@ -7,31 +7,19 @@
 // Vector instructions of 64-bit WebAssembly, the same as those of 32-bit.
 #![cfg_attr(target_arch = "wasm64", feature(simd_wasm64))]
 
-mod batch;
 mod device;
-mod executor;
-mod frame;
 mod kv;
-mod machine;
 mod memory;
 mod ops;
 mod options;
 pub mod packed;
-mod plan;
-#[cfg(test)]
-mod plan_tests;
 pub mod pool;
-mod profile;
 pub mod reference;
-mod schedule;
-mod share;
+mod run;
 mod simd;
-mod slabs;
-mod taken;
 mod weights;
 
-pub use executor::CpuExecutor;
 pub use options::{ActivationType, CpuOptions};
 pub use pool::{Pool, PoolError};
-pub use profile::{Profile, StepTimes};
+pub use run::{CpuExecutor, Profile, StepTimes};
 pub use simd::InstructionSet;

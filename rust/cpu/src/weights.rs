@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use chord_program::{ExecError, Program, WeightId, WeightRef, WeightUse};
 
+use crate::memory::HugePages;
 use crate::options::ActivationType;
 use crate::packed::{Activations, PackedMatrix, Precision};
 use crate::simd::InstructionSet;
-use crate::slabs::Slabs;
 
 enum Form {
     /// Norm weights, biases and sinks.
@@ -34,7 +34,7 @@ impl Weights {
     pub(crate) fn new(program: &Program, activations: ActivationType) -> Result<Self, ExecError> {
         let isa = InstructionSet::best();
         let is_vector = vectors(program);
-        let mut slabs = Slabs::shared();
+        let mut pages = HugePages::for_many();
         let tensors = program.weights.iter().zip(is_vector).map(|(weight, is_vector)| {
             let rows = u64::from(weight.rows) * u64::from(weight.experts);
             let form = if is_vector {
@@ -42,7 +42,7 @@ impl Weights {
             } else {
                 let rows = usize::try_from(rows).unwrap_or(usize::MAX);
                 let cols = weight.cols as usize;
-                Form::Matrix(PackedMatrix::new_in(&mut slabs, weight.ty, rows, cols, isa, &weight.name)?)
+                Form::Matrix(PackedMatrix::new_in(&mut pages, weight.ty, rows, cols, isa, &weight.name)?)
             };
             Ok(Tensor { form, filled: 0 })
         });

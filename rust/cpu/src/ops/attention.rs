@@ -12,10 +12,10 @@ use std::ops::Range;
 use chord_program::{Mask, SlotId};
 
 use super::math::exp;
-use super::parts::Part;
-use crate::batch::Block;
-use crate::frame::View;
+use super::splits::Split;
+use super::token_block::TokenBlock;
 use crate::kv::{CELLS, Element, Head};
+use crate::memory::View;
 use crate::simd::Float;
 
 /// Positions handled together: their weights stay in the nearest cache.
@@ -28,7 +28,7 @@ const FEW: usize = 2 * ROWS;
 pub(super) const UNSEEN: f32 = -1e30;
 
 /// What attention does beyond its inputs.
-pub(crate) struct Shape<'a> {
+pub(crate) struct Params<'a> {
     pub(crate) slot: SlotId,
     pub(crate) n_heads: usize,
     pub(crate) n_kv_heads: usize,
@@ -42,11 +42,11 @@ pub(crate) struct Shape<'a> {
 
 /// All query heads of one KV head for the tokens of one block.
 pub(crate) struct Job<'a, T> {
-    pub(crate) shape: &'a Shape<'a>,
+    pub(crate) params: &'a Params<'a>,
     pub(crate) kv_head: usize,
-    pub(crate) block: &'a Block,
-    /// Which of the positions to take, of all that are seen.
-    pub(crate) part: Option<Part<'a>>,
+    pub(crate) block: &'a TokenBlock,
+    /// Which of the positions seen to attend to; all of them without a split.
+    pub(crate) split: Option<Split<'a>>,
     /// Position of each row of the batch.
     pub(crate) pos: &'a [u32],
     /// Keys and values of the head.
@@ -101,8 +101,8 @@ struct Seen {
 /// The processor has `I`; the rule of [`crate::memory`] for the job's parts of `q`, the cache and `out`.
 #[inline(always)]
 pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mut Scratch) {
-    let Job { shape, block, head, .. } = job;
-    let group = shape.n_heads / shape.n_kv_heads;
+    let Job { params, block, head, .. } = job;
+    let group = params.n_heads / params.n_kv_heads;
     let n_queries = block.rows.len() * group;
     let stride = head.v_stride;
     let Scratch { sums, weights, running, .. } = scratch;
@@ -112,17 +112,17 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     running.clear();
     let (mut first, mut last) = (u32::MAX, 0);
     for row in block.rows.clone() {
-        let seen = block.seen(shape.mask, job.pos[row]);
+        let seen = block.seen(params.mask, job.pos[row]);
         (first, last) = (first.min(seen.start), last.max(seen.end));
         // Sinks count once.
-        let sinks = shape.sinks.filter(|_| job.part.as_ref().is_none_or(|part| part.index == 0));
+        let sinks = params.sinks.filter(|_| job.split.as_ref().is_none_or(|split| split.index == 0));
         running.extend((0..group).map(|h| match sinks {
             Some(sinks) => Running { max: sinks[job.kv_head * group + h], sum: 1.0 },
             None => Running { max: UNSEEN, sum: 0.0 },
         }));
     }
-    if let Some(part) = &job.part {
-        (first, last) = (first.max(part.positions.start), last.min(part.positions.end));
+    if let Some(split) = &job.split {
+        (first, last) = (first.max(split.positions.start), last.min(split.positions.end));
     }
     let mut next = first;
     while next < last {
@@ -137,10 +137,10 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
         next = positions.end;
         // SAFETY: the caller's promise.
         unsafe {
-            let (k, v) = (head.k.add(start * shape.k_dim), head.v.add(start * stride));
+            let (k, v) = (head.k.add(start * params.k_dim), head.v.add(start * stride));
             if size_of::<E>() < size_of::<f32>() && n_queries > FEW {
                 let Scratch { wide: [keys, values], .. } = scratch;
-                widen::<I, E>(k, padded * shape.k_dim, keys, head.is_finite);
+                widen::<I, E>(k, padded * params.k_dim, keys, head.is_finite);
                 widen::<I, E>(v, padded * stride, values, head.is_finite);
                 let (k, v) = (keys.as_ptr(), values.as_ptr());
                 attend_tile::<I, E, f32>(job, &Tile { k, v, positions, skipped, padded }, scratch);
@@ -155,13 +155,13 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     let Scratch { sums, running, .. } = scratch;
     for (query, running) in running.iter().enumerate() {
         let (row, h) = (block.rows.start + query / group, job.kv_head * group + query % group);
-        if let Some(part) = &job.part {
+        if let Some(split) = &job.split {
             // SAFETY: the caller's promise.
-            unsafe { part.keep(row, h, &sums[query * stride..][..shape.v_dim], running.max, running.sum) };
+            unsafe { split.store(row, h, &sums[query * stride..][..params.v_dim], running.max, running.sum) };
             continue;
         }
         // SAFETY: the caller's promise.
-        let out = unsafe { job.out.part_mut(row, h * shape.v_dim..(h + 1) * shape.v_dim) };
+        let out = unsafe { job.out.part_mut(row, h * params.v_dim..(h + 1) * params.v_dim) };
         let inverse = 1.0 / running.sum;
         out.iter_mut().zip(&sums[query * stride..]).for_each(|(out, sum)| *out = sum * inverse);
     }
@@ -194,8 +194,8 @@ unsafe fn widen<I: Float, E: Element>(from: *const E, n: usize, to: &mut Vec<f32
 #[inline(always)]
 unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: &Tile<E>, scratch: &mut Scratch) {
     let Scratch { sums, weights, running, .. } = scratch;
-    let Job { shape, block, .. } = job;
-    let group = shape.n_heads / shape.n_kv_heads;
+    let Job { params, block, .. } = job;
+    let group = params.n_heads / params.n_kv_heads;
     let (stride, positions) = (job.head.v_stride, &tile.positions);
     let mut start = 0;
     while start < running.len() {
@@ -203,7 +203,7 @@ unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: 
         let mut seen = [Seen::default(); ROWS];
         let mut union = Seen { from: usize::MAX, to: 0 };
         for (r, seen) in seen[..n_rows].iter_mut().enumerate() {
-            let all = block.seen(shape.mask, job.pos[block.rows.start + (start + r) / group]);
+            let all = block.seen(params.mask, job.pos[block.rows.start + (start + r) / group]);
             let (from, to) = (all.start.max(positions.start), all.end.min(positions.end));
             if from < to {
                 let cell = |position: u32| tile.skipped + (position - positions.start) as usize;
@@ -215,15 +215,15 @@ unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: 
             // SAFETY: the caller's promise.
             unsafe {
                 match n_rows {
-                    1 => scores::<I, E, 1>(queries(job, start), shape, tile, weights),
-                    2 => scores::<I, E, 2>(queries(job, start), shape, tile, weights),
-                    3 => scores::<I, E, 3>(queries(job, start), shape, tile, weights),
-                    _ => scores::<I, E, ROWS>(queries(job, start), shape, tile, weights),
+                    1 => scores::<I, E, 1>(queries(job, start), params, tile, weights),
+                    2 => scores::<I, E, 2>(queries(job, start), params, tile, weights),
+                    3 => scores::<I, E, 3>(queries(job, start), params, tile, weights),
+                    _ => scores::<I, E, ROWS>(queries(job, start), params, tile, weights),
                 }
                 for r in 0..n_rows {
                     let weights = &mut weights[r * KEY_TILE..][..tile.padded];
                     let sums = &mut sums[(start + r) * stride..][..stride];
-                    soft_max::<I>(weights, seen[r], shape, &mut running[start + r], sums);
+                    soft_max::<I>(weights, seen[r], params, &mut running[start + r], sums);
                 }
                 let sums = &mut sums[start * stride..(start + n_rows) * stride];
                 match n_rows {
@@ -241,8 +241,8 @@ unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: 
 /// `R` queries from `start` on.
 #[inline(always)]
 unsafe fn queries<E, const R: usize>(job: &Job<'_, E>, start: usize) -> [*const f32; R] {
-    let group = job.shape.n_heads / job.shape.n_kv_heads;
-    let dim = job.shape.k_dim;
+    let group = job.params.n_heads / job.params.n_kv_heads;
+    let dim = job.params.k_dim;
     std::array::from_fn(|r| {
         let (row, h) = (job.block.rows.start + (start + r) / group, job.kv_head * group + (start + r) % group);
         // SAFETY: the caller's promise.
@@ -254,11 +254,11 @@ unsafe fn queries<E, const R: usize>(job: &Job<'_, E>, start: usize) -> [*const 
 #[inline(always)]
 unsafe fn scores<I: Float, E: Element, const R: usize>(
     q: [*const f32; R],
-    shape: &Shape<'_>,
+    params: &Params<'_>,
     tile: &Tile<E>,
     scores: &mut [f32],
 ) {
-    let (dim, padded) = (shape.k_dim, tile.padded);
+    let (dim, padded) = (params.k_dim, tile.padded);
     // SAFETY: the caller's promise.
     unsafe {
         let widener = I::widener();
@@ -285,7 +285,7 @@ unsafe fn scores<I: Float, E: Element, const R: usize>(
                     }
                 }
             }
-            let scale = I::splat_f32(shape.scale);
+            let scale = I::splat_f32(params.scale);
             for r in 0..R {
                 let place = scores[r * KEY_TILE + at..].as_mut_ptr();
                 I::store_f32(place, I::mul(sums[r][0], scale));
@@ -303,7 +303,7 @@ unsafe fn scores<I: Float, E: Element, const R: usize>(
 unsafe fn soft_max<I: Float>(
     scores: &mut [f32],
     seen: Seen,
-    shape: &Shape<'_>,
+    params: &Params<'_>,
     running: &mut Running,
     sums: &mut [f32],
 ) {
@@ -311,7 +311,7 @@ unsafe fn soft_max<I: Float>(
         scores.fill(0.0);
         return;
     }
-    if let Some(cap) = shape.soft_cap {
+    if let Some(cap) = params.soft_cap {
         scores.iter_mut().for_each(|s| *s = cap * (*s / cap).tanh());
     }
     scores[..seen.from].fill(UNSEEN);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use chord_program::Gating;
 
-use crate::frame::View;
+use crate::memory::View;
 use crate::packed::Activations;
 use crate::weights::{Matrix, Weights};
 

@@ -4,8 +4,8 @@ pub(crate) mod attention;
 pub(crate) mod dispatch;
 pub(crate) mod elementwise;
 pub(crate) mod experts;
-pub(crate) mod f16;
 pub(crate) mod math;
 #[cfg(test)]
 mod math_tests;
-pub(crate) mod parts;
+pub(crate) mod splits;
+pub(crate) mod token_block;

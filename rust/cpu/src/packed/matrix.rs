@@ -12,8 +12,8 @@ use super::dispatch::{Kernels, Product, kernels};
 use super::format::{self, Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, is_quantized};
 use super::kernels::Job;
 use super::scales::Scales;
+use crate::memory::{CacheLines, HugePages};
 use crate::simd::InstructionSet;
-use crate::slabs::{Lines, Slabs};
 
 /// What activations are multiplied as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub struct PackedMatrix {
     rows: usize,
     cols: usize,
     kernels: &'static Kernels,
-    codes: Lines,
-    scales: Lines,
+    codes: CacheLines,
+    scales: CacheLines,
     /// Rows with a scale or minimum that is not finite, in any order: instruction sets may widen those as they like.
     nan_rows: Vec<usize>,
     quantized: Option<Product>,
@@ -74,12 +74,12 @@ impl PackedMatrix {
     /// # Panics
     /// If `isa` is not one of [`InstructionSet::available`].
     pub fn new(ty: GgmlType, rows: usize, cols: usize, isa: InstructionSet, name: &str) -> Result<Self, ExecError> {
-        Self::new_in(&mut Slabs::one(), ty, rows, cols, isa, name)
+        Self::new_in(&mut HugePages::for_one(), ty, rows, cols, isa, name)
     }
 
-    /// The same, with memory from slabs that other matrices lie in too.
+    /// The same, in pages that hold other matrices too.
     pub(crate) fn new_in(
-        slabs: &mut Slabs,
+        pages: &mut HugePages,
         ty: GgmlType,
         rows: usize,
         cols: usize,
@@ -97,7 +97,7 @@ impl PackedMatrix {
             (cols * ty.block_bytes() as usize, 0)
         };
         let padded = rows.div_ceil(kernels.strip_rows) as u64 * kernels.strip_rows as u64;
-        let mut lines = |row_bytes: usize| slabs.take((padded * row_bytes as u64).div_ceil(64), name);
+        let mut lines = |row_bytes: usize| pages.allocate((padded * row_bytes as u64).div_ceil(64), name);
         Ok(PackedMatrix {
             ty,
             rows,

@@ -9,6 +9,7 @@ mod barrier;
 mod signal;
 #[cfg(test)]
 mod tests;
+pub(crate) mod work_queue;
 
 use std::any::Any;
 use std::cell::UnsafeCell;

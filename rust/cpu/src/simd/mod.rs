@@ -5,6 +5,7 @@
 //! them with the same four activations in every lane, so that sums never cross lanes.
 
 mod detect;
+pub(crate) mod f16;
 mod float;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;

@@ -105,7 +105,7 @@ macro_rules! isa {
 
             #[inline(always)]
             unsafe fn load_f16(from: *const u8) -> float32x4_t {
-                // As in `ops::f16`; the sign is copied into the bits that the exponent's bias frees.
+                // As in `simd::f16`; the sign is copied into the bits that the exponent's bias frees.
                 unsafe {
                     let halves = vreinterpretq_u32_s32(vmovl_s16(vreinterpret_s16_u8(vld1_u8(from))));
                     let bits = vshlq_n_u32::<13>(halves);

@@ -1,7 +1,7 @@
 //! Four lanes in plain Rust.
 
+use super::f16::f16_to_f32;
 use super::{Dot, Isa};
-use crate::ops::f16::f16_to_f32;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;

@@ -115,7 +115,7 @@ macro_rules! isa {
 
             #[inline(always)]
             unsafe fn load_f16(from: *const u8) -> v128 {
-                // As in `ops::f16`; the sign is copied into the bits that the exponent's bias frees.
+                // As in `simd::f16`; the sign is copied into the bits that the exponent's bias frees.
                 let bits = arch::i32x4_shl(unsafe { arch::i32x4_load_extend_i16x4(from.cast()) }, 13);
                 let finite = arch::f32x4_mul(
                     arch::v128_and(bits, arch::u32x4_splat(0x8fff_ffff)),

@@ -19,25 +19,25 @@ impl OwnedBatch {
     }
 }
 
-/// One unit of work.
+/// What is run at a time.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub(crate) enum Queued {
     /// All segments for a batch.
     Batch(OwnedBatch, Want),
     /// One greedy token of a sequence, at a position.
     Decode { seq: u32, pos: u32 },
 }
 
-impl Step {
+impl Queued {
     fn gives_ids(&self) -> bool {
         match self {
-            Step::Batch(batch, want) => matches!(want, Want::Ids | Want::Done) && !batch.out_rows.is_empty(),
-            Step::Decode { .. } => true,
+            Queued::Batch(batch, want) => matches!(want, Want::Ids | Want::Done) && !batch.out_rows.is_empty(),
+            Queued::Decode { .. } => true,
         }
     }
 }
 
-/// A sequence as it will be once all steps have run.
+/// A sequence as it will be once all of the queue has run.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sequence {
     n_past: u32,
@@ -47,38 +47,38 @@ struct Sequence {
     has_choice: bool,
 }
 
-/// Steps to come, in order, and the sequences they lead to.
+/// What is still to be run, in order, and how far the sequences will then have come.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    steps: VecDeque<Step>,
+    queue: VecDeque<Queued>,
     sequences: Vec<Sequence>,
 }
 
 impl Schedule {
     pub(crate) fn new(program: &Program) -> Self {
-        Schedule { steps: VecDeque::new(), sequences: vec![Sequence::default(); program.n_seq_max as usize] }
+        Schedule { queue: VecDeque::new(), sequences: vec![Sequence::default(); program.n_seq_max as usize] }
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Step> {
-        self.steps.pop_front()
+    pub(crate) fn pop(&mut self) -> Option<Queued> {
+        self.queue.pop_front()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.queue.is_empty()
     }
 
-    /// Forgets all steps, after an error.
+    /// Forgets everything, after an error.
     pub(crate) fn clear(&mut self) {
-        self.steps.clear();
+        self.queue.clear();
         self.sequences.iter_mut().for_each(|s| *s = Sequence::default());
     }
 
     pub(crate) fn ids_outstanding(&self) -> bool {
-        self.steps.iter().any(Step::gives_ids)
+        self.queue.iter().any(Queued::gives_ids)
     }
 
     pub(crate) fn logits_outstanding(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Batch(_, Want::Logits)))
+        self.queue.iter().any(|queued| matches!(queued, Queued::Batch(_, Want::Logits)))
     }
 
     /// Checks a batch and moves its sequences on (or back first, where it starts before their end).
@@ -113,7 +113,7 @@ impl Schedule {
             seq: batch.seq.to_vec(),
             out_rows: batch.out_rows.to_vec(),
         };
-        self.steps.push_back(Step::Batch(owned, want));
+        self.queue.push_back(Queued::Batch(owned, want));
         Ok(())
     }
 
@@ -132,21 +132,21 @@ impl Schedule {
         let sequence = &mut self.sequences[seq as usize];
         sequence.n_past += n;
         sequence.high = sequence.high.max(sequence.n_past);
-        self.steps.extend((start..start + n).map(|pos| Step::Decode { seq, pos }));
+        self.queue.extend((start..start + n).map(|pos| Queued::Decode { seq, pos }));
         Ok(())
     }
 
-    /// Drops the steps at the end whose whole effect a cut of `seq` to `n_past` would undo.
+    /// Drops the tokens at the end whose whole effect a cut of `seq` to `n_past` would undo.
     pub(crate) fn drop_undone(&mut self, seq: u32, n_past: u32) {
-        while let Some(Step::Decode { seq: of, pos }) = self.steps.back() {
+        while let Some(Queued::Decode { seq: of, pos }) = self.queue.back() {
             if *of != seq || *pos < n_past {
                 break;
             }
-            self.steps.pop_back();
+            self.queue.pop_back();
         }
     }
 
-    /// Cuts a sequence; all its steps have run.
+    /// Cuts a sequence; all that was queued of it has run.
     pub(crate) fn truncate(&mut self, program: &Program, seq: u32, n_past: u32) -> Result<(), ExecError> {
         self.check_cut(program, seq, n_past)?;
         cut(program, &mut self.sequences[seq as usize], seq, n_past)

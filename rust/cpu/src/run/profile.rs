@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chord_program::{Product, Program};
 
-use crate::plan::{Step, Work};
+use super::step::{Step, Work};
 
 /// All steps of one kind, since the profile began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,8 +63,8 @@ impl Clock {
 /// A step's kind, and the bytes of weights that it reads.
 fn describe(program: &Program, work: &Work) -> (String, u64) {
     let op = match work {
-        Work::TakeRows { norm: None, .. } => return ("take rows".to_owned(), 0),
-        Work::TakeRows { norm: Some(_), .. } => return ("norm and take rows".to_owned(), 0),
+        Work::PrepareRows { norm: None, .. } => return ("prepare rows".to_owned(), 0),
+        Work::PrepareRows { norm: Some(_), .. } => return ("norm and prepare rows".to_owned(), 0),
         Work::Product { op, .. } | Work::Op(op) => *op,
     };
     let kind = &program.ops[op].kind;

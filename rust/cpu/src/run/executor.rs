@@ -9,13 +9,13 @@ use chord_program::{
     TraceVisitor, Want, WeightId, WeightSink,
 };
 
+use super::machine::{Machine, Scope};
+use super::profile::Profile;
+use super::schedule::{Queued, Schedule};
 use crate::device::processor_name;
-use crate::frame::Frame;
-use crate::machine::{Machine, Part};
+use crate::memory::Frame;
 use crate::options::{ActivationType, CpuOptions};
 use crate::pool::{Pool, default_threads};
-use crate::profile::Profile;
-use crate::schedule::{Schedule, Step};
 
 /// Runs one program on the CPU. Work is done inside `poll_ids`, `poll_logits`, `truncate`, `run_segment` and `trace`;
 /// each poll runs at most one step (a prefill batch or a decoded token) and, if more has to run before it can answer,
@@ -84,12 +84,12 @@ impl CpuExecutor {
         self.machine.program.output(name).ok_or(ExecError::NoOutput(name))
     }
 
-    /// Runs the next step, if any. After an error nothing is left to run and every sequence is empty.
+    /// Runs what is next in the queue, if anything. After an error nothing is left to run and every sequence is empty.
     fn step(&mut self) -> Result<(), ExecError> {
-        let Some(step) = self.schedule.pop() else { return Ok(()) };
-        let done = match step {
-            Step::Batch(batch, want) => self.run_batch(&batch.borrow(), want),
-            Step::Decode { seq, pos } => {
+        let Some(queued) = self.schedule.pop() else { return Ok(()) };
+        let done = match queued {
+            Queued::Batch(batch, want) => self.run_batch(&batch.borrow(), want),
+            Queued::Decode { seq, pos } => {
                 self.tokens += 1;
                 let batch = Batch { ids: &[self.chosen[seq as usize]], pos: &[pos], seq: &[seq], out_rows: &[0] };
                 self.run_batch(&batch, Want::Ids)
@@ -116,7 +116,7 @@ impl CpuExecutor {
             n_segments -= 1;
         }
         self.frame.resize(&self.machine.narrow, shown.shape());
-        self.machine.run(Part::Segments(0..n_segments), &shown, &mut self.frame)?;
+        self.machine.run(Scope::Segments(0..n_segments), &shown, &mut self.frame)?;
         match want {
             Want::Nothing => Ok(()),
             Want::Done => {
@@ -283,7 +283,7 @@ impl Executor for CpuExecutor {
             _ => self.schedule.check_reached(&program, batch)?,
         }
         self.frame.resize(&self.machine.narrow, batch.shape());
-        self.machine.run(Part::Segments(segment..segment + 1), batch, &mut self.frame)?;
+        self.machine.run(Scope::Segments(segment..segment + 1), batch, &mut self.frame)?;
         if let Some(logits) = program.output(OutputName::Logits)
             && program.ops[found.ops.clone()].iter().any(|op| op.outputs.contains(&logits))
         {
@@ -299,7 +299,7 @@ impl Executor for CpuExecutor {
         self.schedule.advance(&program, batch, false)?;
         let mut frame = Frame::separate(&program, batch.shape())?;
         for (index, op) in program.ops.iter().enumerate() {
-            self.machine.run(Part::Op(index), batch, &mut frame)?;
+            self.machine.run(Scope::Op(index), batch, &mut frame)?;
             for &id in op.outputs.iter().filter(|id| !program.buffer(**id).is_u32) {
                 visit(index, id, frame.get(id))?;
             }

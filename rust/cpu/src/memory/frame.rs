@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use chord_program::{BatchShape, BufferClass, BufferId, ExecError, MemoryPlan, Program};
 
-use crate::memory::Memory;
+use super::shared::SharedMemory;
 
 /// Activations of a batch. Values of u32 are stored as their bits.
 pub(crate) struct Frame {
-    arena: Memory<f32>,
+    arena: SharedMemory<f32>,
     /// First element of each buffer.
     starts: Vec<usize>,
     /// Rows of each buffer in the current batch.
@@ -20,7 +20,7 @@ impl Frame {
     /// A frame for batches of any size, where buffers that are never alive together share memory.
     pub(crate) fn shared(program: &Program, plan: &MemoryPlan) -> Result<Self, ExecError> {
         let starts = plan.offsets.iter().map(|offset| offset.unwrap_or(0) as usize / 4).collect();
-        let arena = Memory::new(plan.total / 4, "activations")?;
+        let arena = SharedMemory::new(plan.total / 4, "activations")?;
         Ok(Frame { arena, starts, rows: vec![0; program.buffers.len()], cols: cols(program) })
     }
 
@@ -34,7 +34,7 @@ impl Frame {
             starts.push(next);
             next + rows * cols
         });
-        Ok(Frame { arena: Memory::new(total as u64, "traced activations")?, starts, rows, cols })
+        Ok(Frame { arena: SharedMemory::new(total as u64, "traced activations")?, starts, rows, cols })
     }
 
     /// Sets the sizes for a batch.
@@ -62,7 +62,7 @@ impl Frame {
 /// A matrix `[rows, cols]` in the arena. All access is bound to the rule of [`crate::memory`].
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    arena: &'a Memory<f32>,
+    arena: &'a SharedMemory<f32>,
     start: usize,
     pub(crate) rows: usize,
     pub(crate) cols: usize,
@@ -72,7 +72,7 @@ impl<'a> View<'a> {
     /// # Safety
     /// No other worker writes to the buffer before the next barrier.
     pub(crate) unsafe fn all(self) -> &'a [f32] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the promise of the caller.
         unsafe { self.arena.read(self.start..self.start + self.rows * self.cols) }
     }
 
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
     /// # Safety
     /// No other worker writes to them before the next barrier.
     pub(crate) unsafe fn part(self, row: usize, cols: Range<usize>) -> &'a [f32] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the promise of the caller.
         unsafe { self.arena.read(self.range(row, cols)) }
     }
 
@@ -90,13 +90,13 @@ impl<'a> View<'a> {
     /// # Safety
     /// No other worker touches them before the next barrier, and this one holds no other reference to them.
     pub(crate) unsafe fn part_mut(self, row: usize, cols: Range<usize>) -> &'a mut [f32] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the promise of the caller.
         unsafe { self.arena.write(self.range(row, cols)) }
     }
 
-    /// Where a row's columns begin, for kernels that write rows `cols` apart.
-    pub(crate) fn place(self, row: usize, col: usize) -> *mut f32 {
-        self.arena.place(self.range(row, col..self.cols).start)
+    /// Points to a column of a row, for kernels that write rows `cols` apart.
+    pub(crate) fn pointer(self, row: usize, col: usize) -> *mut f32 {
+        self.arena.pointer(self.range(row, col..self.cols).start)
     }
 
     fn range(self, row: usize, cols: Range<usize>) -> Range<usize> {

@@ -1,45 +1,43 @@
-//! Memory that all workers of a run see and of which each writes its own part.
-//!
-//! The rule that keeps this sound, everywhere in this crate: between two barriers no element is written by one worker and
-//! read or written by another. [`Plan`](crate::plan::Plan) puts the barriers where the ops' shares would break it.
+//! Elements that several workers reach through a shared reference.
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::ptr::NonNull;
 
 use bytemuck::Zeroable;
-use chord_program::{ExecError, Table};
+use chord_program::ExecError;
 
-use crate::slabs::{Line, Lines, Slabs};
+use super::huge_pages::{CacheLine, CacheLines, HugePages};
 
 /// A fixed number of elements, shared by the workers.
-pub(crate) struct Memory<T> {
+pub(crate) struct SharedMemory<T> {
     start: NonNull<T>,
     len: usize,
-    /// Where they lie.
-    _lines: Lines,
+    /// Owns the memory.
+    _lines: CacheLines,
 }
 
-// SAFETY: plain owned memory; what is done with it through `&self` is `unsafe` and bound to the rule above.
-unsafe impl<T: Send> Send for Memory<T> {}
+// SAFETY: plain owned memory; access through `&self` is `unsafe` and bound to the rule of `crate::memory`.
+unsafe impl<T: Send> Send for SharedMemory<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send + Sync> Sync for Memory<T> {}
+unsafe impl<T: Send + Sync> Sync for SharedMemory<T> {}
 
-impl<T: Copy + Zeroable> Memory<T> {
+impl<T: Copy + Zeroable> SharedMemory<T> {
     /// Zeros.
     pub(crate) fn new(len: u64, what: &str) -> Result<Self, ExecError> {
-        Self::new_in(&mut Slabs::one(), len, what)
+        Self::new_in(&mut HugePages::for_one(), len, what)
     }
 
-    /// The same, in slabs that other memory lies in too.
-    pub(crate) fn new_in(slabs: &mut Slabs, len: u64, what: &str) -> Result<Self, ExecError> {
-        const { assert!(align_of::<T>() <= align_of::<Line>()) };
-        let lines = slabs.take(len.saturating_mul(size_of::<T>() as u64).div_ceil(size_of::<Line>() as u64), what)?;
-        Ok(Memory { start: lines.start(), len: len as usize, _lines: lines })
+    /// Zeros, in pages that hold other memory too.
+    pub(crate) fn new_in(pages: &mut HugePages, len: u64, what: &str) -> Result<Self, ExecError> {
+        const { assert!(align_of::<T>() <= align_of::<CacheLine>()) };
+        let n_lines = len.saturating_mul(size_of::<T>() as u64).div_ceil(size_of::<CacheLine>() as u64);
+        let lines = pages.allocate(n_lines, what)?;
+        Ok(SharedMemory { start: lines.start(), len: len as usize, _lines: lines })
     }
 }
 
-impl<T> Memory<T> {
+impl<T> SharedMemory<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -49,25 +47,25 @@ impl<T> Memory<T> {
     #[inline(always)]
     pub(crate) unsafe fn read(&self, range: Range<usize>) -> &[T] {
         assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: inside of the memory, and the caller's promise.
+        // SAFETY: the range lies in the memory, and the caller promises that nobody writes to it.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(range.start), range.len()) }
     }
 
     /// # Safety
-    /// No other worker reads or writes the range before the next barrier, and the caller holds no other reference into it.
+    /// No other worker reads or writes the range before the next barrier, and the caller holds no other reference to it.
     #[inline(always)]
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn write(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: inside of the memory, and the caller's promise.
+        // SAFETY: the range lies in the memory, and the caller promises that nobody else touches it.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
     }
 
-    /// Where an element lies. Using it is bound to the same rule.
+    /// Points to an element. Its use is bound to the rule of [`crate::memory`].
     #[inline(always)]
-    pub(crate) fn place(&self, at: usize) -> *mut T {
+    pub(crate) fn pointer(&self, at: usize) -> *mut T {
         assert!(at < self.len);
-        // SAFETY: inside of the memory.
+        // SAFETY: the element lies in the memory.
         unsafe { self.start.as_ptr().add(at) }
     }
 }
@@ -94,16 +92,7 @@ impl<T> PerWorker<T> {
     /// Only worker `index` asks for this value, and holds one reference at a time.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn get(&self, index: usize) -> &mut T {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that there is no other reference.
         unsafe { &mut *self.values[index].0.get() }
     }
-}
-
-/// The rows of a table for positions below `n_ctx`.
-pub(crate) fn table_rows(table: &Table, n_ctx: u32) -> Result<Vec<f32>, ExecError> {
-    table.rows(n_ctx).map_err(|_| ExecError::OutOfMemory {
-        backend: "cpu",
-        needed: 4 * u64::from(n_ctx) * u64::from(table.cols()),
-        what: format!("a table of {n_ctx} positions"),
-    })
 }
