@@ -1,6 +1,7 @@
 /** The WebAssembly artifacts of one source, and which of them a browser takes. */
 
 import { memory64, relaxedSimd } from "wasm-feature-detect";
+import { MOST_THREADS } from "./engine-limits.js";
 
 /**
  * `baseline` runs everywhere, on one thread. `threads` has relaxed SIMD and a memory that workers can share; without
@@ -89,9 +90,6 @@ function lackingForThreads(
 function withThreads(artifact: ArtifactName, { crossOriginIsolated }: WasmFeatures): ArtifactChoice {
   return crossOriginIsolated ? { artifact } : { artifact, oneThread: "the page is not cross-origin isolated" };
 }
-
-/** Most threads of a pool: `MOST_THREADS` of `rust/cpu/src/pool`. */
-export const MOST_THREADS = 64;
 
 /** Threads where nobody says: the cores, less one for the page where there are more than two. */
 export function defaultThreads(cores: number): number {

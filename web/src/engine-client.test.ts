@@ -72,9 +72,9 @@ describe("calls", () => {
     const second = client.call("generate", params, { onEvent: (event) => events.push(event) });
     engine.say({ type: "event", call: "generate", id: 2, event: { text: "a" } });
     engine.say({ type: "result", call: "generate", id: 2, result });
-    engine.say({ type: "failed", id: 1, error: { code: "bad-request", message: "no", details: { n: 1n } } });
+    engine.say({ type: "failed", id: 1, error: { code: "prompt-too-long", message: "no", details: { n: 1n } } });
     await expect(second).resolves.toEqual(result);
-    await expect(first).rejects.toMatchObject({ code: "bad-request", message: "no", details: { n: 1 } });
+    await expect(first).rejects.toMatchObject({ code: "prompt-too-long", message: "no", details: { n: 1 } });
     expect(events).toEqual([{ text: "a" }]);
     expect(engine.terminated).toBe(false);
   });

@@ -40,13 +40,14 @@ export interface Message {
 /** What to continue. */
 export type Prompt = { messages: Message[] } | { text: string } | { tokens: number[] };
 
-/** `Sampling`. A field left out has the engine's default, which is greedy. */
+/** `Sampling`. A field left out has the engine's default. */
 export interface Sampling {
   temperature?: number;
   top_k?: number;
   top_p?: number;
   min_p?: number;
   repeat_penalty?: number;
+  repeat_last_n?: number;
 }
 
 /** `GenerateRequest`. */

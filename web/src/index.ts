@@ -6,6 +6,7 @@ export type { CachedModel, CacheUsage, ImportOptions, StoredSource } from "./cac
 export type { ImportSource } from "./cache/import.js";
 export type { ArtifactName } from "./artifacts.js";
 export type { Capabilities } from "./capabilities.js";
+export type { NumberFields } from "./engine-limits.js";
 export { ChordError, SDK_ERROR_CODES } from "./errors.js";
 export type { DownloadSettings } from "./download/settings.js";
 export type { ChordErrorCode, ErrorRecord, SdkErrorCode } from "./errors.js";

@@ -1,4 +1,5 @@
-import { type ArtifactName, defaultThreads, MOST_THREADS } from "./artifacts.js";
+import { type ArtifactName, defaultThreads } from "./artifacts.js";
+import { MOST_THREADS } from "./engine-limits.js";
 import type { LoadOptions as EngineLoadOptions } from "./engine-types.js";
 import { ChordError } from "./errors.js";
 import { checkDownload, type DownloadSettings } from "./download/settings.js";

@@ -61,7 +61,7 @@ const families: [codes: string, text: Text][] = [
     },
   ],
   [
-    "invalid-argument unsupported-field bad-request",
+    "invalid-argument unsupported-field",
     { next: ({ details }) => (isOfSource(details) ? "Change what you entered." : "Change it under Settings.") },
   ],
   [

@@ -158,7 +158,7 @@ export class Session {
       top_k: settings.topK,
       top_p: settings.topP,
       min_p: settings.minP,
-      repetition_penalty: settings.repetitionPenalty,
+      repeat_penalty: settings.repetitionPenalty,
       max_tokens: settings.maxTokens,
       seed: settings.seed,
     };

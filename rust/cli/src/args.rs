@@ -5,7 +5,10 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use chord_engine::pool::MOST_THREADS;
-use chord_engine::{Activations, Backend, Engine, KvCache, LoadOptions, LoadProgress, Sampling};
+use chord_engine::{
+    Activations, Backend, Engine, GenerateRequest, KvCache, LoadOptions, LoadProgress, MAX_TOKENS, NumberField, Prompt,
+    RawNumber, RawRequest, SEED, Sampling, SamplingEach,
+};
 use clap::ValueEnum;
 
 use crate::error::CliError;
@@ -181,48 +184,71 @@ fn parse_time(text: &str) -> Result<i64, String> {
     }
 }
 
-/// How tokens are chosen.
+/// How tokens are chosen. Ranges, defaults and help are the engine's, except that the command is greedy unless it is told
+/// a temperature.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SamplingArgs {
-    /// Most tokens to generate.
-    #[arg(short = 'n', long = "max-tokens", value_name = "N")]
-    pub(crate) max_tokens: Option<u32>,
-    /// Temperature; 0 takes the most likely token.
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
-    temp: f32,
-    /// Keep this many of the most likely tokens; 0 keeps all.
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    top_k: u32,
-    /// Keep the most likely tokens that together reach this probability.
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    top_p: f32,
-    /// Drop tokens less likely than this share of the most likely one.
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    min_p: f32,
-    /// Divide the logits of tokens seen lately; 1 does nothing.
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    repeat_penalty: f32,
-    /// How many tokens the penalty looks back.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    repeat_last_n: u32,
-    /// Seed of the draws.
-    #[arg(long, value_name = "S")]
-    pub(crate) seed: Option<u64>,
+    /// Most tokens to generate; up to the end of the context without it.
+    #[arg(short = 'n', long = "max-tokens", value_name = "N", value_parser = in_range(MAX_TOKENS))]
+    max_tokens: Option<f64>,
+    #[arg(long, value_name = "T", value_parser = in_range(FIELDS.temperature), default_value_t = 0.0,
+          help = FIELDS.temperature.doc.trim_end_matches('.'))]
+    temp: f64,
+    #[arg(long, value_name = "K", value_parser = in_range(FIELDS.top_k), help = help(FIELDS.top_k))]
+    top_k: Option<f64>,
+    #[arg(long, value_name = "P", value_parser = in_range(FIELDS.top_p), help = help(FIELDS.top_p))]
+    top_p: Option<f64>,
+    #[arg(long, value_name = "P", value_parser = in_range(FIELDS.min_p), help = help(FIELDS.min_p))]
+    min_p: Option<f64>,
+    #[arg(long, value_name = "X", value_parser = in_range(FIELDS.repeat_penalty), help = help(FIELDS.repeat_penalty))]
+    repeat_penalty: Option<f64>,
+    #[arg(long, value_name = "N", value_parser = in_range(FIELDS.repeat_last_n), help = help(FIELDS.repeat_last_n))]
+    repeat_last_n: Option<f64>,
+    #[arg(long, value_name = "S", value_parser = in_range(SEED), help = help(SEED))]
+    seed: Option<f64>,
     /// End before this text; may be given several times.
     #[arg(long, value_name = "TEXT")]
-    pub(crate) stop: Vec<String>,
+    stop: Vec<String>,
+}
+
+const FIELDS: SamplingEach<NumberField> = Sampling::FIELDS;
+
+/// A parser of a field's values.
+fn in_range(field: NumberField) -> impl Fn(&str) -> Result<f64, String> + Clone {
+    move |text| {
+        let number = text.parse().map_err(|_| format!("expected {field}"))?;
+        field.check(RawNumber::Number(number)).map_err(|_| format!("expected {field}"))?;
+        Ok(number)
+    }
+}
+
+/// A field's help, with its default.
+fn help(field: NumberField) -> String {
+    let doc = field.doc.trim_end_matches('.');
+    field.default.map_or_else(|| doc.to_owned(), |default| format!("{doc} [default: {default}]"))
 }
 
 impl SamplingArgs {
-    pub(crate) fn sampling(&self) -> Sampling {
-        Sampling {
-            temperature: self.temp,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            repeat_penalty: self.repeat_penalty,
-            repeat_last_n: self.repeat_last_n,
-        }
+    /// A request to continue `prompt` at the time `now`.
+    pub(crate) fn request(&self, prompt: Prompt, now: i64) -> Result<GenerateRequest, CliError> {
+        let raw = |number: Option<f64>| number.map_or(RawNumber::Missing, RawNumber::Number);
+        let request = RawRequest {
+            prompt,
+            sampling: SamplingEach {
+                temperature: RawNumber::Number(self.temp),
+                top_p: raw(self.top_p),
+                top_k: raw(self.top_k),
+                min_p: raw(self.min_p),
+                repeat_penalty: raw(self.repeat_penalty),
+                repeat_last_n: raw(self.repeat_last_n),
+            },
+            max_tokens: raw(self.max_tokens),
+            stop: self.stop.clone(),
+            seed: raw(self.seed),
+            now: Some(now),
+            ..RawRequest::default()
+        };
+        Ok(request.check()?)
     }
 }
 

@@ -251,7 +251,7 @@ fn logits_are_written_as_little_endian_rows() {
     comparison.report().assert_within(NMSE_F32_KV, "chord logits");
 
     let args = ["logits", path(&model), "--tokens", "1,9999", "--backend", "cpu", "--out", path(&out)];
-    assert_eq!(failure(&chord(&args)).0, "bad-request");
+    assert_eq!(failure(&chord(&args)).0, "invalid-argument");
     let args = ["logits", path(&model), "--tokens", "1,2,3", "--backend", "cpu", "--ctx", "2", "--out", path(&out)];
     let (code, message) = failure(&chord(&args));
     assert!(code == "prompt-too-long" && message.contains("3 tokens"), "{message}");
@@ -311,8 +311,16 @@ fn run_streams_text_and_reports_on_standard_error() {
     let args = ["run", path(&model), "-p", question, "--ctx", "8", "--backend", "cpu"];
     let (code, message) = failure(&chord(&args));
     assert!(code == "prompt-too-long" && message.contains("36 tokens") && message.contains("holds 8"), "{message}");
-    let args = ["run", path(&model), "-p", question, "--temp=-1", "--backend", "cpu"];
-    assert_eq!(failure(&chord(&args)).0, "bad-request");
+    for (argument, expected) in [
+        ("--temp=-1", "a number from 0 to 100"),
+        ("--top-p=1.5", "a number from 0 to 1"),
+        ("--top-k=many", "a whole number from 0 to 4294967295"),
+        ("-n0", "a whole number from 1 to 4294967295"),
+    ] {
+        let output = chord(&["run", path(&model), "-p", question, argument, "--backend", "cpu"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(&format!("expected {expected}")), "{}", stderr(&output));
+    }
 }
 
 #[test]

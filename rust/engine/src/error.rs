@@ -62,9 +62,15 @@ pub enum EngineError {
     /// Messages were given to a model that says nothing about their format.
     #[error("the file has no chat template: give the prompt as text instead of messages")]
     NoChatTemplate,
-    /// A number of the request lies outside its range.
-    #[error("bad request: {0}")]
-    BadRequest(String),
+    /// An option or a part of a request has a value that makes no sense.
+    #[error("{message}")]
+    InvalidArgument {
+        /// Which one.
+        field: &'static str,
+        /// What was expected, and what was found.
+        #[serde(skip)]
+        message: String,
+    },
     /// The model computed something that is not a finite number.
     #[error(
         "the logit of token {token} is {value}: the file is damaged or this device computes wrongly; try the CPU backend"
@@ -97,7 +103,7 @@ impl EngineError {
             EngineError::PromptTooLong { .. } => "prompt-too-long",
             EngineError::EmptyPrompt => "empty-prompt",
             EngineError::NoChatTemplate => "no-chat-template",
-            EngineError::BadRequest(_) => "bad-request",
+            EngineError::InvalidArgument { .. } => "invalid-argument",
             EngineError::BadLogits { .. } => "bad-logits",
             EngineError::Cancelled => "cancelled",
             EngineError::Internal(_) => "internal",

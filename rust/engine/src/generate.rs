@@ -24,6 +24,7 @@ impl Engine {
         pause: &mut impl AsyncFnMut(),
     ) -> Result<GenerateResult, EngineError> {
         let called_ms = self.runner.now();
+        request.check()?;
         let mut prompt = self.encode_prompt(&request.prompt, request.now)?;
         let prompt_tokens = prompt.len() as u32;
         let answered = request.answered.len() as u32;

@@ -11,6 +11,7 @@ mod engine;
 mod error;
 #[cfg(test)]
 mod fake;
+mod fields;
 mod generate;
 mod header;
 mod info;
@@ -25,6 +26,7 @@ mod runner;
 #[cfg(test)]
 mod runner_tests;
 mod sampler;
+mod sampling;
 #[cfg(feature = "gpu")]
 mod selftest;
 mod stop;
@@ -39,16 +41,21 @@ pub use chord_cpu::pool;
 pub use decode::LOOK_AHEAD;
 pub use engine::Engine;
 pub use error::EngineError;
+pub use fields::{NumberField, RawNumber};
 pub use header::read_header;
 pub use info::{CounterInfo, EngineInfo, MemoryInfo, ModelInfo, PagingInfo};
 pub use inspect::{DeviceFacts, GpuFacts, Inspection, Verdict, inspect, inspect_header};
 pub use load::{load_runner, lower_header};
 pub use options::{Activations, Backend, KvCache, LoadOptions, LoadProgress, LoadStage, PoolSource, StartingPool};
 pub use read::{ReadAt, ReadError};
-pub use request::{Event, FinishReason, GenerateRequest, GenerateResult, Prompt, PromptProgress, Timings, Usage};
+pub use request::{
+    COMPLETION_MAX_TOKENS, Event, FinishReason, GenerateRequest, GenerateResult, MAX_STOP_STRINGS, MAX_TOKENS, Prompt,
+    PromptProgress, RawRequest, SEED, Timings, Usage,
+};
 pub use rng::{philox, uniform};
 pub use runner::{Clock, Flow, OnRows, RunEnd, RunObserver, RunReport, Runner, TokenRequest};
-pub use sampler::{Sampler, Sampling};
+pub use sampler::Sampler;
+pub use sampling::{Sampling, SamplingEach};
 pub use stop::StopMatcher;
 pub use times::LoadTimes;
 pub use trace::{Expected, TraceRow, trace};

@@ -10,6 +10,7 @@ use chord_model::BuildOptions;
 use chord_program::{Executor, Program};
 
 use crate::discard::DiscardingExecutor;
+use crate::fields::invalid;
 use crate::paging::Pager;
 use crate::runner::{Clock, Runner};
 use crate::weights::{self, Placed, zeroed};
@@ -34,7 +35,7 @@ pub async fn load_runner(
     cancel: &CancelFlag,
 ) -> Result<(Runner, Vec<String>), EngineError> {
     if options.window_bytes == 0 {
-        return Err(EngineError::BadRequest("window_bytes is 0, expected 1 or more".into()));
+        return Err(invalid("window_bytes", "window_bytes is 0, expected 1 or more".into()));
     }
     let factors = read_rope_factors(&mut reader, &header).await?;
     let lower = |max_batch: u32| lower(&header, options, max_batch, factors.as_deref());
@@ -179,8 +180,8 @@ impl<R: ReadAt> Load<'_, R> {
         check_address_space(chord_model::memory(&program).total(), usize::BITS)?;
         let n_threads = self.options.threads.map_or_else(default_threads, |n| n as usize);
         if !(1..=MOST_THREADS).contains(&n_threads) {
-            let found = format!("{n_threads} threads, expected 1 to {MOST_THREADS}");
-            return Err(EngineError::BadRequest(found));
+            let message = format!("threads must be a whole number from 1 to {MOST_THREADS}, not {n_threads}");
+            return Err(invalid("threads", message));
         }
         let began = (self.clock)();
         let pool = self.options.pool.start(n_threads).await.unwrap_or_else(|reason| {

@@ -3,7 +3,8 @@
 use chord_text::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::Sampling;
+use crate::fields::{NumberField, RawNumber, invalid};
+use crate::{EngineError, Sampling, SamplingEach};
 
 /// What to continue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,9 +26,36 @@ impl Default for Prompt {
     }
 }
 
+/// Most strings that can end a generation: more are a mistake, and slow.
+pub const MAX_STOP_STRINGS: usize = 16;
+
+/// What OpenAI's `completions` take for `max_tokens` where a request says nothing.
+pub const COMPLETION_MAX_TOKENS: u32 = 16;
+
+/// [`GenerateRequest::max_tokens`].
+pub const MAX_TOKENS: NumberField = NumberField {
+    name: "max_tokens",
+    alias: Some("max_completion_tokens"),
+    whole: true,
+    least: 1.0,
+    most: u32::MAX as f64,
+    default: None,
+    doc: "Most tokens to generate. Without it up to the end of the context in a chat, 16 in a completion.",
+};
+
+/// [`GenerateRequest::seed`]. JavaScript's numbers are exact up to its bound.
+pub const SEED: NumberField = NumberField {
+    name: "seed",
+    alias: None,
+    whole: true,
+    least: 0.0,
+    most: ((1u64 << 53) - 1) as f64,
+    default: None,
+    doc: "The same seed, prompt, model and device give the same text.",
+};
+
 /// A generation to run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerateRequest {
     /// What to continue.
     pub prompt: Prompt,
@@ -35,7 +63,7 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
     /// Most tokens to generate; up to the end of the context without one.
     pub max_tokens: Option<u32>,
-    /// Generation ends before any of these strings.
+    /// Generation ends before any of these strings, of which there are at most [`MAX_STOP_STRINGS`].
     pub stop: Vec<String>,
     /// The same seed draws the same tokens; the result tells which one was used where none is given.
     pub seed: Option<u64>,
@@ -46,8 +74,66 @@ pub struct GenerateRequest {
     pub sequence: u32,
     /// What chat templates show as the date and time: the seconds that a clock at the user's place would have counted
     /// since 1970-01-01 00:00, summer time included. Without it `strftime_now` is not defined in templates.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub now: Option<i64>,
+}
+
+impl GenerateRequest {
+    /// Refuses what makes no sense, by name.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidArgument`].
+    pub fn check(&self) -> Result<(), EngineError> {
+        let given = |number: Option<f64>| number.map_or(RawNumber::Missing, RawNumber::Number);
+        self.sampling.check()?;
+        MAX_TOKENS.check(given(self.max_tokens.map(f64::from)))?;
+        SEED.check(given(self.seed.map(|seed| seed as f64)))?;
+        if self.stop.len() > MAX_STOP_STRINGS {
+            let n = self.stop.len();
+            return Err(invalid("stop", format!("stop must have at most {MAX_STOP_STRINGS} strings, not {n}")));
+        }
+        if self.stop.iter().any(String::is_empty) {
+            return Err(invalid("stop", "stop must be a non-empty string or an array of them".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A [`GenerateRequest`] as it comes from outside. What is left out, or null, has its default.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawRequest {
+    /// What to continue.
+    pub prompt: Prompt,
+    /// How tokens are chosen.
+    pub sampling: SamplingEach<RawNumber>,
+    /// Most tokens to generate.
+    pub max_tokens: RawNumber,
+    /// Strings that end the generation.
+    pub stop: Vec<String>,
+    /// Seed of the draws.
+    pub seed: RawNumber,
+    /// Tokens of the answer that are there already.
+    pub answered: Vec<u32>,
+    /// The sequence whose cache is used.
+    pub sequence: u32,
+    /// What chat templates show as the time.
+    pub now: Option<i64>,
+}
+
+impl RawRequest {
+    /// The request, if it makes sense.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidArgument`].
+    pub fn check(self) -> Result<GenerateRequest, EngineError> {
+        let RawRequest { prompt, sampling, max_tokens, stop, seed, answered, sequence, now } = self;
+        let max_tokens = MAX_TOKENS.check(max_tokens)?.map(|n| n as u32);
+        let seed = SEED.check(seed)?.map(|n| n as u64);
+        let sampling = sampling.check()?;
+        let request = GenerateRequest { prompt, sampling, max_tokens, stop, seed, answered, sequence, now };
+        request.check()?;
+        Ok(request)
+    }
 }
 
 /// Why a generation ended.

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use chord_program::{Batch, ExecError, Executor, Program, Want};
 
 use crate::decode::{LOOK_AHEAD, Run};
+use crate::fields::invalid;
 use crate::paging::{PageCost, Pager};
 use crate::{CancelFlag, EngineError, LoadTimes, PromptProgress, Sampler, Sampling};
 
@@ -208,7 +209,7 @@ impl Runner {
 
     fn sequence(&mut self, sequence: u32) -> Result<&mut Sequence, EngineError> {
         let n = self.sequences.len();
-        let bad = || EngineError::BadRequest(format!("sequence {sequence}, the model was loaded for {n}"));
+        let bad = || invalid("sequence", format!("sequence {sequence}, the model was loaded for {n}"));
         self.sequences.get_mut(sequence as usize).ok_or_else(bad)
     }
 
@@ -231,7 +232,7 @@ impl Runner {
             return Err(EngineError::PromptTooLong { n_tokens: prompt.len() as u64, n_ctx: program.n_ctx });
         }
         match prompt.iter().find(|&&id| id >= program.n_vocab) {
-            Some(id) => Err(EngineError::BadRequest(format!("token id {id}, the vocabulary has {}", program.n_vocab))),
+            Some(id) => Err(invalid("prompt", format!("token id {id}, the vocabulary has {}", program.n_vocab))),
             None => Ok(()),
         }
     }

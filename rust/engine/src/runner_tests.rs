@@ -71,10 +71,10 @@ fn assert_books(runner: &Runner, state: &Rc<RefCell<FakeState>>) {
 #[test]
 fn greedy_tokens_are_the_same_on_the_device_and_from_logits_however_ids_arrive() {
     for (sampling, in_bulk, late, max_batch) in [
-        (Sampling::default(), false, false, 64),
-        (Sampling::default(), true, false, 7),
-        (Sampling::default(), true, true, 1),
-        (Sampling::default(), false, true, 5),
+        (Sampling::GREEDY, false, false, 64),
+        (Sampling::GREEDY, true, false, 7),
+        (Sampling::GREEDY, true, true, 1),
+        (Sampling::GREEDY, false, true, 5),
         (GREEDY_FROM_LOGITS, false, false, 64),
         (GREEDY_FROM_LOGITS, false, true, 3),
     ] {
@@ -91,7 +91,7 @@ fn greedy_tokens_are_the_same_on_the_device_and_from_logits_however_ids_arrive()
 fn the_prompt_is_computed_in_chunks_and_progress_says_so() {
     let (mut runner, state) = runner(128, 1, 8);
     let mut script = Script::default();
-    run_script(&mut runner, request(&prompt(20), 1, Sampling::default()), &mut script).unwrap();
+    run_script(&mut runner, request(&prompt(20), 1, Sampling::GREEDY), &mut script).unwrap();
     assert_eq!(state.borrow().prefills, [4, 8, 8]);
     assert_eq!(script.progress.iter().map(|p| p.processed).collect::<Vec<_>>(), [4, 12, 20]);
     assert!(script.progress.iter().all(|p| p.total == 20 && p.cached == 0));
@@ -99,7 +99,7 @@ fn the_prompt_is_computed_in_chunks_and_progress_says_so() {
 
 #[test]
 fn a_second_turn_computes_only_what_is_new() {
-    for sampling in [Sampling::default(), GREEDY_FROM_LOGITS] {
+    for sampling in [Sampling::GREEDY, GREEDY_FROM_LOGITS] {
         let (mut runner, state) = runner(256, 1, 16);
         let first = generate(&mut runner, &prompt(20), 10, sampling);
         let mut turn = prompt(20);
@@ -118,10 +118,10 @@ fn a_second_turn_computes_only_what_is_new() {
 #[test]
 fn a_prompt_that_departs_from_the_cache_is_cut_there() {
     let (mut runner, state) = runner(256, 1, 16);
-    generate(&mut runner, &prompt(20), 10, Sampling::default());
+    generate(&mut runner, &prompt(20), 10, Sampling::GREEDY);
     let mut other = prompt(12);
     other.extend([1, 1, 1]);
-    let report = generate(&mut runner, &other, 8, Sampling::default());
+    let report = generate(&mut runner, &other, 8, Sampling::GREEDY);
     assert_eq!((report.reused, report.tokens), (12, continuation(&other, 8)));
     assert_books(&runner, &state);
 }
@@ -129,8 +129,8 @@ fn a_prompt_that_departs_from_the_cache_is_cut_there() {
 #[test]
 fn the_same_prompt_again_computes_its_last_token_only() {
     let (mut runner, state) = runner(256, 1, 16);
-    let first = generate(&mut runner, &prompt(20), 5, Sampling::default());
-    let again = generate(&mut runner, &prompt(20), 5, Sampling::default());
+    let first = generate(&mut runner, &prompt(20), 5, Sampling::GREEDY);
+    let again = generate(&mut runner, &prompt(20), 5, Sampling::GREEDY);
     assert_eq!((again.reused, &again.tokens), (19, &first.tokens));
     assert_books(&runner, &state);
 }
@@ -138,11 +138,11 @@ fn the_same_prompt_again_computes_its_last_token_only() {
 #[test]
 fn where_a_ring_has_lost_what_a_cut_needs_the_sequence_starts_afresh() {
     let (mut runner, state) = runner(256, 1, 16);
-    generate(&mut runner, &prompt(20), 10, Sampling::default());
+    generate(&mut runner, &prompt(20), 10, Sampling::GREEDY);
     state.borrow_mut().floor = 15;
     let mut other = prompt(12);
     other.extend([1, 1, 1]);
-    let report = generate(&mut runner, &other, 8, Sampling::default());
+    let report = generate(&mut runner, &other, 8, Sampling::GREEDY);
     assert_eq!((report.reused, report.tokens), (0, continuation(&other, 8)));
     assert_books(&runner, &state);
 }
@@ -154,7 +154,7 @@ fn steps_ahead_stay_within_the_limit_and_their_surplus_is_cut_off() {
             let (mut runner, state) = runner(256, 1, 16);
             state.borrow_mut().in_bulk = in_bulk;
             let mut script = Script { stop_after: Some(stop_after), ..Script::default() };
-            let report = run_script(&mut runner, request(&prompt(20), 50, Sampling::default()), &mut script).unwrap();
+            let report = run_script(&mut runner, request(&prompt(20), 50, Sampling::GREEDY), &mut script).unwrap();
             assert_eq!(report.end, RunEnd::Stopped);
             assert_eq!(report.tokens, continuation(&prompt(20), stop_after));
             assert!(state.borrow().most_ahead <= crate::LOOK_AHEAD as usize);
@@ -166,7 +166,7 @@ fn steps_ahead_stay_within_the_limit_and_their_surplus_is_cut_off() {
             assert!(seen.starts_with(runner.cached(0)));
             assert!(runner.cached(0).len() >= 20 + stop_after - 1);
             seen.push(9);
-            assert_eq!(generate(&mut runner, &seen, 6, Sampling::default()).tokens, continuation(&seen, 6));
+            assert_eq!(generate(&mut runner, &seen, 6, Sampling::GREEDY).tokens, continuation(&seen, 6));
         }
     }
 }
@@ -175,7 +175,7 @@ fn steps_ahead_stay_within_the_limit_and_their_surplus_is_cut_off() {
 fn no_step_is_enqueued_beyond_the_tokens_wanted() {
     for n in 0..8 {
         let (mut runner, state) = runner(256, 1, 64);
-        let report = generate(&mut runner, &prompt(20), n, Sampling::default());
+        let report = generate(&mut runner, &prompt(20), n, Sampling::GREEDY);
         assert_eq!(report.tokens, continuation(&prompt(20), n as usize));
         assert_eq!(state.borrow().computed, 20 + n.saturating_sub(1) as usize);
         assert_books(&runner, &state);
@@ -187,7 +187,7 @@ fn no_step_is_enqueued_beyond_the_tokens_wanted() {
 
 #[test]
 fn a_full_context_ends_the_run() {
-    for sampling in [Sampling::default(), GREEDY_FROM_LOGITS] {
+    for sampling in [Sampling::GREEDY, GREEDY_FROM_LOGITS] {
         let (mut runner, state) = runner(24, 1, 16);
         let report = generate(&mut runner, &prompt(20), 50, sampling);
         assert_eq!(report.end, RunEnd::Length);
@@ -206,14 +206,14 @@ fn prompts_that_cannot_be_run_are_refused_with_both_numbers() {
     let error = run_script(&mut runner, request(&[], 1, SAMPLED), &mut Script::default()).unwrap_err();
     assert_eq!(error.code(), "empty-prompt");
     let error = run_script(&mut runner, request(&[1, 64], 1, SAMPLED), &mut Script::default()).unwrap_err();
-    assert_eq!(error.code(), "bad-request");
+    assert_eq!(error.code(), "invalid-argument");
     let other = TokenRequest { sequence: 1, ..request(&[1], 1, SAMPLED) };
-    assert_eq!(run_script(&mut runner, other, &mut Script::default()).unwrap_err().code(), "bad-request");
+    assert_eq!(run_script(&mut runner, other, &mut Script::default()).unwrap_err().code(), "invalid-argument");
 }
 
 #[test]
 fn a_run_can_be_cancelled_between_tokens() {
-    for sampling in [Sampling::default(), GREEDY_FROM_LOGITS] {
+    for sampling in [Sampling::GREEDY, GREEDY_FROM_LOGITS] {
         let (mut runner, state) = runner(256, 1, 16);
         let mut script = Script { cancel_after_tokens: Some(3), ..Script::default() };
         let report = run_script(&mut runner, request(&prompt(20), 50, sampling), &mut script).unwrap();
@@ -225,7 +225,7 @@ fn a_run_can_be_cancelled_between_tokens() {
 
 #[test]
 fn a_run_can_be_cancelled_between_chunks_and_keeps_those_that_are_done() {
-    for sampling in [Sampling::default(), GREEDY_FROM_LOGITS] {
+    for sampling in [Sampling::GREEDY, GREEDY_FROM_LOGITS] {
         let (mut runner, state) = runner(256, 1, 8);
         let mut script = Script { cancel_after_chunks: Some(2), ..Script::default() };
         let report = run_script(&mut runner, request(&prompt(80), 50, sampling), &mut script).unwrap();
@@ -242,14 +242,14 @@ fn after_a_failed_or_dropped_run_the_next_one_is_right() {
     for fail_at in 1..8 {
         let (mut runner, state) = runner(256, 1, 8);
         state.borrow_mut().fail_at = Some(fail_at);
-        let failed = run_script(&mut runner, request(&prompt(30), 9, Sampling::default()), &mut Script::default());
+        let failed = run_script(&mut runner, request(&prompt(30), 9, Sampling::GREEDY), &mut Script::default());
         assert_eq!(failed.unwrap_err().code(), "device");
-        let report = generate(&mut runner, &prompt(30), 9, Sampling::default());
+        let report = generate(&mut runner, &prompt(30), 9, Sampling::GREEDY);
         assert_eq!((report.reused, report.tokens), (0, continuation(&prompt(30), 9)));
         assert_books(&runner, &state);
     }
 
-    for sampling in [Sampling::default(), GREEDY_FROM_LOGITS] {
+    for sampling in [Sampling::GREEDY, GREEDY_FROM_LOGITS] {
         for polls in 1..20 {
             let (mut runner, state) = runner(256, 1, 8);
             state.borrow_mut().late = true;
@@ -275,9 +275,9 @@ fn after_a_failed_or_dropped_run_the_next_one_is_right() {
 #[test]
 fn sequences_keep_their_caches_apart() {
     let (mut runner, _) = runner(256, 2, 8);
-    generate(&mut runner, &prompt(20), 5, Sampling::default());
+    generate(&mut runner, &prompt(20), 5, Sampling::GREEDY);
     let mut on_second = |tokens: &[u32]| {
-        let request = TokenRequest { sequence: 1, ..request(tokens, 5, Sampling::default()) };
+        let request = TokenRequest { sequence: 1, ..request(tokens, 5, Sampling::GREEDY) };
         run_script(&mut runner, request, &mut Script::default()).unwrap()
     };
     let report = on_second(&prompt(12));

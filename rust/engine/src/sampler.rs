@@ -5,62 +5,8 @@
 
 use std::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
-
-use crate::EngineError;
 use crate::rng::uniform;
-
-/// How the next token is chosen. The default is greedy.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sampling {
-    /// Divides the logits before the draw; 0 takes the most likely token.
-    pub temperature: f32,
-    /// Keeps this many of the most likely tokens; 0 keeps all.
-    pub top_k: u32,
-    /// Keeps the most likely tokens that together reach this probability; 1 keeps all.
-    pub top_p: f32,
-    /// Drops tokens less likely than this share of the most likely one; 0 drops none.
-    pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens seen lately; 1 changes nothing.
-    pub repeat_penalty: f32,
-    /// How many of the latest tokens (prompt included) the penalty looks at; 0 for none.
-    pub repeat_last_n: u32,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, repeat_last_n: 64 }
-    }
-}
-
-impl Sampling {
-    /// True if no token's logit is changed by the tokens before it.
-    fn has_penalty(&self) -> bool {
-        self.repeat_penalty != 1.0 && self.repeat_last_n > 0
-    }
-
-    /// True if the device can choose alone: the highest logit wins.
-    pub fn is_plain_greedy(&self) -> bool {
-        self.temperature == 0.0 && !self.has_penalty()
-    }
-
-    /// Refuses numbers outside their range, by name.
-    pub fn check(&self) -> Result<(), EngineError> {
-        let checks = [
-            ("temperature", self.temperature, self.temperature >= 0.0, "0 or more"),
-            ("top_p", self.top_p, self.top_p > 0.0 && self.top_p <= 1.0, "above 0, at most 1"),
-            ("min_p", self.min_p, (0.0..=1.0).contains(&self.min_p), "between 0 and 1"),
-            ("repeat_penalty", self.repeat_penalty, self.repeat_penalty > 0.0, "above 0"),
-        ];
-        match checks.iter().find(|(_, value, fits, _)| !(*fits && value.is_finite())) {
-            Some((name, value, _, expected)) => {
-                Err(EngineError::BadRequest(format!("{name} is {value}, expected {expected}")))
-            }
-            None => Ok(()),
-        }
-    }
-}
+use crate::{EngineError, Sampling};
 
 /// A token that may be drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,7 +68,7 @@ impl Sampler {
         for (index, &id) in recent.iter().enumerate() {
             let seen_before = recent[..index].contains(&id);
             if let Some(candidate) = self.candidates.get_mut(id as usize).filter(|_| !seen_before) {
-                let penalty = self.sampling.repeat_penalty;
+                let penalty = self.sampling.repeat_penalty as f32;
                 candidate.logit =
                     if candidate.logit > 0.0 { candidate.logit / penalty } else { candidate.logit * penalty };
             }
@@ -147,7 +93,7 @@ impl Sampler {
         }
         let max = self.max_logit();
         let weight = |c: &Candidate| f64::from(c.logit - max).exp();
-        let enough = f64::from(self.sampling.top_p) * self.candidates.iter().map(weight).sum::<f64>();
+        let enough = self.sampling.top_p * self.candidates.iter().map(weight).sum::<f64>();
         let (mut sorted, mut reached) = (0, 0.0);
         let mut step = FIRST_SORTED;
         while sorted < self.candidates.len() {
@@ -171,7 +117,7 @@ impl Sampler {
 
     fn keep_min_p(&mut self) {
         if self.sampling.min_p > 0.0 {
-            let floor = self.max_logit() + self.sampling.min_p.ln();
+            let floor = self.max_logit() + self.sampling.min_p.ln() as f32;
             self.candidates.retain(|c| c.logit >= floor);
         }
     }
@@ -183,7 +129,7 @@ impl Sampler {
     /// The candidate at which the running sum of probabilities passes `u`.
     fn draw(&self, u: f64) -> u32 {
         let max = self.max_logit();
-        let temperature = f64::from(self.sampling.temperature);
+        let temperature = self.sampling.temperature;
         let weight = |c: &Candidate| (f64::from(c.logit - max) / temperature).exp();
         let mut left = u * self.candidates.iter().map(weight).sum::<f64>();
         for candidate in &self.candidates {
@@ -220,7 +166,7 @@ mod tests {
         const N: u32 = 20_000;
         let drawn = draws(sampling, 42, N);
         assert!(drawn.iter().all(|id| kept.contains(id)), "drew a token that was cut away");
-        let chi_square: f64 = softmax(kept, f64::from(sampling.temperature))
+        let chi_square: f64 = softmax(kept, sampling.temperature)
             .iter()
             .map(|&(id, p)| {
                 let expected = p * f64::from(N);
@@ -232,7 +178,7 @@ mod tests {
 
     #[test]
     fn draws_follow_the_probabilities() {
-        let base = Sampling { temperature: 1.0, ..Sampling::default() };
+        let base = Sampling { temperature: 1.0, ..Sampling::GREEDY };
         assert_distribution(base, &[0, 1, 2, 3, 4, 5], 20.5);
         assert_distribution(Sampling { temperature: 0.7, ..base }, &[0, 1, 2, 3, 4, 5], 20.5);
         assert_distribution(Sampling { top_k: 3, ..base }, &[1, 4, 2], 13.8);
@@ -246,20 +192,20 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_draws_again_and_another_seed_others() {
-        let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
+        let sampling = Sampling { temperature: 1.0, ..Sampling::GREEDY };
         assert_eq!(draws(sampling, 5, 50), draws(sampling, 5, 50));
         assert_ne!(draws(sampling, 5, 50), draws(sampling, 6, 50));
     }
 
     #[test]
     fn greedy_takes_the_lowest_id_among_the_best() {
-        let mut sampler = Sampler::new(Sampling::default(), 0).unwrap();
+        let mut sampler = Sampler::new(Sampling::GREEDY, 0).unwrap();
         assert_eq!(sampler.sample(&[0.0, 2.0, -1.0, 2.0], &[]).unwrap(), 1);
     }
 
     #[test]
     fn the_penalty_acts_once_per_token_on_the_last_n() {
-        let sampling = Sampling { repeat_penalty: 1.5, repeat_last_n: 2, ..Sampling::default() };
+        let sampling = Sampling { repeat_penalty: 1.5, repeat_last_n: 2, ..Sampling::GREEDY };
         let mut sampler = Sampler::new(sampling, 0).unwrap();
         // 3 / 1.5 = 2 < 2.5; a second division would not change the choice, but a missing one would.
         assert_eq!(sampler.sample(&LOGITS, &[1, 1]).unwrap(), 4);
@@ -272,7 +218,7 @@ mod tests {
     #[test]
     fn logits_that_are_not_finite_are_an_error() {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            for sampling in [Sampling::default(), Sampling { temperature: 1.0, ..Sampling::default() }] {
+            for sampling in [Sampling::GREEDY, Sampling { temperature: 1.0, ..Sampling::GREEDY }] {
                 let error = Sampler::new(sampling, 0).unwrap().sample(&[0.0, value, 1.0], &[]).unwrap_err();
                 assert_eq!(error.code(), "bad-logits");
             }
@@ -280,18 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_range_are_refused_by_name() {
-        for (sampling, name) in [
-            (Sampling { temperature: -1.0, ..Sampling::default() }, "temperature"),
-            (Sampling { temperature: f32::NAN, ..Sampling::default() }, "temperature"),
-            (Sampling { top_p: 0.0, ..Sampling::default() }, "top_p"),
-            (Sampling { min_p: 1.5, ..Sampling::default() }, "min_p"),
-            (Sampling { repeat_penalty: 0.0, ..Sampling::default() }, "repeat_penalty"),
-        ] {
-            let error = Sampler::new(sampling, 0).unwrap_err();
-            assert_eq!(error.code(), "bad-request");
-            assert!(error.to_string().contains(name), "{error}");
-        }
+    fn a_top_p_of_0_leaves_only_the_most_likely_token() {
+        let sampling = Sampling { temperature: 1.0, top_p: 0.0, ..Sampling::GREEDY };
+        assert!(draws(sampling, 1, 100).iter().all(|&id| id == 1));
+        assert!(sampling.is_plain_greedy(), "no logits need to be brought back for it");
+        assert!(!Sampling { repeat_penalty: 1.1, ..sampling }.is_plain_greedy());
+    }
+
+    #[test]
+    fn numbers_out_of_range_make_no_sampler() {
+        let sampling = Sampling { min_p: 1.5, ..Sampling::GREEDY };
+        assert_eq!(Sampler::new(sampling, 0).unwrap_err().code(), "invalid-argument");
     }
 
     /// Top-k and top-p over a large vocabulary, against sorting it whole.
@@ -302,7 +247,7 @@ mod tests {
         order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
         let total: f64 = logits.iter().map(|&l| f64::from(l - 12.0).exp()).sum();
         for (top_k, top_p) in [(50, 1.0), (5000, 1.0), (0, 0.001), (0, 0.2), (1000, 0.5)] {
-            let sampling = Sampling { temperature: 1.0, top_k, top_p, ..Sampling::default() };
+            let sampling = Sampling { temperature: 1.0, top_k, top_p, ..Sampling::GREEDY };
             let mut sampler = Sampler::new(sampling, 1).unwrap();
             sampler.sample(&logits, &[]).unwrap();
             let of: &[u32] = if top_k > 0 { &order[..top_k as usize] } else { &order };
@@ -310,7 +255,7 @@ mod tests {
             let sum = if top_k > 0 { of.iter().map(|&id| weight(id)).sum() } else { total };
             let mut reached = 0.0;
             let enough = |&&id: &&u32| {
-                let more = reached < sum * f64::from(top_p);
+                let more = reached < sum * top_p;
                 reached += weight(id);
                 more
             };

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use chord_gguf::{GgmlType, Header, dequantize};
 use chord_program::{Batch, ExecError, Executor, Want};
 
+use crate::fields::invalid;
 use crate::weights::zeroed;
 use crate::{EngineError, ReadAt};
 
@@ -80,7 +81,7 @@ impl Expected {
             let mut values = vec![0.0; bytes.len() / 4];
             if info.ty != GgmlType::F32 || dequantize(info.ty, &bytes, &mut values).is_err() {
                 let what = format!("tensor {} of the trace file is {}, expected F32", info.name, info.ty);
-                return Err(EngineError::BadRequest(what));
+                return Err(invalid("against", what));
             }
             buffers.insert(info.name.clone(), values);
         }

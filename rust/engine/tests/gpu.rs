@@ -16,6 +16,7 @@ fn request(max_tokens: u32) -> GenerateRequest {
     GenerateRequest {
         prompt: Prompt::Text("Once upon a time".into()),
         max_tokens: Some(max_tokens),
+        sampling: Sampling::GREEDY,
         ..Default::default()
     }
 }
@@ -25,7 +26,7 @@ fn the_text_is_the_cpus_greedy_or_drawn_in_one_chunk_or_many() {
     for model in ["llama.Q4_K_M.gguf", "gemma3.Q4_K_M.gguf"] {
         let path = model_path(model);
         let expected = load(&path, &cpu()).unwrap();
-        let drawn = Sampling { temperature: 1.0, top_k: 40, ..Sampling::default() };
+        let drawn = Sampling { temperature: 1.0, top_k: 40, ..Sampling::GREEDY };
         let requests = [request(24), GenerateRequest { sampling: drawn, seed: Some(3), ..request(24) }];
         let mut expected_engine = expected;
         let expected: Vec<_> = requests.iter().map(|r| generate(&mut expected_engine, r).unwrap().0.tokens).collect();
@@ -140,7 +141,8 @@ mod full {
         let mut engine = load(&path, &on_gpu()).unwrap();
         let message = chord_text::Message::new("user", "What is the capital of France?");
         let prompt = Prompt::Messages(vec![message]);
-        let request = GenerateRequest { prompt, max_tokens: Some(16), ..Default::default() };
+        let request =
+            GenerateRequest { prompt, max_tokens: Some(16), sampling: Sampling::GREEDY, ..Default::default() };
         assert_eq!(generate(&mut engine, &request).unwrap().0.text, "The capital of France is Paris.");
     }
 }

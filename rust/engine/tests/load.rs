@@ -81,7 +81,7 @@ fn a_file_cut_anywhere_in_its_header_is_refused_and_never_a_panic() {
 fn sizes_that_make_no_sense_are_refused() {
     let path = model_path("llama.Q4_0.gguf");
     let code = |options: LoadOptions| outcome(TestFile::open(&path), &options, None).err().unwrap().code().to_owned();
-    assert_eq!(code(LoadOptions { window_bytes: 0, ..cpu() }), "bad-request");
+    assert_eq!(code(LoadOptions { window_bytes: 0, ..cpu() }), "invalid-argument");
     assert_eq!(code(LoadOptions { n_ctx: Some(0), ..cpu() }), "bad-option");
     assert_eq!(code(LoadOptions { n_ctx: Some(u32::MAX), ..cpu() }), "bad-option");
     assert_eq!(code(LoadOptions { n_seq_max: 0, ..cpu() }), "bad-option");

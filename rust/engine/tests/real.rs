@@ -2,7 +2,7 @@
 
 mod common;
 
-use chord_engine::{Engine, FinishReason, GenerateRequest, Prompt};
+use chord_engine::{Engine, FinishReason, GenerateRequest, Prompt, Sampling};
 use chord_testkit::compare::MARGIN;
 use chord_testkit::{Chat, Golden};
 use chord_text::Message;
@@ -36,7 +36,12 @@ fn check_chat(engine: &mut Engine, chat: &Chat) {
         assert_eq!(&engine.render(messages, None).unwrap(), rendered);
     }
     assert_eq!(engine.encode_prompt(&prompt, None).unwrap(), chat.tokens);
-    let request = GenerateRequest { prompt, max_tokens: Some(chat.greedy.len() as u32), ..Default::default() };
+    let request = GenerateRequest {
+        prompt,
+        max_tokens: Some(chat.greedy.len() as u32),
+        sampling: Sampling::GREEDY,
+        ..Default::default()
+    };
     let (shown, _) = generate(engine, &request).unwrap();
     let report = chat.compare_greedy(&shown.tokens, MARGIN);
     assert!(report.is_ok(), "{:?}: {report:?}", chat.prompt);
@@ -52,6 +57,7 @@ fn smollm2_names_the_capital_of_france_and_a_second_turn_reuses_the_first() {
     let ask = |messages: &[Message], n| GenerateRequest {
         prompt: Prompt::Messages(messages.to_vec()),
         max_tokens: Some(n),
+        sampling: Sampling::GREEDY,
         ..Default::default()
     };
     let (shown, result) = generate(&mut engine, &ask(&messages, 32)).unwrap();
@@ -69,8 +75,11 @@ fn smollm2_names_the_capital_of_france_and_a_second_turn_reuses_the_first() {
 fn smollm2_continues_raw_text() {
     let (_, mut engine) = open(SMOLLM2);
     let prompt = Prompt::Text("The capital of France is".into());
-    let (shown, _) =
-        generate(&mut engine, &GenerateRequest { prompt, max_tokens: Some(4), ..Default::default() }).unwrap();
+    let (shown, _) = generate(
+        &mut engine,
+        &GenerateRequest { prompt, max_tokens: Some(4), sampling: Sampling::GREEDY, ..Default::default() },
+    )
+    .unwrap();
     assert!(shown.text.contains("Paris"), "{:?}", shown.text);
 }
 

@@ -53,7 +53,7 @@ fn middle(text: &str) -> String {
 #[test]
 fn broken_off_after_any_token_the_answer_goes_on_as_it_would_have() {
     let mut engine = tiny();
-    let greedy = Sampling::default();
+    let greedy = Sampling::GREEDY;
     let drawn = Sampling { temperature: 1.5, top_k: 40, repeat_penalty: 1.3, ..greedy };
     let free = run(&mut engine, &request(greedy, &[]));
     let stop = middle(&free.text);
@@ -77,10 +77,10 @@ fn broken_off_after_any_token_the_answer_goes_on_as_it_would_have() {
 #[test]
 fn broken_off_after_its_last_token_an_answer_only_ends() {
     let mut engine = tiny();
-    let free = run(&mut engine, &request(Sampling::default(), &[]));
+    let free = run(&mut engine, &request(Sampling::GREEDY, &[]));
     let stop = middle(&free.text);
     for stop in [vec![], vec![stop]] {
-        let asked = request(Sampling::default(), &stop);
+        let asked = request(Sampling::GREEDY, &stop);
         let whole = run(&mut engine, &asked);
         let rest = GenerateRequest { answered: whole.tokens.clone(), ..asked };
         let (shown, result) = generate(&mut engine, &rest).unwrap();
@@ -95,7 +95,7 @@ fn broken_off_after_its_last_token_an_answer_only_ends() {
 fn an_answer_that_filled_the_context_only_ends() {
     let path = model_path("llama.Q4_0.gguf");
     let mut engine = load(&path, &chord_engine::LoadOptions { n_ctx: Some(40), ..cpu() }).unwrap();
-    let asked = GenerateRequest { max_tokens: None, ..request(Sampling::default(), &[]) };
+    let asked = GenerateRequest { max_tokens: None, ..request(Sampling::GREEDY, &[]) };
     let whole = run(&mut engine, &asked);
     let rest = GenerateRequest { answered: whole.tokens.clone(), ..asked };
     let (shown, result) = generate(&mut engine, &rest).unwrap();

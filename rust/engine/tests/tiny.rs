@@ -3,7 +3,8 @@
 mod common;
 
 use chord_engine::{
-    CancelFlag, Engine, FinishReason, GenerateRequest, LoadOptions, Prompt, ReadAt, Sampling, load_runner, read_header,
+    CancelFlag, Engine, FinishReason, GenerateRequest, LoadOptions, Prompt, RawRequest, ReadAt, Sampling, load_runner,
+    read_header,
 };
 use chord_testkit::compare::NMSE_F32_KV;
 use chord_testkit::{LogitsComparison, Recipe, model_path};
@@ -41,7 +42,12 @@ fn tiny() -> Engine {
 }
 
 fn request(prompt: &str, max_tokens: u32) -> GenerateRequest {
-    GenerateRequest { prompt: Prompt::Text(prompt.into()), max_tokens: Some(max_tokens), ..Default::default() }
+    GenerateRequest {
+        prompt: Prompt::Text(prompt.into()),
+        max_tokens: Some(max_tokens),
+        sampling: Sampling::GREEDY,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -114,7 +120,12 @@ fn a_turn_reuses_the_cache_and_says_what_it_would_have_said_without() {
     let mut turn = engine.encode_prompt(&Prompt::Text("One, two, three".into()), None).unwrap();
     turn.extend(&first.tokens);
     turn.extend([40, 41, 42]);
-    let second = GenerateRequest { prompt: Prompt::Tokens(turn.clone()), max_tokens: Some(12), ..Default::default() };
+    let second = GenerateRequest {
+        prompt: Prompt::Tokens(turn.clone()),
+        max_tokens: Some(12),
+        sampling: Sampling::GREEDY,
+        ..Default::default()
+    };
     let (reused, result) = generate(&mut engine, &second).unwrap();
     assert_eq!(result.usage.cached_tokens as usize, turn.len() - 4, "all but the last reply token and the new ones");
     let mut fresh = tiny();
@@ -126,7 +137,7 @@ fn a_turn_reuses_the_cache_and_says_what_it_would_have_said_without() {
 #[test]
 fn a_seed_gives_the_same_text_again_and_is_told_where_it_was_not_given() {
     let mut engine = tiny();
-    let sampling = Sampling { temperature: 1.5, top_k: 40, top_p: 0.95, min_p: 0.01, ..Sampling::default() };
+    let sampling = Sampling { temperature: 1.5, top_k: 40, top_p: 0.95, min_p: 0.01, ..Sampling::GREEDY };
     let drawn = GenerateRequest { sampling, ..request("Hello", 24) };
     let (first, result) = generate(&mut engine, &drawn).unwrap();
     let (other, _) = generate(&mut engine, &drawn).unwrap();
@@ -139,26 +150,27 @@ fn a_seed_gives_the_same_text_again_and_is_told_where_it_was_not_given() {
 fn messages_need_a_template_and_prompts_need_tokens() {
     let mut engine = tiny();
     let message = Message::new("user", "hi");
-    let ask = |prompt| GenerateRequest { prompt, ..Default::default() };
+    let ask = |prompt| GenerateRequest { prompt, sampling: Sampling::GREEDY, ..Default::default() };
     let code = |engine: &mut Engine, prompt| generate(engine, &ask(prompt)).unwrap_err().code().to_owned();
     assert_eq!(code(&mut engine, Prompt::Messages(vec![message])), "no-chat-template");
     assert_eq!(code(&mut engine, Prompt::Messages(vec![])), "empty-prompt");
     assert_eq!(code(&mut engine, Prompt::Tokens(vec![])), "empty-prompt");
     assert_eq!(code(&mut engine, Prompt::Tokens(vec![1; 513])), "prompt-too-long");
-    assert_eq!(code(&mut engine, Prompt::Tokens(vec![512])), "bad-request");
+    assert_eq!(code(&mut engine, Prompt::Tokens(vec![512])), "invalid-argument");
     assert!(generate(&mut engine, &request("still works", 2)).is_ok());
 }
 
 #[test]
-fn requests_and_results_pass_through_json() {
+fn requests_are_read_from_json_with_defaults_for_the_rest() {
     let text = r#"{ "prompt": { "messages": [{ "role": "user", "content": "hi" }] }, "stop": ["x"],
                     "sampling": { "temperature": 0.5 }, "max_tokens": 3, "seed": 9 }"#;
-    let parsed: GenerateRequest = serde_json::from_str(text).unwrap();
+    let read = |text: &str| serde_json::from_str::<RawRequest>(text);
+    let parsed = read(text).unwrap().check().unwrap();
     assert_eq!(parsed.sampling, Sampling { temperature: 0.5, ..Sampling::default() });
     assert_eq!((parsed.max_tokens, parsed.seed, parsed.stop.len()), (Some(3), Some(9), 1));
-    assert!(serde_json::from_str::<GenerateRequest>(r#"{ "max_token": 3 }"#).is_err(), "a typo is refused");
-    let again: GenerateRequest = serde_json::from_str(&serde_json::to_string(&parsed).unwrap()).unwrap();
-    assert_eq!(again, parsed);
+    assert_eq!(read("{}").unwrap().check().unwrap(), GenerateRequest::default());
+    assert!(read(r#"{ "max_token": 3 }"#).is_err(), "a typo is refused");
+    assert!(read(r#"{ "sampling": { "top_n": 3 } }"#).is_err(), "a typo is refused");
 }
 
 #[test]

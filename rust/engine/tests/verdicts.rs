@@ -54,7 +54,7 @@ fn greedy(model: &TinyModel) -> (Vec<u32>, EngineInfo) {
     let mut engine = load(model, &cpu()).unwrap_or_else(|error| panic!("{error}"));
     let request = GenerateRequest {
         prompt: Prompt::Text("in the hen".to_owned()),
-        sampling: Sampling::default(),
+        sampling: Sampling::GREEDY,
         max_tokens: Some(12),
         stop: Vec::new(),
         seed: None,
@@ -126,7 +126,7 @@ fn a_longer_context_is_used() {
     let prompt: Vec<u32> = (0..100).map(|i| 259 + i % 26).collect();
     let request = GenerateRequest {
         prompt: Prompt::Tokens(prompt),
-        sampling: Sampling::default(),
+        sampling: Sampling::GREEDY,
         max_tokens: Some(8),
         stop: Vec::new(),
         seed: None,

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use chord_engine::{Engine, EngineError, Event, GenerateRequest, LoadOptions, LoadProgress, PromptProgress};
+use chord_engine::{Engine, EngineError, Event, LoadOptions, LoadProgress, PromptProgress, RawRequest};
 use chord_text::{EncodeOptions, Message};
 use js_sys::{Float32Array, Function};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::error::{bad_argument, load_error, to_js};
+use crate::error::{from_js, load_error, to_js};
 use crate::host::{Host, HostFile, Rejection, now_ms};
 use crate::{CancelToken, ThreadPool};
 
@@ -53,7 +53,7 @@ impl WasmEngine {
         cancel: &CancelToken,
         pool: ThreadPool,
     ) -> Result<WasmEngine, JsValue> {
-        let mut options: LoadOptions = serde_wasm_bindgen::from_value(options).map_err(bad_argument)?;
+        let mut options: LoadOptions = from_js(options, "options")?;
         options.window_bytes = options.window_bytes.min(WINDOW_BYTES);
         let flag = cancel.flag();
         let rejection = Rejection::default();
@@ -74,7 +74,8 @@ impl WasmEngine {
         on_event: Function,
         cancel: &CancelToken,
     ) -> Result<JsValue, JsValue> {
-        let request: GenerateRequest = serde_wasm_bindgen::from_value(request).map_err(bad_argument)?;
+        let request: RawRequest = from_js(request, "request")?;
+        let request = request.check().map_err(|error| to_js(&error))?;
         let flag = cancel.flag();
         let mut events = |event: Event<'_>| match event {
             Event::Text(text) => notify(&on_event, &EventObject::Text(text)),
@@ -90,15 +91,14 @@ impl WasmEngine {
 
     /// Token ids of a text.
     pub fn tokenize(&self, text: &str, options: JsValue) -> Result<Vec<u32>, JsValue> {
-        let TokenizeOptions { add_special, parse_special } =
-            serde_wasm_bindgen::from_value(options).map_err(bad_argument)?;
+        let TokenizeOptions { add_special, parse_special } = from_js(options, "options")?;
         Ok(self.engine.tokenizer().encode(text, EncodeOptions { add_special, parse_special }))
     }
 
     /// Token ids of a conversation in the model's chat format, ready for an answer, at the time `now` in seconds since
     /// 1970-01-01 00:00 by the user's clock.
     pub fn tokenize_chat(&self, messages: JsValue, now: f64) -> Result<Vec<u32>, JsValue> {
-        let messages: Vec<Message> = serde_wasm_bindgen::from_value(messages).map_err(bad_argument)?;
+        let messages: Vec<Message> = from_js(messages, "messages")?;
         let prompt = chord_engine::Prompt::Messages(messages);
         self.engine.encode_prompt(&prompt, Some(now as i64)).map_err(|error| to_js(&error))
     }
@@ -109,7 +109,8 @@ impl WasmEngine {
         let n_vocab = self.engine.info().n_vocab;
         let n_values = u64::from(n_vocab) * tokens.len() as u64;
         let length = u32::try_from(n_values).map_err(|_| {
-            to_js(&EngineError::BadRequest(format!("{n_values} logits, at most {} at a time", u32::MAX)))
+            let message = format!("{n_values} logits, at most {} at a time", u32::MAX);
+            to_js(&EngineError::InvalidArgument { field: "tokens", message })
         })?;
         let all = Float32Array::new_with_length(length);
         let mut on_rows = |first: usize, rows: &[f32]| {

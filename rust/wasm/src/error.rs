@@ -3,6 +3,7 @@
 use chord_engine::EngineError;
 use js_sys::{Object, Reflect};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
 
@@ -30,7 +31,8 @@ pub(crate) fn load_error(error: &EngineError, rejection: &Rejection) -> JsValue 
     }
 }
 
-/// An argument that is not of the shape it should be.
-pub(crate) fn bad_argument(error: serde_wasm_bindgen::Error) -> JsValue {
-    to_js(&EngineError::BadRequest(error.to_string()))
+/// Reads an argument. One that is not of the shape it should be is an error that names it.
+pub(crate) fn from_js<T: DeserializeOwned>(value: JsValue, field: &'static str) -> Result<T, JsValue> {
+    serde_wasm_bindgen::from_value(value)
+        .map_err(|error| to_js(&EngineError::InvalidArgument { field, message: error.to_string() }))
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::CancelToken;
 use crate::engine::to_object;
-use crate::error::{bad_argument, load_error};
+use crate::error::{from_js, load_error};
 use crate::host::{Host, HostFile, Rejection};
 
 /// Reads the header of the model of `size` bytes that `host` reads, and nothing else of it: its `Inspection` for a device
@@ -21,8 +21,8 @@ pub async fn inspect(
     device: JsValue,
     cancel: &CancelToken,
 ) -> Result<JsValue, JsValue> {
-    let options: LoadOptions = serde_wasm_bindgen::from_value(options).map_err(bad_argument)?;
-    let device: DeviceFacts = serde_wasm_bindgen::from_value(device).map_err(bad_argument)?;
+    let options: LoadOptions = from_js(options, "options")?;
+    let device: DeviceFacts = from_js(device, "device")?;
     let flag = cancel.flag();
     let rejection = Rejection::default();
     let mut file = HostFile::new(host, size, Rc::clone(&rejection));

@@ -1,25 +1,24 @@
+import {
+  COMPLETION_MAX_TOKENS,
+  MAX_STOP_STRINGS,
+  MAX_TOKENS_RANGE,
+  type NumberFields,
+  type NumberRange,
+  SAMPLING_RANGES,
+  SEED_RANGE,
+} from "../engine-limits.js";
 import type { GenerateRequest, Message, Prompt, Sampling } from "../engine-types.js";
 import { ChordError } from "../errors.js";
 import type { ChatCompletionRequest, CompletionRequest, GenerationFields } from "./types.js";
 
-/** OpenAI's own default for `completions`. */
-const COMPLETION_MAX_TOKENS = 16;
-/** llama.cpp's defaults, which suit small models better than OpenAI's temperature of 1 over the whole vocabulary. */
-const DEFAULT_SAMPLING = { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05, repeat_penalty: 1 };
-/** More are a mistake, and slow. */
-const MAX_STOP_STRINGS = 16;
+/** Numbers that steer the answer, and their ranges. */
+const NUMBERS: readonly NumberRange[] = [...SAMPLING_RANGES, MAX_TOKENS_RANGE, SEED_RANGE];
 
 /** Fields that steer the answer here. */
-const HONOURED = [
+const HONOURED: readonly string[] = [
+  ...NUMBERS.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias])),
   "model",
-  "temperature",
-  "top_p",
-  "top_k",
-  "min_p",
-  "repetition_penalty",
-  "seed",
   "stop",
-  "max_tokens",
   "stream",
   "stream_options",
   "return_progress",
@@ -52,13 +51,8 @@ export interface CheckedRequest {
 
 /** Checks a chat request: what would be ignored is refused. */
 export function checkChatRequest(request: ChatCompletionRequest): CheckedRequest {
-  checkFields(request, ["messages", "max_completion_tokens", "now"]);
-  const { max_tokens: a, max_completion_tokens: b } = request;
-  const maxTokens = integer(request, "max_completion_tokens", 1) ?? integer(request, "max_tokens", 1);
-  if (a != null && b != null && a !== b) {
-    throw invalid("max_tokens", `max_tokens is ${a} and max_completion_tokens is ${b}: give one of them`);
-  }
-  const result = checked(request, { messages: checkMessages(request.messages) }, maxTokens);
+  checkFields(request, ["messages", "now"]);
+  const result = checked(request, { messages: checkMessages(request.messages) });
   result.params.now = wallClock(request.now ?? new Date());
   return result;
 }
@@ -75,8 +69,9 @@ export function wallClock(moment: Date): number {
 /** Checks a text request: what would be ignored is refused. */
 export function checkCompletionRequest(request: CompletionRequest): CheckedRequest {
   checkFields(request, ["prompt"]);
-  const maxTokens = integer(request, "max_tokens", 1) ?? COMPLETION_MAX_TOKENS;
-  return checked(request, checkPrompt(request.prompt), maxTokens);
+  const result = checked(request, checkPrompt(request.prompt));
+  result.params.max_tokens ??= COMPLETION_MAX_TOKENS;
+  return result;
 }
 
 /** Messages with their text parts joined. */
@@ -129,17 +124,16 @@ function checkPrompt(prompt: unknown): Prompt {
   throw invalid("prompt", "prompt must be a string or a non-empty array of token ids");
 }
 
-function checked(request: GenerationFields, prompt: Prompt, maxTokens: number | undefined): CheckedRequest {
-  const sampling: Sampling = {
-    temperature: number(request, "temperature", 0, 100) ?? DEFAULT_SAMPLING.temperature,
-    top_p: number(request, "top_p", 0, 1) ?? DEFAULT_SAMPLING.top_p,
-    top_k: integer(request, "top_k", 0) ?? DEFAULT_SAMPLING.top_k,
-    min_p: number(request, "min_p", 0, 1) ?? DEFAULT_SAMPLING.min_p,
-    repeat_penalty: number(request, "repetition_penalty", 0.01, 100) ?? DEFAULT_SAMPLING.repeat_penalty,
-  };
+function checked(request: GenerationFields, prompt: Prompt): CheckedRequest {
+  const sampling: Sampling = {};
+  for (const range of SAMPLING_RANGES) {
+    const value = checkNumber(request, range);
+    if (value !== undefined) sampling[range.name] = value;
+  }
   const params: GenerateRequest = { prompt, sampling, stop: checkStop(request.stop) };
+  const maxTokens = checkNumber(request, MAX_TOKENS_RANGE);
   if (maxTokens !== undefined) params.max_tokens = maxTokens;
-  const seed = integer(request, "seed", 0);
+  const seed = checkNumber(request, SEED_RANGE);
   if (seed !== undefined) params.seed = seed;
   const stream = flag(request.stream, "stream");
   const includeUsage = flag(request.stream_options?.include_usage, "stream_options.include_usage");
@@ -156,7 +150,7 @@ function checkStop(stop: GenerationFields["stop"]): string[] {
     throw invalid("stop", "stop must be a non-empty string or an array of them");
   }
   if (list.length > MAX_STOP_STRINGS)
-    throw invalid("stop", `at most ${MAX_STOP_STRINGS} stop strings, got ${list.length}`);
+    throw invalid("stop", `stop must have at most ${MAX_STOP_STRINGS} strings, not ${list.length}`);
   return list;
 }
 
@@ -170,26 +164,25 @@ function checkFields(request: object, own: string[]): void {
   }
 }
 
-function number(request: object, field: string, least: number, most: number): number | undefined {
-  const value = (request as Record<string, unknown>)[field];
-  if (value == null) return undefined;
-  if (typeof value !== "number" || !(value >= least && value <= most)) {
-    throw invalid(field, `${field} must be a number from ${least} to ${most}, not ${shown(value)}`);
+/** The number that a request gives under either of its names. The engine says the same of the same values. */
+function checkNumber(request: NumberFields, range: NumberRange): number | undefined {
+  const { name, alias } = range;
+  const value = inRange(request[name], name, range);
+  if (alias === undefined) return value;
+  const other = inRange(request[alias], alias, range);
+  if (value !== undefined && other !== undefined && value !== other) {
+    throw invalid(name, `${name} is ${value} and ${alias} is ${other}: give one of them`);
   }
-  return value;
+  return value ?? other;
 }
 
-function integer(request: object, field: string, least: number): number | undefined {
-  const value = (request as Record<string, unknown>)[field];
+function inRange(value: unknown, name: string, { whole, least, most }: NumberRange): number | undefined {
   if (value == null) return undefined;
-  if (!Number.isSafeInteger(value) || (value as number) < least) {
-    throw invalid(field, `${field} must be a whole number from ${least} on, not ${shown(value)}`);
-  }
-  return value as number;
-}
-
-function shown(value: unknown): string {
-  return typeof value === "object" ? "an object" : String(value as string | number | boolean);
+  const fits = typeof value === "number" && value >= least && value <= most && (!whole || Number.isInteger(value));
+  if (fits) return value;
+  const found =
+    typeof value === "number" ? String(value) : typeof value === "object" ? "an object" : `a ${typeof value}`;
+  throw invalid(name, `${name} must be a ${whole ? "whole number" : "number"} from ${least} to ${most}, not ${found}`);
 }
 
 function flag(value: unknown, field: string): boolean {

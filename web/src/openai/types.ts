@@ -3,6 +3,8 @@
  * types of the `openai` package at compile time.
  */
 
+import type { NumberFields } from "../engine-limits.js";
+
 /** A part of a message. Only text can be read. */
 export interface ContentPartText {
   type: "text";
@@ -17,24 +19,12 @@ export interface ChatMessage {
   name?: string;
 }
 
-/** Fields that both kinds of request have. */
-export interface GenerationFields {
+/** Fields that both kinds of request have, besides the numbers. */
+export interface GenerationFields extends NumberFields {
   /** Echoed in the answer; the loaded model answers whatever it says. */
   model?: string;
-  /** 0 takes the most likely token every time. Left out: 0.8 (with top_k 40, top_p 0.95, min_p 0.05). */
-  temperature?: number | null;
-  top_p?: number | null;
-  /** 0 considers the whole vocabulary. Not OpenAI's. */
-  top_k?: number | null;
-  /** Not OpenAI's. */
-  min_p?: number | null;
-  /** 1 is none. Not OpenAI's. */
-  repetition_penalty?: number | null;
-  /** Same seed, prompt, model and device: same text. */
-  seed?: number | null;
   /** Up to 16 strings at which the answer ends; they are not part of it. */
   stop?: string | string[] | null;
-  max_tokens?: number | null;
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean } | null;
   /** With `stream`: chunks with `prompt_progress` while the prompt is read. llama.cpp's, not OpenAI's. */
@@ -58,7 +48,6 @@ export interface PromptProgress {
 /** A request to `chord.chat.completions.create`. */
 export interface ChatCompletionRequest extends GenerationFields {
   messages: ChatMessage[];
-  max_completion_tokens?: number | null;
   /**
    * The date and time that the model's template shows, in the time zone of this device; now without it. Not OpenAI's.
    */

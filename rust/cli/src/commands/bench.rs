@@ -177,7 +177,7 @@ impl RunObserver for Ignore {
 /// One greedy run from an empty cache.
 async fn time(runner: &mut Runner, prompt: &[u32], max_tokens: u32, cancel: &CancelFlag) -> Result<Times, CliError> {
     runner.clear(0)?;
-    let sampling = Sampling::default();
+    let sampling = Sampling::GREEDY;
     let request = TokenRequest { sequence: 0, prompt, sampling, seed: 0, drawn: 0, max_tokens: Some(max_tokens) };
     let report = runner.generate(request, cancel, &mut Ignore, &mut async || {}).await?;
     let first = report.first_token_ms.ok_or(EngineError::Cancelled)?;

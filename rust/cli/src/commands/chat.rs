@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use chord_engine::{FinishReason, GenerateRequest, Prompt};
+use chord_engine::{FinishReason, Prompt};
 use chord_text::Message;
 
 use crate::args::{ModelArgs, SamplingArgs, TimeArgs};
@@ -48,16 +48,8 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
             }
             text => messages.push(Message::new("user", text)),
         }
-        let request = GenerateRequest {
-            prompt: Prompt::Messages(messages.clone()),
-            sampling: args.sampling.sampling(),
-            max_tokens: args.sampling.max_tokens,
-            stop: args.sampling.stop.clone(),
-            seed: args.sampling.seed,
-            sequence: 0,
-            answered: Vec::new(),
-            now: Some(args.time.local_seconds()),
-        };
+        let prompt = Prompt::Messages(messages.clone());
+        let request = args.sampling.request(prompt, args.time.local_seconds())?;
         match stream(&mut engine, &request, true).await {
             Ok((reply, result)) => {
                 output::line("")?;

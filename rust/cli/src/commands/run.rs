@@ -47,16 +47,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
         (true, false) => Prompt::Text(args.prompt.clone()),
         _ => Prompt::Messages(vec![Message::new("user", args.prompt.clone())]),
     };
-    let request = GenerateRequest {
-        prompt,
-        sampling: args.sampling.sampling(),
-        max_tokens: args.sampling.max_tokens,
-        stop: args.sampling.stop.clone(),
-        seed: args.sampling.seed,
-        sequence: 0,
-        answered: Vec::new(),
-        now: Some(args.time.local_seconds()),
-    };
+    let request = args.sampling.request(prompt, args.time.local_seconds())?;
     let (text, result) = stream(&mut engine, &request, !args.json).await?;
     let interrupted = result.finish_reason == FinishReason::Cancelled;
     if args.json {
