@@ -16,7 +16,7 @@
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
 #include "include/rows.wgsl"
-#include "quant/any.wgsl"
+#include "quant/QUANT.wgsl"
 
 #define WG_SIZE 4u
 #define TOKEN_TILE 8u

@@ -14,7 +14,7 @@
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
-#include "quant/any.wgsl"
+#include "quant/QUANT.wgsl"
 
 #define WG_SIZE 64u
 #define ROW_LANES 16u

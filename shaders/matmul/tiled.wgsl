@@ -9,7 +9,7 @@
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
-#include "quant/any.wgsl"
+#include "quant/QUANT.wgsl"
 
 #include "matmul/weight.wgsl"
 #include "matmul/input.wgsl"

@@ -9,22 +9,6 @@ use chord_cpu::InstructionSet;
 use chord_cpu::packed::{Activations, PackedMatrix, Precision};
 use chord_gguf::GgmlType;
 
-const TYPES: [GgmlType; 13] = [
-    GgmlType::Q4_0,
-    GgmlType::Q4_1,
-    GgmlType::Q5_0,
-    GgmlType::Q5_1,
-    GgmlType::Q8_0,
-    GgmlType::Q2_K,
-    GgmlType::Q3_K,
-    GgmlType::Q4_K,
-    GgmlType::Q5_K,
-    GgmlType::Q6_K,
-    GgmlType::F16,
-    GgmlType::BF16,
-    GgmlType::F32,
-];
-
 fn main() {
     let mut args = std::env::args().skip(1);
     let rows = args.next().map_or(1536, |rows| rows.parse().expect("a number of rows"));
@@ -36,7 +20,7 @@ fn main() {
         if wanted.as_deref().is_some_and(|wanted| wanted != isa.name()) {
             continue;
         }
-        for ty in TYPES {
+        for ty in GgmlType::decodable() {
             if ty.row_bytes(cols as u64).is_none() {
                 continue;
             }

@@ -145,22 +145,6 @@ fn layer_norm() {
     }
 }
 
-const TYPES: [GgmlType; 13] = [
-    GgmlType::F32,
-    GgmlType::F16,
-    GgmlType::BF16,
-    GgmlType::Q4_0,
-    GgmlType::Q4_1,
-    GgmlType::Q5_0,
-    GgmlType::Q5_1,
-    GgmlType::Q8_0,
-    GgmlType::Q2_K,
-    GgmlType::Q3_K,
-    GgmlType::Q4_K,
-    GgmlType::Q5_K,
-    GgmlType::Q6_K,
-];
-
 fn decoded(ty: GgmlType, values: &[f32]) -> Vec<f32> {
     let bytes = quantize(ty, values).expect("whole blocks");
     let mut out = vec![0.0; values.len()];
@@ -180,7 +164,7 @@ fn inner_sizes(ty: GgmlType) -> Vec<u32> {
 #[test]
 fn matmul_of_every_type_shape_and_number_of_rows() {
     let mut random = Random(3);
-    for ty in TYPES {
+    for ty in GgmlType::decodable() {
         for cols in inner_sizes(ty) {
             for n in [1, 3, 16, 17, 33] {
                 // Judged together: a single product may cancel to nearly nothing.
@@ -252,7 +236,7 @@ fn more_than_65535_rows() {
 #[test]
 fn embedding_rows_are_decoded_and_scaled() {
     let mut random = Random(7);
-    for ty in TYPES {
+    for ty in GgmlType::decodable() {
         let w = random.values(N_VOCAB as usize * 256);
         let mut bench = Bench::new(9, KvType::F32);
         let weight = bench.weight(ty, [256, N_VOCAB, 1], &w);

@@ -401,7 +401,7 @@ mod tests {
         let gpu = gpu();
         let mut runs = vec![("Q4_0", true), ("Q8_0", true), ("Q4_K_M", true), ("Q4_K_M", false), ("F16", true)];
         if std::env::var_os("CHORD_FULL").is_some_and(|value| value == "1") {
-            runs.extend(["Q4_1", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "BF16", "F32"].map(|quant| (quant, true)));
+            runs.extend(chord_gpu::weights::types().map(|ty| (ty.name(), true)));
         } else {
             eprintln!("other storage types are left to the full tier (CHORD_FULL=1)");
         }

@@ -141,12 +141,32 @@ impl GgmlType {
         (cols / self.block_elems()).checked_mul(self.block_bytes())
     }
 
+    /// The types of plain numbers that [`crate::dequantize`] decodes.
+    pub const FLOATS: &'static [GgmlType] = &[GgmlType::F32, GgmlType::F16, GgmlType::BF16];
+
+    /// The quantized types that [`crate::dequantize`] decodes.
+    pub const QUANTIZED: &'static [GgmlType] = crate::for_each_quantized!(types_of:);
+
+    /// All types that [`crate::dequantize`] decodes.
+    pub fn decodable() -> impl Iterator<Item = GgmlType> {
+        Self::FLOATS.iter().chain(Self::QUANTIZED).copied()
+    }
+
     /// Whether [`crate::dequantize`] decodes this type.
-    pub const fn can_dequantize(self) -> bool {
-        use GgmlType::*;
-        matches!(self, F32 | F16 | BF16 | Q4_0 | Q4_1 | Q5_0 | Q5_1 | Q8_0 | Q2_K | Q3_K | Q4_K | Q5_K | Q6_K)
+    pub fn can_dequantize(self) -> bool {
+        Self::decodable().any(|ty| ty == self)
+    }
+
+    /// Whether this is one of [`GgmlType::QUANTIZED`].
+    pub fn is_quantized(self) -> bool {
+        Self::QUANTIZED.contains(&self)
     }
 }
+
+macro_rules! types_of {
+    (() $($name:ident $block:ident,)*) => { &[$(GgmlType::$name,)*] };
+}
+use types_of;
 
 impl fmt::Display for GgmlType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

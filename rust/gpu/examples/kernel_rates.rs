@@ -16,7 +16,7 @@ use chord_gguf::GgmlType;
 use chord_gpu::ops::OpContext;
 use chord_gpu::ops::matmul::{MatMul, Subgroups, Variant, fixed_subgroup_width, matmul_with, variants};
 use chord_gpu::shader::ShaderSet;
-use chord_gpu::weights::DeviceWeight;
+use chord_gpu::weights::{DeviceWeight, types};
 use chord_gpu::{
     Access, Activation, Allocation, Binding, Dispatch, Gpu, GpuOptions, Grid, KernelSource, MemoryKind, Resources,
 };
@@ -25,7 +25,6 @@ use serde_json::{Value, json};
 
 /// Rows and columns of the matrices of an 8B Llama: Q and O, K and V, gate and up, down, output.
 const LLAMA_8B: &str = "4096x4096,1024x4096,14336x4096,4096x14336,128256x4096";
-const TYPES: &str = "F16,Q4_0,Q4_1,Q5_0,Q5_1,Q8_0,Q4_K,Q5_K,Q6_K";
 
 struct Arguments {
     gpu: GpuOptions,
@@ -37,9 +36,15 @@ struct Arguments {
     seconds: f64,
 }
 
+/// All that have kernels, but for the two that models are rarely stored in.
+fn default_types() -> String {
+    let names = types().filter(|ty| !matches!(ty, GgmlType::F32 | GgmlType::BF16)).map(|ty| ty.name());
+    names.collect::<Vec<_>>().join(",")
+}
+
 fn arguments() -> Result<Arguments, String> {
     let mut gpu = GpuOptions { allow_software: true, ..GpuOptions::default() };
-    let (mut shapes, mut types, mut tokens) = (LLAMA_8B.to_owned(), TYPES.to_owned(), "1,4,128".to_owned());
+    let (mut shapes, mut types, mut tokens) = (LLAMA_8B.to_owned(), default_types(), "1,4,128".to_owned());
     let (mut all_variants, mut device_only, mut seconds) = (false, false, 0.3);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {

@@ -4,7 +4,7 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `#include "include/batch.wgsl"` | that file, once per kernel; paths start at `shaders/` |
+//! | `#include "quant/QUANT.wgsl"` | that file, once per kernel; paths start at `shaders/`, and defined names in them are replaced |
 //! | `#define NAME text` | `NAME` stands for `text` from here on, unless the caller or an earlier line defined it |
 //! | `#if NAME`, `#if !NAME` | the lines up to `#else` or `#endif`, if `NAME` is defined and not `0`, or if not |
 //! | `#if NAME == word`, `#if NAME != word` | … if its text is, or is not, `word` |
@@ -157,7 +157,8 @@ impl Expansion<'_> {
                 _ if !taken => {}
                 "include" => {
                     let name = rest.strip_prefix('"').and_then(|r| r.strip_suffix('"'));
-                    self.file(name.ok_or_else(|| wrong("#include needs a path in quotes"))?)?;
+                    let name = name.ok_or_else(|| wrong("#include needs a path in quotes"))?;
+                    self.file(&self.replace(name))?;
                 }
                 "define" => {
                     let (name, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, "1"));
@@ -228,6 +229,7 @@ mod tests {
         let mut set = ShaderSet::default();
         set.replace("main", text);
         set.replace("part", "part N\n");
+        set.replace("part_7", "seven\n");
         set.expand("main", defines, Dialect::Native)
     }
 
@@ -261,6 +263,12 @@ mod tests {
     fn files_are_included_once() {
         let out = expand("#include \"part\"\n#include \"part\"\nend\n", &[("N", "7".to_owned())]);
         assert_eq!(out.unwrap(), "part 7\nend\n");
+    }
+
+    #[test]
+    fn names_in_paths_are_replaced() {
+        let out = expand("#include \"N\"\n", &[("N", "part_7".to_owned())]);
+        assert_eq!(out.unwrap(), "seven\n");
     }
 
     #[test]

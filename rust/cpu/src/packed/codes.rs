@@ -3,7 +3,9 @@
 //! A *step* is four neighbouring columns: one 32-bit lane of a row. A block of 32 columns is eight steps, packed into
 //! fewer words where codes have fewer than eight bits. Each word is stored for all rows of a strip side by side.
 //!
-//! A codebook type would look its codes up at the end of `block`.
+//! What is stored and what is multiplied are separate facts: [`Looked`] stores four bits and multiplies signed bytes.
+
+use std::marker::PhantomData;
 
 use crate::simd::{Dot, Isa};
 
@@ -14,9 +16,10 @@ pub(crate) type Steps = [u32; 8];
 pub(crate) trait Codes: 'static {
     /// Words for a block of one row.
     const WORDS: usize;
-    /// Whether codes have eight bits and a sign.
+    /// Whether what is unpacked are bytes with a sign: they come combined with [`Dot::SIGN`], which they are stored with or
+    /// looked up with.
     const SIGNED: bool = false;
-    /// The middle of those without: half of what they can be.
+    /// The middle of codes without one: half of what they can be.
     const MIDDLE: u8 = 0;
     /// Whether they take so long to unpack that the processor would not ask for the next ones in time by itself: they are
     /// asked for [`AHEAD`] then.
@@ -24,11 +27,12 @@ pub(crate) trait Codes: 'static {
     /// How they are multiplied.
     type Dot<I: Isa>: Dot<I>;
 
-    /// Packs the steps of one row; the first [`Codes::WORDS`] of what it returns count.
-    fn pack(steps: &Steps) -> [u32; 8];
+    /// Packs the steps of one row; the first [`Codes::WORDS`] of what it returns count. `sign` is [`Dot::SIGN`] of
+    /// [`Isa::Wide`], for types that store it.
+    fn pack(steps: &Steps, sign: u8) -> [u32; 8];
 
     /// The other way round.
-    fn unpack(words: &[u32; 8]) -> Steps;
+    fn unpack(words: &[u32; 8], sign: u8) -> Steps;
 
     /// Steps `w` and `w + 4` of a block, `w` less than four, for a vector of rows, whose words lie `stride` bytes apart.
     ///
@@ -85,12 +89,12 @@ impl Codes for Nibbles {
     const MIDDLE: u8 = 8;
     type Dot<I: Isa> = I::FourBit;
 
-    fn pack(steps: &Steps) -> [u32; 8] {
+    fn pack(steps: &Steps, _: u8) -> [u32; 8] {
         let [a, b, c, d] = Nibbles::pack_low(steps);
         [a, b, c, d, 0, 0, 0, 0]
     }
 
-    fn unpack(words: &[u32; 8]) -> Steps {
+    fn unpack(words: &[u32; 8], _: u8) -> Steps {
         std::array::from_fn(|s| words[s % 4] >> (s / 4 * 4) & LOW)
     }
 
@@ -109,14 +113,14 @@ impl Codes for NibblesAndBit {
     const MIDDLE: u8 = 16;
     type Dot<I: Isa> = I::FiveBit;
 
-    fn pack(steps: &Steps) -> [u32; 8] {
+    fn pack(steps: &Steps, _: u8) -> [u32; 8] {
         let [a, b, c, d] = Nibbles::pack_low(steps);
         let high = (0..8).fold(0, |word, s| word | (steps[s] >> 4 & BIT) << s);
         [a, b, c, d, high, 0, 0, 0]
     }
 
-    fn unpack(words: &[u32; 8]) -> Steps {
-        let low = Nibbles::unpack(words);
+    fn unpack(words: &[u32; 8], _: u8) -> Steps {
+        let low = Nibbles::unpack(words, 0);
         std::array::from_fn(|s| low[s] | (words[4] >> s & BIT) << 4)
     }
 
@@ -139,14 +143,14 @@ impl Codes for NibblesAndPair {
     const MIDDLE: u8 = 32;
     type Dot<I: Isa> = I::Narrow;
 
-    fn pack(steps: &Steps) -> [u32; 8] {
+    fn pack(steps: &Steps, _: u8) -> [u32; 8] {
         let [a, b, c, d] = Nibbles::pack_low(steps);
         let high = Pairs::pack_low(&steps.map(|step| step >> 4));
         [a, b, c, d, high[0], high[1], 0, 0]
     }
 
-    fn unpack(words: &[u32; 8]) -> Steps {
-        let low = Nibbles::unpack(words);
+    fn unpack(words: &[u32; 8], _: u8) -> Steps {
+        let low = Nibbles::unpack(words, 0);
         std::array::from_fn(|s| low[s] | (words[4 + s / 4] >> (s % 4 * 2) & PAIR) << 4)
     }
 
@@ -184,12 +188,12 @@ impl Codes for Pairs {
     const MIDDLE: u8 = 2;
     type Dot<I: Isa> = I::FourBit;
 
-    fn pack(steps: &Steps) -> [u32; 8] {
+    fn pack(steps: &Steps, _: u8) -> [u32; 8] {
         let [a, b] = Pairs::pack_low(steps);
         [a, b, 0, 0, 0, 0, 0, 0]
     }
 
-    fn unpack(words: &[u32; 8]) -> Steps {
+    fn unpack(words: &[u32; 8], _: u8) -> Steps {
         std::array::from_fn(|s| words[s / 4] >> (s % 4 * 2) & PAIR)
     }
 
@@ -208,14 +212,14 @@ impl Codes for PairsAndBit {
     const MIDDLE: u8 = 4;
     type Dot<I: Isa> = I::FourBit;
 
-    fn pack(steps: &Steps) -> [u32; 8] {
+    fn pack(steps: &Steps, _: u8) -> [u32; 8] {
         let [a, b] = Pairs::pack_low(steps);
         let high = (0..8).fold(0, |word, s| word | (steps[s] >> 2 & BIT) << s);
         [a, b, high, 0, 0, 0, 0, 0]
     }
 
-    fn unpack(words: &[u32; 8]) -> Steps {
-        let low = Pairs::unpack(words);
+    fn unpack(words: &[u32; 8], _: u8) -> Steps {
+        let low = Pairs::unpack(words, 0);
         std::array::from_fn(|s| low[s] | (words[2] >> s & BIT) << 2)
     }
 
@@ -239,12 +243,12 @@ impl Codes for Bytes {
     const PREFETCH: bool = false;
     type Dot<I: Isa> = I::Wide;
 
-    fn pack(steps: &Steps) -> [u32; 8] {
-        *steps
+    fn pack(steps: &Steps, sign: u8) -> [u32; 8] {
+        steps.map(|step| step ^ u32::from_le_bytes([sign; 4]))
     }
 
-    fn unpack(words: &[u32; 8]) -> Steps {
-        *words
+    fn unpack(words: &[u32; 8], sign: u8) -> Steps {
+        Bytes::pack(words, sign)
     }
 
     #[inline(always)]
@@ -252,4 +256,47 @@ impl Codes for Bytes {
         // SAFETY: the caller's.
         unsafe { [I::load(from.add(w * stride)), I::load(from.add((w + 4) * stride))] }
     }
+}
+
+/// The signed bytes that sixteen codes stand for.
+pub(crate) trait Table: 'static {
+    const VALUES: [i8; 16];
+}
+
+/// Four bits, stored as [`Nibbles`], that stand for signed bytes.
+pub(crate) struct Looked<T>(PhantomData<T>);
+
+impl<T: Table> Codes for Looked<T> {
+    const WORDS: usize = Nibbles::WORDS;
+    const SIGNED: bool = true;
+    type Dot<I: Isa> = I::Wide;
+
+    fn pack(steps: &Steps, _: u8) -> [u32; 8] {
+        Nibbles::pack(steps, 0)
+    }
+
+    fn unpack(words: &[u32; 8], _: u8) -> Steps {
+        Nibbles::unpack(words, 0)
+    }
+
+    #[inline(always)]
+    unsafe fn pair<I: Isa>(from: *const u8, stride: usize, w: usize) -> [I::V; 2] {
+        let values = const { combined(T::VALUES, <I::Wide as Dot<I>>::SIGN) };
+        // SAFETY: the caller's, and codes of four bits are places in the table.
+        unsafe {
+            let [low, high] = Nibbles::vectors::<I>(from, stride, w);
+            [I::look_up(&values, low), I::look_up(&values, high)]
+        }
+    }
+}
+
+/// The values' bytes, combined with `sign` by exclusive or.
+const fn combined(values: [i8; 16], sign: u8) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        bytes[i] = values[i] as u8 ^ sign;
+        i += 1;
+    }
+    bytes
 }

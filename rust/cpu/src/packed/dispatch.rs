@@ -1,13 +1,14 @@
 //! The kernels of each instruction set: the same source, compiled with other processor features.
 
-use chord_gguf::GgmlType;
+use chord_gguf::quant::*;
+use chord_gguf::{GgmlType, for_each_quantized};
 
 use super::activations::Panel;
 use super::codes::Codes;
 use super::exact::{self, Bf16, F16, F32, Quantized};
-use super::format::{Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
+use super::format::Format;
 use super::halves;
-use super::kernels::{self, Chunk, DotOf, Job, bias, is_centred, sign};
+use super::kernels::{self, Chunk, DotOf, Job, bias, is_centred};
 use super::rounding::{Place, quantize_token};
 use super::scales::Scales;
 use crate::simd::{Dot, InstructionSet, Isa};
@@ -32,6 +33,24 @@ pub(crate) struct Kernels {
     pub(crate) quantized: fn(GgmlType) -> Option<Product>,
     /// What the codes of signed weights are combined with when packed.
     pub(crate) sign: u8,
+}
+
+macro_rules! quantized_product {
+    (($ty:ident) $($name:ident $block:ident,)*) => {
+        match $ty {
+            $(GgmlType::$name => Some(product::<$block> as Product),)*
+            _ => None,
+        }
+    };
+}
+
+macro_rules! exact_product_of_blocks {
+    (($ty:ident) $($name:ident $block:ident,)*) => {
+        match $ty {
+            $(GgmlType::$name => Some(exact_product::<Quantized<$block>> as Product),)*
+            _ => None,
+        }
+    };
 }
 
 macro_rules! instruction_set {
@@ -64,15 +83,14 @@ macro_rules! instruction_set {
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn wide<D: Dot<$isa>>(
+            unsafe fn wide<D: Dot<$isa>, const GROUPS: usize, const MIN: bool>(
                 chunk: &Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
                 sums: &mut Sums<$tokens>,
             ) {
-                const MIN: bool = sign::<$isa, Q8_0>() != 0;
                 // SAFETY: the caller's.
-                unsafe { kernels::tile::<$isa, D, $vectors, $tokens, 1, MIN>(chunk, n_blocks, acts, sums) }
+                unsafe { kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, MIN>(chunk, n_blocks, acts, sums) }
             }
 
             $(#[$feature])*
@@ -94,7 +112,10 @@ macro_rules! instruction_set {
                 let has_min = F::Scales::has_min(bias::<$isa, F, D>());
                 let is_centred = is_centred::<$isa, F, D>();
                 let tile = match (F::Codes::SIGNED, D::CENTRED, F::Scales::GROUPS, has_min, is_centred) {
-                    (true, ..) => wide::<D>,
+                    (true, _, 1, false, _) => wide::<D, 1, false>,
+                    (true, _, 1, true, _) => wide::<D, 1, true>,
+                    (true, _, _, false, _) => wide::<D, 2, false>,
+                    (true, _, _, true, _) => wide::<D, 2, true>,
                     (_, true, 1, false, _) => halves::<D, 1, false, true>,
                     (_, true, 1, true, false) => halves::<D, 1, true, false>,
                     (_, true, 1, true, true) => halves::<D, 1, true, true>,
@@ -136,38 +157,16 @@ macro_rules! instruction_set {
             }
 
             fn quantized(ty: GgmlType) -> Option<Product> {
-                Some(match ty {
-                    GgmlType::Q4_0 => product::<Q4_0>,
-                    GgmlType::Q4_1 => product::<Q4_1>,
-                    GgmlType::Q5_0 => product::<Q5_0>,
-                    GgmlType::Q5_1 => product::<Q5_1>,
-                    GgmlType::Q8_0 => product::<Q8_0>,
-                    GgmlType::Q2_K => product::<Q2_K>,
-                    GgmlType::Q3_K => product::<Q3_K>,
-                    GgmlType::Q4_K => product::<Q4_K>,
-                    GgmlType::Q5_K => product::<Q5_K>,
-                    GgmlType::Q6_K => product::<Q6_K>,
-                    _ => return None,
-                })
+                for_each_quantized!(quantized_product: ty)
             }
 
             fn exact(ty: GgmlType) -> Option<Product> {
-                Some(match ty {
-                    GgmlType::F32 => exact_product::<F32>,
-                    GgmlType::F16 => exact_product::<F16>,
-                    GgmlType::BF16 => exact_product::<Bf16>,
-                    GgmlType::Q4_0 => exact_product::<Quantized<Q4_0>>,
-                    GgmlType::Q4_1 => exact_product::<Quantized<Q4_1>>,
-                    GgmlType::Q5_0 => exact_product::<Quantized<Q5_0>>,
-                    GgmlType::Q5_1 => exact_product::<Quantized<Q5_1>>,
-                    GgmlType::Q8_0 => exact_product::<Quantized<Q8_0>>,
-                    GgmlType::Q2_K => exact_product::<Quantized<Q2_K>>,
-                    GgmlType::Q3_K => exact_product::<Quantized<Q3_K>>,
-                    GgmlType::Q4_K => exact_product::<Quantized<Q4_K>>,
-                    GgmlType::Q5_K => exact_product::<Quantized<Q5_K>>,
-                    GgmlType::Q6_K => exact_product::<Quantized<Q6_K>>,
-                    _ => return None,
-                })
+                match ty {
+                    GgmlType::F32 => Some(exact_product::<F32>),
+                    GgmlType::F16 => Some(exact_product::<F16>),
+                    GgmlType::BF16 => Some(exact_product::<Bf16>),
+                    ty => for_each_quantized!(exact_product_of_blocks: ty),
+                }
             }
 
             pub(super) static KERNELS: Kernels = Kernels {
@@ -178,7 +177,7 @@ macro_rules! instruction_set {
                 quantize,
                 exact,
                 quantized,
-                sign: sign::<$isa, Q8_0>(),
+                sign: <<$isa as Isa>::Wide as Dot<$isa>>::SIGN,
             };
         }
     };

@@ -1,6 +1,5 @@
 //! The quantized types: which packing each has, and how a block of the file is taken apart and put together.
 
-use chord_gguf::GgmlType;
 use chord_gguf::quant::{
     Block, BlockQ2_K, BlockQ3_K, BlockQ4_0, BlockQ4_1, BlockQ4_K, BlockQ5_0, BlockQ5_1, BlockQ5_K, BlockQ6_K,
     BlockQ8_0, F16Le,
@@ -18,26 +17,19 @@ pub(crate) struct Unit {
     pub(crate) halves: [u16; 2],
 }
 
-/// A quantized type.
-pub(crate) trait Format: 'static {
-    /// A block of the file: as many columns as a unit of its scales.
-    type Block: Block;
+/// A quantized type, by its block of the file: as many columns as a unit of its scales.
+pub(crate) trait Format: Block + 'static {
     type Codes: Codes;
     type Scales: Scales;
 
-    fn split(block: &Self::Block) -> Unit;
-    fn join(unit: &Unit) -> Self::Block;
+    fn split(&self) -> Unit;
+    fn join(unit: &Unit) -> Self;
 }
 
 /// Bytes in a row that `F` takes for a unit.
 pub(crate) const fn unit_bytes<F: Format>() -> usize {
     let codes = F::Codes::WORDS * F::Scales::BLOCKS * 4;
     codes + F::Scales::WORDS * 4 + F::Scales::HALVES * 2
-}
-
-/// Whether there are products for matrices of this type with eight-bit activations.
-pub(crate) fn is_quantized(ty: GgmlType) -> bool {
-    ty.can_dequantize() && !matches!(ty, GgmlType::F32 | GgmlType::F16 | GgmlType::BF16)
 }
 
 fn bits(half: F16Le) -> u16 {
@@ -79,46 +71,44 @@ fn join_fives(steps: &Steps) -> ([u8; 16], [u8; 4]) {
 }
 
 macro_rules! small {
-    ($name:ident, $block:ident, $codes:ty, $scales:ty, |$b:ident| $split:expr, |$u:ident| $join:expr) => {
-        pub(crate) struct $name;
-
-        impl Format for $name {
-            type Block = $block;
+    ($block:ident, $codes:ty, $scales:ty, |$b:ident| $split:expr, |$u:ident| $join:expr) => {
+        impl Format for $block {
             type Codes = $codes;
             type Scales = $scales;
 
-            fn split($b: &$block) -> Unit {
+            fn split(&self) -> Unit {
+                let $b = self;
                 let (steps, halves) = $split;
                 let mut unit = Unit { halves, ..Unit::default() };
                 unit.codes[0] = steps;
                 unit
             }
 
-            fn join($u: &Unit) -> $block {
+            fn join($u: &Unit) -> Self {
                 $join
             }
         }
     };
 }
 
-small!(Q4_0, BlockQ4_0, Nibbles, Symmetric<8>, |b| (split_fives(b.qs, [0; 4]), [bits(b.d), 0]), |u| BlockQ4_0 {
+small!(BlockQ4_0, Nibbles, Symmetric<8>, |b| (split_fives(b.qs, [0; 4]), [bits(b.d), 0]), |u| BlockQ4_0 {
     d: half(u.halves[0]),
     qs: join_fives(&u.codes[0]).0
 });
-small!(Q4_1, BlockQ4_1, Nibbles, Affine, |b| (split_fives(b.qs, [0; 4]), [bits(b.d), bits(b.m)]), |u| BlockQ4_1 {
+small!(BlockQ4_1, Nibbles, Affine, |b| (split_fives(b.qs, [0; 4]), [bits(b.d), bits(b.m)]), |u| BlockQ4_1 {
     d: half(u.halves[0]),
     m: half(u.halves[1]),
     qs: join_fives(&u.codes[0]).0
 });
-small!(Q5_0, BlockQ5_0, NibblesAndBit, Symmetric<16>, |b| (split_fives(b.qs, b.qh), [bits(b.d), 0]), |u| {
+small!(BlockQ5_0, NibblesAndBit, Symmetric<16>, |b| (split_fives(b.qs, b.qh), [bits(b.d), 0]), |u| {
     let (qs, qh) = join_fives(&u.codes[0]);
     BlockQ5_0 { d: half(u.halves[0]), qh, qs }
 });
-small!(Q5_1, BlockQ5_1, NibblesAndBit, Affine, |b| (split_fives(b.qs, b.qh), [bits(b.d), bits(b.m)]), |u| {
+small!(BlockQ5_1, NibblesAndBit, Affine, |b| (split_fives(b.qs, b.qh), [bits(b.d), bits(b.m)]), |u| {
     let (qs, qh) = join_fives(&u.codes[0]);
     BlockQ5_1 { d: half(u.halves[0]), m: half(u.halves[1]), qh, qs }
 });
-small!(Q8_0, BlockQ8_0, Bytes, Symmetric<0>, |b| (words::<32, 8>(b.qs.map(|q| q as u8)), [bits(b.d), 0]), |u| {
+small!(BlockQ8_0, Bytes, Symmetric<0>, |b| (words::<32, 8>(b.qs.map(|q| q as u8)), [bits(b.d), 0]), |u| {
     BlockQ8_0 { d: half(u.halves[0]), qs: bytes::<8, 32>(u.codes[0]).map(|q| q as i8) }
 });
 
@@ -170,21 +160,17 @@ fn unpad<const N: usize>(words: [u32; 4]) -> [u32; N] {
     std::array::from_fn(|w| words[w])
 }
 
-#[allow(non_camel_case_types)]
-pub(crate) struct Q2_K;
-
-impl Format for Q2_K {
-    type Block = BlockQ2_K;
+impl Format for BlockQ2_K {
     type Codes = Pairs;
     type Scales = FourBit;
 
-    fn split(block: &BlockQ2_K) -> Unit {
+    fn split(&self) -> Unit {
         let mut codes = [[0; 8]; 8];
-        take(&mut codes, words::<64, 16>(block.qs), QUARTERS, PAIR, 0);
-        Unit { codes, words: words::<16, 4>(block.scales), halves: [bits(block.d), bits(block.dmin)] }
+        take(&mut codes, words::<64, 16>(self.qs), QUARTERS, PAIR, 0);
+        Unit { codes, words: words::<16, 4>(self.scales), halves: [bits(self.d), bits(self.dmin)] }
     }
 
-    fn join(unit: &Unit) -> BlockQ2_K {
+    fn join(unit: &Unit) -> Self {
         BlockQ2_K {
             scales: bytes(unit.words),
             qs: bytes::<16, 64>(give(&unit.codes, QUARTERS, PAIR, 0)),
@@ -194,22 +180,18 @@ impl Format for Q2_K {
     }
 }
 
-#[allow(non_camel_case_types)]
-pub(crate) struct Q3_K;
-
-impl Format for Q3_K {
-    type Block = BlockQ3_K;
+impl Format for BlockQ3_K {
     type Codes = PairsAndBit;
     type Scales = SignedSixBit;
 
-    fn split(block: &BlockQ3_K) -> Unit {
+    fn split(&self) -> Unit {
         let mut codes = [[0; 8]; 8];
-        take(&mut codes, words::<64, 16>(block.qs), QUARTERS, PAIR, 0);
-        take(&mut codes, words::<32, 8>(block.hmask), SINGLE, BIT, 2);
-        Unit { codes, words: pad(words::<12, 3>(block.scales)), halves: [bits(block.d), 0] }
+        take(&mut codes, words::<64, 16>(self.qs), QUARTERS, PAIR, 0);
+        take(&mut codes, words::<32, 8>(self.hmask), SINGLE, BIT, 2);
+        Unit { codes, words: pad(words::<12, 3>(self.scales)), halves: [bits(self.d), 0] }
     }
 
-    fn join(unit: &Unit) -> BlockQ3_K {
+    fn join(unit: &Unit) -> Self {
         BlockQ3_K {
             hmask: bytes::<8, 32>(give(&unit.codes, SINGLE, BIT, 2)),
             qs: bytes::<16, 64>(give(&unit.codes, QUARTERS, PAIR, 0)),
@@ -219,21 +201,17 @@ impl Format for Q3_K {
     }
 }
 
-#[allow(non_camel_case_types)]
-pub(crate) struct Q4_K;
-
-impl Format for Q4_K {
-    type Block = BlockQ4_K;
+impl Format for BlockQ4_K {
     type Codes = Nibbles;
     type Scales = SixBit;
 
-    fn split(block: &BlockQ4_K) -> Unit {
+    fn split(&self) -> Unit {
         let mut codes = [[0; 8]; 8];
-        take(&mut codes, words::<128, 32>(block.qs), PAIRED, NIBBLE, 0);
-        Unit { codes, words: pad(words::<12, 3>(block.scales)), halves: [bits(block.d), bits(block.dmin)] }
+        take(&mut codes, words::<128, 32>(self.qs), PAIRED, NIBBLE, 0);
+        Unit { codes, words: pad(words::<12, 3>(self.scales)), halves: [bits(self.d), bits(self.dmin)] }
     }
 
-    fn join(unit: &Unit) -> BlockQ4_K {
+    fn join(unit: &Unit) -> Self {
         BlockQ4_K {
             d: half(unit.halves[0]),
             dmin: half(unit.halves[1]),
@@ -243,22 +221,18 @@ impl Format for Q4_K {
     }
 }
 
-#[allow(non_camel_case_types)]
-pub(crate) struct Q5_K;
-
-impl Format for Q5_K {
-    type Block = BlockQ5_K;
+impl Format for BlockQ5_K {
     type Codes = NibblesAndBit;
     type Scales = SixBit;
 
-    fn split(block: &BlockQ5_K) -> Unit {
+    fn split(&self) -> Unit {
         let mut codes = [[0; 8]; 8];
-        take(&mut codes, words::<128, 32>(block.qs), PAIRED, NIBBLE, 0);
-        take(&mut codes, words::<32, 8>(block.qh), SINGLE, BIT, 4);
-        Unit { codes, words: pad(words::<12, 3>(block.scales)), halves: [bits(block.d), bits(block.dmin)] }
+        take(&mut codes, words::<128, 32>(self.qs), PAIRED, NIBBLE, 0);
+        take(&mut codes, words::<32, 8>(self.qh), SINGLE, BIT, 4);
+        Unit { codes, words: pad(words::<12, 3>(self.scales)), halves: [bits(self.d), bits(self.dmin)] }
     }
 
-    fn join(unit: &Unit) -> BlockQ5_K {
+    fn join(unit: &Unit) -> Self {
         BlockQ5_K {
             d: half(unit.halves[0]),
             dmin: half(unit.halves[1]),
@@ -269,22 +243,18 @@ impl Format for Q5_K {
     }
 }
 
-#[allow(non_camel_case_types)]
-pub(crate) struct Q6_K;
-
-impl Format for Q6_K {
-    type Block = BlockQ6_K;
+impl Format for BlockQ6_K {
     type Codes = NibblesAndPair;
     type Scales = EightBit;
 
-    fn split(block: &BlockQ6_K) -> Unit {
+    fn split(&self) -> Unit {
         let mut codes = [[0; 8]; 8];
-        take(&mut codes, words::<128, 32>(block.ql), HALVES, NIBBLE, 0);
-        take(&mut codes, words::<64, 16>(block.qh), QUARTERS, PAIR, 4);
-        Unit { codes, words: words::<16, 4>(block.scales.map(|s| s as u8)), halves: [bits(block.d), 0] }
+        take(&mut codes, words::<128, 32>(self.ql), HALVES, NIBBLE, 0);
+        take(&mut codes, words::<64, 16>(self.qh), QUARTERS, PAIR, 4);
+        Unit { codes, words: words::<16, 4>(self.scales.map(|s| s as u8)), halves: [bits(self.d), 0] }
     }
 
-    fn join(unit: &Unit) -> BlockQ6_K {
+    fn join(unit: &Unit) -> Self {
         BlockQ6_K {
             ql: bytes::<32, 128>(give(&unit.codes, HALVES, NIBBLE, 0)),
             qh: bytes::<16, 64>(give(&unit.codes, QUARTERS, PAIR, 4)),

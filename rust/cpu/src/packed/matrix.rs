@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use chord_gguf::GgmlType;
-use chord_gguf::quant::Block;
+use chord_gguf::quant::*;
+use chord_gguf::{GgmlType, for_each_quantized};
 use chord_program::ExecError;
 
 use super::activations::{Activations, BLOCK};
 use super::codes::Codes;
 use super::dispatch::{Kernels, Product, kernels};
-use super::format::{self, Format, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, is_quantized};
+use super::format::{self, Format};
 use super::kernels::Job;
 use super::scales::Scales;
 use crate::memory::{CacheLines, HugePages};
@@ -45,24 +45,20 @@ pub struct PackedMatrix {
 /// Runs `$body` with `$F` as the format of a quantized type.
 macro_rules! with_format {
     ($ty:expr, $F:ident => $body:expr) => {
+        for_each_quantized!(match_format: $ty, $F, $body)
+    };
+}
+
+macro_rules! match_format {
+    (($ty:expr, $F:ident, $body:expr) $($name:ident $block:ident,)*) => {
         match $ty {
-            GgmlType::Q4_0 => with_format!(@ Q4_0, $F => $body),
-            GgmlType::Q4_1 => with_format!(@ Q4_1, $F => $body),
-            GgmlType::Q5_0 => with_format!(@ Q5_0, $F => $body),
-            GgmlType::Q5_1 => with_format!(@ Q5_1, $F => $body),
-            GgmlType::Q8_0 => with_format!(@ Q8_0, $F => $body),
-            GgmlType::Q2_K => with_format!(@ Q2_K, $F => $body),
-            GgmlType::Q3_K => with_format!(@ Q3_K, $F => $body),
-            GgmlType::Q4_K => with_format!(@ Q4_K, $F => $body),
-            GgmlType::Q5_K => with_format!(@ Q5_K, $F => $body),
-            GgmlType::Q6_K => with_format!(@ Q6_K, $F => $body),
+            $(GgmlType::$name => {
+                type $F = $block;
+                $body
+            })*
             ty => unreachable!("{ty} is not quantized"),
         }
     };
-    (@ $format:ident, $F:ident => $body:expr) => {{
-        type $F = $format;
-        $body
-    }};
 }
 
 impl PackedMatrix {
@@ -91,7 +87,7 @@ impl PackedMatrix {
             || ExecError::Unsupported { backend: "cpu", what: format!("{name} of type {ty}, {cols} wide") };
         let exact = (kernels.exact)(ty).ok_or_else(unsupported)?;
         ty.row_bytes(cols as u64).ok_or_else(unsupported)?;
-        let (codes, scales) = if is_quantized(ty) {
+        let (codes, scales) = if ty.is_quantized() {
             with_format!(ty, F => (code_bytes::<F>(cols), scale_bytes::<F>(cols)))
         } else {
             (cols * ty.block_bytes() as usize, 0)
@@ -154,7 +150,7 @@ impl PackedMatrix {
         assert!(first + bytes.len() / row_bytes <= self.rows, "rows from {first} on are more than {}", self.rows);
         for (i, bytes) in bytes.chunks_exact(row_bytes).enumerate() {
             let row = first + i;
-            if is_quantized(self.ty) {
+            if self.ty.is_quantized() {
                 with_format!(self.ty, F => self.write_row::<F>(row, bytes));
             } else {
                 self.write_plain(row, bytes);
@@ -165,7 +161,7 @@ impl PackedMatrix {
     /// Row `row` as the file stores it.
     pub fn read_row(&self, row: usize, bytes: &mut [u8]) {
         assert!(row < self.rows && bytes.len() == self.row_bytes(), "row {row} of {}", self.rows);
-        if is_quantized(self.ty) {
+        if self.ty.is_quantized() {
             with_format!(self.ty, F => self.read_blocks::<F>(row, bytemuck::cast_slice_mut(bytes)));
         } else {
             let size = self.ty.block_bytes() as usize;
@@ -273,21 +269,21 @@ impl PackedMatrix {
 
     fn write_row<F: Format>(&mut self, row: usize, bytes: &[u8]) {
         let n = self.strip_rows();
-        let sign = if F::Codes::SIGNED { u32::from_le_bytes([self.kernels.sign; 4]) } else { 0 };
+        let sign = self.kernels.sign;
         let (strip, lane) = self.place(row, code_bytes::<F>(self.cols));
         let (scale_strip, _) = self.place(row, scale_bytes::<F>(self.cols));
         let codes: &mut [u32] = &mut bytemuck::cast_slice_mut(&mut self.codes)[strip.start / 4..strip.end / 4];
         let scales: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut self.scales)[scale_strip];
-        let blocks = bytemuck::cast_slice::<u8, F::Block>(bytes);
+        let blocks = bytemuck::cast_slice::<u8, F>(bytes);
         self.nan_rows.retain(|&other| other != row);
         let mut is_finite = true;
         let codes = codes.chunks_exact_mut(F::Scales::BLOCKS * F::Codes::WORDS * n);
         let scales = scales.chunks_exact_mut((4 * F::Scales::WORDS + 2 * F::Scales::HALVES) * n);
         for ((block, codes), scales) in blocks.iter().zip(codes).zip(scales) {
-            let unit = F::split(block);
+            let unit = block.split();
             for (steps, codes) in unit.codes.iter().zip(codes.chunks_exact_mut(F::Codes::WORDS * n)) {
-                for (word, column) in F::Codes::pack(steps).iter().zip(codes.chunks_exact_mut(n)) {
-                    column[lane] = word ^ sign;
+                for (word, column) in F::Codes::pack(steps, sign).iter().zip(codes.chunks_exact_mut(n)) {
+                    column[lane] = *word;
                 }
             }
             let (words, halves) = scales.split_at_mut(4 * F::Scales::WORDS * n);
@@ -304,9 +300,9 @@ impl PackedMatrix {
         }
     }
 
-    fn read_blocks<F: Format>(&self, row: usize, blocks: &mut [F::Block]) {
+    fn read_blocks<F: Format>(&self, row: usize, blocks: &mut [F]) {
         let n = self.strip_rows();
-        let sign = if F::Codes::SIGNED { u32::from_le_bytes([self.kernels.sign; 4]) } else { 0 };
+        let sign = self.kernels.sign;
         let (strip, lane) = self.place(row, code_bytes::<F>(self.cols));
         let codes: &[u32] = &bytemuck::cast_slice(&self.codes)[strip.start / 4..strip.end / 4];
         let (strip, _) = self.place(row, scale_bytes::<F>(self.cols));
@@ -318,9 +314,9 @@ impl PackedMatrix {
             for (steps, codes) in unit.codes.iter_mut().zip(codes.chunks_exact(F::Codes::WORDS * n)) {
                 let mut words = [0; 8];
                 for (word, column) in words.iter_mut().zip(codes.chunks_exact(n)) {
-                    *word = column[lane] ^ sign;
+                    *word = column[lane];
                 }
-                *steps = F::Codes::unpack(&words);
+                *steps = F::Codes::unpack(&words, sign);
             }
             let (words, halves) = scales.split_at(4 * F::Scales::WORDS * n);
             for (word, column) in unit.words.iter_mut().zip(words.chunks_exact(4 * n)) {
@@ -351,11 +347,12 @@ const fn scale_bytes<F: Format>(cols: usize) -> usize {
 
 /// Packing changes the order of bits, never their number.
 const fn is_same_size<F: Format>() -> bool {
-    let cols = <F::Block as Block>::ELEMS;
-    format::unit_bytes::<F>() == size_of::<F::Block>() && cols == F::Scales::BLOCKS * BLOCK
+    format::unit_bytes::<F>() == size_of::<F>() && F::ELEMS == F::Scales::BLOCKS * BLOCK
 }
 
-const _: () = assert!(is_same_size::<Q4_0>() && is_same_size::<Q4_1>() && is_same_size::<Q5_0>());
-const _: () = assert!(is_same_size::<Q5_1>() && is_same_size::<Q8_0>() && is_same_size::<Q2_K>());
-const _: () = assert!(is_same_size::<Q3_K>() && is_same_size::<Q4_K>() && is_same_size::<Q5_K>());
-const _: () = assert!(is_same_size::<Q6_K>());
+macro_rules! check_sizes {
+    (() $($name:ident $block:ident,)*) => {
+        $(const _: () = assert!(is_same_size::<$block>());)*
+    };
+}
+for_each_quantized!(check_sizes:);

@@ -70,6 +70,8 @@ pub(crate) trait Isa: Copy + 'static {
     }
     /// Each lane shifted right by `n` bits, copies of the sign coming in.
     unsafe fn sar(v: Self::V, n: u32) -> Self::V;
+    /// For each byte of `at`, which is less than 16, the table's byte at that place.
+    unsafe fn look_up(table: &[u8; 16], at: Self::V) -> Self::V;
     /// Sums of each lane, wrapping.
     unsafe fn add_i32(a: Self::V, b: Self::V) -> Self::V;
     /// Signed integers to `f32`.

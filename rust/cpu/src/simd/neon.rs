@@ -60,6 +60,11 @@ macro_rules! isa {
             }
 
             #[inline(always)]
+            unsafe fn look_up(table: &[u8; 16], at: uint32x4_t) -> uint32x4_t {
+                unsafe { vreinterpretq_u32_u8(vqtbl1q_u8(vld1q_u8(table.as_ptr()), vreinterpretq_u8_u32(at))) }
+            }
+
+            #[inline(always)]
             unsafe fn add_i32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
                 unsafe { vaddq_u32(a, b) }
             }

@@ -66,6 +66,11 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn look_up(table: &[u8; 16], at: Self::V) -> Self::V {
+        each_lane!(i => u32::from_le_bytes(at[i].to_le_bytes().map(|at| table[usize::from(at)])))
+    }
+
+    #[inline(always)]
     unsafe fn add_i32(a: Self::V, b: Self::V) -> Self::V {
         each_lane!(i => a[i].wrapping_add(b[i]))
     }

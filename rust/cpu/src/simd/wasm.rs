@@ -73,6 +73,11 @@ macro_rules! isa {
             }
 
             #[inline(always)]
+            unsafe fn look_up(table: &[u8; 16], at: v128) -> v128 {
+                arch::i8x16_swizzle(unsafe { arch::v128_load(table.as_ptr().cast()) }, at)
+            }
+
+            #[inline(always)]
             unsafe fn add_i32(a: v128, b: v128) -> v128 {
                 arch::i32x4_add(a, b)
             }

@@ -17,7 +17,7 @@ macro_rules! isa {
         $name:ident, $lanes:literal, $v:ty, $f:ty, $four:ty, $five:ty, $narrow:ty, $wide:ty, $half:ty,
         $load:ident, $splat:ident, $and:ident, $or:ident, $shl:ident, $shr:ident, $sar:ident, $add:ident,
         $to_f32:ident, $as_f32:ident, $load_f32:ident, $store_f32:ident, $splat_f32:ident, $from_f16:ident,
-        $from_u16:ident, $mul:ident, $mul_add:ident, |$vector:ident| $to_i8:expr, $to_i16:expr
+        $from_u16:ident, $mul:ident, $mul_add:ident, $broadcast:ident, $shuffle:ident, |$vector:ident| $to_i8:expr, $to_i16:expr
     ) => {
         // SAFETY of all functions: the caller's promise that the processor has the instructions, and that the pointers
         // are good for a whole vector.
@@ -72,6 +72,11 @@ macro_rules! isa {
             #[inline(always)]
             unsafe fn sar(v: $v, n: u32) -> $v {
                 unsafe { $sar(v, _mm_cvtsi32_si128(n as i32)) }
+            }
+
+            #[inline(always)]
+            unsafe fn look_up(table: &[u8; 16], at: $v) -> $v {
+                unsafe { $shuffle($broadcast(_mm_loadu_si128(table.as_ptr().cast())), at) }
             }
 
             #[inline(always)]
@@ -155,7 +160,8 @@ isa!(
     _mm256_loadu_si256, _mm256_set1_epi32, _mm256_and_si256, _mm256_or_si256,
     _mm256_sll_epi32, _mm256_srl_epi32, _mm256_sra_epi32, _mm256_add_epi32, _mm256_cvtepi32_ps, _mm256_castsi256_ps,
     _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_cvtph_ps, _mm256_cvtepu16_epi32,
-    _mm256_mul_ps, _mm256_fmadd_ps, |v| _mm_cvtsi128_si64(_mm_packs_epi16(halves(v), halves(v))), halves(v)
+    _mm256_mul_ps, _mm256_fmadd_ps, _mm256_broadcastsi128_si256, _mm256_shuffle_epi8,
+    |v| _mm_cvtsi128_si64(_mm_packs_epi16(halves(v), halves(v))), halves(v)
 );
 
 #[rustfmt::skip]
@@ -164,7 +170,8 @@ isa!(
     _mm512_loadu_si512, _mm512_set1_epi32, _mm512_and_si512, _mm512_or_si512,
     _mm512_sll_epi32, _mm512_srl_epi32, _mm512_sra_epi32, _mm512_add_epi32, _mm512_cvtepi32_ps, _mm512_castsi512_ps,
     _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_cvtph_ps, _mm512_cvtepu16_epi32,
-    _mm512_mul_ps, _mm512_fmadd_ps, |v| _mm512_cvtepi32_epi8(v), _mm512_cvtepi32_epi16(v)
+    _mm512_mul_ps, _mm512_fmadd_ps, _mm512_broadcast_i32x4, _mm512_shuffle_epi8,
+    |v| _mm512_cvtepi32_epi8(v), _mm512_cvtepi32_epi16(v)
 );
 
 /// Lanes that fit, as 16 bits.

@@ -4,23 +4,7 @@
 use chord_cpu::InstructionSet;
 use chord_cpu::packed::{Activations, PackedMatrix, Precision, TakenRows};
 use chord_gguf::GgmlType;
-
-/// Types with products of eight bits.
-pub const QUANTIZED: [GgmlType; 10] = [
-    GgmlType::Q4_0,
-    GgmlType::Q4_1,
-    GgmlType::Q5_0,
-    GgmlType::Q5_1,
-    GgmlType::Q8_0,
-    GgmlType::Q2_K,
-    GgmlType::Q3_K,
-    GgmlType::Q4_K,
-    GgmlType::Q5_K,
-    GgmlType::Q6_K,
-];
-
-/// Types whose activations stay f32.
-pub const PLAIN: [GgmlType; 3] = [GgmlType::F32, GgmlType::F16, GgmlType::BF16];
+use chord_testkit::blocks::f16_places;
 
 /// Pseudo-random numbers.
 pub struct Random(u64);
@@ -143,7 +127,7 @@ pub fn multiply(matrix: &PackedMatrix, x: &[f32], form: Form, isa: InstructionSe
 /// Rows come back from a packed matrix as they went in, whatever their bits, and decode as the file's do.
 pub fn rows_read_back(isa: InstructionSet) {
     let mut random = Random::new(1);
-    for ty in QUANTIZED.into_iter().chain(PLAIN) {
+    for ty in GgmlType::decodable() {
         for (rows, cols) in [(1, 256), (33, 512), (31, 768)] {
             let n_bytes = rows * ty.row_bytes(cols as u64).expect("whole blocks") as usize;
             let bytes: Vec<u8> = (0..n_bytes).map(|_| random.bits() as u8).collect();
@@ -171,7 +155,7 @@ pub fn rows_read_back(isa: InstructionSet) {
 pub fn rounded_products_are_right(isa: InstructionSet, digits: usize, shapes: &[(usize, usize)], tokens: &[usize]) {
     let limit = if digits == 1 { 5e-4 } else { 1e-8 };
     let mut random = Random::new(2);
-    for ty in QUANTIZED {
+    for &ty in GgmlType::QUANTIZED {
         for &(rows, cols) in shapes {
             if ty.row_bytes(cols as u64).is_none() {
                 continue;
@@ -202,7 +186,7 @@ pub fn rounded_products_are_right(isa: InstructionSet, digits: usize, shapes: &[
 /// Products with activations as they are.
 pub fn f32_products_are_right(isa: InstructionSet, shapes: &[(usize, usize)], tokens: &[usize]) {
     let mut random = Random::new(3);
-    for ty in QUANTIZED.into_iter().chain(PLAIN) {
+    for ty in GgmlType::decodable() {
         for &(rows, cols) in shapes {
             if ty.row_bytes(cols as u64).is_none() {
                 continue;
@@ -228,11 +212,11 @@ pub fn f32_products_are_right(isa: InstructionSet, shapes: &[(usize, usize)], to
 /// The largest codes times the largest activations, of either sign: nothing saturates.
 pub fn extremes_do_not_saturate(isa: InstructionSet) {
     let (rows, cols) = (17, 512);
-    for ty in QUANTIZED {
+    for &ty in GgmlType::QUANTIZED {
         for fill in [0xff, 0x7f, 0x80, 0x00] {
             let mut bytes = vec![fill; rows * ty.row_bytes(cols as u64).expect("whole blocks") as usize];
             for block in bytes.chunks_exact_mut(ty.block_bytes() as usize) {
-                for &at in scale_places(ty) {
+                for at in f16_places(ty) {
                     block[at..at + 2].copy_from_slice(&[0x00, 0x3c]); // 1.0
                 }
             }
@@ -252,17 +236,6 @@ pub fn extremes_do_not_saturate(isa: InstructionSet) {
                 }
             }
         }
-    }
-}
-
-/// Where the f16 numbers of a block are.
-fn scale_places(ty: GgmlType) -> &'static [usize] {
-    match ty {
-        GgmlType::Q4_1 | GgmlType::Q5_1 | GgmlType::Q4_K | GgmlType::Q5_K => &[0, 2],
-        GgmlType::Q2_K => &[80, 82],
-        GgmlType::Q3_K => &[108],
-        GgmlType::Q6_K => &[208],
-        _ => &[0],
     }
 }
 
@@ -290,11 +263,11 @@ pub fn bad_activations_are_seen(isa: InstructionSet) {
 pub fn bad_weights_are_seen(isa: InstructionSet) {
     let (rows, cols, bad_row) = (40, 512, 21);
     let mut random = Random::new(6);
-    for ty in QUANTIZED {
+    for &ty in GgmlType::QUANTIZED {
         let weights = Weights::random(ty, rows, cols, &mut random);
         let row_bytes = weights.bytes.len() / rows;
         let good = &weights.bytes[bad_row * row_bytes..][..row_bytes];
-        let places = scale_places(ty).iter().flat_map(|&at| [at, row_bytes - ty.block_bytes() as usize + at]);
+        let places = f16_places(ty).into_iter().flat_map(|at| [at, row_bytes - ty.block_bytes() as usize + at]);
         for (at, bits) in places.zip([0x7c00u16, 0xfc00, 0x7e01, 0xfe00]) {
             let mut bad = good.to_vec();
             bad[at..at + 2].copy_from_slice(&bits.to_le_bytes());

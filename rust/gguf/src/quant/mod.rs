@@ -2,6 +2,8 @@
 //!
 //! [`dequantize`] and [`quantize`] work on runs of whole blocks. Kernels that decode as they go view a row as blocks
 //! of its type with [`blocks`] and call [`Block::dequantize`], or read the fields.
+//!
+//! [`for_each_quantized!`](crate::for_each_quantized) is the one list of the quantized types that are read.
 
 // The blocks are named as ggml names their types.
 #![allow(non_camel_case_types)]
@@ -30,6 +32,30 @@ pub use q8::BlockQ8_0;
 
 use crate::GgmlType;
 use block::{dequantize_all, quantize_all};
+
+/// Calls a macro with every quantized type that is read, and its block:
+/// `for_each_quantized!(name: arguments)` becomes `name!((arguments) Q4_0 BlockQ4_0, Q4_1 BlockQ4_1, …)`.
+///
+/// What has to be done for each type is made from this list, here and in the executors. A type that is not on it can be
+/// listed, but its tensors cannot be read.
+#[macro_export]
+macro_rules! for_each_quantized {
+    ($name:ident: $($arguments:tt)*) => {
+        $name! {
+            ($($arguments)*)
+            Q4_0 BlockQ4_0,
+            Q4_1 BlockQ4_1,
+            Q5_0 BlockQ5_0,
+            Q5_1 BlockQ5_1,
+            Q8_0 BlockQ8_0,
+            Q2_K BlockQ2_K,
+            Q3_K BlockQ3_K,
+            Q4_K BlockQ4_K,
+            Q5_K BlockQ5_K,
+            Q6_K BlockQ6_K,
+        }
+    };
+}
 
 /// Why bytes could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,43 +111,43 @@ pub fn dequantize(ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> Result<(), Deq
         GgmlType::F32 => plain::dequantize_f32(bytes, out),
         GgmlType::F16 => plain::dequantize_f16(bytes, out),
         GgmlType::BF16 => plain::dequantize_bf16(bytes, out),
-        GgmlType::Q4_0 => dequantize_all::<BlockQ4_0>(bytes, out),
-        GgmlType::Q4_1 => dequantize_all::<BlockQ4_1>(bytes, out),
-        GgmlType::Q5_0 => dequantize_all::<BlockQ5_0>(bytes, out),
-        GgmlType::Q5_1 => dequantize_all::<BlockQ5_1>(bytes, out),
-        GgmlType::Q8_0 => dequantize_all::<BlockQ8_0>(bytes, out),
-        GgmlType::Q2_K => dequantize_all::<BlockQ2_K>(bytes, out),
-        GgmlType::Q3_K => dequantize_all::<BlockQ3_K>(bytes, out),
-        GgmlType::Q4_K => dequantize_all::<BlockQ4_K>(bytes, out),
-        GgmlType::Q5_K => dequantize_all::<BlockQ5_K>(bytes, out),
-        GgmlType::Q6_K => dequantize_all::<BlockQ6_K>(bytes, out),
-        _ => return Err(DequantizeError::Unsupported { ty }),
+        _ => for_each_quantized!(dequantize_as: ty, bytes, out),
     }
     Ok(())
 }
+
+macro_rules! dequantize_as {
+    (($ty:ident, $bytes:ident, $out:ident) $($name:ident $block:ident,)*) => {
+        match $ty {
+            $(GgmlType::$name => dequantize_all::<$block>($bytes, $out),)*
+            ty => return Err(DequantizeError::Unsupported { ty }),
+        }
+    };
+}
+use dequantize_as;
 
 /// Encodes `values` by simple rounding; what it gives is valid, not the best that the format can do.
 ///
 /// `None` if the type has no encoder or the values are not whole blocks. Types with a decoder have an encoder.
 pub fn quantize(ty: GgmlType, values: &[f32]) -> Option<Vec<u8>> {
     ty.row_bytes(values.len() as u64)?;
-    Some(match ty {
-        GgmlType::F32 => plain::quantize_f32(values),
-        GgmlType::F16 => plain::quantize_f16(values),
-        GgmlType::BF16 => plain::quantize_bf16(values),
-        GgmlType::Q4_0 => quantize_all::<BlockQ4_0>(values),
-        GgmlType::Q4_1 => quantize_all::<BlockQ4_1>(values),
-        GgmlType::Q5_0 => quantize_all::<BlockQ5_0>(values),
-        GgmlType::Q5_1 => quantize_all::<BlockQ5_1>(values),
-        GgmlType::Q8_0 => quantize_all::<BlockQ8_0>(values),
-        GgmlType::Q2_K => quantize_all::<BlockQ2_K>(values),
-        GgmlType::Q3_K => quantize_all::<BlockQ3_K>(values),
-        GgmlType::Q4_K => quantize_all::<BlockQ4_K>(values),
-        GgmlType::Q5_K => quantize_all::<BlockQ5_K>(values),
-        GgmlType::Q6_K => quantize_all::<BlockQ6_K>(values),
-        _ => return None,
-    })
+    match ty {
+        GgmlType::F32 => Some(plain::quantize_f32(values)),
+        GgmlType::F16 => Some(plain::quantize_f16(values)),
+        GgmlType::BF16 => Some(plain::quantize_bf16(values)),
+        _ => for_each_quantized!(quantize_as: ty, values),
+    }
 }
+
+macro_rules! quantize_as {
+    (($ty:ident, $values:ident) $($name:ident $block:ident,)*) => {
+        match $ty {
+            $(GgmlType::$name => Some(quantize_all::<$block>($values)),)*
+            _ => None,
+        }
+    };
+}
+use quantize_as;
 
 #[cfg(test)]
 mod tests {
@@ -174,7 +200,7 @@ mod tests {
 
     #[test]
     fn all_zero_and_constant_blocks_encode() {
-        for &ty in GgmlType::ALL.iter().filter(|ty| ty.can_dequantize()) {
+        for ty in GgmlType::decodable() {
             for value in [0.0, -0.0, 1.5, -1.5] {
                 let bytes = quantize(ty, &[value; 256]).unwrap();
                 let mut back = [f32::NAN; 256];

@@ -5,7 +5,7 @@ use std::ops::Range;
 use chord_program::ExecError;
 
 use super::OpContext;
-use crate::weights::DeviceWeight;
+use crate::weights::{DeviceWeight, shader_name};
 use crate::{Activation, Grid, KernelSource, Kernels};
 
 /// `out[t] = scale · weight[rows.start + ids[t]]`, the ids being those of the batch.
@@ -20,7 +20,7 @@ pub fn embed(
     let mut dispatches = Vec::new();
     for (part_rows, part) in weight.parts_of(rows.clone()) {
         let source = KernelSource::new("ops/embed.wgsl")
-            .define("QUANT", layout.ty)
+            .define("QUANT", shader_name(layout.ty))
             .flag("RAGGED", layout.is_ragged())
             .flag("LITTLE_CODE", ctx.resources.gpu.lanes_are_a_loop)
             .constant("K", layout.cols)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use chord_program::{ExecError, Rows};
 
 use super::OpContext;
-use crate::weights::{DeviceWeight, Layout, WeightPart};
+use crate::weights::{DeviceWeight, Layout, WeightPart, shader_name};
 use crate::{Activation, Dispatch, Gpu, Grid, KernelSource, Kernels};
 
 /// `out = scale · x · weight[rows]ᵀ + bias`, or `residual + factor · (…)`.
@@ -206,7 +206,7 @@ pub(super) fn kernel(
         _ => source.define_rows("TOKENS", tokens),
     };
     let source = source
-        .define("QUANT", layout.ty)
+        .define("QUANT", shader_name(layout.ty))
         .flag("X_SCALAR", layout.is_ragged())
         .constant("K", layout.cols)
         .constant("UNITS", layout.units())

@@ -1,13 +1,14 @@
-//! How rows of each storage type lie on the device. The readers of these layouts are the files of `shaders/quant`.
+//! How rows of each storage type lie on the device: see [`planes`](super::planes).
 
 use chord_gguf::GgmlType;
+
+use super::planes::planes;
 
 /// Weights that a kernel takes at once.
 pub(crate) const UNIT: u32 = 32;
 
-/// A row on the device: one piece in the plane `quants`, read as `vec4<u32>`, and one in the plane `scales`, read as
-/// `u32`. Block sizes that are not a multiple of 16 bytes are taken apart so that both planes are aligned; the sum stays
-/// the file's, but for two bytes in rows with an odd number of blocks.
+/// A row on the device: one piece in the plane `quants` and one in the plane `scales`. The sum of their bytes is the
+/// file's, but for two bytes in rows with an odd number of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// Storage type.
@@ -27,19 +28,13 @@ impl Layout {
     pub fn new(ty: GgmlType, cols: u32) -> Option<Self> {
         let file_bytes = ty.row_bytes(u64::from(cols)).filter(|bytes| *bytes > 0)?;
         let blocks = u64::from(cols) / ty.block_elems();
-        let halves = (2 * blocks).next_multiple_of(4);
-        let (quant_bytes, scale_bytes) = match ty {
-            // Rows of plain numbers are padded with zeros to whole units.
-            GgmlType::F32 => (u64::from(cols.next_multiple_of(UNIT)) * 4, 0),
-            GgmlType::F16 | GgmlType::BF16 => (u64::from(cols.next_multiple_of(UNIT)) * 2, 0),
-            GgmlType::Q4_0 => (16 * blocks, halves),
-            GgmlType::Q4_1 => (16 * blocks, 4 * blocks),
-            GgmlType::Q5_0 => (16 * blocks, 4 * blocks + halves),
-            GgmlType::Q5_1 => (16 * blocks, 8 * blocks),
-            GgmlType::Q8_0 => (32 * blocks, halves),
-            GgmlType::Q4_K | GgmlType::Q5_K => (file_bytes, 0),
-            GgmlType::Q6_K => (192 * blocks, 16 * blocks + halves),
-            _ => return None,
+        // Rows of plain numbers are padded with zeros to whole units.
+        let (quant_bytes, scale_bytes) = if GgmlType::FLOATS.contains(&ty) {
+            (u64::from(cols.next_multiple_of(UNIT)) * ty.block_bytes(), 0)
+        } else {
+            let planes = planes(ty)?;
+            let scales: usize = planes.scales.iter().map(|part| part.len()).sum();
+            (blocks * planes.quants.len() as u64, (blocks * scales as u64).next_multiple_of(4))
         };
         Some(Layout { ty, cols, file_bytes, quant_bytes, scale_bytes })
     }
@@ -72,25 +67,12 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use super::super::types;
     use super::*;
-
-    pub(crate) const TYPES: [GgmlType; 11] = [
-        GgmlType::F32,
-        GgmlType::F16,
-        GgmlType::BF16,
-        GgmlType::Q4_0,
-        GgmlType::Q4_1,
-        GgmlType::Q5_0,
-        GgmlType::Q5_1,
-        GgmlType::Q8_0,
-        GgmlType::Q4_K,
-        GgmlType::Q5_K,
-        GgmlType::Q6_K,
-    ];
 
     #[test]
     fn rows_take_no_more_room_than_in_the_file() {
-        for ty in TYPES {
+        for ty in types() {
             for cols in [512, 2048, 14336, 4096] {
                 let layout = Layout::new(ty, cols).unwrap();
                 assert_eq!(layout.row_bytes(), layout.file_bytes, "{ty} of {cols}");
@@ -108,7 +90,7 @@ mod tests {
 
     #[test]
     fn planes_are_aligned_for_their_loads() {
-        for ty in TYPES {
+        for ty in types() {
             for blocks in 1..40 {
                 let layout = Layout::new(ty, blocks * ty.block_elems() as u32).unwrap();
                 assert!(layout.quant_bytes.is_multiple_of(16) && layout.scale_bytes.is_multiple_of(4), "{layout:?}");

@@ -1,36 +1,28 @@
 //! Whole models against the reference's logits.
 
-use chord_gpu::{GpuOptions, PlanOptions};
+use chord_gpu::weights::types;
+use chord_gpu::{GpuOptions, PlanOptions, missing_kernel};
 use chord_program::KvType;
-use chord_testkit::architecture_recipes;
 use chord_testkit::compare::{NMSE_F16_KV, NMSE_F32_KV};
+use chord_testkit::{architecture_recipes, type_recipes};
 
 use crate::models::{ModelFile, build, check_activations, recipe, run_golden};
 use crate::setup::{VARIANTS, gpu_without, options, request};
 
 /// Every architecture that runs on the device, with its variants, and a llama in each type of weight that stays
 /// quantized there.
-const RECIPES: [&str; 19] = [
-    "llama",
-    "llama-mha",
-    "llama-tied",
-    "gemma3",
-    "qwen2",
-    "olmo2",
-    "llama.F16",
-    "llama.BF16",
-    "llama.Q4_0",
-    "llama.Q4_1",
-    "llama.Q5_0",
-    "llama.Q5_1",
-    "llama.Q8_0",
-    "llama.Q4_K",
-    "llama.Q5_K",
-    "llama.Q6_K",
-    "gemma3.Q4_K",
-    "qwen2.Q4_K",
-    "olmo2.Q4_K",
-];
+fn all() -> Vec<String> {
+    let mut names = Vec::new();
+    for recipe in architecture_recipes().into_iter().chain(type_recipes()) {
+        // Experts have no kernels yet.
+        let runs = recipe.architecture != "olmoe" && types().any(|ty| ty == recipe.ty);
+        let program = build(recipe.golden().n_ctx, KvType::F32, 48);
+        let program = ModelFile::of(recipe.file(), &program).program;
+        assert_eq!(missing_kernel(&program).is_none(), runs, "{}", recipe.name);
+        names.extend(runs.then_some(recipe.name));
+    }
+    names
+}
 
 /// One of each family, for what does not depend on the weights' types.
 const FAMILIES: [&str; 2] = ["llama.Q4_K", "gemma3.Q4_K"];
@@ -49,7 +41,9 @@ fn check(names: &[&str], kv: KvType, limit: f64, chunk: usize, options: PlanOpti
 
 #[test]
 fn recipes_match_with_an_f32_cache() {
-    check(&RECIPES, KvType::F32, NMSE_F32_KV, 48, PlanOptions::default());
+    let names = all();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    check(&names, KvType::F32, NMSE_F32_KV, 48, PlanOptions::default());
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use chord_gguf::GgmlType;
 use chord_gpu::shader::Dialect;
+use chord_gpu::weights::types;
 use chord_gpu::{Gpu, PipelineKey, PlanOptions, Resources};
 use chord_program::KvType;
 
@@ -18,9 +20,10 @@ fn kernels(gpu: &Gpu, mut see: impl FnMut(&Resources, PipelineKey)) {
         let executor = model.on_gpu(gpu, PlanOptions::default()).expect("a program the GPU runs");
         executor.kernels().into_iter().for_each(|key| see(executor.resources(), key));
     }
-    for name in ["llama.Q4_0", "llama.Q5_1", "llama.Q8_0", "llama.Q5_K", "llama.Q6_K", "llama.F16", "gemma3.Q4_K"] {
+    let llamas = types().map(|ty| if ty == GgmlType::F32 { "llama".to_owned() } else { format!("llama.{ty}") });
+    for name in llamas.chain(["gemma3.Q4_K".to_owned()]) {
         for (kv, splits) in [(KvType::F32, 1), (KvType::F16, 4)] {
-            let (_, model) = recipe(name, kv, 16);
+            let (_, model) = recipe(&name, kv, 16);
             let options = PlanOptions { attention_splits: Some(splits), ..PlanOptions::default() };
             let executor = model.on_gpu(gpu, options);
             executor.kernels().into_iter().for_each(|key| see(executor.resources(), key));

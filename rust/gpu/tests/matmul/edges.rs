@@ -2,10 +2,10 @@
 
 use chord_gguf::GgmlType;
 use chord_gpu::ops::matmul::Variant;
-use chord_gpu::weights::DeviceWeight;
+use chord_gpu::weights::{DeviceWeight, types};
 use chord_program::{ExecError, Weight};
 
-use crate::setup::{Bench, LANE_PER_ROW, LANE_ROWS, Numbers, Product, SHARED_ROWS, TYPES, random_rows};
+use crate::setup::{Bench, LANE_PER_ROW, LANE_ROWS, Numbers, Product, SHARED_ROWS, random_rows};
 
 #[test]
 fn scale_bias_and_residual_match() {
@@ -30,7 +30,7 @@ fn scales_below_the_normal_range_of_f16_match() {
         2 => 3.1e-5 * numbers.value(),
         _ => 6.2e-5,
     };
-    for ty in TYPES.into_iter().filter(|ty| ty.block_elems() > 1) {
+    for ty in types().filter(|ty| ty.is_quantized()) {
         for variant in [Variant::Tiled, LANE_PER_ROW, LANE_ROWS] {
             let bytes = random_rows(ty, 512, 10, tiny);
             let product = Product { bytes, scale: 65536.0, ..Product::new(ty, 512, 10, 2) };
@@ -53,7 +53,7 @@ fn f16_weights_below_the_normal_range_match() {
 #[test]
 fn largest_scales_match() {
     let bench = Bench::new();
-    for ty in TYPES.into_iter().filter(|ty| ty.block_elems() > 1) {
+    for ty in types().filter(|ty| ty.is_quantized()) {
         let bytes = random_rows(ty, 256, 6, |numbers| if numbers.bits() % 2 == 0 { 65504.0 } else { -65504.0 });
         let product = Product { bytes, scale: 1.0 / 65504.0, ..Product::new(ty, 256, 6, 5) };
         product.check(&bench, None);
@@ -87,7 +87,7 @@ fn a_type_without_kernels_is_refused() {
 #[test]
 fn weights_take_no_more_room_than_in_the_file() {
     let bench = Bench::new();
-    for ty in TYPES {
+    for ty in types() {
         let before = bench.resources.memory().weights;
         let weight = Weight { name: "w".to_owned(), ty, cols: 2304, rows: 100, experts: 1 };
         let on_device = DeviceWeight::new(&bench.resources, &weight).unwrap();

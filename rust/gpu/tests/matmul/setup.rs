@@ -11,20 +11,7 @@ use chord_gpu::shader::{Dialect, ShaderSet};
 use chord_gpu::weights::DeviceWeight;
 use chord_gpu::{Access, Activation, Allocation, Binding, Dispatch, Gpu, GpuOptions, MemoryKind, Resources};
 use chord_program::{BatchShape, Rows, Weight};
-
-pub(crate) const TYPES: [GgmlType; 11] = [
-    GgmlType::F32,
-    GgmlType::F16,
-    GgmlType::BF16,
-    GgmlType::Q4_0,
-    GgmlType::Q4_1,
-    GgmlType::Q5_0,
-    GgmlType::Q5_1,
-    GgmlType::Q8_0,
-    GgmlType::Q4_K,
-    GgmlType::Q5_K,
-    GgmlType::Q6_K,
-];
+use chord_testkit::blocks::f16_places;
 
 /// NMSE limit of an f32 op on a GPU.
 pub(crate) const LIMIT: f64 = 1e-7;
@@ -89,16 +76,6 @@ impl Numbers {
     }
 }
 
-/// Bytes of each f16 scale of a block.
-fn scale_places(ty: GgmlType) -> &'static [usize] {
-    match ty {
-        GgmlType::Q4_0 | GgmlType::Q5_0 | GgmlType::Q8_0 => &[0],
-        GgmlType::Q4_1 | GgmlType::Q5_1 | GgmlType::Q4_K | GgmlType::Q5_K => &[0, 2],
-        GgmlType::Q6_K => &[208],
-        _ => &[],
-    }
-}
-
 /// Rows with every bit at random, the scales taken from `scale`; floats are random numbers.
 pub(crate) fn random_rows(ty: GgmlType, cols: u32, rows: u32, mut scale: impl FnMut(&mut Numbers) -> f32) -> Vec<u8> {
     let mut numbers = Numbers::new(u64::from(cols) * 31 + u64::from(rows));
@@ -109,8 +86,9 @@ pub(crate) fn random_rows(ty: GgmlType, cols: u32, rows: u32, mut scale: impl Fn
     let block_bytes = ty.block_bytes() as usize;
     let n_bytes = n_values / ty.block_elems() as usize * block_bytes;
     let mut bytes: Vec<u8> = (0..n_bytes).map(|_| (numbers.bits() >> 11) as u8).collect();
+    let places = f16_places(ty);
     for block in bytes.chunks_exact_mut(block_bytes) {
-        for place in scale_places(ty) {
+        for place in &places {
             block[*place..*place + 2].copy_from_slice(&half::f16::from_f32(scale(&mut numbers)).to_le_bytes());
         }
     }

@@ -3,13 +3,14 @@
 use chord_gguf::GgmlType;
 use chord_gpu::GpuOptions;
 use chord_gpu::ops::matmul::Variant;
+use chord_gpu::weights::types;
 
-use crate::setup::{Bench, LANE_PER_ROW, LANE_ROWS, Product, TYPES, WHOLE_GROUP, check_embed};
+use crate::setup::{Bench, LANE_PER_ROW, LANE_ROWS, Product, WHOLE_GROUP, check_embed};
 
 #[test]
 fn views_of_rows_match() {
     let bench = Bench::new();
-    for ty in TYPES {
+    for ty in types() {
         for variant in [Variant::Tiled, LANE_PER_ROW, LANE_ROWS] {
             let product = Product { view: 13..50, ..Product::new(ty, 256, 61, 3) };
             product.check(&bench, Some(variant));

@@ -4,7 +4,6 @@
 //! [`recipes`] lists them: one of each architecture, `llama` in every storage type, and models that stretch their
 //! rotation. `scripts/golden/recipes.py` writes the results.
 
-mod blocks;
 mod decoder;
 mod rope;
 mod tensor;
@@ -15,7 +14,7 @@ use chord_gguf::{GgmlType, Value, read_header};
 
 use crate::{FileBuilder, GgufFile, Golden, Trace, repo_dir};
 use decoder::{ARCHITECTURES, Decoder};
-use tensor::TensorRecipe;
+pub(crate) use tensor::{Random, TensorRecipe};
 
 const ALIGNMENT: usize = 32;
 
@@ -57,7 +56,7 @@ pub fn architecture_recipes() -> Vec<Recipe> {
 
 /// `llama` with its matrices in each storage type that decodes, but for F32, and every other architecture in Q4_K.
 pub fn type_recipes() -> Vec<Recipe> {
-    let types = GgmlType::ALL.iter().copied().filter(|ty| ty.can_dequantize() && *ty != GgmlType::F32);
+    let types = GgmlType::decodable().filter(|ty| *ty != GgmlType::F32);
     let llamas = types.map(|ty| ("llama", ty));
     let others = ARCHITECTURES.iter().filter(|name| **name != "llama").map(|name| (*name, GgmlType::Q4_K));
     llamas.chain(others).map(|(name, ty)| Decoder::of_blocks(name, ty).recipe(format!("{name}.{ty}"))).collect()

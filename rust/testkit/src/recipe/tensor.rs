@@ -2,41 +2,41 @@
 
 use chord_gguf::GgmlType;
 
-use super::blocks;
+use crate::blocks;
 
 /// A tensor of random numbers.
 #[derive(Clone, Debug)]
-pub(super) struct TensorRecipe {
-    pub(super) name: String,
-    pub(super) dims: Vec<u64>,
-    pub(super) ty: GgmlType,
+pub(crate) struct TensorRecipe {
+    pub(crate) name: String,
+    pub(crate) dims: Vec<u64>,
+    pub(crate) ty: GgmlType,
     /// Middle of the numbers. Blocks lie around 0.
-    pub(super) around: f32,
+    pub(crate) around: f32,
     /// How far they reach to either side.
-    pub(super) reach: f32,
+    pub(crate) reach: f32,
 }
 
 impl TensorRecipe {
     /// Inputs of size 1 give outputs of size `gain`.
-    pub(super) fn matrix(name: &str, dims: &[u32], gain: f32) -> Self {
+    pub(crate) fn matrix(name: &str, dims: &[u32], gain: f32) -> Self {
         let reach = gain * (3.0 / dims[0] as f32).sqrt();
         let dims = dims.iter().map(|&dim| dim.into()).collect();
         TensorRecipe { name: format!("{name}.weight"), dims, ty: GgmlType::F32, around: 0.0, reach }
     }
 
     /// The weight of a norm, which lies around `around`.
-    pub(super) fn norm(name: &str, cols: u32, around: f32) -> Self {
+    pub(crate) fn norm(name: &str, cols: u32, around: f32) -> Self {
         TensorRecipe { around, reach: 0.3, ..TensorRecipe::matrix(name, &[cols], 0.0) }
     }
 
     /// A bias of a column each.
-    pub(super) fn bias(name: &str, cols: u32) -> Self {
+    pub(crate) fn bias(name: &str, cols: u32) -> Self {
         let name = format!("{name}.bias");
         TensorRecipe { name, dims: vec![cols.into()], ty: GgmlType::F32, around: 0.0, reach: 0.3 }
     }
 
     /// The tensor's data.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let n: u64 = self.dims.iter().product();
         let mut random = Random::named(&self.name);
         let value = |random: &mut Random| self.around + self.reach * random.number();
@@ -51,7 +51,7 @@ impl TensorRecipe {
 }
 
 /// Linear congruential numbers.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// Numbers that follow from a tensor's name, so that a tensor is the same in every model.
@@ -65,12 +65,12 @@ impl Random {
     }
 
     /// From -1 to 1.
-    pub(super) fn number(&mut self) -> f32 {
+    pub(crate) fn number(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
     /// Any byte.
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         (self.next() >> 56) as u8
     }
 }

@@ -3,7 +3,7 @@
 use chord_gguf::GgmlType;
 use half::f16;
 
-use super::tensor::Random;
+use crate::recipe::Random;
 
 /// What a block consists of, in the order of its bytes.
 enum Field {
@@ -34,8 +34,27 @@ fn layout(ty: GgmlType) -> (Vec<Field>, f32) {
     }
 }
 
+/// Where the f16 numbers of a block are, in bytes.
+///
+/// # Panics
+/// If the type is not quantized.
+pub fn f16_places(ty: GgmlType) -> Vec<usize> {
+    let mut at = 0;
+    let mut places = Vec::new();
+    for field in layout(ty).0 {
+        match field {
+            Field::Scale | Field::Min(_) => {
+                places.push(at);
+                at += 2;
+            }
+            Field::Codes(n) => at += n,
+        }
+    }
+    places
+}
+
 /// Blocks of `n` numbers whose root mean square is about `size`.
-pub(super) fn random(ty: GgmlType, n: u64, size: f32, random: &mut Random) -> Vec<u8> {
+pub(crate) fn random(ty: GgmlType, n: u64, size: f32, random: &mut Random) -> Vec<u8> {
     let (fields, unit) = layout(ty);
     let mut bytes = Vec::new();
     for _ in 0..n / ty.block_elems() {
@@ -56,12 +75,12 @@ pub(super) fn random(ty: GgmlType, n: u64, size: f32, random: &mut Random) -> Ve
 mod tests {
     use chord_gguf::dequantize;
 
-    use super::super::tensor::TensorRecipe;
     use super::*;
+    use crate::recipe::TensorRecipe;
 
     #[test]
     fn blocks_are_whole_and_of_the_size_that_was_asked_for() {
-        for &ty in GgmlType::ALL.iter().filter(|ty| ty.can_dequantize()) {
+        for ty in GgmlType::decodable() {
             let tensor = TensorRecipe { ty, ..TensorRecipe::matrix("any", &[256, 64], 1.0) };
             let bytes = tensor.bytes();
             assert_eq!(bytes.len() as u64, 64 * ty.row_bytes(256).unwrap(), "{ty}");
