@@ -197,7 +197,7 @@ fn tensors_that_do_not_fit_are_named_with_both_shapes() {
     assert_eq!(error, ModelError::MissingTensor { tensor: "blk.0.ffn_down.weight".into() });
     let error = change("blk.0.attn_norm.weight", &|t| t.ty = GgmlType::F16);
     assert_eq!(error.to_string(), "tensor blk.0.attn_norm.weight: type F16, expected F32");
-    let error = change("blk.0.attn_q.weight", &|t| t.ty = GgmlType::IQ4_NL);
+    let error = change("blk.0.attn_q.weight", &|t| t.ty = GgmlType::Q8_K);
     assert_eq!(error.code(), "tensor-type");
     let error = change("token_embd.weight", &|t| t.dims = vec![256]);
     assert_eq!(error.code(), "out-of-range");

@@ -30,6 +30,7 @@ fn layout(ty: GgmlType) -> (Vec<Field>, f32) {
         GgmlType::Q4_K => (vec![Scale, Min(7.5), Codes(12 + 128)], 258.0),
         GgmlType::Q5_K => (vec![Scale, Min(15.5), Codes(12 + 32 + 128)], 527.0),
         GgmlType::Q6_K => (vec![Codes(128 + 64 + 16), Scale], 1366.0),
+        GgmlType::IQ4_NL => (vec![Scale, Codes(16)], 67.44),
         other => panic!("no recipe makes blocks of {other}"),
     }
 }

@@ -1,11 +1,8 @@
 //! The quantized types: which packing each has, and how a block of the file is taken apart and put together.
 
-use chord_gguf::quant::{
-    Block, BlockQ2_K, BlockQ3_K, BlockQ4_0, BlockQ4_1, BlockQ4_K, BlockQ5_0, BlockQ5_1, BlockQ5_K, BlockQ6_K,
-    BlockQ8_0, F16Le,
-};
+use chord_gguf::quant::*;
 
-use super::codes::{Bytes, Codes, Nibbles, NibblesAndBit, NibblesAndPair, Pairs, PairsAndBit, Steps};
+use super::codes::{Bytes, Codes, Looked, Nibbles, NibblesAndBit, NibblesAndPair, Pairs, PairsAndBit, Steps, Table};
 use super::scales::{Affine, EightBit, FourBit, Scales, SignedSixBit, SixBit, Symmetric};
 
 /// A block of the file, taken apart. Numbers that a format does not have are zero.
@@ -110,6 +107,18 @@ small!(BlockQ5_1, NibblesAndBit, Affine, |b| (split_fives(b.qs, b.qh), [bits(b.d
 });
 small!(BlockQ8_0, Bytes, Symmetric<0>, |b| (words::<32, 8>(b.qs.map(|q| q as u8)), [bits(b.d), 0]), |u| {
     BlockQ8_0 { d: half(u.halves[0]), qs: bytes::<8, 32>(u.codes[0]).map(|q| q as i8) }
+});
+
+/// The values of IQ4_NL.
+pub(crate) struct Iq4Nl;
+
+impl Table for Iq4Nl {
+    const VALUES: [i8; 16] = IQ4_NL_VALUES;
+}
+
+small!(BlockIQ4_NL, Looked<Iq4Nl>, Symmetric<0>, |b| (split_fives(b.qs, [0; 4]), [bits(b.d), 0]), |u| BlockIQ4_NL {
+    d: half(u.halves[0]),
+    qs: join_fives(&u.codes[0]).0
 });
 
 /// Where the bits of step `s` of block `b` lie: word and shift.

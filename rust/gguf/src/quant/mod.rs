@@ -10,6 +10,7 @@
 
 mod block;
 mod fit;
+mod iq4_nl;
 mod plain;
 mod q2_k;
 mod q3_k;
@@ -21,6 +22,7 @@ mod q6_k;
 mod q8;
 
 pub use block::{Block, F16Le, blocks};
+pub use iq4_nl::{BlockIQ4_NL, IQ4_NL_VALUES};
 pub use q2_k::BlockQ2_K;
 pub use q3_k::BlockQ3_K;
 pub use q4::{BlockQ4_0, BlockQ4_1};
@@ -53,6 +55,7 @@ macro_rules! for_each_quantized {
             Q4_K BlockQ4_K,
             Q5_K BlockQ5_K,
             Q6_K BlockQ6_K,
+            IQ4_NL BlockIQ4_NL,
         }
     };
 }
@@ -184,6 +187,7 @@ mod tests {
             (GgmlType::Q4_K, 6e-3),
             (GgmlType::Q4_1, 6e-3),
             (GgmlType::Q4_0, 1e-2),
+            (GgmlType::IQ4_NL, 1e-2),
             (GgmlType::Q3_K, 3e-2),
             (GgmlType::Q2_K, 1.2e-1),
         ];
@@ -233,8 +237,8 @@ mod tests {
             Err(DequantizeError::PartialBlock { ty: GgmlType::Q4_K, elements: 64, block: 256 })
         );
         assert_eq!(
-            dequantize(GgmlType::IQ4_NL, &[0; 36], &mut out),
-            Err(DequantizeError::Unsupported { ty: GgmlType::IQ4_NL })
+            dequantize(GgmlType::Q8_K, &[0; 74], &mut out),
+            Err(DequantizeError::Unsupported { ty: GgmlType::Q8_K })
         );
         assert_eq!(quantize(GgmlType::Q6_K, &[0.0; 255]), None);
         assert!(blocks::<BlockQ4_0>(&[0; 36]).is_some_and(|blocks| blocks.len() == 2));

@@ -63,6 +63,7 @@ static PLANES: &[(GgmlType, Planes)] = &[
         GgmlType::Q6_K,
         Planes { quants: Part::Bytes(0..192), scales: &[Part::Sorted(&Q6_K_SCALES), Part::Bytes(208..210)] },
     ),
+    (GgmlType::IQ4_NL, Planes { quants: Part::Bytes(2..18), scales: &[Part::Bytes(0..2)] }),
 ];
 
 /// The planes of a quantized type; none without kernels.

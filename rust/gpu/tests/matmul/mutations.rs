@@ -38,6 +38,7 @@ fn a_broken_storage_type_is_seen() {
         (GgmlType::Q4_K, ("quant/k_scales.wgsl", "(s >> 2u) & 0x3030u", "(s >> 2u) & 0x3010u")),
         (GgmlType::Q5_K, ("quant/q5_k.wgsl", "bits >> vec4<u32>(h)", "bits >> vec4<u32>(2u * h)")),
         (GgmlType::Q6_K, ("quant/q6_k.wgsl", "(two << 16u) >> 24u", "(two << 24u) >> 24u")),
+        (GgmlType::IQ4_NL, ("quant/iq4_nl.wgsl", "0xf6eaddcfu", "0xf6ebddcfu")),
     ];
     for ty in types() {
         let mut of_type = mutations.iter().filter(|(other, _)| *other == ty).peekable();
