@@ -54,7 +54,6 @@ async function inChromium() {
 
 /** Self-contained: it also runs in a page. */
 async function measure(bytes, { checkOnly, only }) {
-  const types = { Q4_0: 2, Q4_1: 3, Q5_0: 6, Q8_0: 8, Q2_K: 10, Q3_K: 11, Q4_K: 12, Q6_K: 14, F16: 1 };
   const [rows, cols] = [1536, 1536];
   const { instance } = await WebAssembly.instantiate(bytes, {});
   const wasm = instance.exports;
@@ -63,6 +62,10 @@ async function measure(bytes, { checkOnly, only }) {
   const report = [];
   wasm.start();
   const sets = message().split(" ");
+  wasm.types();
+  const types = message()
+    .split(" ")
+    .map((type) => type.split("="));
   for (const [isa, name] of sets.entries()) {
     try {
       wasm.check(isa);
@@ -71,7 +74,7 @@ async function measure(bytes, { checkOnly, only }) {
     }
     report.push(`${name}: all checks pass`);
     if (checkOnly || name === "scalar") continue;
-    for (const [type, id] of Object.entries(types)) {
+    for (const [type, id] of types) {
       if (only.length > 0 && !only.includes(type)) continue;
       const cells = [];
       for (const [tokens, bits] of [
@@ -82,8 +85,8 @@ async function measure(bytes, { checkOnly, only }) {
         [1, 32],
         [128, 32],
       ]) {
-        if (bits < 32 && type === "F16") continue;
-        wasm.prepare(isa, id, rows, cols, tokens, bits);
+        if (bits < 32 && ["F32", "F16", "BF16"].includes(type)) continue;
+        wasm.prepare(isa, Number(id), rows, cols, tokens, bits);
         // Engines compile again, and better, what has run for a while.
         let start = performance.now();
         let warm = 0;

@@ -50,6 +50,12 @@ pub extern "C" fn start() -> usize {
     sets.len()
 }
 
+/// Says which types there are: the name and the number in files of each, `Q4_0=2`.
+#[unsafe(no_mangle)]
+pub extern "C" fn types() {
+    say(GgmlType::decodable().map(|ty| format!("{ty}={}", ty.id())).collect::<Vec<_>>().join(" "));
+}
+
 /// Runs all checks of an instruction set; traps where one fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn check(isa: usize) {
