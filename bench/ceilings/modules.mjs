@@ -1,6 +1,6 @@
 // @ts-check
-// Small WebAssembly modules that do one thing each as fast as a tab can: read memory, and multiply numbers of 8 or of 16
-// bits. What a kernel reaches is a share of these. Written as text here, and assembled by binaryen.
+// Small WebAssembly modules that do one thing each as fast as a tab can: read memory, and multiply numbers of 8 or of
+// 16 bits. What a kernel reaches is a share of these. Written as text here, and assembled by binaryen.
 
 import binaryen from "binaryen";
 
@@ -47,8 +47,8 @@ function dotText() {
 }
 
 /**
- * `dot16(rounds)`: what a tile of four vectors by two numbers does, from the nearest cache. Its operands change, or an engine
- * would multiply them once.
+ * `dot16(rounds)`: the work of a tile of four vectors by two numbers, from the nearest cache. Its operands change, or
+ * an engine would multiply them only once.
  */
 function dot16Text() {
   const loads = indices(4).map((i) => `(local.set $w${i} (v128.load offset=${16 * i} (local.get $at)))`);

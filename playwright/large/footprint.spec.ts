@@ -1,7 +1,7 @@
 /**
- * A load takes the same memory whatever the model's size: 6 GiB pass through source, I/O worker and engine to a sink that
- * drops them, because no adapter of a test machine holds so much. What an adapter does hold goes through the store and to
- * a GPU for real. `CHORD_FOOTPRINT_MIB` makes the large file smaller, for a quick look.
+ * A load takes the same memory whatever the model's size: 6 GiB pass through source, I/O worker and engine to a sink
+ * that drops them, because no adapter of a test machine holds so much. What an adapter does hold goes through the store
+ * and to a GPU for real. `CHORD_FOOTPRINT_MIB` makes the large file smaller, for a quick look.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** Synthetic models: a server makes their bytes as they are read. The native command reads the same bytes from a file. */
+/** Synthetic models: a server makes their bytes as they are read. The native command reads the same bytes from disk. */
 
 import { port } from "../support/places.mjs";
 

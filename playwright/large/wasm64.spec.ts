@@ -1,4 +1,4 @@
-/** A model larger than 32 bits can address runs on the CPU in the wasm64 engine, and computes what the native one does. */
+/** A model too large for 32-bit addresses runs on the CPU in the wasm64 engine, with the native engine's results. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

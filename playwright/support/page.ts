@@ -24,8 +24,8 @@ export async function openSdk(page: Page, address = "/pages/sdk.html"): Promise<
 }
 
 /**
- * Address of a worker script that begins with `prelude`: what a browser lacks, or how a worker fails. For `workerUrl`, on
- * the page that is open.
+ * Address of a worker script that begins with `prelude`: what a browser lacks, or how a worker fails. For `workerUrl`,
+ * on the page that is open.
  */
 export function workerWith(page: Page, prelude: string): Promise<string> {
   return page.evaluate(async (prelude) => {

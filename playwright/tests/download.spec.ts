@@ -1,4 +1,4 @@
-/** Downloads from a server that does everything wrong that a server can do: the right bytes, or an error with a code. */
+/** Downloads from a server with every fault that a server can have: the right bytes arrive, or an error with a code. */
 
 import { expect, type Page, test } from "@playwright/test";
 import { type Behaviour, ModelServer, randomBytes } from "../../web/src/testing/model-server.ts";

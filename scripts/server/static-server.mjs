@@ -34,7 +34,8 @@ const isolation = {
  * @property {string} [file] one file on disk
  * @property {() => unknown} [json] makes the answer
  * @property {number} [bytesPerSecond] of all connections together, for tests of progress and cancelling
- * @property {boolean} [isolated] false leaves out the headers of cross-origin isolation, as hosts do that cannot set them
+ * @property {boolean} [isolated] false leaves out the headers of cross-origin isolation, as hosts do that cannot set
+ * them
  *
  * @param {Route[]} routes the first whose prefix matches answers
  * @param {object} [options]

@@ -45,8 +45,8 @@ export const artifacts = {
     ownStd: true,
     wasmOpt: threadWasmOpt,
   },
-  // The same with addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web back end is wasm32
-  // only.
+  // The same with addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web back end is
+  // wasm32 only.
   memory64: {
     target: "wasm64-unknown-unknown",
     folder: "wasm64",

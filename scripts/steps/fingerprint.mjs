@@ -17,7 +17,7 @@ function* filesUnder(path) {
   }
 }
 
-/** A hash of the contents and names of every file below `sources` (files or folders; an absent one counts as absent). */
+/** A hash of the contents and names of all files below `sources`: files or folders, of which some may be missing. */
 export function fingerprint(sources, ...extra) {
   const hash = createHash("sha256");
   for (const source of sources) {

@@ -56,8 +56,8 @@ export async function hostCargo() {
 }
 
 /**
- * The toolchain of rustup with which building std was tried. It is installed if rustup may install by itself; null where
- * it cannot be had.
+ * The toolchain of rustup with which building std was tried. It is installed if rustup may install by itself; null
+ * where it cannot be had.
  */
 async function triedToolchain() {
   if (!findProgram("rustup")) return null;

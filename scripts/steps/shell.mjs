@@ -21,7 +21,8 @@ const tailLines = 40;
  * @param {Record<string, string|undefined>} [options.env] added to this process's environment
  * @param {(line: string) => void} [options.onLine] sees each line of stdout and stderr
  * @param {number} [options.timeoutMs]
- * @returns {Promise<{ code: number, signal: string | null, output: string, logFile: string }>} rejects only when the command cannot start
+ * @returns {Promise<{ code: number, signal: string | null, output: string, logFile: string }>} rejects only when the
+ * command cannot start
  */
 export function capture(command, args, options = {}) {
   mkdirSync(scratch, { recursive: true });

@@ -34,7 +34,7 @@ export async function playwright(chromium, args = [], onTest = () => {}) {
   };
 }
 
-/** The checks of the CPU's products in Chromium, with and without relaxed SIMD: those that `cargo test` runs natively. */
+/** The checks of the CPU's products that `cargo test` runs, here in Chromium, with and without relaxed SIMD. */
 export async function kernelChecks(chromium) {
   const script = fromRoot("rust", "cpu", "examples", "wasm_kernels.mjs");
   const counts = { passed: 0, failed: 0, failures: [] };

@@ -1,4 +1,5 @@
-// Multiplications and additions with nothing to wait for: four vec4 of sums in registers. Measures a device, not a model.
+// Multiplications and additions with nothing to wait for: four vec4 of sums in registers. Measures a device, not a
+// model.
 
 override STEPS: u32 = 1024u;
 

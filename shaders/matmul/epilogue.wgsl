@@ -2,7 +2,8 @@
 // taken in, added to a residual.
 //
 // With GLU there are two products for each element, and out = act(gate) · up.
-// With STACKED (2 or 3) the rows of w are those of several matrices, one after the other, each with an output of its own.
+// With STACKED (2 or 3) the rows of w are those of several matrices, one after the other, each with an output of its
+// own.
 
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 

@@ -1,5 +1,5 @@
-// Sums over groups of ROW_LANES neighbouring lanes of a workgroup of WG_SIZE (both powers of two). The first lane of each
-// group gets the group's sum. A call is uniform control flow: every lane of the workgroup must make it.
+// Sums over groups of ROW_LANES neighbouring lanes of a workgroup of WG_SIZE (both powers of two). The first lane of
+// each group gets the group's sum. A call is uniform control flow: every lane of the workgroup must make it.
 //
 // With SUBGROUPS a group is the whole workgroup. The lanes of a subgroup are summed first; how many they are is not
 // assumed, nor that they are neighbours.

@@ -3,8 +3,8 @@
 // WG_SIZE lanes are cut into groups of ROW_LANES. A group shares four rows of w (eight with GROUP_ROWS 8) and walks
 // along K, unit by unit: lane l takes units l, l + ROW_LANES, … so that neighbours read neighbouring bytes. Each lane
 // keeps one vec4 of sums per four rows and token; the group's sums are added up at the end. With ROW_LANES 1 each lane
-// has rows of its own, all lanes read the same x, and there is nothing to add up and no barrier: that suits devices that
-// compute a workgroup as a loop, and with a TOKEN_TILE of 8 it is their matmul too.
+// has rows of its own, all lanes read the same x, and there is nothing to add up and no barrier: that suits devices
+// that compute a workgroup as a loop, and with a TOKEN_TILE of 8 it is their matmul too.
 //
 // The loops over a tile's tokens have a fixed number of steps, so that a compiler can unroll them and keep all sums in
 // registers. With EXACT_TILES they end at the last token: for devices that do neither.

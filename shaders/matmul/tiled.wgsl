@@ -1,9 +1,9 @@
 // out[t] = x[t] · wᵀ for many tokens: tiles of 64 rows of w by 64 tokens, K in steps of one unit (32 columns).
 //
 // 128 lanes. In each step, half of them dequantize a unit of one row of w each, and half fetch the same columns of one
-// token of x each, both as eight vec4 into workgroup memory (16 KiB together). Then each lane adds up 8 rows by 4 tokens
-// in registers. Vectors are stored at a place that depends on their row's lower bits, so that lanes with different rows
-// read different memory banks.
+// token of x each, both as eight vec4 into workgroup memory (16 KiB together). Then each lane adds up 8 rows by 4
+// tokens in registers. Vectors are stored at a place that depends on their row's lower bits, so that lanes with
+// different rows read different memory banks.
 //
 // With GLU a tile is 32 rows of each of two matrices; the second lies GLU_ROWS rows further on in the same part.
 

@@ -1,4 +1,5 @@
-// BF16: the upper halves of f32, two to a word. A unit is four vectors of eight weights; rows are padded with zeros to whole units.
+// BF16: the upper halves of f32, two to a word. A unit is four vectors of eight weights; rows are padded with zeros to
+// whole units.
 #include "quant/unit.wgsl"
 #define HAS_OFFSET 0
 

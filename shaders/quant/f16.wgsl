@@ -1,4 +1,5 @@
-// F16: half-precision floats, two to a word. A unit is four vectors of eight weights; rows are padded with zeros to whole units.
+// F16: half-precision floats, two to a word. A unit is four vectors of eight weights; rows are padded with zeros to
+// whole units.
 #include "quant/unit.wgsl"
 #define HAS_OFFSET 0
 

@@ -5,8 +5,8 @@ import { MOST_THREADS } from "./engine-limits.js";
 
 /**
  * `baseline` runs everywhere, on one thread. `threads` has relaxed SIMD and a memory that workers can share; without
- * cross-origin isolation it still has the SIMD. `memory64` is the same with addresses of 64 bits, for models that the CPU
- * has no room for in 32; it has no GPU.
+ * cross-origin isolation it still has the SIMD. `memory64` is the same with addresses of 64 bits, for models that the
+ * CPU has no room for in 32; it has no GPU.
  */
 export type ArtifactName = "baseline" | "threads" | "memory64";
 

@@ -106,8 +106,8 @@ export const cache = {
   },
 
   /**
-   * Makes room for `bytes`: deletes models, those that were not used for longest first, until so many are free. Models in
-   * use stay. Where the browser does not tell what is free, so many are deleted. Answers with what was deleted.
+   * Makes room for `bytes`: deletes models, those that were not used for longest first, until so many are free. Models
+   * in use stay. Where the browser does not tell what is free, so many are deleted. Answers with what was deleted.
    */
   async evict({ bytes }: { bytes: number }): Promise<CachedModel[]> {
     needBrowser();
@@ -149,8 +149,8 @@ export const cache = {
   },
 
   /**
-   * Stores a GGUF file under a name, by which `Chord.load` takes it. What was stored under that name before is replaced.
-   * A stream needs `size`.
+   * Stores a GGUF file under a name, by which `Chord.load` takes it. What was stored under that name before is
+   * replaced. A stream needs `size`.
    */
   async import(source: ImportSource, name: string, options: ImportOptions = {}): Promise<CachedModel> {
     needWorkers();

@@ -36,7 +36,7 @@ export interface Capabilities {
   };
   /** Memory can be shared between workers. */
   crossOriginIsolated: boolean;
-  /** `available`: the CPU can compute on several threads: cross-origin isolation, and what the engine needs for them. */
+  /** `available`: the CPU can use several threads: the page is cross-origin isolated and the browser supports them. */
   threads: { available: boolean; hardwareConcurrency: number };
   storage: {
     indexedDb: boolean;
@@ -78,7 +78,7 @@ export function adapterName({ description, vendor, architecture, device }: GPUAd
   return description || [vendor, architecture, device].filter(Boolean).join(" ");
 }
 
-/** Whether an adapter is computed on the CPU; browsers told it of the adapter before they told it of its description. */
+/** Whether an adapter runs on the CPU. Older browsers have this on the adapter itself instead of in its `info`. */
 export function isSoftware(adapter: GPUAdapter): boolean {
   return adapter.info.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter ?? false;
 }

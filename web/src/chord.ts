@@ -72,8 +72,8 @@ export class Chord {
       return this.call("logits", { tokens: Uint32Array.from(tokens) }, options.signal);
     },
     /**
-     * Destroys the GPU device, to see what follows: under `backend: "auto"` the CPU goes on, otherwise every call rejects
-     * with `device-lost`.
+     * Destroys the GPU device, to see what follows: under `backend: "auto"` the CPU goes on, otherwise every call
+     * rejects with `device-lost`.
      */
     loseDevice: (): void => this.client.loseDevice(),
   };
@@ -87,7 +87,7 @@ export class Chord {
     private readonly modelName: string,
   ) {}
 
-  /** Loads a model: a URL, a `File`, `Blob` or file handle, or `{ repo, file }` or `{ repo, quant }` on Hugging Face. */
+  /** Loads a model from a URL, a `File`, `Blob` or file handle, or a Hugging Face repository. */
   static async load(source: ModelSource, options: ChordLoadOptions = {}): Promise<Chord> {
     needWorkers();
     const { signal, onProgress, control } = options;

@@ -1,6 +1,6 @@
 /**
- * The engine's own shapes, as serde writes and reads them: `rust/engine/src/{options,request,sampler,info}.rs`, field by
- * field. The public API has OpenAI's shapes instead; `src/openai` translates.
+ * The engine's own shapes, as serde writes and reads them: `rust/engine/src/{options,request,sampler,info}.rs`, field
+ * by field. The public API has OpenAI's shapes instead; `src/openai` translates.
  */
 
 /** `LoadOptions`. A field left out has the engine's default. */

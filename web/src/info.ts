@@ -9,7 +9,7 @@ import type { StoreReport, WorkerInfo, WorkerLoadTimes } from "./protocol.js";
 export interface LoadTimes {
   /** From the call of `Chord.load` to its end. */
   total: number;
-  /** Until there was something to read with: the workers, the WebAssembly, the file's place in the store or its first answer. */
+  /** Until reading could begin: the workers, the WebAssembly, the file's place in the store or its first answer. */
   start: number;
   /** Reading and checking the header. */
   header: number;

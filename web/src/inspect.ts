@@ -50,8 +50,8 @@ export interface Inspection {
   /** Bytes that the model may take there: `maxGpuBytes`, or what this kind of device usually has. */
   budgetBytes: number | null;
   /**
-   * Nobody said how much there is. WebGPU does not tell how much memory a GPU has, nor how much of it is taken; twice its
-   * largest buffer is assumed, which is often less than there is and can be more. `maxGpuBytes` says it better.
+   * Nobody said how much there is. WebGPU does not tell how much memory a GPU has, nor how much of it is taken; twice
+   * its largest buffer is assumed, which is often less than there is and can be more. `maxGpuBytes` says it better.
    */
   budgetIsGuess: boolean;
   /**

@@ -1,8 +1,8 @@
 /** Pauses a load and lets it go on. */
 
 /**
- * Given to `Chord.load` as `control`. A paused load keeps what it has and closes its connections; what is stored already
- * goes on to be read. Cancel by the load's `signal`.
+ * Given to `Chord.load` as `control`. A paused load keeps what it has and closes its connections; what is stored
+ * already goes on to be read. Cancel by the load's `signal`.
  */
 export class LoadControl {
   private isPaused = false;

@@ -10,8 +10,8 @@ import type { StoreChoice } from "./store/store.js";
 /** Options of `Chord.load`. */
 export interface ChordLoadOptions {
   /**
-   * `auto` takes a real GPU and else the CPU; `webgpu` takes any adapter, also one computed in software, and fails where
-   * there is none; `cpu` needs nothing. Default `auto`.
+   * `auto` uses a real GPU, or else the CPU. `webgpu` uses any adapter, including one emulated in software, and fails
+   * if there is none. `cpu` always works. Default `auto`.
    */
   backend?: "auto" | "webgpu" | "cpu";
   /**
@@ -21,9 +21,9 @@ export interface ChordLoadOptions {
   threads?: number;
   /**
    * What the CPU multiplies quantized weights with: activations rounded to 16 bits (`q16`), as good as `f32` for all
-   * practical purposes; to 8 bits (`q8`), as llama.cpp does, which reads prompts faster and leaves close choices between
-   * tokens to chance; to 8 bits in the middle of prompts and to 16 elsewhere (`mixed`), which is nearly as fast as the one
-   * and nearly as good as the other; or not rounded at all (`f32`), which is slow. Default `mixed`.
+   * practical purposes; to 8 bits (`q8`), as llama.cpp does, which reads prompts faster and leaves close choices
+   * between tokens to chance; to 8 bits in the middle of prompts and to 16 elsewhere (`mixed`), which is nearly as fast
+   * as the one and nearly as good as the other; or not rounded at all (`f32`), which is slow. Default `mixed`.
    */
   activations?: "mixed" | "q16" | "q8" | "f32";
   /** Under `auto`, count a GPU that is computed in software as a real one. Default false: the CPU itself is faster. */
@@ -35,14 +35,14 @@ export interface ChordLoadOptions {
   /** GPU features not to use even where the adapter has them: `subgroups`, `shader-f16`. */
   disableFeatures?: string[];
   /**
-   * Compare the GPU with the CPU on a small program before it is trusted. Default true. That it passed is remembered for a
-   * week, for this adapter, browser and version of the engine.
+   * Compare the GPU with the CPU on a small program before it is trusted. Default true. That it passed is remembered
+   * for a week, for this adapter, browser and version of the engine.
    */
   selfTest?: boolean;
   /**
-   * Most bytes to hold on the GPU. Of a model that needs more, as many layers as fit stay there; the others are read from
-   * the store again for every token, which is slow and works. `Chord.inspect` tells whether a model would. Give a store
-   * too: without one the layers come over the network each time. Without this option everything is held.
+   * Most bytes to hold on the GPU. Of a model that needs more, as many layers as fit stay there; the others are read
+   * from the store again for every token, which is slow and works. `Chord.inspect` tells whether a model would. Give a
+   * store too: without one the layers come over the network each time. Without this option everything is held.
    */
   maxGpuBytes?: number;
   /** Aborts the load: everything of it is stopped and freed. What has been stored of the file stays. */
@@ -54,9 +54,9 @@ export interface ChordLoadOptions {
   /** At most ten calls a second. */
   onProgress?: (progress: LoadProgress) => void;
   /**
-   * Where the model is kept for the next visit: `auto` (the default) takes the faster of `opfs` and `indexeddb` that this
-   * browser has. `memory` keeps it while it is loaded, `none` not at all. A model that is stored is found wherever it
-   * lies; a `File` is always used in place.
+   * Where the model is kept for the next visit: `auto` (the default) takes the faster of `opfs` and `indexeddb` that
+   * this browser has. `memory` keeps it while it is loaded, `none` not at all. A model that is stored is found wherever
+   * it lies; a `File` is always used in place.
    */
   store?: StoreChoice;
   /** What tests and bug reports need. */

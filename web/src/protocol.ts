@@ -148,9 +148,9 @@ export interface PoolStart {
 export type PoolResponse = { type: "ready" } | { type: "failed"; reason: string } | { type: "panic"; message: string };
 
 /**
- * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back, `header` says how many bytes were read for the
- * header; neither is answered. `finish` fetches what nobody read and says what became of the file; chunks go on to be
- * answered until `close`, which frees everything.
+ * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back, `header` says how many bytes were read for
+ * the header; neither is answered. `finish` fetches what nobody read and says what became of the file; chunks go on to
+ * be answered until `close`, which frees everything.
  */
 export type IoRequest =
   | { type: "open"; id: number }

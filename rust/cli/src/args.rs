@@ -184,8 +184,8 @@ fn parse_time(text: &str) -> Result<i64, String> {
     }
 }
 
-/// How tokens are chosen. Ranges, defaults and help are the engine's, except that the command is greedy unless it is told
-/// a temperature.
+/// How tokens are chosen. Ranges, defaults and help are the engine's, except that the command is greedy unless it is
+/// told a temperature.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SamplingArgs {
     /// Most tokens to generate; up to the end of the context without it.

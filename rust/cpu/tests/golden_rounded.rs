@@ -1,5 +1,5 @@
-//! Rounded activations against the reference's numbers. Those of 16 bits keep the limits of what is not rounded; those of
-//! 8 bits are no further away than llama.cpp's own; where both are mixed, the default, a tenth as far.
+//! Rounded activations against the reference's numbers. Those of 16 bits keep the limits of what is not rounded; those
+//! of 8 bits are no further away than llama.cpp's own; where both are mixed, the default, a tenth as far.
 
 mod support;
 
@@ -17,8 +17,8 @@ const THEIRS_REAL: f64 = 9.4e-4;
 /// Choices between tokens that are closer than this may change. `theirs` is llama.cpp's error for the model.
 fn margin(activations: ActivationType, theirs: f64) -> f32 {
     match activations {
-        // This moves each logit by up to 0.9, llama.cpp's as ours. Which choices that turns depends on the order of f32 sums,
-        // so on the processor: on ARM one at a margin of 0.49, which AVX-512 gets right.
+        // This moves each logit by up to 0.9, llama.cpp's as ours. Which choices that turns depends on the order of f32
+        // sums, so on the processor: on ARM one at a margin of 0.49, which AVX-512 gets right.
         ActivationType::Q8 => 1.0,
         // Logits move by the root of the error. Some recipes amplify it more than real models do.
         ActivationType::Mixed => MARGIN_INT8 * (theirs / THEIRS_REAL).sqrt().max(1.0) as f32,

@@ -105,9 +105,9 @@ impl Run<'_> {
     /// Enqueues what the cache does not hold, chunk by chunk. The result of the last position stays to be polled.
     /// Returns false if cancelled.
     ///
-    /// The chunks before the last ask to be told that they are done, which paces the device, keeps the progress true and
-    /// lets a cancellation through, for the price of one output row per chunk where the device has no cheaper sign. What
-    /// is left over by whole chunks comes first: the rows right in front of the first token belong together (see
+    /// The chunks before the last ask to be told that they are done, which paces the device, keeps the progress true
+    /// and lets a cancellation through, for the price of one output row per chunk where the device has no cheaper sign.
+    /// What is left over by whole chunks comes first: the rows right in front of the first token belong together (see
     /// [`ActivationType::Mixed`](chord_cpu::ActivationType::Mixed)).
     async fn prefill(&mut self, last: Want, pause: &mut impl AsyncFnMut()) -> Result<bool, EngineError> {
         let chunk = self.runner.program().max_batch as usize;
@@ -175,8 +175,8 @@ impl Run<'_> {
         self.observer.token(id)
     }
 
-    /// Brings the books up to date after `steps` decode steps: each put the token chosen before it into the cache. Steps
-    /// whose token was never looked at are cut off, which also drops their ids.
+    /// Brings the books up to date after `steps` decode steps: each put the token chosen before it into the cache.
+    /// Steps whose token was never looked at are cut off, which also drops their ids.
     fn settle(&mut self, steps: u32) -> Result<(), EngineError> {
         let taken = &self.report.tokens[..self.report.tokens.len().min(steps as usize)];
         let cached: Vec<u32> = self.prompt.iter().chain(taken).copied().collect();

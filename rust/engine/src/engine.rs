@@ -131,8 +131,8 @@ impl Engine {
         self.runner.logits(tokens, cancel, on_rows, pause).await
     }
 
-    /// A seed for a request without one, from the clock and a count. At most 2^53 - 1, so that JavaScript's numbers hold
-    /// it.
+    /// A seed for a request without one, from the clock and a count. At most 2^53 - 1, so that JavaScript's numbers
+    /// hold it.
     pub(crate) fn fresh_seed(&mut self) -> u64 {
         let time = self.runner.now().to_bits();
         self.seeds_made += 1;

@@ -1,5 +1,5 @@
-//! An executor for unit tests: a "model" whose next token is a hash of all tokens before it, so that every mistake in the
-//! bookkeeping of caches changes what comes out.
+//! An executor for unit tests: a "model" whose next token is a hash of all tokens before it, so that every mistake in
+//! the bookkeeping of caches changes what comes out.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

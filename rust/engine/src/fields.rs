@@ -1,6 +1,6 @@
-//! What a request says about a number: its name, its range, its default and its meaning. All of it is written once, where
-//! the number is declared. The SDK's types, ranges and documentation are generated from it (`rust/wasm/src/generated`),
-//! and the command's arguments are checked by it.
+//! What a request says about a number: its name, its range, its default and its meaning. All of it is written once,
+//! where the number is declared. The SDK's types, ranges and documentation are generated from it
+//! (`rust/wasm/src/generated`), and the command's arguments are checked by it.
 
 use std::fmt;
 
@@ -31,8 +31,8 @@ impl NumberField {
     /// The number given, if one was.
     ///
     /// # Errors
-    /// [`EngineError::InvalidArgument`] for anything but a number in the range. The SDK refuses the same values with the
-    /// same words; `tests/request-fields.json` is checked on both sides.
+    /// [`EngineError::InvalidArgument`] for anything but a number in the range. The SDK refuses the same values with
+    /// the same words; `tests/request-fields.json` is checked on both sides.
     pub fn check(&self, given: RawNumber) -> Result<Option<f64>, EngineError> {
         let found = match given {
             RawNumber::Missing => return Ok(None),

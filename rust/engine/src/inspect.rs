@@ -1,4 +1,5 @@
-//! What a header tells before anything else of a file is read: facts, memory, and whether this device can run the model.
+//! What a header tells before anything else of a file is read: facts, memory, and whether this device can run the
+//! model.
 
 use chord_gguf::Header;
 use chord_program::{PagePlan, Program, SegmentKind};
@@ -33,8 +34,8 @@ pub struct GpuFacts {
 }
 
 impl GpuFacts {
-    /// What to expect of a GPU's memory where nobody says how much it has: WebGPU does not tell. A GPU with room for one
-    /// buffer of the largest size usually has room for a second; how much else runs on it, nobody knows.
+    /// What to expect of a GPU's memory where nobody says how much it has: WebGPU does not tell. A GPU with room for
+    /// one buffer of the largest size usually has room for a second; how much else runs on it, nobody knows.
     pub fn likely_bytes(&self) -> u64 {
         self.max_buffer_bytes.saturating_mul(2)
     }

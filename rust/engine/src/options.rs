@@ -76,7 +76,8 @@ pub type StartingPool = Pin<Box<dyn Future<Output = Result<Pool, String>>>>;
 pub struct PoolSource(Option<Rc<dyn Fn(usize) -> StartingPool>>);
 
 impl PoolSource {
-    /// Pools of `n` threads are made by `start(n)`. It is asked only once the CPU has been chosen, and never for one thread.
+    /// Pools of `n` threads are made by `start(n)`. It is asked only once the CPU has been chosen, and never for one
+    /// thread.
     pub fn new(start: impl Fn(usize) -> StartingPool + 'static) -> Self {
         PoolSource(Some(Rc::new(start)))
     }
@@ -121,12 +122,13 @@ pub struct LoadOptions {
     pub kv: KvCache,
     /// Sequences held at once.
     pub n_seq_max: u32,
-    /// Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a stop takes effect between
-    /// two chunks. Without one: 256 on a GPU, 64 on the CPU.
+    /// Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a stop takes effect
+    /// between two chunks. Without one: 256 on a GPU, 64 on the CPU.
     pub max_batch: Option<u32>,
     /// Positions whose logits are brought back at a time by [`Engine::logits`](crate::Engine::logits).
     pub max_outputs: u32,
-    /// Threads of the CPU, the engine's own included; all cores, less one where there are more than two, without a number.
+    /// Threads of the CPU, the engine's own included; all cores, less one where there are more than two, without a
+    /// number.
     pub threads: Option<u32>,
     /// Form of activations on the CPU.
     pub activations: Activations,
@@ -151,8 +153,8 @@ pub struct LoadOptions {
     pub fusion: bool,
     /// Compares the GPU with the CPU on a tiny program before it is trusted.
     pub self_test: bool,
-    /// Self-tests that this build is known to have passed on this device, by [name](crate::EngineInfo::self_test): they are
-    /// not repeated.
+    /// Self-tests that this build is known to have passed on this device, by [name](crate::EngineInfo::self_test): they
+    /// are not repeated.
     pub passed_tests: Vec<String>,
     /// Drops the weights on arrival instead of bringing them to a device: the whole way of a load without its end, so
     /// that its own memory can be measured with models that no device holds. What is loaded so cannot run.

@@ -67,8 +67,8 @@ pub struct GenerateRequest {
     pub stop: Vec<String>,
     /// The same seed draws the same tokens; the result tells which one was used where none is given.
     pub seed: Option<u64>,
-    /// Tokens of the answer that are there already, from a run that another device broke off. The generation goes on after
-    /// them as if it had never ended: with the draws, the limits and the text that follow.
+    /// Tokens of the answer that are there already, from a run that another device broke off. The generation goes on
+    /// after them as if it had never ended: with the draws, the limits and the text that follow.
     pub answered: Vec<u32>,
     /// The sequence whose cache is used.
     pub sequence: u32,

@@ -327,8 +327,9 @@ impl Runner {
         Ok(())
     }
 
-    /// Cuts the sequence to what it shares with the prompt, short of the prompt's last token, which must be computed for
-    /// its logits. Starts afresh where a ring has lost what a shorter sequence would need. Returns the positions kept.
+    /// Cuts the sequence to what it shares with the prompt, short of the prompt's last token, which must be computed
+    /// for its logits. Starts afresh where a ring has lost what a shorter sequence would need. Returns the positions
+    /// kept.
     fn keep_common_prefix(&mut self, id: u32, prompt: &[u32]) -> Result<u32, EngineError> {
         let sequence = self.sequence(id)?;
         let shared = sequence.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();

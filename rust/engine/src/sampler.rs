@@ -1,7 +1,7 @@
 //! From logits to the next token.
 //!
-//! The chain, in this order: repetition penalty, top-k, top-p, min-p, temperature, draw. Temperature comes last, so that
-//! what top-p and min-p cut away does not depend on it (the reference's order).
+//! The chain, in this order: repetition penalty, top-k, top-p, min-p, temperature, draw. Temperature comes last, so
+//! that what top-p and min-p cut away does not depend on it (the reference's order).
 
 use std::cmp::Ordering;
 
@@ -20,7 +20,8 @@ fn best_first(a: &Candidate, b: &Candidate) -> Ordering {
     b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id))
 }
 
-/// Draws tokens for one request. Draw `n` depends on the seed, `n`, the logits and the recent tokens, and on nothing else.
+/// Draws tokens for one request. Draw `n` depends on the seed, `n`, the logits and the recent tokens, and on nothing
+/// else.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
@@ -84,8 +85,8 @@ impl Sampler {
         }
     }
 
-    /// Sorts only as many candidates as it takes to reach the probability: a vocabulary of 262,144 is never sorted whole
-    /// unless its distribution is flat.
+    /// Sorts only as many candidates as it takes to reach the probability: a vocabulary of 262,144 is never sorted
+    /// whole unless its distribution is flat.
     fn keep_top_p(&mut self) {
         const FIRST_SORTED: usize = 64;
         if self.sampling.top_p >= 1.0 {

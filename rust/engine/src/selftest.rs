@@ -1,5 +1,5 @@
-//! A GPU is compared with the CPU on a tiny program before it is trusted: some pairs of browser and driver compute wrong
-//! numbers without saying so.
+//! A GPU is compared with the CPU on a tiny program before it is trusted: some pairs of browser and driver compute
+//! wrong numbers without saying so.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -184,7 +184,8 @@ fn matrix_types(program: &Program) -> Vec<GgmlType> {
 /// What of a program its small likeness has too, so that it is mostly made of the same kernels.
 #[derive(Debug)]
 struct Likeness {
-    /// Of all matrices, and of those of the embedding, of the first layer and of the output where they can be made here.
+    /// Of all matrices, and of those of the embedding, of the first layer and of the output where they can be made
+    /// here.
     types: Vec<GgmlType>,
     embedding: Option<GgmlType>,
     layer: Vec<GgmlType>,
@@ -252,8 +253,8 @@ impl Likeness {
         like
     }
 
-    /// The type of the matrix number `place` of a layer. The first layer is the model's; those that follow take turns at
-    /// all types.
+    /// The type of the matrix number `place` of a layer. The first layer is the model's; those that follow take turns
+    /// at all types.
     fn matrix(&self, layer: u32, place: usize) -> GgmlType {
         let turn = self.types[(place + layer as usize) % self.types.len()];
         match layer {

@@ -4,9 +4,9 @@
 //! pipeline_times MODEL.gguf [--adapter NAME] [--without subgroups] [--rounds N] [--dump FOLDER]
 //! ```
 //!
-//! Each pipeline is compiled once per round, by the driver alone and anew (drivers with a cache of their own on the disk
-//! need it switched off); the median is shown. `--dump` writes the WGSL that a browser would be handed. No weights are
-//! uploaded.
+//! Each pipeline is compiled once per round, by the driver alone and anew (drivers with a cache of their own on the
+//! disk need it switched off); the median is shown. `--dump` writes the WGSL that a browser would be handed. No weights
+//! are uploaded.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -13,8 +13,8 @@ pub struct GpuOptions {
     pub adapter_name: Option<String>,
     /// Accept a GPU that is computed on the CPU (SwiftShader, lavapipe).
     pub allow_software: bool,
-    /// Features not to use even where the device has them: `subgroups`, `shader-f16`; and `software-kernels`, with which
-    /// a software adapter runs the kernels of hardware.
+    /// Features not to use even where the device has them: `subgroups`, `shader-f16`; and `software-kernels`, with
+    /// which a software adapter runs the kernels of hardware.
     pub disable_features: Vec<String>,
     /// Lowers the largest binding, so that row splits can be tested on small matrices.
     pub max_binding_bytes: Option<u64>,

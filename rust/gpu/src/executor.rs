@@ -29,8 +29,8 @@ const MAX_AHEAD: usize = 8;
 /// Where a batch's ids begin, in bytes: see `include/batch.wgsl`.
 const BATCH_IDS: u64 = 16;
 
-/// Multiplications in one submit of a prompt: a slow GPU of 0.1 TFLOPS does them well within the two seconds after which
-/// Windows resets a device.
+/// Multiplications in one submit of a prompt: a slow GPU of 0.1 TFLOPS does them well within the two seconds after
+/// which Windows resets a device.
 const WORK_PER_SUBMIT: u64 = 30_000_000_000;
 
 /// How a program is compiled.
@@ -177,8 +177,8 @@ impl GpuExecutor {
         self.gpu.device.create_command_encoder(&Default::default())
     }
 
-    /// Adds segments, each with the slot of its weights if they are paged, to `encoder`, in as few submits as their work
-    /// allows; the last one also gets the greedy choice, if wanted, and is returned open.
+    /// Adds segments, each with the slot of its weights if they are paged, to `encoder`, in as few submits as their
+    /// work allows; the last one also gets the greedy choice, if wanted, and is returned open.
     fn encode_segments(
         &self,
         mut encoder: wgpu::CommandEncoder,

@@ -9,11 +9,11 @@
 //! | `#if NAME`, `#if !NAME` | the lines up to `#else` or `#endif`, if `NAME` is defined and not `0`, or if not |
 //! | `#if NAME == word`, `#if NAME != word` | … if its text is, or is not, `word` |
 //! | `#elif …`, `#else`, `#endif` | as usual; they nest |
-//! | `#enable subgroups` | `enable subgroups;` where the text goes to a browser, nothing for naga, which knows the operations without it and refuses the line |
+//! | `#enable subgroups` | `enable subgroups;` in a browser, nothing for naga, which refuses the line and needs none |
 //!
 //! Defined names are replaced where they stand as whole words, outside comments. Numbers that only change values, not
-//! the code's shape, are WGSL `override` constants instead; with the define `UNIFORM_CONSTANTS` (the number of a binding)
-//! these become fields of a uniform buffer.
+//! the code's shape, are WGSL `override` constants instead; with the define `UNIFORM_CONSTANTS` (the number of a
+//! binding) these become fields of a uniform buffer.
 
 use std::collections::{HashMap, HashSet};
 

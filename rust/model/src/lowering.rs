@@ -132,7 +132,8 @@ pub(crate) struct Attend {
 }
 
 /// The program being written. Inside a layer, buffer names get its number (`Qcur.2` becomes `Qcur-7.2`, the reference's
-/// way of numbering stages of one name; a leading `=` keeps the rest as it is) and tensor names its prefix (`attn_q` becomes `blk.7.attn_q.weight`).
+/// way of numbering stages of one name; a leading `=` keeps the rest as it is) and tensor names its prefix (`attn_q`
+/// becomes `blk.7.attn_q.weight`).
 pub(crate) struct Lowering<'a> {
     header: &'a Header,
     pub(crate) h: Hyperparameters,

@@ -18,8 +18,8 @@ pub trait WeightSink {
 pub enum Want {
     /// Only fill the KV cache: the epilogue is not run.
     Nothing,
-    /// To be told when it is done, by an id without a meaning for each output row, through [`Executor::poll_ids`]: paces
-    /// whoever enqueues. Whether the epilogue is run is the executor's choice.
+    /// To be told when it is done, by an id without a meaning for each output row, through [`Executor::poll_ids`]:
+    /// paces whoever enqueues. Whether the epilogue is run is the executor's choice.
     Done,
     /// The id with the highest logit of each output row (the lowest id among equals), through [`Executor::poll_ids`].
     /// The last one becomes the next input of its sequence for [`Executor::enqueue_decode`].
@@ -94,8 +94,8 @@ pub trait Executor: WeightSink {
     fn device(&self) -> DeviceInfo;
     /// Counts so far.
     fn counters(&self) -> Counters;
-    /// Ready once all weights that were written are where they are computed with. Asked after [`WeightSink::finish`]; an
-    /// executor that copies them itself always is.
+    /// Ready once all weights that were written are where they are computed with. Asked after [`WeightSink::finish`];
+    /// an executor that copies them itself always is.
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExecError>> {
         let _ = cx;
         Poll::Ready(Ok(()))

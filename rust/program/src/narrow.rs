@@ -1,7 +1,8 @@
 //! Choosing the output rows early: a pass that leaves out what nobody asks for.
 //!
-//! Logits are wanted of a prompt's last token alone, and behind its attention the last layer treats every row by itself.
-//! So rows are chosen there, and not in front of the output matrix only: most of a layer's products are then of one row.
+//! Logits are wanted of a prompt's last token alone, and behind its attention the last layer treats every row by
+//! itself. So rows are chosen there, and not in front of the output matrix only: most of a layer's products are then of
+//! one row.
 
 use crate::{BufferClass, BufferId, Op, OpKind, Program, Rows, SegmentKind};
 

@@ -22,8 +22,9 @@ pub struct PagePlan {
 }
 
 impl PagePlan {
-    /// The plan that pages the fewest layers and stays within `max` bytes, `resident` being the bytes on the device with
-    /// all weights and `layer_bytes` those of a segment's own weights there. None where even two slots are too much.
+    /// The plan that pages the fewest layers and stays within `max` bytes, `resident` being the bytes on the device
+    /// with all weights and `layer_bytes` those of a segment's own weights there. None where even two slots are too
+    /// much.
     ///
     /// Paged layers are dealt evenly among the others, so that reading one has the time in which those before it are
     /// computed.
@@ -67,8 +68,8 @@ impl PagePlan {
 }
 
 impl Program {
-    /// For each segment that is a layer, the weights that nothing but this segment uses; nothing for the other segments,
-    /// whose weights (embedding, output) are never paged.
+    /// For each segment that is a layer, the weights that nothing but this segment uses; nothing for the other
+    /// segments, whose weights (embedding, output) are never paged.
     pub fn layer_weights(&self) -> Vec<Vec<WeightId>> {
         let mut user: Vec<Option<usize>> = vec![None; self.weights.len()];
         let mut is_shared = vec![false; self.weights.len()];
@@ -100,7 +101,8 @@ impl Program {
 /// poll_ids or poll_logits
 /// ```
 ///
-/// A page asked for once nothing waits is the next run's first: written early, it comes while the device still computes.
+/// A page asked for once nothing waits is the next run's first: written early, it comes while the device still
+/// computes.
 pub trait Paged: WeightSink {
     /// Submits what is enqueued as far as the weights for it are there. True once nothing waits.
     fn advance(&mut self) -> Result<bool, ExecError>;

@@ -43,8 +43,8 @@ enum EventObject<'a> {
 
 #[wasm_bindgen]
 impl WasmEngine {
-    /// Loads the model of `size` bytes that `host` reads. `on_progress` hears of each step. On the CPU the threads of `pool`
-    /// compute; they must be complete.
+    /// Loads the model of `size` bytes that `host` reads. `on_progress` hears of each step. On the CPU the threads of
+    /// `pool` compute; they must be complete.
     pub async fn load(
         host: Host,
         size: u64,

@@ -11,8 +11,8 @@ use crate::engine::to_object;
 use crate::error::{from_js, load_error};
 use crate::host::{Host, HostFile, Rejection};
 
-/// Reads the header of the model of `size` bytes that `host` reads, and nothing else of it: its `Inspection` for a device
-/// with these `DeviceFacts`.
+/// Reads the header of the model of `size` bytes that `host` reads, and nothing else of it: its `Inspection` for a
+/// device with these `DeviceFacts`.
 #[wasm_bindgen]
 pub async fn inspect(
     host: Host,

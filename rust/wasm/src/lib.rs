@@ -1,6 +1,6 @@
-//! wasm-bindgen face of the engine: the same calls, in JavaScript's types. What it adds is the edge: bytes come from the
-//! host as they are asked for, errors become objects `{ code, message, details }`, and a panic tells the host before the
-//! module dies.
+//! wasm-bindgen face of the engine: the same calls, in JavaScript's types. What it adds is the edge: bytes come from
+//! the host as they are asked for, errors become objects `{ code, message, details }`, and a panic tells the host
+//! before the module dies.
 
 mod cancel;
 mod engine;

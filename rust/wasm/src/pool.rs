@@ -7,7 +7,8 @@ use chord_engine::PoolSource;
 use chord_engine::pool::{Pool, join};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// The threads of the CPU, the engine's own included. The host starts the others and has each of them call [`join_pool`].
+/// The threads of the CPU, the engine's own included. The host starts the others and has each of them call
+/// [`join_pool`].
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct ThreadPool(Pool);

@@ -4,8 +4,8 @@ import type { ModelStore } from "../store/model-store.js";
 import { isComplete, type Manifest, sha256, storedBytes } from "../store/store.js";
 
 /**
- * The file as it was stored, chunk by chunk, each checked against its hash: the stream fails with `stored-damaged` rather
- * than bring other bytes. The model is in use, and `store` open, until the stream ends.
+ * The file as it was stored, chunk by chunk, each checked against its hash: the stream fails with `stored-damaged`
+ * rather than bring other bytes. The model is in use, and `store` open, until the stream ends.
  */
 export async function exportModel(store: ModelStore, manifest: Manifest): Promise<ReadableStream<Uint8Array>> {
   if (!isComplete(manifest)) {

@@ -18,7 +18,8 @@ export type { Arrived, CachedFileOptions } from "./options.js";
 
 /**
  * A remote file behind the store: a chunk comes from the store, else from the network, and is stored on the way. Stored
- * chunks are checked against their hash before they are used, and fetched again when they are missing, short or altered.
+ * chunks are checked against their hash before they are used, and fetched again when they are missing, short or
+ * altered.
  */
 export class CachedFile implements ModelFile {
   readonly size: number;

@@ -29,7 +29,8 @@ const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /**
  * Milliseconds to wait before the next attempt, or `undefined` when there is to be none. `failures` counts this one;
- * `answered`: the host has given bytes before. `random` is below 1: clients that failed together do not return together.
+ * `answered`: the host has sent bytes before. `random` is below 1, so that clients that failed together do not return
+ * together.
  */
 export function retryDelay(
   error: unknown,

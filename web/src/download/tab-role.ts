@@ -172,7 +172,7 @@ export class TabRole {
     this.wake();
   }
 
-  /** The manifest as the last writer left it. A failed read is repeated once: that tab may still be closing the file. */
+  /** The manifest as the last writer left it. A failed read is retried once: that tab may still be closing the file. */
   private async afterWriter(): Promise<Manifest | undefined> {
     const read = () => this.copy.fresh();
     return read()

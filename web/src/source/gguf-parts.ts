@@ -1,6 +1,7 @@
 /**
- * Reads as much of a GGUF header as is needed to put the parts of a split model together: where the metadata ends, which
- * tensors there are, and where their bytes begin. Whether all of it makes sense is for the engine's reader to say.
+ * Reads as much of a GGUF header as is needed to put the parts of a split model together: where the metadata ends,
+ * which tensors there are, and where their bytes begin. Whether all of it makes sense is for the engine's reader to
+ * say.
  */
 
 /** The header of one part. */
@@ -67,7 +68,7 @@ export function padded(length: number, alignment: number): number {
   return Math.ceil(length / alignment) * alignment;
 }
 
-/** One header of all parts; `bases` say where the data of each begins in the data of all. It is padded to its alignment. */
+/** One header for all parts, padded to its alignment. `bases`: where each part's data begins in the data of all. */
 export function mergeHeaders(parts: PartHeader[], bases: number[]): Uint8Array<ArrayBuffer> {
   const [first] = parts as [PartHeader];
   const directory = parts.reduce(

@@ -31,7 +31,7 @@ export class HttpSource implements RemoteSource {
   private readonly fetch: typeof fetch;
   private readonly token: string | undefined;
   private knownSize: number | undefined;
-  /** Ranges are asked for to the file's end: another origin hides Content-Range, and only so the length can be known. */
+  /** Requested ranges extend to the file's end: another origin hides Content-Range, and this reveals the length. */
   private openEnded = false;
   /** Ranges are not asked for any more. */
   private broken = false;

@@ -22,8 +22,8 @@ export function piecesOf(body: ReadableStream<Uint8Array>): Pieces {
 }
 
 /**
- * The same of a Blob. Chromium 148 now and then never answers when a Blob's stream is asked to fill memory of ours (once
- * in some 300 to 2,000 Blobs of 64 KiB), so that its own memory is taken.
+ * The same of a Blob. Chromium 148 now and then never answers when a Blob's stream is asked to fill memory of ours
+ * (once in some 300 to 2,000 Blobs of 64 KiB), so that its own memory is taken.
  */
 export function piecesOfBlob(blob: Blob): Pieces {
   return new GivenPieces(blob.stream().getReader());

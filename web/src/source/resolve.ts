@@ -48,9 +48,9 @@ export function storeKey(url: string): string {
 }
 
 /**
- * The key under which a source is stored, or would be; `stored` are all stored models. A bare name is that of an imported
- * model: a file of the same name that came from some host is another one. `undefined` for files in place, and where only
- * the hub can tell which file is meant.
+ * The key under which a source is stored, or would be; `stored` are all stored models. A bare name is that of an
+ * imported model: a file of the same name that came from some host is another one. `undefined` for files in place, and
+ * where only the hub can tell which file is meant.
  */
 export function sourceKey(source: SourceDescriptor, stored: { key: string }[]): string | undefined {
   switch (source.kind) {

@@ -19,8 +19,8 @@ import {
 } from "./store.js";
 
 /**
- * Stored models: manifests and, behind them, the chunks wherever they lie. A model that is stored is found whatever kind
- * of store was asked for; the choice says where new ones go.
+ * Stored models: manifests and, behind them, the chunks wherever they lie. A model that is stored is found whatever
+ * kind of store was asked for; the choice says where new ones go.
  */
 export class ModelStore {
   private constructor(
@@ -174,7 +174,8 @@ export class ModelStore {
   async delete(key: string): Promise<boolean> {
     const manifest = await this.manifests.get(key);
     if (!manifest) return false;
-    // Bytes first: if that is refused nothing has changed, and a record without bytes is read as a model without chunks.
+    // Bytes first: if that is refused nothing has changed, and a record without bytes is read as a model without
+    // chunks.
     await this.storeOf(manifest)?.delete(manifest.id);
     await this.deletePieces(manifest);
     await this.manifests.delete(key);

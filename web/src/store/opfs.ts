@@ -54,8 +54,8 @@ export class OpfsStore implements ChunkStore {
   }
 
   /**
-   * How many of `needed` bytes could be stored, found by growing a file and without writing any. `estimate()` cannot tell:
-   * Chromium answers with 10 GiB above what is used, whatever there is.
+   * How many of `needed` bytes could be stored, found by growing a file and without writing any. `estimate()` cannot
+   * tell: Chromium answers with 10 GiB above what is used, whatever there is.
    */
   room(needed: number): Promise<number> {
     const name = `room-${crypto.randomUUID()}`;
@@ -263,8 +263,8 @@ function growable(handle: SyncAccessHandle, needed: number): number {
 }
 
 /**
- * Shared where the browser can (Chromium): other tabs read a model while one writes it, each chunk only once it has been
- * recorded. Elsewhere the mode is ignored, the file is this tab's alone, and others read it as a `File`.
+ * Shared where the browser can (Chromium): other tabs read a model while one writes it, each chunk only once it has
+ * been recorded. Elsewhere the mode is ignored, the file is this tab's alone, and others read it as a `File`.
  */
 function access(file: SyncFileHandle): Promise<SyncAccessHandle> {
   if (!file.createSyncAccessHandle) throw new ChordError("storage-failed", "There is no synchronous access to files");

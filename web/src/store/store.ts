@@ -1,6 +1,6 @@
 /**
- * Where models are kept between visits: chunks of bytes in one of several places ({@link ChunkStore}), and for each model
- * a record of what is there ({@link Manifest}), always in IndexedDB. `ModelStore` is both together.
+ * Where models are kept between visits: chunks of bytes in one of several places ({@link ChunkStore}), and for each
+ * model a record of what is there ({@link Manifest}), always in IndexedDB. `ModelStore` is both together.
  */
 
 /** Bytes of one stored chunk (the last one of a model may be shorter). */
@@ -89,8 +89,8 @@ export interface ChunkStore {
   write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /**
    * A whole chunk, or `undefined` when it is missing or not of its length. It is read into `into` (whose length must be
-   * the chunk's) where the store can do so without a copy, and comes in a buffer of its own elsewhere. Whether the bytes
-   * are those that were written is for the caller to check, by their hash.
+   * the chunk's) where the store can do so without a copy, and comes in a buffer of its own elsewhere. Whether the
+   * bytes are those that were written is for the caller to check, by their hash.
    */
   chunk(model: ModelBytes, index: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**

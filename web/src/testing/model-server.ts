@@ -48,7 +48,7 @@ export interface Served {
 /** Bytes of a body that are written at once. */
 const PIECE = 16_384;
 
-/** Serves one file at every path, unless {@link ModelServer.files} or {@link ModelServer.routes} has another one for it. */
+/** Serves one file at every path, unless {@link ModelServer.files} or {@link ModelServer.routes} has another for it. */
 export class ModelServer {
   behaviour: Behaviour = {};
   /** Of the next requests, one by one, before {@link behaviour} applies. */

@@ -13,8 +13,8 @@ export interface Ladder {
 }
 
 /**
- * Where to begin, and what is left below. `auto` passes over a GPU that is computed in software, which the CPU is faster
- * than, unless `softwareGpu` says otherwise.
+ * Where to begin, and what is left below. `auto` passes over a GPU that is computed in software, which the CPU is
+ * faster than, unless `softwareGpu` says otherwise.
  */
 export function ladder(backend: "auto" | Rung, adapter: AdapterFacts, softwareGpu: boolean): Ladder {
   if (backend === "gpu") return { rungs: ["gpu"], why: ["WebGPU was asked for"] };

@@ -1,4 +1,4 @@
-/** The engine worker's end of the CPU pool: the page starts the workers, for only it hears of their failures in time. */
+/** The engine worker's side of the CPU pool. The page starts the workers: only it hears of their failures in time. */
 
 import type { EngineResponse, PoolRequest, PoolStart } from "../protocol.js";
 import { withResolvers } from "../queue.js";

@@ -1,10 +1,9 @@
 /**
  * Two additions to WebGPU as wgpu uses it in a browser.
  *
- * wgpu 30 has no name for the `subgroups` feature of the web, so it never asks for it, and a shader that says
- * `enable subgroups;` would be refused. Shader text reaches the browser as it is, so it is enough to ask for the feature
- * on wgpu's behalf. And wgpu tells its user of a lost device only when the user calls it; the device's own promise tells
- * at once.
+ * wgpu 30 does not know the web's `subgroups` feature and never requests it, so a shader with `enable subgroups;` would
+ * be refused. Shader text reaches the browser unchanged, so it is enough to request the feature on wgpu's behalf. And
+ * wgpu reports a lost device only when it is called; the device's own promise reports it at once.
  */
 
 import { adapterName, isSoftware, requestAdapter } from "../capabilities.js";

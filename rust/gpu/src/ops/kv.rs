@@ -18,8 +18,8 @@ impl KvCache {
     /// Room for `n_seq` sequences.
     ///
     /// # Errors
-    /// [`ExecError::Unsupported`] for head sizes that are no multiple of 4, [`ExecError::OutOfMemory`], also for a cache
-    /// beyond the largest binding.
+    /// [`ExecError::Unsupported`] for head sizes that are no multiple of 4, [`ExecError::OutOfMemory`], also for a
+    /// cache beyond the largest binding.
     pub fn new(resources: &Resources, slot: &KvSlot, ty: KvType, n_seq: u32) -> Result<Self, ExecError> {
         let unsupported = |what: String| Err(ExecError::Unsupported { backend: "gpu", what });
         let positions = u64::from(n_seq) * u64::from(slot.n_kv_heads) * u64::from(slot.capacity);

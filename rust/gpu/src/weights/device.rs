@@ -280,7 +280,8 @@ fn ranges(gpu: &Gpu, weights: &[&Weight]) -> Result<(Layout, Vec<Range<u32>>), E
     Ok((layout_of(weights[0])?, std::iter::once(0..total).collect()))
 }
 
-/// Bytes of the planes that weights need which lie together, in the order in which [`DeviceWeight::place`] asks for them.
+/// Bytes of the planes that weights need which lie together, in the order in which [`DeviceWeight::place`] asks for
+/// them.
 pub(crate) fn plane_bytes(gpu: &Gpu, weights: &[&Weight]) -> Result<Vec<u64>, ExecError> {
     let (layout, ranges) = ranges(gpu, weights)?;
     let planes = ranges.into_iter().flat_map(|rows| {

@@ -1,5 +1,5 @@
-//! Layers that come page by page: the same numbers as with all of them held, within the memory allowed, and nothing made
-//! on the way.
+//! Layers that come page by page: the same numbers as with all of them held, within the memory allowed, and nothing
+//! made on the way.
 
 use std::future::poll_fn;
 use std::path::Path;
