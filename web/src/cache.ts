@@ -14,9 +14,9 @@ import { startWorker, workerError } from "./worker-handle.js";
 
 /** A model in the browser's storage. */
 export interface CachedModel {
-  /** The file's name, or the one it was imported under. An imported model is loaded by `Chord.load(name)`. */
+  /** The file's name, or the name given at its import. `Chord.load(name)` loads an imported model. */
   name: string;
-  /** Where it came from; `null` when it was imported. */
+  /** Where it came from; `null` if it was imported. */
   url: string | null;
   /** Bytes of the file. */
   size: number;
@@ -24,62 +24,63 @@ export interface CachedModel {
   stored: number;
   /** It loads without a network. */
   complete: boolean;
-  /** Where its bytes lie. */
+  /** The store that has its bytes. */
   store: StoreKind;
-  /** SHA-256 of the whole file in hexadecimal, where it is known. */
+  /** SHA-256 of the whole file in hexadecimal, if known. */
   sha256: string | null;
   createdAt: Date;
   lastUsed: Date;
 }
 
 /**
- * How full the storage is, in bytes; `null` where the browser does not tell. `quota` and `free` are what it estimates:
- * Chromium answers with 10 GiB above what is used, whatever there is. A load finds out by itself whether a model fits.
+ * How full the storage is, in bytes; `null` if the browser does not report it. `quota` and `free` are the browser's
+ * estimates: Chromium reports 10 GiB above what is used, whatever is free. A load finds out whether a model really
+ * fits.
  */
 export interface CacheUsage {
-  /** Of all models. */
+  /** Bytes of all models. */
   models: number;
-  /** Of this origin, everything included. */
+  /** Bytes of this origin in total. */
   used: number | null;
   quota: number | null;
   free: number | null;
-  /** The browser will not delete what is stored by itself. */
+  /** The browser will not delete stored data by itself. */
   persisted: boolean;
 }
 
 /** How to import a model. */
 export interface ImportOptions {
-  /** Bytes of the whole file. Needed for a stream. */
+  /** Bytes of the whole file. Required for a stream. */
   size?: number;
   /** Where to keep it. Default `auto`. */
   store?: "auto" | "opfs" | "indexeddb";
-  /** Stops; what was stored of the model is deleted. */
+  /** Stops the import and deletes what it has stored. */
   signal?: AbortSignal;
   onProgress?: (progress: { loaded: number; total: number }) => void;
   /** Where `chord-worker.js` is, if not beside this module. */
   workerUrl?: string | URL;
 }
 
-/** A model as it was loaded: its address, its repository and file, or the name of a stored one. */
+/** How a model was loaded: its address, its repository and file, or the name of a stored model. */
 export type StoredSource = string | URL | UrlSource | HuggingFaceSource;
 
 /** The models kept in the browser. */
 export const cache = {
-  /** Every model, also those that are there in part; the one used last comes first. */
+  /** All models, complete or partial, most recently used first. */
   async list(): Promise<CachedModel[]> {
     needBrowser();
     const manifests = await withStore((store) => store.list());
     return manifests.sort((a, b) => b.lastUsed - a.lastUsed).map(cachedModel);
   },
 
-  /** The whole model is there. */
+  /** Whether the complete model is stored. */
   async has(source: StoredSource): Promise<boolean> {
     needBrowser();
     const manifest = await withStore(async (store) => find(store, source));
     return manifest !== undefined && isComplete(manifest);
   },
 
-  /** Deletes a model, or what is there of it. False when nothing was; `model-in-use` while a tab loads or uses it. */
+  /** Deletes a complete or partial model. False if nothing was stored; `model-in-use` while a tab loads or uses it. */
   async delete(source: StoredSource): Promise<boolean> {
     needBrowser();
     return withStore(async (store) => {
@@ -99,15 +100,15 @@ export const cache = {
     return { models, ...room, persisted };
   },
 
-  /** Asks the browser not to delete what is stored by itself. True when it agrees; some ask the visitor. */
+  /** Asks the browser not to delete stored data by itself. True if it agrees; some browsers ask the user. */
   async persist(): Promise<boolean> {
     needBrowser();
     return (await navigator.storage?.persist?.().catch(() => false)) ?? false;
   },
 
   /**
-   * Makes room for `bytes`: deletes models, those that were not used for longest first, until so many are free. Models
-   * in use stay. Where the browser does not tell what is free, so many are deleted. Answers with what was deleted.
+   * Makes room for `bytes`: deletes models, least recently used first, until that many bytes are free. Models in use
+   * stay. If the browser does not report what is free, it deletes that many bytes. Returns the deleted models.
    */
   async evict({ bytes }: { bytes: number }): Promise<CachedModel[]> {
     needBrowser();
@@ -149,8 +150,8 @@ export const cache = {
   },
 
   /**
-   * Stores a GGUF file under a name, by which `Chord.load` takes it. What was stored under that name before is
-   * replaced. A stream needs `size`.
+   * Stores a GGUF file under a name that `Chord.load` accepts, replacing an earlier model of that name. A stream needs
+   * `size`.
    */
   async import(source: ImportSource, name: string, options: ImportOptions = {}): Promise<CachedModel> {
     needWorkers();

@@ -9,21 +9,21 @@ import {
 } from "./artifacts.js";
 import { needBrowser } from "./environment.js";
 
-/** What this browser offers. Nothing of it is needed: without WebGPU models run on the CPU. */
+/** What this browser offers. None of it is required: without WebGPU, models run on the CPU. */
 export interface Capabilities {
   webgpu: {
     available: boolean;
-    /** As the browser names it, where it does. */
+    /** The browser's name for it, if it gives one. */
     adapter: string | null;
-    /** The GPU is computed on the CPU: slower than the CPU itself. */
+    /** The GPU is emulated on the CPU, which is slower than the CPU backend. */
     isSoftware: boolean;
     features: string[];
     /** Largest buffer and largest binding, in bytes. */
     maxBufferBytes: number;
     maxBindingBytes: number;
-    /** Every limit of the adapter, by its name in WebGPU. */
+    /** All limits of the adapter, by their names in WebGPU. */
     limits: Record<string, number>;
-    /** Why there is none. */
+    /** Why WebGPU is not available. */
     why?: string;
   };
   wasm: {
@@ -31,7 +31,7 @@ export interface Capabilities {
     simd: boolean;
     relaxedSimd: boolean;
     memory64: boolean;
-    /** Those artifacts of the package that this browser may run, the one that a load begins with first. */
+    /** The package's artifacts that this browser can run; the one that a load starts with comes first. */
     artifacts: ArtifactName[];
   };
   /** Memory can be shared between workers. */
@@ -40,15 +40,15 @@ export interface Capabilities {
   threads: { available: boolean; hardwareConcurrency: number };
   storage: {
     indexedDb: boolean;
-    /** Bytes, where the browser tells. */
+    /** Bytes, if the browser reports them. */
     quota: number | null;
     usage: number | null;
-    /** The browser will not delete what is stored by itself. */
+    /** The browser will not delete stored data by itself. */
     persisted: boolean;
   };
 }
 
-/** Looks at the browser. */
+/** Reports what the browser offers. */
 export async function capabilities(): Promise<Capabilities> {
   needBrowser();
   const features = typeof WebAssembly === "object" ? await detectFeatures() : undefined;
@@ -73,7 +73,7 @@ async function wasmCapabilities(features: WasmFeatures | undefined): Promise<Cap
   return { available: true, simd: await simd(), relaxedSimd, memory64, artifacts: runnableArtifacts(features) };
 }
 
-/** What a browser tells of an adapter, on one line; browsers tell more or less of it. */
+/** What a browser says about an adapter, on one line. */
 export function adapterName({ description, vendor, architecture, device }: GPUAdapterInfo): string {
   return description || [vendor, architecture, device].filter(Boolean).join(" ");
 }

@@ -34,23 +34,23 @@ export interface CallOptions {
 /** Second argument of `create`. */
 export interface GenerateOptions extends CallOptions {
   /**
-   * Hears of every part of the prompt that has been read, and once more before the first token, streamed or not. A long
-   * prompt is read in parts of some hundred tokens. With `return_progress` a stream has the same as chunks.
+   * Called after each part of the prompt, and once more before the first token, streamed or not. A long prompt is read
+   * in parts of some hundred tokens. With `return_progress`, a stream carries the same as chunks.
    */
   onPromptProgress?: (progress: PromptProgress) => void;
 }
 
 /** How text becomes tokens. */
 export interface TokenizeOptions extends CallOptions {
-  /** Add the begin and end tokens that the model's file asks for. Default true. */
+  /** Add the begin and end tokens that the model's file specifies. Default true. */
   addSpecial?: boolean;
-  /** Read names of control tokens in the text as these tokens. Default false. */
+  /** Turn names of control tokens in the text into these tokens. Default false. */
   parseSpecial?: boolean;
 }
 
 /**
- * A loaded model. Calls to one chord are queued, never interleaved. After {@link unload}, or after a failure of the
- * engine, or of a device that was asked for by name, every call rejects with the reason.
+ * A loaded model. Calls to one `Chord` are queued, never interleaved. After {@link unload}, a failure of the engine, or
+ * the loss of an explicitly requested device, every call rejects with the reason.
  */
 export class Chord {
   /** OpenAI's `chat.completions`. */
@@ -63,17 +63,17 @@ export class Chord {
   readonly completions = {
     create: this.createCompletion.bind(this) as CompletionCreate,
   };
-  /** What tests and bug reports need. */
+  /** For tests and bug reports. */
   readonly debug = {
-    /** Logits of every position, `[tokens.length, vocabularySize]` row by row. The KV cache starts afresh. */
+    /** Logits of every position, `[tokens.length, vocabularySize]` row by row. Clears the KV cache first. */
     logits: async (tokens: ArrayLike<number>, options: CallOptions = {}): Promise<Float32Array> => {
       if (!isTokenIds(tokens))
         throw new ChordError("invalid-argument", "tokens must be token ids", { field: "tokens" });
       return this.call("logits", { tokens: Uint32Array.from(tokens) }, options.signal);
     },
     /**
-     * Destroys the GPU device, to see what follows: under `backend: "auto"` the CPU goes on, otherwise every call
-     * rejects with `device-lost`.
+     * Destroys the GPU device, for tests: under `backend: "auto"` the CPU takes over, otherwise every call rejects with
+     * `device-lost`.
      */
     loseDevice: (): void => this.client.loseDevice(),
   };
@@ -125,7 +125,7 @@ export class Chord {
   /** What this browser offers. */
   static capabilities = capabilities;
 
-  /** What a model's header tells, and whether this device can run it. Nothing but the header is read. */
+  /** Reads a model's header, and nothing else, and says whether this device can run the model. */
   static inspect = inspect;
 
   /** The models kept in the browser. */
@@ -139,7 +139,7 @@ export class Chord {
     return Array.from(await this.call("tokenize", { text, options: asked }, signal));
   }
 
-  /** Number of tokens of a text, or of a conversation in the model's own chat format, ready for an answer. */
+  /** Number of tokens of a text, or of a conversation in the model's chat format, up to the start of the answer. */
   async countTokens(input: string | ChatMessage[], options: TokenizeOptions = {}): Promise<number> {
     if (typeof input === "string") return (await this.tokenize(input, options)).length;
     const messages = checkMessages(input);
@@ -151,7 +151,7 @@ export class Chord {
     return toChordInfo(await this.call("info", null), this.store, this.loadTimes);
   }
 
-  /** Stops what is running and frees all memory. Calls that were not answered reject with `unloaded`. */
+  /** Stops all calls and frees all memory. Unanswered calls reject with `unloaded`. */
   unload(): Promise<void> {
     this.unloading ??= this.client.unload(unloaded());
     return this.unloading;
@@ -209,16 +209,16 @@ export interface CompletionCreate {
   (request: CompletionRequest, options?: GenerateOptions): Promise<Completion | ChordStream<CompletionChunk>>;
 }
 
-/** Errors of a file that no later load of the same bytes can do without. */
+/** Errors that every load of the same bytes would have. */
 const NO_MODEL = new Set(["bad-magic", "truncated", "tensor-past-end"]);
 
 /**
- * Deletes what was stored of a file that is no model, or not a whole one: the next load is to see what the host has
- * then, and the file must not be listed as a model.
+ * Deletes a stored file that is not a model, or not a complete one: the next load should see what the host has then,
+ * and the file must not be listed as a model.
  */
 async function forgetOther(source: StoredSource, error: unknown): Promise<void> {
   if (!(error instanceof ChordError) || !NO_MODEL.has(error.code)) return;
-  // The load's own error is the one to tell.
+  // The load's own error is the one to report.
   await cache.delete(source).catch(() => undefined);
 }
 
@@ -226,7 +226,7 @@ function unloaded(): ChordError {
   return new ChordError("unloaded", "The model was unloaded. Load it again.");
 }
 
-/** A model is large: ask the browser not to delete it by itself. The answer is in `Chord.capabilities()`. */
+/** A model is large: asks the browser not to delete it by itself. The answer is in `Chord.capabilities()`. */
 function askToPersist(): void {
   navigator.storage?.persist?.().catch(() => undefined);
 }

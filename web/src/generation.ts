@@ -7,15 +7,15 @@ import type { FinishReason, PromptProgress } from "./openai/types.js";
 import type { TaskQueue } from "./queue.js";
 import { AnswerStream, type ChordStream } from "./stream.js";
 
-/** What a generation tells while it runs. */
+/** What a generation reports while it runs. */
 interface Listeners {
   text(piece: string): void;
   prompt(progress: PromptProgress): void;
 }
 
 /**
- * Runs one checked request and gives the answer in its shape, streamed or whole. `onPromptProgress` hears of every part
- * of the prompt that has been read.
+ * Runs one checked request and returns the answer in its format, streamed or whole. `onPromptProgress` is called after
+ * each part of the prompt.
  */
 export function generate<Whole, Chunk>(
   client: EngineClient,
@@ -83,7 +83,7 @@ function toPromptProgress({ total, cached, processed, time_ms }: EnginePromptPro
   return { total, cache: cached, processed, time_ms };
 }
 
-/** `local` follows `outer`, so that one signal says all. */
+/** `local` follows `outer`, so that one signal is enough. */
 function anySignal(outer: AbortSignal, local: AbortController): AbortSignal {
   if (outer.aborted) local.abort(outer.reason);
   else outer.addEventListener("abort", () => local.abort(outer.reason), { once: true, signal: local.signal });

@@ -3,8 +3,8 @@ import type { EngineInfo } from "./engine-types.js";
 import type { StoreReport, WorkerInfo, WorkerLoadTimes } from "./protocol.js";
 
 /**
- * What a load took, in milliseconds. The parts up to `keep` follow each other and make up `total`, but for what lies
- * between them; `storeRead` and `hash` went on beside them in another worker.
+ * The parts of a load, in milliseconds. Those up to `keep` follow each other and add up to nearly `total`; `storeRead`
+ * and `hash` run at the same time in another worker.
  */
 export interface LoadTimes {
   /** From the call of `Chord.load` to its end. */
@@ -15,15 +15,15 @@ export interface LoadTimes {
   header: number;
   /** Building the tokenizer and the chat template. */
   text: number;
-  /** Opening the GPU, or gathering the CPU's threads. */
+  /** Opening the GPU, or starting the CPU's threads. */
   device: number;
-  /** Comparing the GPU with the CPU; kernels that the test and the model share are compiled here. */
+  /** Comparing the GPU with the CPU. Kernels that the test and the model share are compiled here. */
   selfTest: number;
-  /** Compiling the other kernels, and making room for the weights. */
+  /** Compiling the other kernels, and allocating memory for the weights. */
   compile: number;
-  /** Waiting for bytes: of the network, or for what `storeRead` and `hash` had not done ahead. */
+  /** Waiting for bytes: from the network, or from the store if reading and hashing are not far enough ahead. */
   read: number;
-  /** Bringing the weights to where they are computed with, until the last of them is there. */
+  /** Bringing the weights to the device, until the last byte is there. */
   upload: number;
   /** Waiting until every byte was stored. */
   keep: number;
@@ -36,25 +36,25 @@ export interface LoadTimes {
 /** Facts about a loaded model. Byte counts are exact as numbers up to 2^53. */
 export interface ChordInfo {
   backend: "webgpu" | "cpu";
-  /** Why this one and on so many threads, for people: each step of the ladder that was taken, with its reason. */
+  /** Why this backend and this number of threads, for people: each fallback with its reason. */
   why: string;
-  /** Threads of the CPU that compute; 1 where the GPU does. */
+  /** CPU threads in use; 1 on the GPU. */
   threads: number;
-  /** The WebAssembly that runs: chosen by what the browser has, and the only one that was fetched. */
+  /** The WebAssembly artifact that runs, chosen by the browser's features. */
   artifact: ArtifactName;
   adapter: {
     name: string;
-    /** A GPU that is computed on the CPU. */
+    /** A GPU emulated on the CPU. */
     isSoftware: boolean;
   };
   /** Optional features in use. */
   features: string[];
-  /** Tokens that a conversation can have. */
+  /** Most tokens of a conversation. */
   contextLength: number;
   /** Precision of the KV cache. */
   kv: "f16" | "f32";
   model: {
-    /** As the file says, where it does. */
+    /** The name in the file, if it has one. */
     name: string | null;
     architecture: string;
     /** Number of weights. */
@@ -68,26 +68,26 @@ export interface ChordInfo {
     /** Bytes of tensors by storage type (`Q4_K`, `F32`), largest first. */
     tensorTypes: Record<string, number>;
   };
-  /** What makes answers worse than the model could give them, in sentences to show; empty for nearly all models. */
+  /** What makes answers worse than they could be, in sentences to show; empty for nearly all models. */
   warnings: string[];
-  /** What is odd in the file and changes no answer. */
+  /** Oddities of the file that change no answer. */
   notes: string[];
   /** Bytes held on the device. */
   memory: { weights: number; kv: number; scratch: number; total: number };
-  /** Layers that are not held on the GPU but read again for every token: see `maxGpuBytes`. */
+  /** Layers that are read again for every token instead of staying on the GPU: see `maxGpuBytes`. */
   paging: {
     residentLayers: number;
     pagedLayers: number;
     /** Bytes read for every token decoded, and for every chunk of a prompt. */
     bytesPerToken: number;
-    /** Bytes of each of the two places that these layers take turns in. */
+    /** Bytes of each of the two slots that the paged layers share. */
     slotBytes: number;
     /** Since the load. */
     bytesRead: number;
-    /** Milliseconds since the load in which the GPU had nothing to do because a layer was not there yet. */
+    /** Milliseconds since the load in which the GPU was idle because a layer had not been read yet. */
     stallMs: number;
   };
-  /** Counts since the load. After the first token of a greedy run only the last three still move. */
+  /** Counts since the load. After the first token of a greedy run only the last three still change. */
   counters: {
     buffersCreated: number;
     bindGroupsCreated: number;
@@ -103,7 +103,7 @@ export interface ChordInfo {
   load: LoadTimes;
 }
 
-/** What was measured on either side of the workers → the API's words. */
+/** Measurements of the page and of the workers → the API's names. */
 export function toLoadTimes(totalMs: number, { load }: EngineInfo, worker: WorkerLoadTimes): LoadTimes {
   return {
     total: totalMs,
@@ -121,7 +121,7 @@ export function toLoadTimes(totalMs: number, { load }: EngineInfo, worker: Worke
   };
 }
 
-/** The engine's words → the API's. */
+/** The engine's names → the API's. */
 export function toChordInfo(worker: WorkerInfo, store: StoreReport, load: LoadTimes): ChordInfo {
   const { engine: info, threads, artifact, wasmHeapBytes } = worker;
   const { model, counters, memory, paging } = info;

@@ -10,13 +10,13 @@ import type { WasmUrls } from "./protocol.js";
 import { baseUrl, resolveSource } from "./source/resolve.js";
 import type { ModelSource } from "./source/source.js";
 
-/** Options of `Chord.inspect`, as `Chord.load` has them. */
+/** Options of `Chord.inspect`, the same as those of `Chord.load`. */
 export type InspectOptions = Pick<
   ChordLoadOptions,
   "backend" | "contextLength" | "kv" | "maxGpuBytes" | "signal" | "workerUrl" | "wasmUrl"
 >;
 
-/** Whether this device can run a model as asked; `text` says it in words. */
+/** Whether this device can run a model with the given options; `text` says it in words. */
 export type Verdict =
   | { kind: "fits"; text: string }
   /** With a shorter context: the longest that fits, in steps of 256. */
@@ -25,15 +25,15 @@ export type Verdict =
   | { kind: "pages"; text: string; residentLayers: number; pagedLayers: number; bytesPerToken: number }
   | { kind: "unsupported"; text: string; code: string; why: string };
 
-/** What a model's header tells. Byte counts are exact as numbers up to 2^53. */
+/** The contents of a model's header. Byte counts are exact as numbers up to 2^53. */
 export interface Inspection {
-  /** As the file says, where it does. */
+  /** The name in the file, if it has one. */
   name: string | null;
   architecture: string;
   /** Number of weights. */
   parameters: number;
   sizeBytes: number;
-  /** Bytes before the first weight. They came from the network, unless the model was stored. */
+  /** Bytes before the first weight: what was downloaded, unless the model is stored. */
   headerBytes: number;
   /** Bytes of tensors by storage type (`Q4_K`, `F32`), largest first. */
   tensorTypes: Record<string, number>;
@@ -41,32 +41,32 @@ export interface Inspection {
   hasChatTemplate: boolean;
   /** Tokens; 0 where the file does not say. */
   trainedContextLength: number;
-  /** Tokens that `memory` is for; `null` where the model cannot be run. */
+  /** The context length that `memory` is for; `null` if the model cannot run. */
   contextLength: number | null;
-  /** Bytes needed with everything held; `null` likewise. */
+  /** Bytes needed without paging; `null` if the model cannot run. */
   memory: { weights: number; kv: number; scratch: number; total: number } | null;
-  /** What would run it. */
+  /** The backend that would run it. */
   backend: "webgpu" | "cpu" | null;
-  /** Bytes that the model may take there: `maxGpuBytes`, or what this kind of device usually has. */
+  /** Bytes that the model may use there: `maxGpuBytes`, or what this kind of device usually has. */
   budgetBytes: number | null;
   /**
-   * Nobody said how much there is. WebGPU does not tell how much memory a GPU has, nor how much of it is taken; twice
-   * its largest buffer is assumed, which is often less than there is and can be more. `maxGpuBytes` says it better.
+   * True if `budgetBytes` is a guess. WebGPU reports neither the GPU's memory nor how much of it is in use, so twice
+   * its largest buffer is assumed, which is often too little and can be too much. `maxGpuBytes` replaces the guess.
    */
   budgetIsGuess: boolean;
   /**
-   * A file that `Chord.load` refuses for its tokenizer, its template or its tensors is `unsupported`, with that code.
+   * A file that `Chord.load` refuses because of its tokenizer, template or tensors is `unsupported`, with that code.
    */
   verdict: Verdict;
-  /** What makes answers worse than the model could give them, in sentences to show; empty for nearly all models. */
+  /** What makes answers worse than they could be, in sentences to show; empty for nearly all models. */
   warnings: string[];
-  /** What is odd in the file and changes no answer. */
+  /** Oddities of the file that change no answer. */
   notes: string[];
   /** Names of tensors that no answer to a text needs, such as a vision encoder's. They are not used. */
   ignoredTensors: string[];
 }
 
-/** Reads a model's header by ranges, and nothing else of it; a model that is stored is looked at in the store. */
+/** Reads only a model's header, by range requests, or from the store if the model is stored. */
 export async function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
   needWorkers();
   const { signal } = options;
@@ -95,7 +95,7 @@ async function deviceFacts(wasmUrls: WasmUrls): Promise<DeviceFacts> {
   return { ...(available ? { gpu } : {}), cpu_bytes: cpuBytes(features, Object.keys(wasmUrls) as ArtifactName[]) };
 }
 
-/** The engine's words → the API's. */
+/** The engine's names → the API's. */
 export function toInspection(found: EngineInspection): Inspection {
   const { model, memory, backend } = found;
   return {

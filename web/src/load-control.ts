@@ -1,4 +1,4 @@
-/** Pauses a load and lets it go on. */
+/** Pauses and resumes a load. */
 
 /**
  * Given to `Chord.load` as `control`. A paused load keeps what it has and closes its connections; what is stored

@@ -15,67 +15,67 @@ export interface ChordLoadOptions {
    */
   backend?: "auto" | "webgpu" | "cpu";
   /**
-   * Threads of the CPU, used where the page is cross-origin isolated. Default: the cores, less one for the page where
+   * CPU threads, used if the page is cross-origin isolated. Default: the number of cores, minus one for the page if
    * there are more than two. At most 64.
    */
   threads?: number;
   /**
-   * What the CPU multiplies quantized weights with: activations rounded to 16 bits (`q16`), as good as `f32` for all
-   * practical purposes; to 8 bits (`q8`), as llama.cpp does, which reads prompts faster and leaves close choices
-   * between tokens to chance; to 8 bits in the middle of prompts and to 16 elsewhere (`mixed`), which is nearly as fast
-   * as the one and nearly as good as the other; or not rounded at all (`f32`), which is slow. Default `mixed`.
+   * How the CPU rounds activations before it multiplies them with quantized weights. `q16`: to 16 bits, in practice as
+   * good as `f32`. `q8`: to 8 bits like llama.cpp, which reads prompts faster but leaves close choices between tokens
+   * to chance. `mixed`: to 8 bits in the middle of prompts and to 16 elsewhere, nearly as fast as `q8` and nearly as
+   * good as `q16`. `f32`: not at all, which is slow. Default `mixed`.
    */
   activations?: "mixed" | "q16" | "q8" | "f32";
-  /** Under `auto`, count a GPU that is computed in software as a real one. Default false: the CPU itself is faster. */
+  /** Under `auto`, also use a GPU emulated in software. Default false: the CPU itself is faster. */
   softwareGpu?: boolean;
-  /** Tokens that a conversation can have. Default: what the model was trained for, at most 4,096. */
+  /** Most tokens of a conversation. Default: the model's trained context, at most 4,096. */
   contextLength?: number;
   /** Precision of the KV cache. Default `f16`; `f32` takes twice the memory. */
   kv?: "f16" | "f32";
   /** GPU features not to use even where the adapter has them: `subgroups`, `shader-f16`. */
   disableFeatures?: string[];
   /**
-   * Compare the GPU with the CPU on a small program before it is trusted. Default true. That it passed is remembered
-   * for a week, for this adapter, browser and version of the engine.
+   * Compare the GPU with the CPU on a small program before it is trusted. Default true. A test that passed is
+   * remembered for a week, for this adapter, browser and version of the engine.
    */
   selfTest?: boolean;
   /**
-   * Most bytes to hold on the GPU. Of a model that needs more, as many layers as fit stay there; the others are read
-   * from the store again for every token, which is slow and works. `Chord.inspect` tells whether a model would. Give a
-   * store too: without one the layers come over the network each time. Without this option everything is held.
+   * Most bytes to use on the GPU. If a model needs more, as many layers as fit stay there; the others are read from the
+   * store again for every token, which works but is slow. `Chord.inspect` says whether this applies to a model. Use it
+   * with a store: without one the layers come over the network each time. Default: no limit.
    */
   maxGpuBytes?: number;
-  /** Aborts the load: everything of it is stopped and freed. What has been stored of the file stays. */
+  /** Aborts the load and frees all that it uses. The stored part of the file stays. */
   signal?: AbortSignal;
   /** How the model is downloaded. */
   download?: DownloadSettings;
-  /** Pauses the download and lets it go on. */
+  /** Pauses and resumes the download. */
   control?: LoadControl;
   /** At most ten calls a second. */
   onProgress?: (progress: LoadProgress) => void;
   /**
-   * Where the model is kept for the next visit: `auto` (the default) takes the faster of `opfs` and `indexeddb` that
-   * this browser has. `memory` keeps it while it is loaded, `none` not at all. A model that is stored is found wherever
-   * it lies; a `File` is always used in place.
+   * Where the model is kept for the next visit: `auto` (the default) uses `opfs` if this browser has it, otherwise
+   * `indexeddb`. `memory` keeps it while it is loaded, `none` not at all. A stored model is found in whichever store it
+   * is; a `File` is always used in place.
    */
   store?: StoreChoice;
-  /** What tests and bug reports need. */
+  /** For tests and bug reports. */
   debug?: {
-    /** Drop the weights where a device would take them: shows what a load itself costs. Such a model cannot run. */
+    /** Drop the weights instead of uploading them, to measure the load itself. Such a model cannot run. */
     discardWeights?: boolean;
-    /** On the CPU, take the 64-bit engine whatever the model's size. */
+    /** On the CPU, use the 64-bit engine for a model of any size. */
     memory64?: boolean;
   };
   /** Where `chord-worker.js` is, if not beside this module. */
   workerUrl?: string | URL;
   /**
-   * Where the WebAssembly is, if not beside this module: one address, which is that of the `baseline` artifact and the
-   * only one then used, or an address for each artifact that lies elsewhere.
+   * Where the WebAssembly is, if not beside this module: one address, which is used as the `baseline` artifact and the
+   * only one, or an address for each artifact that is elsewhere.
    */
   wasmUrl?: string | URL | Partial<Record<ArtifactName, string | URL>>;
 }
 
-/** Options that were checked, with defaults. */
+/** Checked options, with defaults filled in. */
 export interface CheckedOptions {
   engine: EngineLoadOptions;
   threads: number;
@@ -87,7 +87,7 @@ export interface CheckedOptions {
 
 const STORE_CHOICES: readonly StoreChoice[] = ["auto", "opfs", "indexeddb", "memory", "none"];
 
-/** Checks what types cannot, and what plain JavaScript may get wrong. */
+/** Checks what types cannot express, and what plain JavaScript may get wrong. */
 export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   const backend = oneOf("backend", options.backend, ["auto", "webgpu", "cpu"]) ?? "auto";
   const engine: EngineLoadOptions = {

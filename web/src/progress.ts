@@ -1,14 +1,14 @@
-/** Progress of a load: stages forward only, numbers never back, at most ten reports a second. */
+/** Progress of a load: stages and numbers only increase, with at most ten reports a second. */
 
 import type { EngineLoadProgress } from "./engine-types.js";
 
-/** Stages of a load, in order. A stage may be passed over. */
+/** Stages of a load, in order. A stage may be skipped. */
 export const LOAD_STAGES = ["header", "compile", "download", "upload", "ready"] as const;
 
 /**
- * What the load is doing: reading the header, compiling kernels for the device, filling it from the network
- * (`download`) or from the store or a local file (`upload`). While bytes come over the network it is `download`, also
- * before the device takes them.
+ * What the load is doing: reading the header, compiling kernels for the device, filling the device from the network
+ * (`download`), or from the store or a local file (`upload`). While bytes come over the network the stage is
+ * `download`, even before the device receives them.
  */
 export type LoadStage = (typeof LOAD_STAGES)[number];
 
@@ -23,29 +23,29 @@ export interface LoadProgress {
   progress: number;
   /** For people, in English. */
   text: string;
-  /** No byte of the model came over the network so far. */
+  /** No byte of the model has come over the network so far. */
   fromCache: boolean;
   /** Over the last seconds; 0 while unknown. */
   bytesPerSecond: number;
-  /** Milliseconds until the bytes are there, where known. */
+  /** Milliseconds until all bytes have arrived, if known. */
   etaMs: number | null;
 }
 
-/** Byte reports are this far apart, which leaves room for the five stages in any second. */
+/** Time between byte reports; it leaves room for the five stages within any second. */
 const INTERVAL_MS = 200;
-/** The speed is measured over this long. */
+/** The speed is measured over this time. */
 const SPEED_WINDOW_MS = 4_000;
-/** Share of `progress` that the bytes have; the rest is what comes after the last of them. */
+/** Share of `progress` for the bytes; the rest is for what follows the last byte. */
 const BYTES_SHARE = 0.98;
 
-/** Turns what happens in a load into reports. */
+/** Turns the events of a load into reports. */
 export class ProgressMeter {
   private stage: LoadStage = "header";
   private loaded = 0;
   private total = 0;
   private fromCache = true;
   private networkDone = false;
-  /** The engine takes weights. */
+  /** The engine receives weights. */
   private filling = false;
   private progress = 0;
   private lastReport = -Infinity;

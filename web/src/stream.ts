@@ -7,13 +7,13 @@ import { withResolvers } from "./queue.js";
 export interface ChordStream<T> extends AsyncIterable<T> {
   [Symbol.asyncIterator](): this;
   next(): Promise<IteratorResult<T, undefined>>;
-  /** Called by the language when a `for await` is left early. */
+  /** Called by JavaScript when a `for await` loop is left early. */
   return(): Promise<IteratorResult<T, undefined>>;
   /** Stops the generation; the iteration ends without an error. */
   cancel(): void;
 }
 
-/** A stream, and the end of it that the engine writes to. */
+/** A stream, and the side of it that the engine writes to. */
 export class AnswerStream<T> implements ChordStream<T> {
   private readonly waiting: T[] = [];
   private readonly readers: ReturnType<typeof withResolvers<IteratorResult<T, undefined>>>[] = [];

@@ -1,27 +1,27 @@
 /**
- * The part of OpenAI's API that this engine honours, in OpenAI's shapes. `types.check.ts` checks them against the
- * types of the `openai` package at compile time.
+ * The part of OpenAI's API that this engine supports, in OpenAI's format. `types.check.ts` checks these types against
+ * those of the `openai` package at compile time.
  */
 
 import type { NumberFields } from "../engine-limits.js";
 
-/** A part of a message. Only text can be read. */
+/** A part of a message. Only text is supported. */
 export interface ContentPartText {
   type: "text";
   text: string;
 }
 
-/** A message of a chat. Which roles exist is up to the model's template. */
+/** A message of a chat. The model's template decides which roles exist. */
 export interface ChatMessage {
   role: "system" | "developer" | "user" | "assistant";
   content: string | ContentPartText[];
-  /** Who says it, where several speak in one role. Whether it shows in the prompt is up to the model's template. */
+  /** The speaker, if several share a role. The model's template decides whether it appears in the prompt. */
   name?: string;
 }
 
-/** Fields that both kinds of request have, besides the numbers. */
+/** Fields of both kinds of request, besides the numbers. */
 export interface GenerationFields extends NumberFields {
-  /** Echoed in the answer; the loaded model answers whatever it says. */
+  /** Repeated in the answer; it has no effect on which model answers. */
   model?: string;
   /** Up to 16 strings at which the answer ends; they are not part of it. */
   stop?: string | string[] | null;
@@ -31,14 +31,14 @@ export interface GenerationFields extends NumberFields {
   return_progress?: boolean | null;
 }
 
-/** How far a prompt has been read, in tokens; the names are llama.cpp's. */
+/** How far a prompt has been read, in tokens; the field names are llama.cpp's. */
 export interface PromptProgress {
   /** Tokens of the prompt. */
   total: number;
-  /** Of these, still there from the turn before: they are not read again. */
+  /** Of these, tokens kept from the turn before, which are not read again. */
   cache: number;
   /**
-   * Of these, read by now, those of `cache` included. The last progress of a prompt has `processed` equal to `total`.
+   * Of these, tokens read so far, including `cache`. In the last progress of a prompt, `processed` equals `total`.
    */
   processed: number;
   /** Milliseconds since the engine began. */
@@ -49,7 +49,7 @@ export interface PromptProgress {
 export interface ChatCompletionRequest extends GenerationFields {
   messages: ChatMessage[];
   /**
-   * The date and time that the model's template shows, in the time zone of this device; now without it. Not OpenAI's.
+   * The date and time for the model's template, in this device's time zone; by default the current one. Not OpenAI's.
    */
   now?: Date | null;
 }
@@ -60,23 +60,23 @@ export interface CompletionRequest extends GenerationFields {
   prompt: string | number[];
 }
 
-/** Figures of one answer that OpenAI does not give; the names are WebLLM's, but for the last. */
+/** Figures of one answer that OpenAI does not have; the names are WebLLM's, except the last. */
 export interface UsageExtra {
   prefill_tokens_per_s: number;
   decode_tokens_per_s: number;
   time_to_first_token_s: number;
   time_per_output_token_s: number;
   e2e_latency_s: number;
-  /** Of `time_per_output_token_s`, how long the GPU waited for layers that are paged (`maxGpuBytes`). */
+  /** The part of `time_per_output_token_s` in which the GPU waited for paged layers (`maxGpuBytes`). */
   stall_per_output_token_s: number;
 }
 
-/** What an answer took. */
+/** The cost of an answer. */
 export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
-  /** Tokens of the prompt that were still there from the turn before. */
+  /** Tokens of the prompt kept from the turn before. */
   prompt_tokens_details: { cached_tokens: number };
   extra: UsageExtra;
 }
@@ -84,7 +84,7 @@ export interface Usage {
 /** Why an answer ended. */
 export type FinishReason = "stop" | "length";
 
-/** A whole chat answer. */
+/** A complete chat answer. */
 export interface ChatCompletion {
   id: string;
   object: "chat.completion";
@@ -111,13 +111,13 @@ export interface ChatCompletionChunk {
     finish_reason: FinishReason | null;
     logprobs: null;
   }[];
-  /** With `include_usage`: on the last chunk, which has no choice; `null` on the others. */
+  /** With `include_usage`: on the last chunk, which has no choices; `null` on the others. */
   usage?: Usage | null;
-  /** With `return_progress`: on chunks before the first text, which have no choice. */
+  /** With `return_progress`: on chunks before the first text, which have no choices. */
   prompt_progress?: PromptProgress;
 }
 
-/** A whole text answer, or with `stream` a piece of one. */
+/** A complete text answer. */
 export interface Completion {
   id: string;
   object: "text_completion";
@@ -135,6 +135,6 @@ export interface CompletionChunk {
   model: string;
   choices: { index: number; text: string; finish_reason: FinishReason | null; logprobs: null }[];
   usage?: Usage | null;
-  /** With `return_progress`: on chunks before the first text, which have no choice. */
+  /** With `return_progress`: on chunks before the first text, which have no choices. */
   prompt_progress?: PromptProgress;
 }
