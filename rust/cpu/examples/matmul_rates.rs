@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use chord_cpu::InstructionSet;
-use chord_cpu::packed::{Activations, PackedMatrix, Precision};
+use chord_cpu::matmul::{Activations, PackedMatrix, Precision};
 use chord_gguf::GgmlType;
 
 fn main() {
@@ -62,7 +62,7 @@ fn rate(matrix: &PackedMatrix, isa: InstructionSet, n_tokens: usize, precision: 
     let mut out = vec![0.0; n_tokens * rows];
     let mut run = || {
         // SAFETY: `out` is [n_tokens, rows].
-        unsafe { matrix.multiply(&acts, precision, 0..rows, matrix.strips(0..rows), out.as_mut_ptr(), rows) };
+        unsafe { matrix.multiply(&acts, precision, 0..rows, matrix.row_blocks(0..rows), out.as_mut_ptr(), rows) };
     };
     let start = Instant::now();
     run();

@@ -1,16 +1,16 @@
-//! The checks of `tests/packed` and the rates of `matmul_rates`, as a WebAssembly module without imports.
+//! The checks of `tests/matmul` and the rates of `matmul_rates`, as a WebAssembly module without imports.
 //! `wasm_kernels.mjs` builds it, runs it in Node or Chromium, and prints the rates.
 
 #![allow(unreachable_pub)]
 
-#[path = "../tests/packed/checks.rs"]
+#[path = "../tests/matmul/checks.rs"]
 mod checks;
 
 use std::cell::RefCell;
 
 use checks::*;
 use chord_cpu::InstructionSet;
-use chord_cpu::packed::{Activations, PackedMatrix, Precision};
+use chord_cpu::matmul::{Activations, PackedMatrix, Precision};
 use chord_gguf::GgmlType;
 
 struct Case {
@@ -85,7 +85,7 @@ pub extern "C" fn prepare(isa: usize, ty: u32, rows: usize, cols: usize, n_token
     for r in 0..rows {
         matrix.write_rows(r, &row);
     }
-    let mut acts = Activations::with_digits(isa, if bits == 16 { 2 } else { 1 });
+    let mut acts = Activations::with_bytes(isa, if bits == 16 { 2 } else { 1 });
     acts.fill(&random.values(n_tokens * cols), n_tokens, cols, bits < 32, bits == 32);
     CASE.replace(Some(Case { matrix, acts, precision, out: vec![0.0; n_tokens * rows] }));
 }
@@ -98,7 +98,7 @@ pub extern "C" fn run(times: u32) {
         let rows = matrix.rows();
         for _ in 0..times {
             // SAFETY: `out` is [n_tokens, rows].
-            unsafe { matrix.multiply(acts, *precision, 0..rows, matrix.strips(0..rows), out.as_mut_ptr(), rows) };
+            unsafe { matrix.multiply(acts, *precision, 0..rows, matrix.row_blocks(0..rows), out.as_mut_ptr(), rows) };
         }
     });
 }

@@ -9,17 +9,15 @@
 
 mod device;
 mod kv;
+pub mod matmul;
 mod memory;
 mod ops;
-mod options;
-pub mod packed;
 pub mod pool;
 pub mod reference;
 mod run;
 mod simd;
-mod weights;
 
-pub use options::{ActivationType, CpuOptions};
+pub use matmul::{ActivationType, CpuOptions};
 pub use pool::{Pool, PoolError};
 pub use run::{CpuExecutor, Profile, StepTimes};
 pub use simd::InstructionSet;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use chord_program::Gating;
 
+use crate::matmul::Activations;
+use crate::matmul::weights::{Matrix, Weights};
 use crate::memory::View;
-use crate::packed::Activations;
-use crate::weights::{Matrix, Weights};
 
 /// Memory that is kept between calls.
 pub(crate) struct Scratch {
@@ -23,7 +23,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new(weights: &Weights) -> Self {
-        let activations = [weights.activation_type().digits(), 1].map(|digits| weights.rows(digits));
+        let activations = [weights.activation_type().code_bytes(), 1].map(|digits| weights.rows(digits));
         Scratch { bytes: Vec::new(), order: Vec::new(), gathered: Vec::new(), activations, products: Vec::new() }
     }
 }

@@ -13,8 +13,8 @@ use super::machine::{Machine, Scope};
 use super::profile::Profile;
 use super::schedule::{Queued, Schedule};
 use crate::device::processor_name;
+use crate::matmul::{ActivationType, CpuOptions};
 use crate::memory::Frame;
-use crate::options::{ActivationType, CpuOptions};
 use crate::pool::{Pool, default_threads};
 
 /// Runs one program on the CPU. Work is done inside `poll_ids`, `poll_logits`, `truncate`, `run_segment` and `trace`;

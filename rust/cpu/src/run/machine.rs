@@ -12,13 +12,13 @@ use super::plan::{Fusion, Plan};
 use super::profile::{Clock, Profile};
 use super::state::State;
 use super::step::FEW_TOKENS;
+use crate::matmul::ActivationType;
+use crate::matmul::weights::Weights;
 use crate::memory::Frame;
 use crate::ops::token_block::{TokenBlock, cut};
-use crate::options::ActivationType;
 use crate::pool::work_queue::WorkQueue;
 use crate::pool::{Abandoned, Pool, PoolError, Worker};
 use crate::simd::InstructionSet;
-use crate::weights::Weights;
 
 pub(crate) struct Machine {
     /// As it was given: what traces run.

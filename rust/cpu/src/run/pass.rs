@@ -10,10 +10,10 @@ use chord_program::{BufferId, Program, Rows, WeightRef};
 use super::input::Inputs;
 use super::prepared::PreparedRows;
 use super::state::{Scratch, State};
+use crate::matmul::weights::Weights;
 use crate::memory::{Frame, View};
 use crate::pool::Worker;
 use crate::pool::work_queue::{WorkQueue, partition, partition_columns};
-use crate::weights::Weights;
 
 /// One pass.
 pub(crate) struct Pass<'a> {

@@ -6,10 +6,10 @@ use std::ops::Range;
 use chord_program::{ExecError, Program};
 
 use super::step::{FEW_TOKENS, RowFormats, Step, Work};
+use crate::matmul::ActivationType;
+use crate::matmul::weights::Weights;
+use crate::matmul::{Activations, Filler, TakenRows};
 use crate::memory::SharedMemory;
-use crate::options::ActivationType;
-use crate::packed::{Activations, Filler, TakenRows};
-use crate::weights::Weights;
 
 /// The rows `[n, cols]` that the next products read.
 pub(crate) struct PreparedRows {
@@ -33,7 +33,7 @@ pub(crate) struct Formats {
 
 impl Formats {
     fn new(weights: &Weights) -> Self {
-        let digits = weights.activation_type().digits();
+        let digits = weights.activation_type().code_bytes();
         Formats { exact: weights.rows(1), fine: weights.rows(digits), coarse: weights.rows(1) }
     }
 

@@ -6,11 +6,11 @@ use super::plan::Plan;
 use super::prepared::PreparedRows;
 use super::step::FEW_TOKENS;
 use crate::kv::KvCache;
+use crate::matmul::weights::Weights;
 use crate::memory::PerWorker;
 use crate::ops::dispatch::{VectorOps, vector_ops};
 use crate::ops::splits::Splits;
 use crate::ops::{attention, experts};
-use crate::weights::Weights;
 
 /// What the workers share.
 pub(crate) struct State {

@@ -1,5 +1,8 @@
 //! What ops and rounding need of a vector beside [`Isa`].
 
+// Functions are unsafe for the reason that `Isa` gives, and so are all operations in them.
+#![allow(unsafe_op_in_unsafe_fn)]
+
 use super::Isa;
 
 /// Arithmetic on vectors of `f32`. Unsafe for the reason that [`Isa`]'s functions are.
@@ -17,37 +20,35 @@ pub(crate) trait Float: Isa {
 
 macro_rules! float {
     ($isa:ty, $f:ty, $v:ty, |$a:ident, $b:ident| $add:expr, $sub:expr, $div:expr, $max:expr, $min:expr, $bits:expr) => {
-        // SAFETY of all functions: the caller's promise that the processor has the instructions.
-        #[allow(unused_unsafe)]
         impl Float for $isa {
             #[inline(always)]
             unsafe fn add($a: $f, $b: $f) -> $f {
-                unsafe { $add }
+                $add
             }
 
             #[inline(always)]
             unsafe fn sub($a: $f, $b: $f) -> $f {
-                unsafe { $sub }
+                $sub
             }
 
             #[inline(always)]
             unsafe fn div($a: $f, $b: $f) -> $f {
-                unsafe { $div }
+                $div
             }
 
             #[inline(always)]
             unsafe fn max($a: $f, $b: $f) -> $f {
-                unsafe { $max }
+                $max
             }
 
             #[inline(always)]
             unsafe fn min($a: $f, $b: $f) -> $f {
-                unsafe { $min }
+                $min
             }
 
             #[inline(always)]
             unsafe fn bits($a: $f) -> $v {
-                unsafe { $bits }
+                $bits
             }
         }
     };

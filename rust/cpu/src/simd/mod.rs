@@ -1,7 +1,7 @@
-//! Vectors of 32-bit lanes: one small trait that the kernels of [`crate::packed`] are written over, and an
+//! Vectors of 32-bit lanes: one small trait that the kernels of [`crate::matmul`] are written over, and an
 //! implementation for each instruction set.
 //!
-//! A lane is a row of weights. Four bytes in a lane are four neighbouring columns of that row, and [`Dot`] multiplies
+//! A lane is a row of weights. Its four bytes, a quad, are four neighbouring columns of that row, and [`Dot`] multiplies
 //! them with the same four activations in every lane, so that sums never cross lanes.
 
 mod detect;
@@ -24,33 +24,33 @@ pub(crate) use float::Float;
 pub(crate) trait Isa: Copy + 'static {
     /// 32-bit lanes in a vector.
     const LANES: usize;
-    /// Whether the steps of products are a loop, or written out so that any of them might be the last. Compilers to
-    /// WebAssembly put what is computed in the order of its use, sum by sum: otherwise each step's activations and codes
-    /// live until the last sum, on the engine's stack.
+    /// Whether kernels go through quads in a loop, or unrolled in a way that any quad might be the last. Compilers to
+    /// WebAssembly reorder straight-line code sum by sum: without this the activations and codes of every quad would be
+    /// alive until the last sum, on the engine's stack.
     const LOOP: bool = false;
-    /// From how many tokens on activations of 16 bits are multiplied as such ([`Isa::Words`]), and not digit by digit.
-    const WORDS_FROM: usize = usize::MAX;
+    /// From how many tokens on activations of 16 bits are multiplied as such ([`Isa::Dot16`]), and not byte by byte.
+    const DOT16_FROM: usize = usize::MAX;
     /// Integers or bytes.
     type V: Copy;
     /// `f32`.
     type F: Copy;
     /// Vectors that widen f16.
     type Widener: Copy;
-    /// Whether f16 are widened sooner where they are known to be finite.
+    /// Whether widening f16 is faster where they are known to be finite.
     const FINITE_F16_IS_FASTER: bool = false;
     /// Products of weight codes of 0 to 15.
-    type FourBit: Dot<Self>;
+    type Dot4: Dot<Self>;
     /// Products of weight codes of 0 to 31.
-    type FiveBit: Dot<Self>;
+    type Dot5: Dot<Self>;
     /// Products of weight codes of 0 to 127.
-    type Narrow: Dot<Self>;
+    type Dot7: Dot<Self>;
     /// Products of weights of eight bits.
-    type Wide: Dot<Self>;
-    /// Products of any of these with activations of 16 bits; without a meaning where [`Isa::WORDS_FROM`] is never reached.
-    type Words: Dot<Self>;
+    type Dot8: Dot<Self>;
+    /// Products of any of these with activations of 16 bits; unused where [`Isa::DOT16_FROM`] is never reached.
+    type Dot16: Dot<Self>;
 
     unsafe fn load(from: *const u8) -> Self::V;
-    /// Asks for a line of memory that will be read, if the processor takes such hints. Any address will do.
+    /// Hints that a cache line will be read, if the processor takes hints. Any address is allowed.
     #[inline(always)]
     fn prefetch(from: *const u8) {
         let _ = from;
@@ -62,15 +62,15 @@ pub(crate) trait Isa: Copy + 'static {
     unsafe fn shl(v: Self::V, n: u32) -> Self::V;
     /// Each lane shifted right by `n` bits, zeros coming in.
     unsafe fn shr(v: Self::V, n: u32) -> Self::V;
-    /// The same for 16-bit lanes, where that is better: bits of the upper half may or may not come into the lower one.
+    /// The same, or by 16-bit lanes where that is faster: bits of the upper 16 may or may not reach the lower 16.
     #[inline(always)]
-    unsafe fn shr_halves(v: Self::V, n: u32) -> Self::V {
+    unsafe fn shr_16(v: Self::V, n: u32) -> Self::V {
         // SAFETY: the caller's.
         unsafe { Self::shr(v, n) }
     }
     /// Each lane shifted right by `n` bits, copies of the sign coming in.
     unsafe fn sar(v: Self::V, n: u32) -> Self::V;
-    /// For each byte of `at`, which is less than 16, the table's byte at that place.
+    /// For each byte of `at`, which is below 16, the byte of the table at that index.
     unsafe fn look_up(table: &[u8; 16], at: Self::V) -> Self::V;
     /// Sums of each lane, wrapping.
     unsafe fn add_i32(a: Self::V, b: Self::V) -> Self::V;
@@ -101,19 +101,18 @@ pub(crate) trait Isa: Copy + 'static {
 
 /// The product of four weight codes and four activations in each lane, or of two.
 pub(crate) trait Dot<I: Isa> {
-    /// What the codes of signed weights must be combined with, by exclusive or, to be taken by `codes`: `0x80` where
-    /// the instruction wants unsigned ones (the codes are then 128 too large), else 0.
+    /// What the codes of signed weights must be combined with by exclusive or: `0x80` where the instruction multiplies
+    /// unsigned codes (which are then 128 too large), else 0.
     const SIGN: u8;
     /// How many times `dot` may be called before its sums could overflow; at least 16 if they never do.
-    const STEPS: usize = 16;
+    const QUADS: usize = 16;
     /// Whether sums are those of lanes, so that they may begin with others instead of zeros.
     const IN_LANES: bool = true;
-    /// How many operands four codes are taken apart into: two where activations have 16 bits, whose bytes 0 and 2 come
-    /// first.
+    /// How many operands a quad is split into: two where activations have 16 bits, bytes 0 and 2 first.
     const PARTS: usize = 1;
-    /// Whether sums have 16 bits for a whole group of columns. Where those of large codes would not fit, and where that
-    /// spares minima, they begin with [`Dot::start`], which takes the codes' middle off: what they end as then fits,
-    /// whatever they were in between.
+    /// Whether sums have 16 bits for a whole group of columns. Where large codes would overflow them, and where that saves
+    /// minima, they begin with [`Dot::start`], which subtracts the codes' middle. The final sums then fit; they wrap on
+    /// the way, which does no harm.
     const CENTRED: bool = false;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;
@@ -132,12 +131,10 @@ pub(crate) trait Dot<I: Isa> {
     /// Adds `codes · acts` to sums of some kind, which begin as zeros but for [`Dot::IN_LANES`]; exact.
     unsafe fn dot(sum: I::V, codes: Self::Codes, acts: Self::Acts) -> I::V;
 
-    /// Sums to begin with: `middle` in each half of a lane, times what [`Record::less`] holds.
-    ///
-    /// [`Record::less`]: crate::packed
+    /// Initial sums: `middle`, in both 16-bit numbers of a lane, times the two negated sums of activations in `neg_sums`.
     #[inline(always)]
-    unsafe fn start(less: u32, middle: I::V) -> I::V {
-        let _ = less;
+    unsafe fn start(neg_sums: u32, middle: I::V) -> I::V {
+        let _ = neg_sums;
         middle
     }
 

@@ -1,5 +1,8 @@
 //! Four lanes in plain Rust.
 
+// Functions are unsafe for the reason that `Isa` gives, and so are all operations in them.
+#![allow(unsafe_op_in_unsafe_fn)]
+
 use super::f16::f16_to_f32;
 use super::{Dot, Isa};
 
@@ -23,16 +26,15 @@ impl Isa for Scalar {
     type V = [u32; 4];
     type F = [f32; 4];
     type Widener = ();
-    type FourBit = Bytes;
-    type FiveBit = Bytes;
-    type Narrow = Bytes;
-    type Wide = Bytes;
-    type Words = Self::Wide;
+    type Dot4 = Bytes;
+    type Dot5 = Bytes;
+    type Dot7 = Bytes;
+    type Dot8 = Bytes;
+    type Dot16 = Self::Dot8;
 
     #[inline(always)]
     unsafe fn load(from: *const u8) -> Self::V {
-        // SAFETY: the caller's.
-        unsafe { from.cast::<Self::V>().read_unaligned() }
+        from.cast::<Self::V>().read_unaligned()
     }
 
     #[inline(always)]
@@ -87,26 +89,22 @@ impl Isa for Scalar {
 
     #[inline(always)]
     unsafe fn load_f32(from: *const f32) -> Self::F {
-        // SAFETY: the caller's.
-        unsafe { from.cast::<Self::F>().read_unaligned() }
+        from.cast::<Self::F>().read_unaligned()
     }
 
     #[inline(always)]
     unsafe fn store_f32(to: *mut f32, v: Self::F) {
-        // SAFETY: the caller's.
-        unsafe { to.cast::<Self::F>().write_unaligned(v) }
+        to.cast::<Self::F>().write_unaligned(v)
     }
 
     #[inline(always)]
     unsafe fn store_i8(to: *mut i8, v: Self::V) {
-        // SAFETY: the caller's.
-        unsafe { to.cast::<[i8; 4]>().write_unaligned(each_lane!(i => v[i] as i8)) }
+        to.cast::<[i8; 4]>().write_unaligned(each_lane!(i => v[i] as i8))
     }
 
     #[inline(always)]
     unsafe fn store_i16(to: *mut i16, v: Self::V) {
-        // SAFETY: the caller's.
-        unsafe { to.cast::<[i16; 4]>().write_unaligned(each_lane!(i => v[i] as i16)) }
+        to.cast::<[i16; 4]>().write_unaligned(each_lane!(i => v[i] as i16))
     }
 
     #[inline(always)]
@@ -116,8 +114,7 @@ impl Isa for Scalar {
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u8) -> Self::F {
-        // SAFETY: the caller's.
-        let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        let halves = from.cast::<[u16; 4]>().read_unaligned();
         each_lane!(i => f16_to_f32(halves[i]))
     }
 
@@ -126,14 +123,12 @@ impl Isa for Scalar {
 
     #[inline(always)]
     unsafe fn load_finite_f16(from: *const u8, (): ()) -> Self::F {
-        // SAFETY: the caller's.
-        unsafe { Self::load_f16(from) }
+        Self::load_f16(from)
     }
 
     #[inline(always)]
     unsafe fn load_u16(from: *const u8) -> Self::V {
-        // SAFETY: the caller's.
-        let numbers = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        let numbers = from.cast::<[u16; 4]>().read_unaligned();
         each_lane!(i => u32::from(numbers[i]))
     }
 
@@ -163,8 +158,7 @@ impl Dot<Scalar> for Bytes {
 
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> Self::Acts {
-        // SAFETY: the caller's.
-        unsafe { from.cast::<[i8; 4]>().read_unaligned() }
+        from.cast::<[i8; 4]>().read_unaligned()
     }
 
     #[inline(always)]

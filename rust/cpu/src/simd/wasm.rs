@@ -1,5 +1,8 @@
 //! WebAssembly's 128-bit vectors, without and with the relaxed instructions.
 
+// Functions are unsafe for the reason that `Isa` gives, and so are all operations in them.
+#![allow(unsafe_op_in_unsafe_fn)]
+
 #[cfg(target_arch = "wasm32")]
 use core::arch::wasm32 as arch;
 #[cfg(target_arch = "wasm64")]
@@ -12,7 +15,7 @@ use arch::v128;
 use super::{Dot, Isa};
 
 macro_rules! isa {
-    ($(#[$doc:meta])* $name:ident, $words_from:literal, $four:ty, $five:ty, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
+    ($(#[$doc:meta])* $name:ident, $dot16_from:literal, $four:ty, $five:ty, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(crate) struct $name;
@@ -20,21 +23,20 @@ macro_rules! isa {
         impl Isa for $name {
             const LANES: usize = 4;
             const LOOP: bool = true;
-            const WORDS_FROM: usize = $words_from;
+            const DOT16_FROM: usize = $dot16_from;
             type V = v128;
             type F = v128;
             type Widener = [v128; 2];
             const FINITE_F16_IS_FASTER: bool = true;
-            type FourBit = $four;
-            type FiveBit = $five;
-            type Narrow = $narrow;
-            type Wide = Pairs;
-            type Words = Words;
+            type Dot4 = $four;
+            type Dot5 = $five;
+            type Dot7 = $narrow;
+            type Dot8 = Pairs;
+            type Dot16 = Words;
 
             #[inline(always)]
             unsafe fn load(from: *const u8) -> v128 {
-                // SAFETY: the caller's, as below.
-                unsafe { arch::v128_load(from.cast()) }
+                arch::v128_load(from.cast())
             }
 
             #[inline(always)]
@@ -63,7 +65,7 @@ macro_rules! isa {
             }
 
             #[inline(always)]
-            unsafe fn shr_halves(v: v128, n: u32) -> v128 {
+            unsafe fn shr_16(v: v128, n: u32) -> v128 {
                 arch::u16x8_shr(v, n)
             }
 
@@ -74,7 +76,7 @@ macro_rules! isa {
 
             #[inline(always)]
             unsafe fn look_up(table: &[u8; 16], at: v128) -> v128 {
-                arch::i8x16_swizzle(unsafe { arch::v128_load(table.as_ptr().cast()) }, at)
+                arch::i8x16_swizzle(arch::v128_load(table.as_ptr().cast()), at)
             }
 
             #[inline(always)]
@@ -94,23 +96,23 @@ macro_rules! isa {
 
             #[inline(always)]
             unsafe fn load_f32(from: *const f32) -> v128 {
-                unsafe { arch::v128_load(from.cast()) }
+                arch::v128_load(from.cast())
             }
 
             #[inline(always)]
             unsafe fn store_f32(to: *mut f32, v: v128) {
-                unsafe { arch::v128_store(to.cast(), v) }
+                arch::v128_store(to.cast(), v)
             }
 
             #[inline(always)]
             unsafe fn store_i8(to: *mut i8, v: v128) {
                 let halves = arch::i16x8_narrow_i32x4(v, v);
-                unsafe { arch::v128_store32_lane::<0>(arch::i8x16_narrow_i16x8(halves, halves), to.cast()) }
+                arch::v128_store32_lane::<0>(arch::i8x16_narrow_i16x8(halves, halves), to.cast())
             }
 
             #[inline(always)]
             unsafe fn store_i16(to: *mut i16, v: v128) {
-                unsafe { arch::v128_store64_lane::<0>(arch::i16x8_narrow_i32x4(v, v), to.cast()) }
+                arch::v128_store64_lane::<0>(arch::i16x8_narrow_i32x4(v, v), to.cast())
             }
 
             #[inline(always)]
@@ -121,7 +123,7 @@ macro_rules! isa {
             #[inline(always)]
             unsafe fn load_f16(from: *const u8) -> v128 {
                 // As in `simd::f16`; the sign is copied into the bits that the exponent's bias frees.
-                let bits = arch::i32x4_shl(unsafe { arch::i32x4_load_extend_i16x4(from.cast()) }, 13);
+                let bits = arch::i32x4_shl(arch::i32x4_load_extend_i16x4(from.cast()), 13);
                 let finite = arch::f32x4_mul(
                     arch::v128_and(bits, arch::u32x4_splat(0x8fff_ffff)),
                     arch::f32x4_splat(f32::from_bits(0x7780_0000)),
@@ -139,13 +141,13 @@ macro_rules! isa {
 
             #[inline(always)]
             unsafe fn load_finite_f16(from: *const u8, widener: [v128; 2]) -> v128 {
-                let bits = arch::i32x4_shl(unsafe { arch::i32x4_load_extend_i16x4(from.cast()) }, 13);
+                let bits = arch::i32x4_shl(arch::i32x4_load_extend_i16x4(from.cast()), 13);
                 arch::f32x4_mul(arch::v128_and(bits, widener[0]), widener[1])
             }
 
             #[inline(always)]
             unsafe fn load_u16(from: *const u8) -> v128 {
-                unsafe { arch::u32x4_load_extend_u16x4(from.cast()) }
+                arch::u32x4_load_extend_u16x4(from.cast())
             }
 
             #[inline(always)]
@@ -207,7 +209,7 @@ impl<I: Isa<V = v128>> Dot<I> for Pairs {
 
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> EvenOdd {
-        even_odd(unsafe { arch::v128_load32_splat(from.cast()) })
+        even_odd(arch::v128_load32_splat(from.cast()))
     }
 
     #[inline(always)]
@@ -233,7 +235,7 @@ impl<I: Isa<V = v128>> Dot<I> for Words {
 
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> v128 {
-        unsafe { arch::v128_load32_splat(from.cast()) }
+        arch::v128_load32_splat(from.cast())
     }
 
     #[inline(always)]
@@ -268,7 +270,7 @@ impl Dot<RelaxedSimd> for Twos {
 
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> v128 {
-        unsafe { arch::v128_load32_splat(from.cast()) }
+        arch::v128_load32_splat(from.cast())
     }
 
     #[inline(always)]
@@ -277,8 +279,8 @@ impl Dot<RelaxedSimd> for Twos {
     }
 
     #[inline(always)]
-    unsafe fn start(less: u32, middle: v128) -> v128 {
-        arch::i16x8_mul(arch::u32x4_splat(less), middle)
+    unsafe fn start(neg_sums: u32, middle: v128) -> v128 {
+        arch::i16x8_mul(arch::u32x4_splat(neg_sums), middle)
     }
 
     #[inline(always)]

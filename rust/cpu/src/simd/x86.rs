@@ -1,5 +1,8 @@
 //! x86-64: AVX2, and AVX-512 with VNNI.
 
+// Functions are unsafe for the reason that `Isa` gives, and so are all operations in them.
+#![allow(unsafe_op_in_unsafe_fn)]
+
 use core::arch::x86_64::*;
 
 use super::{Dot, Isa};
@@ -19,22 +22,20 @@ macro_rules! isa {
         $to_f32:ident, $as_f32:ident, $load_f32:ident, $store_f32:ident, $splat_f32:ident, $from_f16:ident,
         $from_u16:ident, $mul:ident, $mul_add:ident, $broadcast:ident, $shuffle:ident, |$vector:ident| $to_i8:expr, $to_i16:expr
     ) => {
-        // SAFETY of all functions: the caller's promise that the processor has the instructions, and that the pointers
-        // are good for a whole vector.
         impl Isa for $name {
             const LANES: usize = $lanes;
             type V = $v;
             type F = $f;
             type Widener = ();
-            type FourBit = $four;
-            type FiveBit = $five;
-            type Narrow = $narrow;
-            type Wide = $wide;
-            type Words = Self::Wide;
+            type Dot4 = $four;
+            type Dot5 = $five;
+            type Dot7 = $narrow;
+            type Dot8 = $wide;
+            type Dot16 = Self::Dot8;
 
             #[inline(always)]
             unsafe fn load(from: *const u8) -> $v {
-                unsafe { $load(from.cast()) }
+                $load(from.cast())
             }
 
             #[inline(always)]
@@ -45,86 +46,84 @@ macro_rules! isa {
 
             #[inline(always)]
             unsafe fn splat(value: u32) -> $v {
-                unsafe { $splat(value as i32) }
+                $splat(value as i32)
             }
 
             #[inline(always)]
             unsafe fn and(a: $v, b: $v) -> $v {
-                unsafe { $and(a, b) }
+                $and(a, b)
             }
 
             #[inline(always)]
             unsafe fn or(a: $v, b: $v) -> $v {
-                unsafe { $or(a, b) }
+                $or(a, b)
             }
 
             // Counts are constants wherever this is inlined, and the compiler makes them part of the instruction.
             #[inline(always)]
             unsafe fn shl(v: $v, n: u32) -> $v {
-                unsafe { $shl(v, _mm_cvtsi32_si128(n as i32)) }
+                $shl(v, _mm_cvtsi32_si128(n as i32))
             }
 
             #[inline(always)]
             unsafe fn shr(v: $v, n: u32) -> $v {
-                unsafe { $shr(v, _mm_cvtsi32_si128(n as i32)) }
+                $shr(v, _mm_cvtsi32_si128(n as i32))
             }
 
             #[inline(always)]
             unsafe fn sar(v: $v, n: u32) -> $v {
-                unsafe { $sar(v, _mm_cvtsi32_si128(n as i32)) }
+                $sar(v, _mm_cvtsi32_si128(n as i32))
             }
 
             #[inline(always)]
             unsafe fn look_up(table: &[u8; 16], at: $v) -> $v {
-                unsafe { $shuffle($broadcast(_mm_loadu_si128(table.as_ptr().cast())), at) }
+                $shuffle($broadcast(_mm_loadu_si128(table.as_ptr().cast())), at)
             }
 
             #[inline(always)]
             unsafe fn add_i32(a: $v, b: $v) -> $v {
-                unsafe { $add(a, b) }
+                $add(a, b)
             }
 
             #[inline(always)]
             unsafe fn to_f32(v: $v) -> $f {
-                unsafe { $to_f32(v) }
+                $to_f32(v)
             }
 
             #[inline(always)]
             unsafe fn as_f32(v: $v) -> $f {
-                unsafe { $as_f32(v) }
+                $as_f32(v)
             }
 
             #[inline(always)]
             unsafe fn load_f32(from: *const f32) -> $f {
-                unsafe { $load_f32(from) }
+                $load_f32(from)
             }
 
             #[inline(always)]
             unsafe fn store_f32(to: *mut f32, v: $f) {
-                unsafe { $store_f32(to, v) }
+                $store_f32(to, v)
             }
 
             #[inline(always)]
             unsafe fn store_i8(to: *mut i8, $vector: $v) {
-                unsafe {
-                    let bytes = $to_i8;
-                    std::ptr::from_ref(&bytes).cast::<i8>().copy_to_nonoverlapping(to, $lanes);
-                }
+                let bytes = $to_i8;
+                std::ptr::from_ref(&bytes).cast::<i8>().copy_to_nonoverlapping(to, $lanes);
             }
 
             #[inline(always)]
             unsafe fn store_i16(to: *mut i16, $vector: $v) {
-                unsafe { to.cast::<$half>().write_unaligned($to_i16) }
+                to.cast::<$half>().write_unaligned($to_i16)
             }
 
             #[inline(always)]
             unsafe fn splat_f32(value: f32) -> $f {
-                unsafe { $splat_f32(value) }
+                $splat_f32(value)
             }
 
             #[inline(always)]
             unsafe fn load_f16(from: *const u8) -> $f {
-                unsafe { $from_f16(from.cast::<$half>().read_unaligned()) }
+                $from_f16(from.cast::<$half>().read_unaligned())
             }
 
             #[inline(always)]
@@ -132,23 +131,22 @@ macro_rules! isa {
 
             #[inline(always)]
             unsafe fn load_finite_f16(from: *const u8, (): ()) -> $f {
-                // SAFETY: the caller's.
-                unsafe { Self::load_f16(from) }
+                Self::load_f16(from)
             }
 
             #[inline(always)]
             unsafe fn load_u16(from: *const u8) -> $v {
-                unsafe { $from_u16(from.cast::<$half>().read_unaligned()) }
+                $from_u16(from.cast::<$half>().read_unaligned())
             }
 
             #[inline(always)]
             unsafe fn mul(a: $f, b: $f) -> $f {
-                unsafe { $mul(a, b) }
+                $mul(a, b)
             }
 
             #[inline(always)]
             unsafe fn mul_add(a: $f, b: $f, c: $f) -> $f {
-                unsafe { $mul_add(a, b, c) }
+                $mul_add(a, b, c)
             }
         }
     };
@@ -177,29 +175,27 @@ isa!(
 /// Lanes that fit, as 16 bits.
 #[inline(always)]
 unsafe fn halves(v: __m256i) -> __m128i {
-    unsafe { _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(_mm256_packs_epi32(v, v))) }
+    _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(_mm256_packs_epi32(v, v)))
 }
 
 #[inline(always)]
 unsafe fn splat_256(from: *const i8) -> __m256i {
-    unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    _mm256_set1_epi32(from.cast::<i32>().read_unaligned())
 }
 
 /// Sums of two and then of four products. Two products of 127 · 127 fit 16 bits: nothing saturates.
 #[inline(always)]
 unsafe fn add_fours(sum: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
-    unsafe {
-        let twos = _mm256_maddubs_epi16(unsigned, signed);
-        _mm256_add_epi32(sum, _mm256_madd_epi16(twos, _mm256_set1_epi16(1)))
-    }
+    let twos = _mm256_maddubs_epi16(unsigned, signed);
+    _mm256_add_epi32(sum, _mm256_madd_epi16(twos, _mm256_set1_epi16(1)))
 }
 
-/// Unsigned codes of fewer bits: sums of two products stay in 16 bits for `STEPS` steps.
-pub(crate) struct Twos<const STEPS: usize>;
+/// Unsigned codes of fewer bits: sums of two products stay in 16 bits for `QUADS` quads.
+pub(crate) struct Twos<const QUADS: usize>;
 
-impl<const STEPS: usize> Dot<Avx2> for Twos<STEPS> {
+impl<const QUADS: usize> Dot<Avx2> for Twos<QUADS> {
     const SIGN: u8 = 0x80;
-    const STEPS: usize = STEPS;
+    const QUADS: usize = QUADS;
     const IN_LANES: bool = false;
     type Codes = __m256i;
     type Acts = __m256i;
@@ -211,17 +207,17 @@ impl<const STEPS: usize> Dot<Avx2> for Twos<STEPS> {
 
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> __m256i {
-        unsafe { splat_256(from) }
+        splat_256(from)
     }
 
     #[inline(always)]
     unsafe fn dot(sum: __m256i, codes: __m256i, acts: __m256i) -> __m256i {
-        unsafe { _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, acts)) }
+        _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, acts))
     }
 
     #[inline(always)]
     unsafe fn total(sum: __m256i) -> __m256i {
-        unsafe { _mm256_madd_epi16(sum, _mm256_set1_epi16(1)) }
+        _mm256_madd_epi16(sum, _mm256_set1_epi16(1))
     }
 }
 
@@ -240,12 +236,12 @@ impl Dot<Avx2> for UnsignedPairs {
 
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> __m256i {
-        unsafe { splat_256(from) }
+        splat_256(from)
     }
 
     #[inline(always)]
     unsafe fn dot(sum: __m256i, codes: __m256i, acts: __m256i) -> __m256i {
-        unsafe { add_fours(sum, codes, acts) }
+        add_fours(sum, codes, acts)
     }
 }
 
@@ -263,17 +259,17 @@ impl Dot<Avx2> for SignedPairs {
 
     #[inline(always)]
     unsafe fn codes(v: __m256i) -> Signed {
-        unsafe { Signed(_mm256_abs_epi8(v), v) }
+        Signed(_mm256_abs_epi8(v), v)
     }
 
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> __m256i {
-        unsafe { splat_256(from) }
+        splat_256(from)
     }
 
     #[inline(always)]
     unsafe fn dot(sum: __m256i, codes: Signed, acts: __m256i) -> __m256i {
-        unsafe { add_fours(sum, codes.0, _mm256_sign_epi8(acts, codes.1)) }
+        add_fours(sum, codes.0, _mm256_sign_epi8(acts, codes.1))
     }
 }
 
@@ -292,11 +288,11 @@ impl Dot<Avx512Vnni> for Fours {
 
     #[inline(always)]
     unsafe fn acts(from: *const i8) -> __m512i {
-        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+        _mm512_set1_epi32(from.cast::<i32>().read_unaligned())
     }
 
     #[inline(always)]
     unsafe fn dot(sum: __m512i, codes: __m512i, acts: __m512i) -> __m512i {
-        unsafe { _mm512_dpbusd_epi32(sum, codes, acts) }
+        _mm512_dpbusd_epi32(sum, codes, acts)
     }
 }

@@ -2,7 +2,7 @@
 //! nothing but the public API, so that a WebAssembly engine can run them too.
 
 use chord_cpu::InstructionSet;
-use chord_cpu::packed::{Activations, PackedMatrix, Precision, TakenRows};
+use chord_cpu::matmul::{Activations, PackedMatrix, Precision, TakenRows};
 use chord_gguf::GgmlType;
 use chord_testkit::blocks::f16_places;
 
@@ -57,16 +57,19 @@ impl Weights {
     }
 }
 
-/// Codes times scales of activations of so many digits, as [`Activations`] promises them.
-pub fn rounded(x: &[f32], digits: usize) -> Vec<f64> {
+/// Codes times scales of activations of so many bytes, as [`Activations`] promises them.
+pub fn rounded(x: &[f32], code_bytes: usize) -> Vec<f64> {
     let mut out = Vec::with_capacity(x.len());
     for block in x.chunks_exact(32) {
         let largest = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
         out.extend(block.iter().map(|&x| {
             let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
             let first = (x * inverse).round_ties_even();
-            let second =
-                if digits == 2 { ((x * inverse - first) * 256.0).round_ties_even().clamp(-127.0, 127.0) } else { 0.0 };
+            let second = if code_bytes == 2 {
+                ((x * inverse - first) * 256.0).round_ties_even().clamp(-127.0, 127.0)
+            } else {
+                0.0
+            };
             let scale = largest / 127.0;
             f64::from(first) * f64::from(scale) + f64::from(second) * f64::from(scale / 256.0)
         }));
@@ -77,8 +80,8 @@ pub fn rounded(x: &[f32], digits: usize) -> Vec<f64> {
 /// What activations are multiplied as.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// Codes of so many digits.
-    Digits(usize),
+    /// Codes of so many bytes.
+    Bytes(usize),
     /// As they are.
     F32,
 }
@@ -100,17 +103,19 @@ pub fn multiply(matrix: &PackedMatrix, x: &[f32], form: Form, isa: InstructionSe
     const SENTINEL: f32 = 12_345.0;
     let n_tokens = x.len() / matrix.cols();
     let (mut acts, precision) = match form {
-        Form::Digits(digits) => (Activations::with_digits(isa, digits), Precision::Rounded),
+        Form::Bytes(code_bytes) => (Activations::with_bytes(isa, code_bytes), Precision::Rounded),
         Form::F32 => (Activations::new(isa), Precision::F32),
     };
     acts.fill(x, n_tokens, matrix.cols(), precision == Precision::Rounded, precision == Precision::F32);
     let (rows, stride) = (matrix.rows(), matrix.rows() + 3);
     let mut out = vec![SENTINEL; n_tokens * stride + 16];
-    let strips = matrix.strips(0..rows);
-    // Each strip on its own, the last one first, as threads might take them.
-    for strip in strips.rev() {
+    let row_blocks = matrix.row_blocks(0..rows);
+    // Each row block on its own, the last one first, as threads might take them.
+    for row_block in row_blocks.rev() {
         // SAFETY: every token has `stride` numbers, behind 8 others.
-        unsafe { matrix.multiply(&acts, precision, 0..rows, strip..strip + 1, out.as_mut_ptr().add(8), stride) };
+        unsafe {
+            matrix.multiply(&acts, precision, 0..rows, row_block..row_block + 1, out.as_mut_ptr().add(8), stride)
+        };
     }
     let mut found = Vec::new();
     for (i, value) in out.into_iter().enumerate() {
@@ -151,9 +156,9 @@ pub fn rows_read_back(isa: InstructionSet) {
 }
 
 /// Products with rounded activations are exact but for f32 scales and sums, and close to those with unrounded ones:
-/// within an NMSE of 5e-4 with one digit, of 1e-8 with two.
-pub fn rounded_products_are_right(isa: InstructionSet, digits: usize, shapes: &[(usize, usize)], tokens: &[usize]) {
-    let limit = if digits == 1 { 5e-4 } else { 1e-8 };
+/// within an NMSE of 5e-4 with codes of one byte, of 1e-8 with two.
+pub fn rounded_products_are_right(isa: InstructionSet, code_bytes: usize, shapes: &[(usize, usize)], tokens: &[usize]) {
+    let limit = if code_bytes == 1 { 5e-4 } else { 1e-8 };
     let mut random = Random::new(2);
     for &ty in GgmlType::QUANTIZED {
         for &(rows, cols) in shapes {
@@ -164,8 +169,8 @@ pub fn rounded_products_are_right(isa: InstructionSet, digits: usize, shapes: &[
             let matrix = weights.pack(isa);
             for &n_tokens in tokens {
                 let x = random.values(n_tokens * cols);
-                let expected = products(&weights, &rounded(&x, digits));
-                let found = multiply(&matrix, &x, Form::Digits(digits), isa);
+                let expected = products(&weights, &rounded(&x, code_bytes));
+                let found = multiply(&matrix, &x, Form::Bytes(code_bytes), isa);
                 assert_eq!(found.len(), expected.len());
                 for (i, (found, (expected, size))) in found.iter().zip(&expected).enumerate() {
                     // Offsets are taken off afterwards: sums of unsigned codes are up to four times as large.
@@ -223,10 +228,10 @@ pub fn extremes_do_not_saturate(isa: InstructionSet) {
             let weights = Weights::new(ty, rows, cols, bytes);
             let matrix = weights.pack(isa);
             for signs in [[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]] {
-                for (n_tokens, digits) in [(1, 1), (5, 1), (1, 2), (5, 2)] {
+                for (n_tokens, code_bytes) in [(1, 1), (5, 1), (1, 2), (5, 2)] {
                     let x: Vec<f32> = (0..n_tokens * cols).map(|i| signs[i % 2]).collect();
-                    let expected = products(&weights, &rounded(&x, digits));
-                    let found = multiply(&matrix, &x, Form::Digits(digits), isa);
+                    let expected = products(&weights, &rounded(&x, code_bytes));
+                    let found = multiply(&matrix, &x, Form::Bytes(code_bytes), isa);
                     for (found, (expected, size)) in found.iter().zip(&expected) {
                         assert!(
                             (f64::from(*found) - expected).abs() <= 1e-6 * size.max(1.0),
@@ -244,7 +249,7 @@ pub fn bad_activations_are_seen(isa: InstructionSet) {
     let mut random = Random::new(4);
     let weights = Weights::random(GgmlType::Q4_0, 20, 64, &mut random);
     let matrix = weights.pack(isa);
-    for (n_tokens, form) in [1, 3].into_iter().flat_map(|n| [(n, Form::Digits(1)), (n, Form::Digits(2))]) {
+    for (n_tokens, form) in [1, 3].into_iter().flat_map(|n| [(n, Form::Bytes(1)), (n, Form::Bytes(2))]) {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut x = random.values(n_tokens * 64);
             x[40] = bad;
@@ -276,7 +281,7 @@ pub fn bad_weights_are_seen(isa: InstructionSet) {
             let mut row = vec![0; row_bytes];
             matrix.read_row(bad_row, &mut row);
             assert_eq!(row, bad, "{isa} {ty}");
-            for (n_tokens, form) in [1, 5].into_iter().flat_map(|n| [(n, Form::Digits(2)), (n, Form::F32)]) {
+            for (n_tokens, form) in [1, 5].into_iter().flat_map(|n| [(n, Form::Bytes(2)), (n, Form::F32)]) {
                 let x = random.values(n_tokens * cols);
                 let expected = multiply(&weights.pack(isa), &x, form, isa);
                 let found = multiply(&matrix, &x, form, isa);
@@ -293,23 +298,23 @@ pub fn bad_weights_are_seen(isa: InstructionSet) {
     }
 }
 
-/// Some rows of a matrix, from within a strip to within another, in two parts.
+/// Some rows of a matrix, from within a row block to within another, in two parts.
 pub fn row_ranges_are_right(isa: InstructionSet) {
     let mut random = Random::new(5);
     let weights = Weights::random(GgmlType::Q5_0, 100, 96, &mut random);
     let matrix = weights.pack(isa);
     let x = random.values(3 * 96);
-    let whole = multiply(&matrix, &x, Form::Digits(1), isa);
+    let whole = multiply(&matrix, &x, Form::Bytes(1), isa);
     let mut acts = Activations::new(isa);
     acts.fill(&x, 3, 96, true, true);
     for rows in [0..100, 5..37, 40..41, 16..32, 63..100] {
         let n = rows.len();
-        let strips = matrix.strips(rows.clone());
-        let middle = strips.start + strips.len() / 2;
+        let row_blocks = matrix.row_blocks(rows.clone());
+        let middle = row_blocks.start + row_blocks.len() / 2;
         let mut out = vec![f32::INFINITY; 3 * n];
-        for strips in [strips.start..middle, middle..strips.end] {
+        for row_blocks in [row_blocks.start..middle, middle..row_blocks.end] {
             // SAFETY: `out` is [3, n].
-            unsafe { matrix.multiply(&acts, Precision::Rounded, rows.clone(), strips, out.as_mut_ptr(), n) };
+            unsafe { matrix.multiply(&acts, Precision::Rounded, rows.clone(), row_blocks, out.as_mut_ptr(), n) };
         }
         for t in 0..3 {
             let expected: Vec<u32> = whole[t * 100..][rows.clone()].iter().map(|y| y.to_bits()).collect();
@@ -326,7 +331,7 @@ pub fn taken_rows_are_right(isa: InstructionSet) {
     let weights = Weights::random(GgmlType::Q4_1, rows, cols, &mut random);
     let matrix = weights.pack(isa);
     let x = random.values(n * cols);
-    let whole = multiply(&matrix, &x, Form::Digits(1), isa);
+    let whole = multiply(&matrix, &x, Form::Bytes(1), isa);
     for gap in [0..0, 0..7, 5..40, 30..41, 0..41] {
         let mut out = vec![f32::INFINITY; n * rows];
         for taken in [TakenRows::without(n, gap.clone()), TakenRows::of(gap.clone())] {
@@ -336,7 +341,7 @@ pub fn taken_rows_are_right(isa: InstructionSet) {
             // SAFETY: `x` has all rows, `out` is [n, rows], and nobody else is there.
             unsafe {
                 filler.fill(x.as_ptr(), 0..filler.n_panels());
-                matrix.multiply(&acts, Precision::Rounded, 0..rows, matrix.strips(0..rows), out.as_mut_ptr(), rows);
+                matrix.multiply(&acts, Precision::Rounded, 0..rows, matrix.row_blocks(0..rows), out.as_mut_ptr(), rows);
             }
             let written = before.iter().zip(&out).filter(|(before, after)| before != after).count();
             assert_eq!(written, taken.len() * rows, "{isa}: {gap:?}");

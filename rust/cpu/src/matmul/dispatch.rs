@@ -3,14 +3,16 @@
 use chord_gguf::quant::*;
 use chord_gguf::{GgmlType, for_each_quantized};
 
-use super::activations::Panel;
+use super::centring::{DotOf, bias, is_centred};
 use super::codes::Codes;
 use super::exact::{self, Bf16, F16, F32, Quantized};
-use super::format::Format;
-use super::halves;
-use super::kernels::{self, Chunk, DotOf, Job, bias, is_centred};
-use super::rounding::{Place, quantize_token};
+use super::formats::Format;
+use super::job::Job;
+use super::panel::Panel;
+use super::rounding::{TokenSlot, quantize_token};
 use super::scales::Scales;
+use super::unpack::Chunk;
+use super::{product, tiles, tiles16};
 use crate::simd::{Dot, InstructionSet, Isa};
 
 /// Runs a job, on a processor that has the instruction set.
@@ -19,32 +21,32 @@ pub(crate) type Product = unsafe fn(&Job);
 /// What is compiled for one instruction set.
 pub(crate) struct Kernels {
     pub(crate) isa: InstructionSet,
-    /// Rows in a strip.
-    pub(crate) strip_rows: usize,
-    /// Tokens in a panel.
+    /// Rows of a row block: MR.
+    pub(crate) row_block_rows: usize,
+    /// Tokens of a panel: NR.
     pub(crate) panel_tokens: usize,
-    /// From how many tokens on codes of two digits lie as numbers of 16 bits.
-    pub(crate) words_from: usize,
+    /// From how many tokens on codes of two bytes are stored as numbers of 16 bits.
+    pub(crate) dot16_from: usize,
     /// See [`quantize_token`].
-    pub(crate) quantize: unsafe fn(*const f32, usize, &Place),
+    pub(crate) quantize: unsafe fn(*const f32, usize, &TokenSlot),
     /// Products with activations as they are; `None` for a type without.
     pub(crate) exact: fn(GgmlType) -> Option<Product>,
     /// Products with eight-bit activations; `None` for a type without.
     pub(crate) quantized: fn(GgmlType) -> Option<Product>,
-    /// What the codes of signed weights are combined with when packed.
+    /// [`Dot::SIGN`] of signed weights.
     pub(crate) sign: u8,
 }
 
-macro_rules! quantized_product {
+macro_rules! quantized_product_of {
     (($ty:ident) $($name:ident $block:ident,)*) => {
         match $ty {
-            $(GgmlType::$name => Some(product::<$block> as Product),)*
+            $(GgmlType::$name => Some(quantized_product::<$block> as Product),)*
             _ => None,
         }
     };
 }
 
-macro_rules! exact_product_of_blocks {
+macro_rules! exact_product_of {
     (($ty:ident) $($name:ident $block:ident,)*) => {
         match $ty {
             $(GgmlType::$name => Some(exact_product::<Quantized<$block>> as Product),)*
@@ -59,9 +61,9 @@ macro_rules! instruction_set {
             use super::*;
 
             $(#[$feature])*
-            unsafe fn quantize(x: *const f32, cols: usize, place: &Place) {
-                // SAFETY: the caller's.
-                unsafe { quantize_token::<$isa>(x, cols, place) }
+            unsafe fn quantize(x: *const f32, cols: usize, slot: &TokenSlot) {
+                // SAFETY: the caller's promise.
+                unsafe { quantize_token::<$isa>(x, cols, slot) }
             }
 
             type Sums<const T: usize> = [[<$isa as Isa>::F; $vectors]; T];
@@ -69,41 +71,41 @@ macro_rules! instruction_set {
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn narrow<D: Dot<$isa>, const GROUPS: usize>(
-                chunk: &Chunk<$isa, $vectors>,
+            unsafe fn unsigned<D: Dot<$isa>, const GROUPS: usize>(
+                chunk: *const Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
                 sums: &mut Sums<$tokens>,
             ) {
-                // SAFETY: the caller's.
+                // SAFETY: the caller's promise.
                 unsafe {
-                    kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, sums)
+                    tiles::tile::<$isa, D, $vectors, $tokens, GROUPS, true>(chunk, n_blocks, acts, sums)
                 }
             }
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn wide<D: Dot<$isa>, const GROUPS: usize, const MIN: bool>(
-                chunk: &Chunk<$isa, $vectors>,
+            unsafe fn signed<D: Dot<$isa>, const GROUPS: usize, const MIN: bool>(
+                chunk: *const Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
                 sums: &mut Sums<$tokens>,
             ) {
-                // SAFETY: the caller's.
-                unsafe { kernels::tile::<$isa, D, $vectors, $tokens, GROUPS, MIN>(chunk, n_blocks, acts, sums) }
+                // SAFETY: the caller's promise.
+                unsafe { tiles::tile::<$isa, D, $vectors, $tokens, GROUPS, MIN>(chunk, n_blocks, acts, sums) }
             }
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn halves<D: Dot<$isa>, const GROUPS: usize, const MIN: bool, const CENTRED: bool>(
-                chunk: &Chunk<$isa, $vectors>,
+            unsafe fn sums_of_16_bits<D: Dot<$isa>, const GROUPS: usize, const MIN: bool, const CENTRED: bool>(
+                chunk: *const Chunk<$isa, $vectors>,
                 n_blocks: usize,
                 acts: Panel,
                 sums: &mut Sums<$tokens>,
             ) {
-                // SAFETY: the caller's.
+                // SAFETY: the caller's promise.
                 unsafe {
-                    halves::tile::<$isa, D, $vectors, $tokens, GROUPS, MIN, CENTRED>(chunk, n_blocks, acts, sums)
+                    tiles16::tile::<$isa, D, $vectors, $tokens, GROUPS, MIN, CENTRED>(chunk, n_blocks, acts, sums)
                 }
             }
 
@@ -112,29 +114,29 @@ macro_rules! instruction_set {
                 let has_min = F::Scales::has_min(bias::<$isa, F, D>());
                 let is_centred = is_centred::<$isa, F, D>();
                 let tile = match (F::Codes::SIGNED, D::CENTRED, F::Scales::GROUPS, has_min, is_centred) {
-                    (true, _, 1, false, _) => wide::<D, 1, false>,
-                    (true, _, 1, true, _) => wide::<D, 1, true>,
-                    (true, _, _, false, _) => wide::<D, 2, false>,
-                    (true, _, _, true, _) => wide::<D, 2, true>,
-                    (_, true, 1, false, _) => halves::<D, 1, false, true>,
-                    (_, true, 1, true, false) => halves::<D, 1, true, false>,
-                    (_, true, 1, true, true) => halves::<D, 1, true, true>,
-                    (_, true, _, false, _) => halves::<D, 2, false, true>,
-                    (_, true, _, true, false) => halves::<D, 2, true, false>,
+                    (true, _, 1, false, _) => signed::<D, 1, false>,
+                    (true, _, 1, true, _) => signed::<D, 1, true>,
+                    (true, _, _, false, _) => signed::<D, 2, false>,
+                    (true, _, _, true, _) => signed::<D, 2, true>,
+                    (_, true, 1, false, _) => sums_of_16_bits::<D, 1, false, true>,
+                    (_, true, 1, true, false) => sums_of_16_bits::<D, 1, true, false>,
+                    (_, true, 1, true, true) => sums_of_16_bits::<D, 1, true, true>,
+                    (_, true, _, false, _) => sums_of_16_bits::<D, 2, false, true>,
+                    (_, true, _, true, false) => sums_of_16_bits::<D, 2, true, false>,
                     (_, true, _, true, true) => unreachable!("no type of two groups has minima and such codes"),
-                    (_, false, 1, ..) => narrow::<D, 1>,
-                    (_, false, ..) => narrow::<D, 2>,
+                    (_, false, 1, ..) => unsigned::<D, 1>,
+                    (_, false, ..) => unsigned::<D, 2>,
                 };
-                // SAFETY: the caller's.
-                unsafe { kernels::product::<$isa, F, D, $vectors, $tokens>(job, tile) }
+                // SAFETY: the caller's promise.
+                unsafe { product::product::<$isa, F, D, $vectors, $tokens>(job, tile) }
             }
 
             $(#[$feature])*
-            unsafe fn product<F: Format>(job: &Job) {
+            unsafe fn quantized_product<F: Format>(job: &Job) {
                 // SAFETY: the caller's; activations know what they are.
                 unsafe {
-                    if <$isa as Isa>::WORDS_FROM < usize::MAX && job.acts.has_words() {
-                        product_of::<F, <$isa as Isa>::Words>(job)
+                    if <$isa as Isa>::DOT16_FROM < usize::MAX && job.acts.is_16_bit() {
+                        product_of::<F, <$isa as Isa>::Dot16>(job)
                     } else {
                         product_of::<F, DotOf<$isa, F>>(job)
                     }
@@ -143,21 +145,21 @@ macro_rules! instruction_set {
 
             $(#[$feature])*
             #[inline(never)]
-            unsafe fn exact_tile<const T: usize>(columns: &Columns, n: usize, acts: *const f32, sums: &mut Sums<T>) {
-                // SAFETY: the caller's.
+            unsafe fn exact_tile<const T: usize>(columns: *const Columns, n: usize, acts: *const f32, sums: &mut Sums<T>) {
+                // SAFETY: the caller's promise.
                 unsafe { exact::tile::<$isa, $vectors, T>(columns, n, acts, sums) }
             }
 
             $(#[$feature])*
             unsafe fn exact_product<R: exact::Rows>(job: &Job) {
-                // SAFETY: the caller's.
+                // SAFETY: the caller's promise.
                 unsafe {
                     exact::product::<$isa, R, $vectors, $tokens>(job, exact_tile::<1>, exact_tile::<$tokens>)
                 }
             }
 
             fn quantized(ty: GgmlType) -> Option<Product> {
-                for_each_quantized!(quantized_product: ty)
+                for_each_quantized!(quantized_product_of: ty)
             }
 
             fn exact(ty: GgmlType) -> Option<Product> {
@@ -165,25 +167,25 @@ macro_rules! instruction_set {
                     GgmlType::F32 => Some(exact_product::<F32>),
                     GgmlType::F16 => Some(exact_product::<F16>),
                     GgmlType::BF16 => Some(exact_product::<Bf16>),
-                    ty => for_each_quantized!(exact_product_of_blocks: ty),
+                    ty => for_each_quantized!(exact_product_of: ty),
                 }
             }
 
             pub(super) static KERNELS: Kernels = Kernels {
                 isa: InstructionSet::$set,
-                strip_rows: $vectors * <$isa as Isa>::LANES,
+                row_block_rows: $vectors * <$isa as Isa>::LANES,
                 panel_tokens: $tokens,
-                words_from: <$isa as Isa>::WORDS_FROM,
+                dot16_from: <$isa as Isa>::DOT16_FROM,
                 quantize,
                 exact,
                 quantized,
-                sign: <<$isa as Isa>::Wide as Dot<$isa>>::SIGN,
+                sign: <<$isa as Isa>::Dot8 as Dot<$isa>>::SIGN,
             };
         }
     };
 }
 
-// Vectors in a strip and tokens in a panel: as many sums as there are registers for, see docs/decisions.
+// Vectors in a row block and tokens in a panel: as many sums as there are registers for, see docs/decisions.
 #[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
 instruction_set!(scalar, crate::simd::scalar::Scalar, Scalar, 1, 4,);
 #[cfg(all(target_family = "wasm", target_feature = "simd128", not(target_feature = "relaxed-simd")))]

@@ -1,34 +1,37 @@
-//! Products of strips of rows with activations as they are: rows of any type become f32, a chunk at a time.
+//! Products of row blocks with activations as they are: rows of any type become f32, a chunk at a time.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::activations::BLOCK;
+use super::centring::sign;
 use super::codes::Codes;
-use super::format::Format;
-use super::kernels::{Chunk, Job, PANELS, sign, unpack};
-use super::scales::{CHUNK, Scales};
+use super::formats::Format;
+use super::job::Job;
+use super::panel::{BLOCK, CHUNK};
+use super::product::PANELS;
+use super::scales::Scales;
+use super::unpack::{Chunk, unpack};
 use crate::simd::Isa;
 
 /// Columns that become f32 at a time.
 const COLS: usize = CHUNK * BLOCK;
 
-/// A chunk of a strip: for each column the vectors of its rows.
+/// A chunk of a row block: for each column the vectors of its rows.
 pub(crate) type Columns<F, const S: usize> = [[F; S]; COLS];
 
 /// Rows that become f32.
 pub(crate) trait Rows: 'static {
-    /// Writes columns `first` to `first + n` of a strip. `first` is a multiple of [`COLS`].
+    /// Writes columns `first` to `first + n` of a row block. `first` is a multiple of [`COLS`].
     ///
     /// # Safety
     /// The processor has `I`, and the job's pointers are good for its shape.
     unsafe fn decode<I: Isa, const S: usize>(
         job: &Job,
-        strip: usize,
+        row_block: usize,
         first: usize,
         n: usize,
-        to: &mut Columns<I::F, S>,
+        to: *mut Columns<I::F, S>,
     );
 }
 
@@ -39,34 +42,34 @@ impl<F: Format> Rows for Quantized<F> {
     #[inline(always)]
     unsafe fn decode<I: Isa, const S: usize>(
         job: &Job,
-        strip: usize,
+        row_block: usize,
         first: usize,
         n: usize,
-        to: &mut Columns<I::F, S>,
+        to: *mut Columns<I::F, S>,
     ) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller's promise.
         unsafe {
+            // Only blocks that were unpacked are read.
             let mut chunk = MaybeUninit::<Chunk<I, S>>::uninit();
-            // Vectors of any bits are vectors, and only blocks that were unpacked are read.
-            let chunk = chunk.assume_init_mut();
+            let chunk = chunk.as_mut_ptr();
             let n_blocks = n / BLOCK;
-            unpack::<I, F, I::Wide, S>(job, strip, first / BLOCK, n_blocks, chunk);
-            // Codes that count as signed when they are multiplied are signed here too.
+            unpack::<I, F, I::Dot8, S>(job, row_block, first / BLOCK, n_blocks, chunk);
+            // Signed codes that are not biased.
             let signed = F::Codes::SIGNED && sign::<I, F>() == 0;
             for b in 0..n_blocks {
                 for s in 0..8 {
                     let g = s * F::Scales::GROUPS / 8;
                     let mut v = 0;
                     while v < S {
-                        let codes = chunk.steps[b][s][v];
-                        let (scale, min) = (chunk.scale[b][g][v], chunk.min[b][g][v]);
+                        let codes = (*chunk).quads[b][s][v];
+                        let (scale, min) = ((*chunk).scale[b][g][v], (*chunk).min[b][g][v]);
                         for i in 0..4 {
                             let code = if signed {
                                 I::sar(I::shl(codes, 24 - 8 * i), 24)
                             } else {
                                 I::and(I::shr(codes, 8 * i), I::splat(0xff))
                             };
-                            to[b * BLOCK + s * 4 + i as usize][v] = I::mul_add(I::to_f32(code), scale, min);
+                            (*to)[b * BLOCK + s * 4 + i as usize][v] = I::mul_add(I::to_f32(code), scale, min);
                         }
                         v += 1;
                     }
@@ -89,18 +92,18 @@ macro_rules! plain {
             #[inline(always)]
             unsafe fn decode<I: Isa, const S: usize>(
                 job: &Job,
-                strip: usize,
+                row_block: usize,
                 first: usize,
                 n: usize,
-                to: &mut Columns<I::F, S>,
+                to: *mut Columns<I::F, S>,
             ) {
-                // SAFETY: the caller's.
+                // SAFETY: the caller's promise.
                 unsafe {
-                    let start = job.codes.add((strip * job.cols + first) * S * I::LANES * $bytes);
+                    let start = job.codes.add((row_block * job.cols + first) * S * I::LANES * $bytes);
                     for k in 0..n {
                         for v in 0..S {
                             let $from = start.add((k * S + v) * I::LANES * $bytes);
-                            to[k][v] = $load;
+                            (*to)[k][v] = $load;
                         }
                     }
                 }
@@ -115,7 +118,7 @@ plain!(Bf16, 2, |from| I::as_f32(I::shl(I::load_u16(from), 16)));
 
 /// Adds the products of some columns and of a panel to sums: [`tile`], compiled once for each instruction set.
 pub(crate) type Tile<I, const S: usize, const T: usize> =
-    unsafe fn(&Columns<<I as Isa>::F, S>, usize, *const f32, &mut [[<I as Isa>::F; S]; T]);
+    unsafe fn(*const Columns<<I as Isa>::F, S>, usize, *const f32, &mut [[<I as Isa>::F; S]; T]);
 
 /// Runs a job; `single` is for one token.
 ///
@@ -127,7 +130,7 @@ pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(
     single: Tile<I, S, 1>,
     tile: Tile<I, S, T>,
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller's promise.
     unsafe {
         let width = if job.n_tokens == 1 { 1 } else { T };
         let n_panels = job.n_tokens.div_ceil(width);
@@ -135,11 +138,11 @@ pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(
         let mut first = 0;
         while first < n_panels {
             let panels = first..(first + PANELS).min(n_panels);
-            for strip in job.strips.clone() {
+            for row_block in job.row_blocks.clone() {
                 if width == 1 {
-                    multiply::<I, R, S, 1>(job, strip, panels.clone(), single, &mut columns);
+                    multiply::<I, R, S, 1>(job, row_block, panels.clone(), single, &mut columns);
                 } else {
-                    multiply::<I, R, S, T>(job, strip, panels.clone(), tile, &mut columns);
+                    multiply::<I, R, S, T>(job, row_block, panels.clone(), tile, &mut columns);
                 }
             }
             first = panels.end;
@@ -150,23 +153,23 @@ pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(
 #[inline(always)]
 unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(
     job: &Job,
-    strip: usize,
+    row_block: usize,
     panels: Range<usize>,
     tile: Tile<I, S, T>,
     columns: &mut MaybeUninit<Columns<I::F, S>>,
 ) {
-    // SAFETY: the caller's; vectors of any bits are vectors, and only columns that were decoded are read.
+    // SAFETY: the caller's promise; only columns that were decoded are read.
     unsafe {
         let zero = I::splat_f32(0.0);
         let mut all_sums = [MaybeUninit::<[[I::F; S]; T]>::uninit(); PANELS];
         for sums in &mut all_sums[..panels.len()] {
             sums.write([[zero; S]; T]);
         }
-        let columns = columns.assume_init_mut();
+        let columns = columns.as_mut_ptr();
         let mut first = 0;
         while first < job.cols {
             let n = COLS.min(job.cols - first);
-            R::decode::<I, S>(job, strip, first, n, columns);
+            R::decode::<I, S>(job, row_block, first, n, columns);
             for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
                 let acts = job.act_values.add((panel * job.cols + first) * T);
                 tile(columns, n, acts, sums.assume_init_mut());
@@ -176,7 +179,7 @@ unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(
         for (sums, panel) in all_sums.iter().zip(panels) {
             let sums = sums.assume_init_ref();
             for (t, sums) in sums.iter().enumerate().take(job.n_tokens - panel * T) {
-                job.store::<I, S>(strip, panel * T + t, sums);
+                job.store::<I, S>(row_block, panel * T + t, sums);
             }
         }
     }
@@ -188,39 +191,39 @@ unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(
 /// The processor has `I`, and there are activations for `n` columns.
 #[inline(always)]
 pub(crate) unsafe fn tile<I: Isa, const S: usize, const T: usize>(
-    columns: &Columns<I::F, S>,
+    columns: *const Columns<I::F, S>,
     n: usize,
     acts: *const f32,
     sums: &mut [[I::F; S]; T],
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller's promise.
     unsafe {
         let one = I::splat_f32(1.0);
-        // One token's columns take turns among four sums, so that no addition waits for the one before.
-        let turns = if T == 1 { 4 } else { 1 };
+        // One token's products are added to four sums alternately, so that no addition waits for the one before.
+        let n_sums = if T == 1 { 4 } else { 1 };
         let mut kept = [[[I::splat_f32(0.0); S]; T]; 4];
         kept[0] = *sums;
         let mut k = 0;
-        while k + turns <= n {
-            let mut turn = 0;
-            while turn < turns {
-                let weights = *columns.get_unchecked(k + turn);
+        while k + n_sums <= n {
+            let mut i_sum = 0;
+            while i_sum < n_sums {
+                let weights = *columns.cast::<[I::F; S]>().add(k + i_sum);
                 let mut t = 0;
                 while t < T {
-                    let act = I::splat_f32(*acts.add((k + turn) * T + t));
+                    let act = I::splat_f32(*acts.add((k + i_sum) * T + t));
                     let mut v = 0;
                     while v < S {
-                        kept[turn][t][v] = I::mul_add(weights[v], act, kept[turn][t][v]);
+                        kept[i_sum][t][v] = I::mul_add(weights[v], act, kept[i_sum][t][v]);
                         v += 1;
                     }
                     t += 1;
                 }
-                turn += 1;
+                i_sum += 1;
             }
-            k += turns;
+            k += n_sums;
         }
         while k < n {
-            let weights = *columns.get_unchecked(k);
+            let weights = *columns.cast::<[I::F; S]>().add(k);
             let act = I::splat_f32(*acts.add(k * T));
             let mut v = 0;
             while v < S {
@@ -229,14 +232,14 @@ pub(crate) unsafe fn tile<I: Isa, const S: usize, const T: usize>(
             }
             k += 1;
         }
-        let mut turn = 1;
-        while turn < turns {
+        let mut i_sum = 1;
+        while i_sum < n_sums {
             let mut v = 0;
             while v < S {
-                kept[0][0][v] = I::mul_add(kept[turn][0][v], one, kept[0][0][v]);
+                kept[0][0][v] = I::mul_add(kept[i_sum][0][v], one, kept[0][0][v]);
                 v += 1;
             }
-            turn += 1;
+            i_sum += 1;
         }
         *sums = kept[0];
     }

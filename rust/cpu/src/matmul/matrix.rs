@@ -6,11 +6,12 @@ use chord_gguf::quant::*;
 use chord_gguf::{GgmlType, for_each_quantized};
 use chord_program::ExecError;
 
-use super::activations::{Activations, BLOCK};
+use super::activations::Activations;
 use super::codes::Codes;
 use super::dispatch::{Kernels, Product, kernels};
-use super::format::{self, Format};
-use super::kernels::Job;
+use super::formats::{self, Format};
+use super::job::Job;
+use super::panel::BLOCK;
 use super::scales::Scales;
 use crate::memory::{CacheLines, HugePages};
 use crate::simd::InstructionSet;
@@ -18,7 +19,7 @@ use crate::simd::InstructionSet;
 /// What activations are multiplied as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// Codes of one or two digits of eight bits, with a scale for each 32: see [`Activations::quantize`].
+    /// Codes of one byte or two, with a scale for each 32: see [`Activations::quantize`].
     Rounded,
     /// Unchanged: see [`Activations::keep`].
     F32,
@@ -26,8 +27,8 @@ pub enum Precision {
 
 /// A matrix `[rows, cols]` of any type that can be decoded, packed for one instruction set.
 ///
-/// Rows are cut into strips of [`PackedMatrix::strip_rows`]; the last one is filled up with rows of zeros. Within a
-/// strip, words of the same columns lie side by side. Quantized types have codes and scales apart; a row with a scale or
+/// Rows are cut into row blocks of [`PackedMatrix::row_block_rows`]; the last one is filled up with rows of zeros. Within a
+/// row block, words of the same columns are side by side. Quantized types have codes and scales apart; a row with a scale or
 /// minimum that is not finite has NaN as each of its products.
 pub struct PackedMatrix {
     ty: GgmlType,
@@ -36,7 +37,7 @@ pub struct PackedMatrix {
     kernels: &'static Kernels,
     codes: CacheLines,
     scales: CacheLines,
-    /// Rows with a scale or minimum that is not finite, in any order: instruction sets may widen those as they like.
+    /// Rows with a scale or minimum that is not finite, in any order: what instruction sets make of such numbers differs.
     nan_rows: Vec<usize>,
     quantized: Option<Product>,
     exact: Product,
@@ -65,7 +66,7 @@ impl PackedMatrix {
     /// A matrix of zeros.
     ///
     /// # Errors
-    /// If the type cannot be decoded, `cols` is not a whole number of blocks, or memory cannot be had; `name` is told.
+    /// If the type cannot be decoded, `cols` is not a whole number of blocks, or memory cannot be allocated; the error has `name`.
     ///
     /// # Panics
     /// If `isa` is not one of [`InstructionSet::available`].
@@ -92,7 +93,7 @@ impl PackedMatrix {
         } else {
             (cols * ty.block_bytes() as usize, 0)
         };
-        let padded = rows.div_ceil(kernels.strip_rows) as u64 * kernels.strip_rows as u64;
+        let padded = rows.div_ceil(kernels.row_block_rows) as u64 * kernels.row_block_rows as u64;
         let mut lines = |row_bytes: usize| pages.allocate((padded * row_bytes as u64).div_ceil(64), name);
         Ok(PackedMatrix {
             ty,
@@ -127,14 +128,14 @@ impl PackedMatrix {
         64 * (self.codes.len() + self.scales.len()) as u64
     }
 
-    /// Rows in a strip.
-    pub fn strip_rows(&self) -> usize {
-        self.kernels.strip_rows
+    /// Rows in a row block.
+    pub fn row_block_rows(&self) -> usize {
+        self.kernels.row_block_rows
     }
 
-    /// The strips that hold `rows`. A product can be split between threads by splitting these.
-    pub fn strips(&self, rows: Range<usize>) -> Range<usize> {
-        rows.start / self.strip_rows()..rows.end.div_ceil(self.strip_rows())
+    /// The row blocks that hold `rows`. A product can be split between threads by splitting these.
+    pub fn row_blocks(&self, rows: Range<usize>) -> Range<usize> {
+        rows.start / self.row_block_rows()..rows.end.div_ceil(self.row_block_rows())
     }
 
     /// Whether there are products with activations of this precision: every type has those with f32, quantized types
@@ -165,9 +166,11 @@ impl PackedMatrix {
             with_format!(self.ty, F => self.read_blocks::<F>(row, bytemuck::cast_slice_mut(bytes)));
         } else {
             let size = self.ty.block_bytes() as usize;
-            let (strip, lane) = self.place(row, self.cols * size);
-            let strip = &bytemuck::cast_slice(&self.codes)[strip];
-            for (element, column) in bytes.chunks_exact_mut(size).zip(column_chunks(strip, size, self.strip_rows())) {
+            let (row_block, lane) = self.place(row, self.cols * size);
+            let row_block = &bytemuck::cast_slice(&self.codes)[row_block];
+            for (element, column) in
+                bytes.chunks_exact_mut(size).zip(column_chunks(row_block, size, self.row_block_rows()))
+            {
                 element.copy_from_slice(&column[lane * size..][..size]);
             }
         }
@@ -181,33 +184,33 @@ impl PackedMatrix {
         chord_gguf::dequantize(self.ty, &bytes, out).expect("a whole row of a type that can be decoded");
     }
 
-    /// `out[token, row] = x[token] · self[row]` for some strips of `rows`: element `[token, row]` is written at
-    /// `token · stride + row − rows.start`, for every token and for those rows that lie in `strips`. A token here is the
-    /// row that it was taken from.
+    /// `out[token, row] = x[token] · self[row]` for some row blocks of `rows`: element `[token, row]` is written at
+    /// `token · stride + row − rows.start`, for every token and for the rows in `row_blocks`. A token here is its row in
+    /// the selection.
     ///
     /// # Safety
     /// `out` can be written at these places, and no other thread touches them meanwhile.
     ///
     /// # Panics
-    /// If `rows` are not rows of this matrix, `strips` are not in [`PackedMatrix::strips`], or the activations have
+    /// If `rows` are not rows of this matrix, `row_blocks` are not in [`PackedMatrix::row_blocks`], or the activations have
     /// another width, instruction set or precision.
     pub unsafe fn multiply(
         &self,
         x: &Activations,
         precision: Precision,
         rows: Range<usize>,
-        strips: Range<usize>,
+        row_blocks: Range<usize>,
         out: *mut f32,
         stride: usize,
     ) {
         assert!(rows.start <= rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
-        let all = self.strips(rows.clone());
+        let all = self.row_blocks(rows.clone());
         assert!(
-            strips.is_empty() || all.start <= strips.start && strips.end <= all.end,
-            "strips {strips:?} of {all:?}"
+            row_blocks.is_empty() || all.start <= row_blocks.start && row_blocks.end <= all.end,
+            "row_blocks {row_blocks:?} of {all:?}"
         );
         assert_eq!((x.cols(), x.isa()), (self.cols, self.kernels.isa), "activations for another matrix");
-        if strips.is_empty() || rows.is_empty() || x.rows().is_empty() {
+        if row_blocks.is_empty() || rows.is_empty() || x.rows().is_empty() {
             return;
         }
         let job = Job {
@@ -215,7 +218,7 @@ impl PackedMatrix {
             scales: self.scales.as_ptr().cast(),
             cols: self.cols,
             rows,
-            strips,
+            row_blocks,
             n_tokens: x.rows().len(),
             tokens: x.rows(),
             acts: x.panel(),
@@ -237,7 +240,7 @@ impl PackedMatrix {
         // these shapes, and the output is the caller's promise.
         unsafe { run(&job) }
         for &row in &self.nan_rows {
-            if job.rows.contains(&row) && job.strips.contains(&(row / self.strip_rows())) {
+            if job.rows.contains(&row) && job.row_blocks.contains(&(row / self.row_block_rows())) {
                 for token in 0..job.n_tokens {
                     // SAFETY: as above.
                     unsafe { *out.add(job.tokens.row(token) * stride + row - job.rows.start) = f32::NAN };
@@ -250,47 +253,47 @@ impl PackedMatrix {
         self.ty.row_bytes(self.cols as u64).expect("checked when made") as usize
     }
 
-    /// Bytes of the strip that holds `row` in a plane with `row_bytes` for each row, and the row's lane in it.
+    /// Bytes of the row block that holds `row` in a plane with `row_bytes` for each row, and the row's lane in it.
     fn place(&self, row: usize, row_bytes: usize) -> (Range<usize>, usize) {
-        let strip_bytes = row_bytes * self.strip_rows();
-        let start = row / self.strip_rows() * strip_bytes;
-        (start..start + strip_bytes, row % self.strip_rows())
+        let row_block_bytes = row_bytes * self.row_block_rows();
+        let start = row / self.row_block_rows() * row_block_bytes;
+        (start..start + row_block_bytes, row % self.row_block_rows())
     }
 
     fn write_plain(&mut self, row: usize, bytes: &[u8]) {
         let size = self.ty.block_bytes() as usize;
-        let n = self.strip_rows();
-        let (strip, lane) = self.place(row, self.cols * size);
-        let strip = &mut bytemuck::cast_slice_mut(&mut self.codes)[strip];
-        for (element, column) in bytes.chunks_exact(size).zip(strip.chunks_exact_mut(n * size)) {
+        let n = self.row_block_rows();
+        let (row_block, lane) = self.place(row, self.cols * size);
+        let row_block = &mut bytemuck::cast_slice_mut(&mut self.codes)[row_block];
+        for (element, column) in bytes.chunks_exact(size).zip(row_block.chunks_exact_mut(n * size)) {
             column[lane * size..][..size].copy_from_slice(element);
         }
     }
 
     fn write_row<F: Format>(&mut self, row: usize, bytes: &[u8]) {
-        let n = self.strip_rows();
+        let n = self.row_block_rows();
         let sign = self.kernels.sign;
-        let (strip, lane) = self.place(row, code_bytes::<F>(self.cols));
-        let (scale_strip, _) = self.place(row, scale_bytes::<F>(self.cols));
-        let codes: &mut [u32] = &mut bytemuck::cast_slice_mut(&mut self.codes)[strip.start / 4..strip.end / 4];
-        let scales: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut self.scales)[scale_strip];
+        let (row_block, lane) = self.place(row, code_bytes::<F>(self.cols));
+        let (scale_block, _) = self.place(row, scale_bytes::<F>(self.cols));
+        let codes: &mut [u32] = &mut bytemuck::cast_slice_mut(&mut self.codes)[row_block.start / 4..row_block.end / 4];
+        let scales: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut self.scales)[scale_block];
         let blocks = bytemuck::cast_slice::<u8, F>(bytes);
         self.nan_rows.retain(|&other| other != row);
         let mut is_finite = true;
         let codes = codes.chunks_exact_mut(F::Scales::BLOCKS * F::Codes::WORDS * n);
-        let scales = scales.chunks_exact_mut((4 * F::Scales::WORDS + 2 * F::Scales::HALVES) * n);
+        let scales = scales.chunks_exact_mut((4 * F::Scales::WORDS + 2 * F::Scales::F16S) * n);
         for ((block, codes), scales) in blocks.iter().zip(codes).zip(scales) {
-            let unit = block.split();
-            for (steps, codes) in unit.codes.iter().zip(codes.chunks_exact_mut(F::Codes::WORDS * n)) {
-                for (word, column) in F::Codes::pack(steps, sign).iter().zip(codes.chunks_exact_mut(n)) {
+            let file_block = block.split();
+            for (quads, codes) in file_block.codes.iter().zip(codes.chunks_exact_mut(F::Codes::WORDS * n)) {
+                for (word, column) in F::Codes::pack(quads, sign).iter().zip(codes.chunks_exact_mut(n)) {
                     column[lane] = *word;
                 }
             }
-            let (words, halves) = scales.split_at_mut(4 * F::Scales::WORDS * n);
-            for (word, column) in unit.words.iter().zip(words.chunks_exact_mut(4 * n)) {
+            let (words, f16s) = scales.split_at_mut(4 * F::Scales::WORDS * n);
+            for (word, column) in file_block.words.iter().zip(words.chunks_exact_mut(4 * n)) {
                 column[4 * lane..][..4].copy_from_slice(&word.to_le_bytes());
             }
-            for (half, column) in unit.halves.iter().zip(halves.chunks_exact_mut(2 * n)) {
+            for (half, column) in file_block.f16s.iter().zip(f16s.chunks_exact_mut(2 * n)) {
                 column[2 * lane..][..2].copy_from_slice(&half.to_le_bytes());
                 is_finite &= half & 0x7c00 != 0x7c00;
             }
@@ -301,38 +304,38 @@ impl PackedMatrix {
     }
 
     fn read_blocks<F: Format>(&self, row: usize, blocks: &mut [F]) {
-        let n = self.strip_rows();
+        let n = self.row_block_rows();
         let sign = self.kernels.sign;
-        let (strip, lane) = self.place(row, code_bytes::<F>(self.cols));
-        let codes: &[u32] = &bytemuck::cast_slice(&self.codes)[strip.start / 4..strip.end / 4];
-        let (strip, _) = self.place(row, scale_bytes::<F>(self.cols));
-        let scales: &[u8] = &bytemuck::cast_slice(&self.scales)[strip];
+        let (row_block, lane) = self.place(row, code_bytes::<F>(self.cols));
+        let codes: &[u32] = &bytemuck::cast_slice(&self.codes)[row_block.start / 4..row_block.end / 4];
+        let (row_block, _) = self.place(row, scale_bytes::<F>(self.cols));
+        let scales: &[u8] = &bytemuck::cast_slice(&self.scales)[row_block];
         let codes = codes.chunks_exact(F::Scales::BLOCKS * F::Codes::WORDS * n);
-        let scales = scales.chunks_exact((4 * F::Scales::WORDS + 2 * F::Scales::HALVES) * n);
+        let scales = scales.chunks_exact((4 * F::Scales::WORDS + 2 * F::Scales::F16S) * n);
         for ((block, codes), scales) in blocks.iter_mut().zip(codes).zip(scales) {
-            let mut unit = format::Unit::default();
-            for (steps, codes) in unit.codes.iter_mut().zip(codes.chunks_exact(F::Codes::WORDS * n)) {
+            let mut file_block = formats::Fields::default();
+            for (quads, codes) in file_block.codes.iter_mut().zip(codes.chunks_exact(F::Codes::WORDS * n)) {
                 let mut words = [0; 8];
                 for (word, column) in words.iter_mut().zip(codes.chunks_exact(n)) {
                     *word = column[lane];
                 }
-                *steps = F::Codes::unpack(&words, sign);
+                *quads = F::Codes::unpack(&words, sign);
             }
-            let (words, halves) = scales.split_at(4 * F::Scales::WORDS * n);
-            for (word, column) in unit.words.iter_mut().zip(words.chunks_exact(4 * n)) {
+            let (words, f16s) = scales.split_at(4 * F::Scales::WORDS * n);
+            for (word, column) in file_block.words.iter_mut().zip(words.chunks_exact(4 * n)) {
                 *word = bytemuck::pod_read_unaligned(&column[4 * lane..][..4]);
             }
-            for (half, column) in unit.halves.iter_mut().zip(halves.chunks_exact(2 * n)) {
+            for (half, column) in file_block.f16s.iter_mut().zip(f16s.chunks_exact(2 * n)) {
                 *half = bytemuck::pod_read_unaligned(&column[2 * lane..][..2]);
             }
-            *block = F::join(&unit);
+            *block = F::join(&file_block);
         }
     }
 }
 
-/// The bytes of each column of a strip of plain numbers.
-fn column_chunks(strip: &[u8], size: usize, strip_rows: usize) -> impl Iterator<Item = &[u8]> {
-    strip.chunks_exact(size * strip_rows)
+/// The bytes of each column of a row block of plain numbers.
+fn column_chunks(row_block: &[u8], size: usize, row_block_rows: usize) -> impl Iterator<Item = &[u8]> {
+    row_block.chunks_exact(size * row_block_rows)
 }
 
 /// Bytes of a row's codes.
@@ -342,12 +345,12 @@ const fn code_bytes<F: Format>(cols: usize) -> usize {
 
 /// Bytes of a row's scales.
 const fn scale_bytes<F: Format>(cols: usize) -> usize {
-    cols / BLOCK / F::Scales::BLOCKS * (F::Scales::WORDS * 4 + F::Scales::HALVES * 2)
+    cols / BLOCK / F::Scales::BLOCKS * (F::Scales::WORDS * 4 + F::Scales::F16S * 2)
 }
 
 /// Packing changes the order of bits, never their number.
 const fn is_same_size<F: Format>() -> bool {
-    format::unit_bytes::<F>() == size_of::<F>() && F::ELEMS == F::Scales::BLOCKS * BLOCK
+    formats::file_block_bytes::<F>() == size_of::<F>() && F::ELEMS == F::Scales::BLOCKS * BLOCK
 }
 
 macro_rules! check_sizes {

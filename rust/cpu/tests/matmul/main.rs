@@ -27,7 +27,7 @@ fn products_of_eight_bits_are_exact_but_for_their_scales() {
 }
 
 #[test]
-fn products_of_two_digits_are_exact_but_for_their_scales() {
+fn products_of_two_bytes_are_exact_but_for_their_scales() {
     on_each(|isa| rounded_products_are_right(isa, 2, &SHAPES, &TOKENS));
 }
 

@@ -13,7 +13,7 @@ pub enum ActivationType {
     Mixed,
     /// Rounded to 8 bits, with a scale for each 32: integer products. Fastest with prompts.
     Q8,
-    /// Rounded to two digits of 8 bits: nearly as good as unrounded, for twice the integer products.
+    /// Rounded to 16 bits, a high and a low byte: nearly as good as unrounded, for twice the integer products.
     Q16,
     /// As they are: exact up to the order of sums.
     F32,
@@ -23,19 +23,19 @@ pub enum ActivationType {
 const FIRST: usize = 8;
 /// Rows up to one whose logits are wanted, that one included, that it has in 16 bits.
 const LAST: usize = 16;
-/// Fewer rows of 8 bits than this are not worth that weights are unpacked once more for them.
+/// With fewer rows of 8 bits than this, unpacking the weights once more for them costs more than it saves.
 const FEWEST: usize = 16;
 
 impl ActivationType {
-    /// Digits of 8 bits, the most that rows have.
-    pub(crate) fn digits(self) -> usize {
+    /// Bytes of a code, the most that rows have.
+    pub(crate) fn code_bytes(self) -> usize {
         match self {
             ActivationType::Mixed | ActivationType::Q16 => 2,
             ActivationType::Q8 | ActivationType::F32 => 1,
         }
     }
 
-    /// The rows of a batch that have one digit although there are two.
+    /// The rows of a batch whose codes have one byte although others have two.
     pub(crate) fn coarse_rows(self, batch: &Batch<'_>) -> Range<usize> {
         let is_one_sequence = batch.seq.windows(2).all(|pair| pair[0] == pair[1]);
         if self != ActivationType::Mixed || !is_one_sequence || batch.pos.is_empty() {

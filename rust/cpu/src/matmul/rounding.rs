@@ -1,6 +1,6 @@
 //! How rows are rounded, and where the codes go.
 
-use super::activations::{BLOCK, DIGIT_BITS, Form, Record, place_of_block};
+use super::panel::{BLOCK, BYTE_BITS, ByteLayout, Record, blocks_before};
 use crate::simd::Float;
 
 /// Columns of half a block: its sums are kept apart.
@@ -31,56 +31,56 @@ fn largest(x: &[f32; BLOCK]) -> f32 {
 
 /// A block's codes.
 struct Rounded {
-    /// First and second digits; or, in the other field, both of them as one number.
-    digits: [[i8; BLOCK]; 2],
-    words: [i16; BLOCK],
-    /// For first and second digits: of each half, sums of every fourth column.
+    /// High and low bytes; or, in the next field, both as one number.
+    bytes: [[i8; BLOCK]; 2],
+    i16s: [i16; BLOCK],
+    /// Of the high and of the low bytes: for each half of the block, sums of every fourth column.
     sums: [[[i32; 4]; 2]; 2],
 }
 
 impl Rounded {
-    const ZERO: Rounded = Rounded { digits: [[0; BLOCK]; 2], words: [0; BLOCK], sums: [[[0; 4]; 2]; 2] };
+    const ZERO: Rounded = Rounded { bytes: [[0; BLOCK]; 2], i16s: [0; BLOCK], sums: [[[0; 4]; 2]; 2] };
 
     /// Codes of `x · inverse`, of which none is above 127.
     #[inline(always)]
-    unsafe fn of<I: Float>(x: &[f32; BLOCK], inverse: f32, form: Form) -> Rounded {
+    unsafe fn of<I: Float>(x: &[f32; BLOCK], inverse: f32, layout: ByteLayout) -> Rounded {
         let mut rounded = Rounded::ZERO;
         // SAFETY: the caller's; vectors are within the block.
         unsafe {
             let (inverse, round) = (I::splat_f32(inverse), I::splat_f32(ROUND));
             let integer = I::splat(ROUND.to_bits().wrapping_neg());
-            let finer = I::splat_f32((1 << DIGIT_BITS) as f32);
+            let finer = I::splat_f32((1 << BYTE_BITS) as f32);
             let (least, most) = (I::splat_f32(-127.0), I::splat_f32(127.0));
             for half in 0..2 {
                 let mut sums = [I::splat(0); 2];
                 for at in (half * HALF..(half + 1) * HALF).step_by(I::LANES) {
                     let product = I::mul(I::load_f32(x.as_ptr().add(at)), inverse);
                     let near = I::add(product, round);
-                    let first = I::add_i32(I::bits(near), integer);
-                    sums[0] = I::add_i32(sums[0], first);
-                    if !matches!(form, Form::Words) {
-                        I::store_i8(rounded.digits[0].as_mut_ptr().add(at), first);
+                    let high = I::add_i32(I::bits(near), integer);
+                    sums[0] = I::add_i32(sums[0], high);
+                    if !matches!(layout, ByteLayout::I16) {
+                        I::store_i8(rounded.bytes[0].as_mut_ptr().add(at), high);
                     }
-                    if matches!(form, Form::Digit) {
+                    if matches!(layout, ByteLayout::OneByte) {
                         continue;
                     }
                     // What is left is at most a half.
                     let rest = I::mul(I::sub(product, I::sub(near, round)), finer);
                     let rest = I::min(I::max(rest, least), most);
-                    let second = I::add_i32(I::bits(I::add(rest, round)), integer);
-                    sums[1] = I::add_i32(sums[1], second);
-                    if let Form::Words = form {
-                        let word = I::add_i32(I::shl(first, DIGIT_BITS), second);
-                        I::store_i16(rounded.words.as_mut_ptr().add(at), word);
+                    let low = I::add_i32(I::bits(I::add(rest, round)), integer);
+                    sums[1] = I::add_i32(sums[1], low);
+                    if let ByteLayout::I16 = layout {
+                        let word = I::add_i32(I::shl(high, BYTE_BITS), low);
+                        I::store_i16(rounded.i16s.as_mut_ptr().add(at), word);
                     } else {
-                        I::store_i8(rounded.digits[1].as_mut_ptr().add(at), second);
+                        I::store_i8(rounded.bytes[1].as_mut_ptr().add(at), low);
                     }
                 }
-                for (digit, sum) in sums.into_iter().enumerate() {
+                for (byte, sum) in sums.into_iter().enumerate() {
                     let mut lanes = [0; 16];
                     I::store_f32(lanes.as_mut_ptr().cast(), I::as_f32(sum));
                     for (i, lane) in lanes[..I::LANES].iter().enumerate() {
-                        rounded.sums[digit][half][i % 4] += lane;
+                        rounded.sums[byte][half][i % 4] += lane;
                     }
                 }
             }
@@ -88,88 +88,88 @@ impl Rounded {
         rounded
     }
 
-    /// Sums of the halves' digits.
+    /// Sums of the high bytes (0) or the low bytes (1) of each half.
     #[inline(always)]
-    fn half_sums(&self, digit: usize) -> [i32; 2] {
-        self.sums[digit].map(|columns| columns.iter().sum())
+    fn half_sums(&self, byte: usize) -> [i32; 2] {
+        self.sums[byte].map(|columns| columns.iter().sum())
     }
 }
 
-/// Where the codes of one token go.
-pub(crate) struct Place {
+/// Where the codes of one token of a panel go.
+pub(crate) struct TokenSlot {
     pub(super) codes: *mut i8,
     pub(super) records: *mut Record,
-    /// Tokens in the panel: groups of four bytes lie four times as many bytes apart, records as many of theirs.
+    /// Tokens in the panel: quads of a token are as many quads apart, and its records as many records.
     pub(super) width: usize,
     pub(super) panel: usize,
     pub(super) n_panels: usize,
     pub(super) n_blocks: usize,
-    pub(super) form: Form,
+    pub(super) layout: ByteLayout,
 }
 
-impl Place {
-    /// Fills the place of a token that is not there.
+impl TokenSlot {
+    /// Fills the slot of a token that does not exist.
     ///
     /// # Safety
     /// There is room.
     pub(crate) unsafe fn write_zeros(&self) {
         for b in 0..self.n_blocks {
-            // SAFETY: the caller's.
+            // SAFETY: the caller's promise.
             unsafe { self.write(b, 0.0, &Rounded::ZERO) };
         }
     }
 
-    /// Writes the codes of block `b` and its record; `scale` is that of first digits.
+    /// Writes the codes of block `b` and its record; `scale` is that of high bytes.
     #[inline(always)]
     unsafe fn write(&self, b: usize, scale: f32, rounded: &Rounded) {
         // SAFETY: the caller's: there is room.
         unsafe {
-            let at = place_of_block(self.panel, b, self.n_panels, self.n_blocks) * self.width;
-            let codes = self.codes.add(at * BLOCK * self.form.size());
+            let at = blocks_before(self.panel, b, self.n_panels, self.n_blocks) * self.width;
+            let codes = self.codes.add(at * BLOCK * self.layout.size());
             let (mut scale, mut sums) = (scale, rounded.half_sums(0));
-            match self.form {
-                Form::Digit => self.write_digits(codes, &rounded.digits[0]),
-                Form::Digits { plane } => {
-                    self.write_digits(codes, &rounded.digits[0]);
-                    self.write_digits(codes.add(plane), &rounded.digits[1]);
+            match self.layout {
+                ByteLayout::OneByte => self.write_bytes(codes, &rounded.bytes[0]),
+                ByteLayout::TwoPlanes { plane } => {
+                    self.write_bytes(codes, &rounded.bytes[0]);
+                    self.write_bytes(codes.add(plane), &rounded.bytes[1]);
                 }
-                Form::Words => self.write_words(codes, &rounded.words),
+                ByteLayout::I16 => self.write_i16s(codes, &rounded.i16s),
             }
-            if !matches!(self.form, Form::Digit) {
+            if !matches!(self.layout, ByteLayout::OneByte) {
                 let low = rounded.half_sums(1);
-                sums = [(sums[0] << DIGIT_BITS) + low[0], (sums[1] << DIGIT_BITS) + low[1]];
-                scale /= (1 << DIGIT_BITS) as f32;
+                sums = [(sums[0] << BYTE_BITS) + low[0], (sums[1] << BYTE_BITS) + low[1]];
+                scale /= (1 << BYTE_BITS) as f32;
             }
             let sum = |n: i32| scale * n as f32;
-            let less = |[first, last]: [i32; 2]| (-first) as u32 & 0xffff | (-last as u32) << 16;
+            let negated = |[first, last]: [i32; 2]| (-first) as u32 & 0xffff | (-last as u32) << 16;
             let pairs = rounded.sums[0].map(|[a, b, c, d]| [a + b, c + d]);
             let both = [pairs[0][0] + pairs[1][0], pairs[0][1] + pairs[1][1]];
             self.records.add(at).write(Record {
                 scale,
                 sums: [sum(sums[0] + sums[1]), sum(sums[0]), sum(sums[1])],
-                less: [less(both), less(pairs[0]), less(pairs[1])],
+                neg_sums: [negated(both), negated(pairs[0]), negated(pairs[1])],
             });
         }
     }
 
     #[inline(always)]
-    unsafe fn write_digits(&self, to: *mut i8, digits: &[i8; BLOCK]) {
-        // SAFETY: the caller's.
+    unsafe fn write_bytes(&self, to: *mut i8, bytes: &[i8; BLOCK]) {
+        // SAFETY: the caller's promise.
         unsafe {
             if self.width == 1 {
-                return to.cast::<[i8; BLOCK]>().write_unaligned(*digits);
+                return to.cast::<[i8; BLOCK]>().write_unaligned(*bytes);
             }
-            for (s, four) in digits.as_chunks::<4>().0.iter().enumerate() {
+            for (s, four) in bytes.as_chunks::<4>().0.iter().enumerate() {
                 to.add(4 * s * self.width).cast::<[i8; 4]>().write_unaligned(*four);
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn write_words(&self, to: *mut i8, words: &[i16; BLOCK]) {
-        for (s, &[a, b, c, d]) in words.as_chunks::<4>().0.iter().enumerate() {
+    unsafe fn write_i16s(&self, to: *mut i8, i16s: &[i16; BLOCK]) {
+        for (s, &[a, b, c, d]) in i16s.as_chunks::<4>().0.iter().enumerate() {
             for (part, two) in [[a, c], [b, d]].into_iter().enumerate() {
-                // SAFETY: the caller's.
+                // SAFETY: the caller's promise.
                 unsafe { to.add(4 * (2 * s + part) * self.width).cast::<[i16; 2]>().write_unaligned(two) };
             }
         }
@@ -179,18 +179,18 @@ impl Place {
 /// Quantizes one token.
 ///
 /// # Safety
-/// The processor has `I`, `x` points to `cols` numbers, and `place` to room for them.
+/// The processor has `I`, `x` points to `cols` numbers, and `slot` to room for them.
 #[inline(always)]
-pub(crate) unsafe fn quantize_token<I: Float>(x: *const f32, cols: usize, place: &Place) {
+pub(crate) unsafe fn quantize_token<I: Float>(x: *const f32, cols: usize, slot: &TokenSlot) {
     for b in 0..cols / BLOCK {
-        // SAFETY: the caller's.
+        // SAFETY: the caller's promise.
         unsafe {
             let x = &*x.add(b * BLOCK).cast::<[f32; BLOCK]>();
             if let Some((scale, inverse)) = scale_of(x) {
-                place.write(b, scale, &Rounded::of::<I>(x, inverse, place.form));
+                slot.write(b, scale, &Rounded::of::<I>(x, inverse, slot.layout));
             } else {
                 let scale = if largest(x).is_finite() { 0.0 } else { f32::NAN };
-                place.write(b, scale, &Rounded::ZERO);
+                slot.write(b, scale, &Rounded::ZERO);
             }
         }
     }

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use chord_program::{ExecError, Program, WeightId, WeightRef, WeightUse};
 
+use super::activations::Activations;
+use super::matrix::{PackedMatrix, Precision};
+use super::options::ActivationType;
 use crate::memory::HugePages;
-use crate::options::ActivationType;
-use crate::packed::{Activations, PackedMatrix, Precision};
 use crate::simd::InstructionSet;
 
 enum Form {
@@ -18,7 +19,7 @@ enum Form {
 
 struct Tensor {
     form: Form,
-    /// Bytes that have come.
+    /// Bytes written so far.
     filled: u64,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Takes the memory of all weights.
+    /// Allocates the memory of all weights.
     pub(crate) fn new(program: &Program, activations: ActivationType) -> Result<Self, ExecError> {
         let isa = InstructionSet::best();
         let is_vector = vectors(program);
@@ -54,14 +55,14 @@ impl Weights {
         self.isa
     }
 
-    /// What rows are rounded to.
+    /// How activations are rounded.
     pub(crate) fn activation_type(&self) -> ActivationType {
         self.activations
     }
 
-    /// Empty rows for products, of so many digits.
-    pub(crate) fn rows(&self, digits: usize) -> Activations {
-        Activations::with_digits(self.isa, digits)
+    /// Empty rows for products, with codes of so many bytes.
+    pub(crate) fn rows(&self, bytes: usize) -> Activations {
+        Activations::with_bytes(self.isa, bytes)
     }
 
     /// Bytes held.
@@ -187,15 +188,15 @@ impl Matrix<'_> {
         chord_gguf::dequantize(ty, bytes, out).expect("whole rows of a type that can be decoded");
     }
 
-    /// Products of all rows of `x` with the rows `rows` of this, written from `out` on, tokens `stride` apart.
+    /// Products of all rows of `x` with rows `rows` of this matrix, written from `out` on, tokens `stride` apart.
     ///
     /// # Safety
     /// `out` can be written at these places, and the rule of [`crate::memory`] holds for them.
     pub(crate) unsafe fn multiply(&self, x: &Activations, rows: Range<usize>, out: *mut f32, stride: usize) {
         let rows = self.rows.start + rows.start..self.rows.start + rows.end;
-        let strips = self.packed.strips(rows.clone());
+        let row_blocks = self.packed.row_blocks(rows.clone());
         // SAFETY: the caller's promise.
-        unsafe { self.packed.multiply(x, self.precision, rows, strips, out, stride) };
+        unsafe { self.packed.multiply(x, self.precision, rows, row_blocks, out, stride) };
     }
 }
 

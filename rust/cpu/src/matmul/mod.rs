@@ -1,0 +1,38 @@
+//! Products with weight matrices. These are packed with rows side by side, so that a vector's lanes are rows.
+//!
+//! | | |
+//! |---|---|
+//! | `formats`, `codes`, `scales` | how the blocks of each type are packed, and unpacked to vectors |
+//! | `panel`, `rounding`, `activations` | the other factor: rows rounded to codes of one byte or two, in panels of tokens |
+//! | `job`, `selection` | what one product reads and writes |
+//! | `product` | many tokens: `unpack` a chunk of columns, then `tiles` (sums of 32 bits) or `tiles16` |
+//! | `single_token` | one token |
+//! | `exact` | activations as they are |
+//! | `centring` | what is subtracted from codes, and added again |
+//! | `dispatch` | all of it, compiled for each instruction set |
+//! | `matrix`, `weights`, `options` | a packed matrix, those of a program, and what a user chooses |
+
+mod activations;
+mod centring;
+mod codes;
+mod dispatch;
+mod exact;
+mod formats;
+mod job;
+mod matrix;
+mod options;
+mod panel;
+mod product;
+mod rounding;
+mod scales;
+mod selection;
+mod single_token;
+mod tiles;
+mod tiles16;
+mod unpack;
+pub(crate) mod weights;
+
+pub use activations::{Activations, Filler};
+pub use matrix::{PackedMatrix, Precision};
+pub use options::{ActivationType, CpuOptions};
+pub use selection::TakenRows;
