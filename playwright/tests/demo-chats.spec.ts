@@ -38,7 +38,7 @@ test("a conversation survives a reload and the choice of another model", async (
   const answers = await page.locator('.message[data-role="assistant"] .message-text').allTextContents();
 
   await page.reload();
-  await expect(page.locator("#resume")).toContainText("Goes on with “First question”");
+  await expect(page.locator("#resume")).toContainText("Continues “First question”");
   await chooseTinyChat(page);
   await expect(questions(page)).toHaveText(["First question", "Second question"]);
   await expect(page.locator('.message[data-role="assistant"] .message-text')).toHaveText(answers);
@@ -133,7 +133,7 @@ test("several conversations are kept, opened and deleted, by the keyboard too", 
   await list.getByRole("button", { name: "Delete About the sea" }).click();
   await list.getByRole("button", { name: "Really delete About the sea?" }).click();
   await expect(rows).toHaveCount(0);
-  await expect(page.getByText("No conversation is kept yet.")).toBeVisible();
+  await expect(page.getByText("No conversations yet.")).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page.locator(".message")).toHaveCount(0);
   await page.reload();

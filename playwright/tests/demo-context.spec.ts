@@ -75,7 +75,7 @@ test("a context that is full says so once, and the conversation goes on without 
   // The question that had no room waits where it was written, and is asked when there is some.
   const before = await page.locator('.message[data-role="user"]').count();
   const waits = (await page.getByRole("textbox", { name: "Message" }).inputValue()) !== "";
-  await page.getByRole("button", { name: "Go on without the oldest" }).click();
+  await page.getByRole("button", { name: "Continue without the oldest" }).click();
   await expect(full).toBeHidden();
   if (!waits) await send(page, "And now?");
   await expect(page.locator('.message[data-role="user"]')).toHaveCount(before + 1);

@@ -92,7 +92,7 @@ test("a web page, another kind of file and a file that is not whole are told apa
   const whole = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
   for (const length of [3, 100, whole.length - 1000]) {
     await chooseFile(page, `cut-${length}.gguf`, whole.subarray(0, length));
-    await expect(problem(page)).toContainText("The file is not whole: it ends at", { timeout: 60_000 });
+    await expect(problem(page)).toContainText("The file is incomplete: it ends at", { timeout: 60_000 });
     await expect(problem(page)).toContainText("Download the file again");
   }
   await expect(page.getByRole("button", { name: "Load model" })).toBeEnabled();
@@ -143,6 +143,6 @@ test("a model that is in use is not removed, and no button is named that there i
     .getByRole("button", { name: "Remove" })
     .click();
   await expect(problem(other)).toContainText("in another tab");
-  await expect(problem(other)).toContainText("Choose another model there, or close that tab");
+  await expect(problem(other)).toContainText("Choose another model there or close that tab");
   await expect(problem(other)).not.toContainText(/unload/i);
 });

@@ -35,7 +35,7 @@ export function needWorkers(): void {
   if (typeof Worker === "function" && typeof WebAssembly === "object") return;
   const lacking = typeof Worker === "function" ? "WebAssembly" : "Worker";
   const scope = Object.prototype.toString.call(globalThis).slice("[object ".length, -1);
-  throw new ChordError("needs-browser", `This needs ${lacking}, which there is none of in ${scope}. ${ADVICE}`, {
+  throw new ChordError("needs-browser", `This needs ${lacking}, which ${scope} does not have. ${ADVICE}`, {
     lacking,
     scope,
   });

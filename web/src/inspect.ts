@@ -84,7 +84,7 @@ export async function inspect(source: ModelSource, options: InspectOptions = {})
     return toInspection(await client.call("inspect", params));
   } finally {
     signal?.removeEventListener("abort", abort);
-    client.end(new ChordError("unloaded", "The model was only looked at."));
+    client.end(new ChordError("unloaded", "The model was only inspected."));
   }
 }
 

@@ -103,15 +103,19 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   }
   if (contextLength !== undefined) {
     if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > 0xffffffff) {
-      throw new ChordError("invalid-argument", `contextLength must be a whole number from 1 on, not ${contextLength}`, {
-        field: "contextLength",
-      });
+      throw new ChordError(
+        "invalid-argument",
+        `contextLength must be a whole number of at least 1, not ${contextLength}`,
+        {
+          field: "contextLength",
+        },
+      );
     }
     engine.n_ctx = contextLength;
   }
   if (maxGpuBytes !== undefined) {
     if (!Number.isSafeInteger(maxGpuBytes) || maxGpuBytes < 1) {
-      throw new ChordError("invalid-argument", `maxGpuBytes must be a whole number from 1 on, not ${maxGpuBytes}`, {
+      throw new ChordError("invalid-argument", `maxGpuBytes must be a whole number of at least 1, not ${maxGpuBytes}`, {
         field: "maxGpuBytes",
       });
     }

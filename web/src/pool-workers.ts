@@ -59,7 +59,7 @@ export class PoolWorkers {
           case "failed":
             return reject(new Error(data.reason));
           case "panic":
-            return this.onFailure(new ChordError("internal", `A defect of the engine: ${data.message}`));
+            return this.onFailure(new ChordError("internal", `A bug in the engine: ${data.message}`));
         }
       };
       worker.onerror = (event) => {

@@ -76,7 +76,7 @@ export class Chats {
     await this.#view.leave();
     await this.#keeper.flush();
     if (!this.#isKept && session.conversation.turns.length > 0) {
-      const text = "This browser does not keep conversations here: what is on the page will be lost.";
+      const text = "This browser does not keep conversations here: those on the page will be lost.";
       if (!(await ask({ title: "Start a new chat?", text, yes: "New chat", no: "Stay here" }))) return;
       this.#keeper.drop();
     }
@@ -138,7 +138,7 @@ export class Chats {
   #showForked(by: Overtaken["by"]): void {
     const what = by === "deletion" ? "was deleted" : "went on";
     const place = byId("forked", HTMLParagraphElement);
-    place.textContent = `This conversation ${what} in another tab. What is on this page is kept as one of its own.`;
+    place.textContent = `This conversation ${what} in another tab. Its state on this page is kept as a separate conversation.`;
     place.hidden = false;
     announce(place.textContent);
   }

@@ -26,8 +26,8 @@ export class ContextView {
     const what = isAnswerCut ? "the answer above ended early" : "your message has no room in it";
     byId("context-full-text", HTMLParagraphElement).textContent =
       `The context is full: this conversation has reached the ${formatCount(contextLength)} tokens that the model ` +
-      `reads at once, and ${what}. Go on without the oldest messages, which stay on the page, or start a new chat. ` +
-      `The settings have a longer context for the next load.`;
+      `reads at once, and ${what}. Continue without the oldest messages, which stay on the page, or start a new chat. ` +
+      `You can set a longer context under Settings for the next load.`;
     this.#full.hidden = false;
   }
 

@@ -42,14 +42,14 @@ export function stopJudging(): void {
 export function verdictText(verdict: Verdict): { text: string; title: string } {
   switch (verdict.kind) {
     case "fits":
-      return { text: "fits this device", title: "Its weights, its context and what is computed with have room." };
+      return { text: "fits this device", title: "There is room for its weights, its context and its scratch memory." };
     case "fits-with-context":
       return {
         text: `fits with a context of ${verdict.contextLength.toLocaleString("en")}`,
-        title: "A longer context may not have room. The settings have its length.",
+        title: "A longer context may not fit. You can set its length under Settings.",
       };
     case "pages":
-      return { text: "may not fit this GPU", title: "It is larger than what GPUs like this one usually have." };
+      return { text: "may not fit this GPU", title: "It needs more memory than GPUs like this one usually have." };
     case "unsupported":
       return { text: "does not run here", title: verdict.why };
   }

@@ -112,7 +112,7 @@ function answerOf(worker: ServiceWorker, ask: Ask): Promise<unknown> {
 function showOffline(works: boolean): void {
   byId("offline", HTMLParagraphElement).textContent = works
     ? "Works offline once a model is stored."
-    : "This browser does not keep the page: opening it needs a connection.";
+    : "This browser does not store the page: opening it needs a connection.";
 }
 
 // A new version

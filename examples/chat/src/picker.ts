@@ -166,10 +166,11 @@ function removeButton(model: ListedModel, kept: CachedModel): HTMLButtonElement 
 
 /** Asks before it removes: a model is a long download. */
 async function remove(model: ListedModel, { stored, url }: CachedModel): Promise<void> {
-  const again = url === null ? "To use it again you need its file." : "To use it again it is downloaded again.";
+  const again =
+    url === null ? "To use it again, you need its file." : "To use it again, it has to be downloaded again.";
   const agreed = await ask({
     title: `Remove ${model.title}?`,
-    text: `It takes ${formatBytes(stored)} in this browser. ${again}`,
+    text: `It uses ${formatBytes(stored)} in this browser. ${again}`,
     yes: "Remove",
   });
   if (!agreed) return;

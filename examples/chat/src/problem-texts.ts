@@ -16,7 +16,7 @@ interface Text {
   next: string | ((failure: Failure) => string);
 }
 
-const again = "Load again: it goes on from what has arrived.";
+const again = "Load again: the download continues from what has arrived.";
 const otherModel = "Choose another model.";
 const otherFile = "Download the file again, or choose another one.";
 const smaller =
@@ -32,7 +32,7 @@ const families: [codes: string, text: Text][] = [
       "zero-dimension partial-block size-overflow misaligned-tensor tensor-overlap tensor-gap leading-gap " +
       "metadata-missing metadata-wrong-type metadata-out-of-range missing-key wrong-type out-of-range " +
       "inconsistent-metadata missing-tensor tensor-shape tensor-type tensor-values",
-    { what: ({ message }) => `The file is damaged, or was not written as GGUF asks: ${message}`, next: otherFile },
+    { what: ({ message }) => `The file is damaged, or not valid GGUF: ${message}`, next: otherFile },
   ],
   [
     "unsupported-value unread-tensor unknown-tensor-type unsupported-version unknown-tokenizer-model unknown-pre-tokenizer",
@@ -46,11 +46,11 @@ const families: [codes: string, text: Text][] = [
   ],
   [
     "template-too-large template-error template-out-of-fuel template-output-too-large",
-    { what: ({ message }) => `The model's own format for chats cannot be used: ${message}`, next: otherModel },
+    { what: ({ message }) => `The model's chat format cannot be used: ${message}`, next: otherModel },
   ],
   [
     "bad-program bad-batch bad-weight cannot-truncate no-output finished internal",
-    { what: ({ message }) => `The engine has a defect: ${message}`, next: report },
+    { what: ({ message }) => `There is a bug in the engine: ${message}`, next: report },
   ],
   ["network-stalled load-stalled short-body source-changed", { what: withoutAdvice, next: again }],
   [
@@ -68,7 +68,7 @@ const families: [codes: string, text: Text][] = [
     "worker-failed wasm-failed",
     {
       what: "A part of this page could not be started.",
-      next: "Reload the page. If that does not help, an extension or the network may hold it back.",
+      next: "Reload the page. If that does not help, an extension or the network may be blocking it.",
     },
   ],
 ];
@@ -78,7 +78,7 @@ const single: Record<string, Text> = {
   truncated: { what: cutOff, next: otherFile },
   "tensor-past-end": { what: cutOff, next: otherFile },
   "no-chat-template": {
-    what: "The model was not made for chat: its file has no format for it.",
+    what: "The model was not made for chat: its file has no chat format.",
     next: "Choose a model made for chat; its name often ends in Instruct.",
   },
   "template-refused": { next: "Start a new chat." },
@@ -91,7 +91,7 @@ const single: Record<string, Text> = {
     what: ({ details, message }) => {
       const { architecture } = details;
       return typeof architecture === "string"
-        ? `This page cannot run models of the kind ${quoted(architecture)}.`
+        ? `This page cannot run models with the architecture ${quoted(architecture)}.`
         : message;
     },
     next: "Choose a model of another architecture, such as Llama, Mistral, SmolLM or Gemma 3.",
@@ -99,7 +99,7 @@ const single: Record<string, Text> = {
   "bad-option": {
     what: ({ details, message }) => {
       const { max } = details as { max?: number | string };
-      return max === undefined ? message : `The context may have ${max} tokens at most.`;
+      return max === undefined ? message : `The context can have at most ${max} tokens.`;
     },
     next: "Set a shorter one under Settings and load again.",
   },
@@ -116,7 +116,7 @@ const single: Record<string, Text> = {
   },
   "needs-memory64": {
     what: ({ details }) =>
-      `The model is larger than the CPU has room for in this browser${needed(details)}` +
+      `The model is too large for the CPU in this browser${needed(details)}` +
       (typeof details["lacking"] === "string" ? `: ${details["lacking"]}.` : "."),
     next: "Choose a smaller model or a smaller quantization, a shorter context under Settings, or another browser.",
   },
@@ -127,7 +127,7 @@ const single: Record<string, Text> = {
   "empty-prompt": { what: "There is nothing to answer.", next: "Write a message first." },
   "prompt-too-long": { next: "Start a new chat, or set a longer context under Settings and load the model again." },
   "bad-logits": {
-    what: "The model computed something that is no number: its file is damaged, or this device computes wrongly.",
+    what: "The model's results are not numbers: its file is damaged, or this device computes wrongly.",
     next: "Choose “CPU” under Settings and load it again, or remove it and download it again.",
   },
   cancelled: { what: "The load was cancelled.", next: "Load again: what has arrived is kept." },
@@ -139,13 +139,13 @@ const single: Record<string, Text> = {
   "http-status": { what: withoutAdvice, next: ({ details }) => nextOfStatus(Number(details["status"])) },
   "bad-response": { next: "Check the address, or try another host." },
   "size-unknown": {
-    what: "The host does not say how long the file is, so that it cannot be read in parts.",
-    next: "Download the file yourself and choose it under File, or take it from another host.",
+    what: "The host does not report the file's length, so it cannot be read in parts.",
+    next: "Download the file yourself and choose it under File, or use another host.",
   },
-  "bad-split": { next: "Take the address of the first part; all parts must lie beside it." },
+  "bad-split": { next: "Enter the address of the first part; all parts must be in the same folder." },
   "hash-mismatch": {
     what: "The file that arrived is not the one that its host announced. Nothing of it was kept.",
-    next: "Load again. If it happens again, take the file from another host.",
+    next: "Load again. If it happens again, use another host.",
   },
   "file-unreadable": {
     what: "The file can no longer be read: it was moved, changed or deleted.",
@@ -160,20 +160,20 @@ const single: Record<string, Text> = {
     },
     next: "Delete a model under Storage, or free disk space.",
   },
-  "not-stored": { what: "The model is not stored in this browser, or not all of it.", next: "Load it once more." },
+  "not-stored": { what: "The model is not stored in this browser, or only partly.", next: "Load it once more." },
   "stored-damaged": {
     what: "A part of the stored model is missing or altered.",
-    next: "Load it while there is a connection, which repairs it, or delete it under Storage.",
+    next: "Load it while you are online to repair it, or delete it under Storage.",
   },
   "model-in-use": {
     what: "This model is being loaded or used, here or in another tab of this page.",
-    next: "Choose another model there, or close that tab, and then try again.",
+    next: "Choose another model there or close that tab, then try again.",
   },
   "needs-browser": {
     what: "This browser lacks something that the page needs, such as workers.",
     next: "Open the page in a current version of Chrome, Edge, Firefox or Safari.",
   },
-  unloaded: { what: "The model is not loaded any more.", next: "Choose a model on the start page." },
+  unloaded: { what: "The model is no longer loaded.", next: "Choose a model on the start page." },
 };
 
 const texts = new Map<string, Text>(Object.entries(single));
@@ -202,7 +202,7 @@ export function sentence(text: string): string {
 function cutOff({ details }: Failure): string {
   // Where what is missing begins, and how much the file has from there.
   const size = bytes(Number(details["start"] ?? details["offset"]) + Number(details["available"]));
-  return `The file is not whole: it ends${size === undefined ? "" : ` at ${size},`} before all of the model is there.`;
+  return `The file is incomplete: it ends${size === undefined ? "" : ` at ${size},`} before the end of the model.`;
 }
 
 function nextOfStatus(status: number): string {
@@ -211,7 +211,7 @@ function nextOfStatus(status: number): string {
   }
   if (status === 404 || status === 410) return "Check the address: the host has no such file.";
   if (status === 429) return "The host wants fewer requests. Wait a little and load again.";
-  if (status >= 500) return "The host has a problem of its own. Load again later, or take the file from another host.";
+  if (status >= 500) return "The host has a problem. Load again later, or use another host.";
   return "Check the address, or try another host.";
 }
 
@@ -228,7 +228,7 @@ function withoutCause({ message }: Failure): string {
 function needed(details: Failure["details"]): string {
   const [wanted, limit] = [bytes(details["needed"]), bytes(details["limit"])];
   if (wanted === undefined) return "";
-  return limit === undefined ? `: it needs ${wanted}` : `: it needs ${wanted}, there are ${limit}`;
+  return limit === undefined ? `: it needs ${wanted}` : `: it needs ${wanted}, and ${limit} are available`;
 }
 
 /** A number of bytes as errors carry it, in the units of this page. */

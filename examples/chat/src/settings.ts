@@ -43,16 +43,23 @@ const sliders: { name: SliderName; title: string; min: number; max: number; step
     min: 0,
     max: 2,
     step: 0.05,
-    help: "0 takes the likeliest token every time",
+    help: "0 always chooses the most likely token",
   },
-  { name: "topK", title: "Top-k", min: 0, max: 200, step: 1, help: "Likeliest tokens to choose from; 0 is all" },
+  {
+    name: "topK",
+    title: "Top-k",
+    min: 0,
+    max: 200,
+    step: 1,
+    help: "Number of most likely tokens to choose from; 0 is all",
+  },
   {
     name: "topP",
     title: "Top-p",
     min: 0.05,
     max: 1,
     step: 0.01,
-    help: "Tokens that share this much of the probability",
+    help: "Choose from the tokens that together have this probability",
   },
   {
     name: "minP",
@@ -60,9 +67,9 @@ const sliders: { name: SliderName; title: string; min: number; max: number; step
     min: 0,
     max: 0.5,
     step: 0.01,
-    help: "Least probability, as a share of the likeliest's",
+    help: "Lowest probability, relative to the most likely token",
   },
-  { name: "repetitionPenalty", title: "Repetition penalty", min: 1, max: 1.5, step: 0.01, help: "1 is none" },
+  { name: "repetitionPenalty", title: "Repetition penalty", min: 1, max: 1.5, step: 0.01, help: "1 has no effect" },
 ];
 
 let current: Settings = readStored("settings", checkSettings) ?? { ...defaults };

@@ -20,9 +20,9 @@ use crate::progress::LoadBar;
 /// `--backend`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendName {
-    /// A real GPU that computes rightly, else the CPU.
+    /// A real GPU that computes correctly, otherwise the CPU.
     Auto,
-    /// A GPU, also one in software.
+    /// Any GPU, including one in software.
     Gpu,
     /// The CPU.
     Cpu,
@@ -52,7 +52,7 @@ pub(crate) enum KvName {
 pub(crate) enum ActivationsName {
     /// As q8 in the middle of prompts, as q16 elsewhere.
     Mixed,
-    /// Rounded to 8 bits: fastest with prompts; close choices are left to chance.
+    /// Rounded to 8 bits: fastest for prompts, but close choices are left to chance.
     Q8,
     /// Rounded to 16 bits: nearly exact, and much faster than f32.
     Q16,
@@ -71,7 +71,7 @@ impl From<ActivationsName> for Activations {
     }
 }
 
-/// What to run on and how large.
+/// The device, and how much of it to use.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DeviceArgs {
     /// What to run on.
@@ -83,16 +83,16 @@ pub(crate) struct DeviceArgs {
     /// Storage type of the KV cache.
     #[arg(long, value_enum, default_value = "f16")]
     pub(crate) kv: KvName,
-    /// Positions of the context; the trained length, at most 4096, without it.
+    /// Context length in tokens. Default: the trained length, at most 4096.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) ctx: Option<u32>,
-    /// Most bytes to hold on the GPU, K, M and G being powers of 1024: layers beyond that are paged from the file.
+    /// Most bytes to use on the GPU (K, M and G are powers of 1024); layers beyond that are paged from the file.
     #[arg(long, alias = "gpu-mem", value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) max_gpu_bytes: Option<u64>,
-    /// Threads of the CPU; all cores, less one where there are more than two, without it.
+    /// CPU threads. Default: all cores, minus one if there are more than two.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS as i64))]
     pub(crate) threads: Option<u32>,
-    /// Form of activations in the CPU's products: mixed unless given, f32 in traces.
+    /// Precision of activations in the CPU's products. Default: mixed, and f32 in traces.
     #[arg(long, value_enum)]
     pub(crate) activations: Option<ActivationsName>,
 }
@@ -108,7 +108,7 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let number = if unit == 1 { text } else { &text[..text.len() - 1] };
     match number.parse::<f64>() {
         Ok(n) if n.is_finite() && n >= 0.0 => Ok((n * unit as f64) as u64),
-        _ => Err(format!("{text:?} is no number of bytes: expected one like 900M or 1.5G")),
+        _ => Err(format!("{text:?} is not a number of bytes: expected one like 900M or 1.5G")),
     }
 }
 
@@ -133,7 +133,7 @@ impl DeviceArgs {
 /// A model and what to run it on.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ModelArgs {
-    /// A GGUF file, or a part of a split model beside the others.
+    /// A GGUF file, or one part of a split model in the same folder as the others.
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -159,8 +159,7 @@ impl ModelArgs {
 /// The time that chat templates show.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TimeArgs {
-    /// Date and time for chat templates that show them, such as 2024-07-26 or 2024-07-26T11:44:05; now, at this place,
-    /// without it.
+    /// Date and time for chat templates, such as 2024-07-26 or 2024-07-26T11:44:05. Default: the local time.
     #[arg(long, alias = "date", value_name = "DATE[TTIME]", value_parser = parse_time)]
     now: Option<i64>,
 }
@@ -180,7 +179,7 @@ fn parse_time(text: &str) -> Result<i64, String> {
         .or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
     match time {
         Some(time) => Ok(time.and_utc().timestamp()),
-        None => Err(format!("{text:?} is no date: expected one like 2024-07-26 or 2024-07-26T11:44:05")),
+        None => Err(format!("{text:?} is not a date: expected one like 2024-07-26 or 2024-07-26T11:44:05")),
     }
 }
 
@@ -188,7 +187,7 @@ fn parse_time(text: &str) -> Result<i64, String> {
 /// told a temperature.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SamplingArgs {
-    /// Most tokens to generate; up to the end of the context without it.
+    /// Most tokens to generate. Default: up to the end of the context.
     #[arg(short = 'n', long = "max-tokens", value_name = "N", value_parser = in_range(MAX_TOKENS))]
     max_tokens: Option<f64>,
     #[arg(long, value_name = "T", value_parser = in_range(FIELDS.temperature), default_value_t = 0.0,
@@ -206,7 +205,7 @@ pub(crate) struct SamplingArgs {
     repeat_last_n: Option<f64>,
     #[arg(long, value_name = "S", value_parser = in_range(SEED), help = help(SEED))]
     seed: Option<f64>,
-    /// End before this text; may be given several times.
+    /// Stop before this text; may be given several times.
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 }

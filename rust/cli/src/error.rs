@@ -21,7 +21,7 @@ pub(crate) enum CliError {
         source: io::Error,
     },
     /// A file of a split model is not there.
-    #[error("part {no} of {count} of the model is missing: {}; all parts must lie beside each other", path.display())]
+    #[error("part {no} of {count} of the model is missing: {}; all parts must be in the same folder", path.display())]
     MissingPart {
         /// Where it should be.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) enum CliError {
     },
     /// A file's name and its header tell different things of the parts of a model.
     #[error(
-        "{}: the model has {n_parts} parts by this file's header, and another number by its name: expected a name that \
+        "{}: this file's header says that the model has {n_parts} parts, and its name says another number: expected a name that \
          ends in -00001-of-{n_parts:05}.gguf",
         path.display()
     )]

@@ -28,7 +28,7 @@ pub enum EngineError {
     #[error("reading the model: {0}")]
     Read(#[from] ReadError),
     /// The backend that was asked for cannot be had.
-    #[error("no {backend} backend: {reason}; ask for \"auto\" or \"cpu\" to run without it")]
+    #[error("no {backend} backend: {reason}; use \"auto\" or \"cpu\" to run without it")]
     NoBackend {
         /// What was asked for.
         backend: &'static str,
@@ -37,7 +37,7 @@ pub enum EngineError {
     },
     /// The model needs more memory on the CPU than 32 bits can address.
     #[error(
-        "the model needs {needed} bytes of memory on the CPU, 32-bit WebAssembly has room for {limit}: take a browser \
+        "the model needs {needed} bytes of memory on the CPU, 32-bit WebAssembly can use {limit}: use a browser \
          with Memory64, a smaller quantization or a shorter context"
     )]
     NeedsMemory64 {

@@ -61,7 +61,7 @@ pub enum GgufError {
         limit: u64,
     },
     /// The header is longer than any real file's.
-    #[error("the header goes on past byte {offset}, at most {limit} bytes are read")]
+    #[error("the header continues past byte {offset}, at most {limit} bytes are read")]
     HeaderTooLong {
         /// Where reading stopped.
         offset: u64,
@@ -83,7 +83,7 @@ pub enum GgufError {
         offset: u64,
     },
     /// The same key twice.
-    #[error("metadata key {key:?} at byte {offset} was there before")]
+    #[error("metadata key {key:?} occurs again at byte {offset}")]
     DuplicateKey {
         /// The key.
         key: String,
@@ -143,7 +143,7 @@ pub enum GgufError {
         offset: u64,
     },
     /// The same tensor name twice.
-    #[error("tensor {tensor:?} at byte {offset} was there before")]
+    #[error("tensor {tensor:?} occurs again at byte {offset}")]
     DuplicateTensor {
         /// The name.
         tensor: String,
@@ -197,7 +197,7 @@ pub enum GgufError {
         block: u64,
     },
     /// The extents multiply to more than 2^63 − 1 elements, or more than 2^63 − 1 bytes.
-    #[error("tensor {tensor:?} at byte {offset} has dimensions {dims:?}, too large to count")]
+    #[error("tensor {tensor:?} at byte {offset} has dimensions {dims:?}, whose product is too large")]
     SizeOverflow {
         /// The tensor.
         tensor: String,

@@ -74,7 +74,7 @@ pub enum ModelError {
     },
     /// The file has tensors that the program does not read, so that its answers would be wrong.
     #[error(
-        "tensor {tensor}{} is not read by the program for {architecture}, so the answers would be wrong: take a file of \
+        "tensor {tensor}{} is not read by the program for {architecture}, so the answers would be wrong: use a file of \
          this model made by another converter or with another quantization",
         if *others > 0 { format!(" (and {others} more)") } else { String::new() }
     )]

@@ -17,7 +17,7 @@ pub enum TextError {
         found: String,
     },
     /// `tokenizer.ggml.pre` names a way to split text that is not implemented.
-    #[error("pre-tokenizer `{found}` is not supported (of the families gpt-2, smollm, llama-bpe and qwen2)")]
+    #[error("pre-tokenizer `{found}` is not supported (supported: the families gpt-2, smollm, llama-bpe and qwen2)")]
     UnknownPreTokenizer {
         /// The name in the file.
         found: String,
@@ -103,7 +103,7 @@ pub enum TextError {
         key: &'static str,
     },
     /// Texts chosen so that they fall onto each other in the vocabulary's index.
-    #[error("the vocabulary cannot be indexed: more than {limit} entries share a place (at entry {entry})")]
+    #[error("the vocabulary cannot be indexed: more than {limit} entries share a hash slot (at entry {entry})")]
     IndexCollisions {
         /// The entry that found no place.
         entry: u32,
@@ -150,14 +150,14 @@ pub enum TextError {
         limit: u64,
     },
     /// A template made more text than it may, in its output or on the way to it.
-    #[error("the chat template made more than {limit} bytes of text")]
+    #[error("the chat template produced more than {limit} bytes of text")]
     TemplateOutputTooLarge {
         /// Most bytes.
         limit: usize,
     },
     /// A message holds the text of a control token, and the template treats it in a way in which that text cannot be
     /// kept apart from the template's own control tokens.
-    #[error("message {message} contains the control token {token:?}, which this chat template does not keep apart")]
+    #[error("message {message} contains the control token {token:?}, which this chat template cannot tell apart from its own")]
     ControlTextInMessage {
         /// Place of the message, from 0.
         message: usize,

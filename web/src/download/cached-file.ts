@@ -266,7 +266,7 @@ export class CachedFile implements ModelFile {
     }
     await this.copy.remove();
     const { url, expected, found } = result;
-    const message = `The SHA-256 of ${url} is ${found}, announced was ${expected}. Load again.`;
+    const message = `The SHA-256 of ${url} is ${found}, expected ${expected}. Load again.`;
     throw new ChordError("hash-mismatch", message, { ...result });
   }
 }

@@ -105,7 +105,7 @@ export class Download {
 
   /** A chunk, however long it takes. Its buffer is the caller's. */
   want(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (this.stopped) return Promise.reject(new ChordError("internal", `chunk ${index} is wanted of a closed file`));
+    if (this.stopped) return Promise.reject(new ChordError("internal", `chunk ${index} is requested of a closed file`));
     // What went wrong before anybody asked would otherwise be tried again, and often fail in another way.
     if (!this.told) {
       this.told = true;

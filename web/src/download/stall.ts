@@ -78,7 +78,7 @@ export class StallWatch {
     const allowed = this.connections > 0 ? LOOKS * NETWORK_PATIENCE : LOOKS;
     if (this.idle <= allowed) return;
     const seconds = this.ms / 1000;
-    const message = `Nothing of ${this.url} came for ${seconds} s, and nothing is under way. What has come is kept; load again to go on.`;
+    const message = `Nothing of ${this.url} arrived for ${seconds} s, and nothing is in progress. Load again to continue.`;
     const error = new ChordError("load-stalled", message, { url: this.url, seconds });
     for (const stalled of this.waiting) stalled(error);
     this.alive();

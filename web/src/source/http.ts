@@ -172,7 +172,7 @@ export class HttpSource implements RemoteSource {
     } catch (error) {
       if (this.signal?.aborted) throw abortError(this.signal);
       if (error instanceof ChordError) throw error;
-      const message = `The connection to ${this.url} broke (${String(error)}). Load again to go on.`;
+      const message = `The connection to ${this.url} broke (${String(error)}). Load again to continue.`;
       throw this.error("short-body", message, {}, error);
     }
   }
@@ -191,7 +191,7 @@ export class HttpSource implements RemoteSource {
 
   private stalled(): ChordError {
     const seconds = this.stallMs / 1000;
-    return this.error("network-stalled", `No byte of ${this.url} came for ${seconds} s. Load again to go on.`, {
+    return this.error("network-stalled", `No byte of ${this.url} arrived for ${seconds} s. Load again to continue.`, {
       seconds,
     });
   }
@@ -230,7 +230,7 @@ class HttpBody implements RemoteBody {
       if (piece === undefined) {
         throw this.source.error(
           "short-body",
-          `${this.source.url} ended at byte ${this.position}, ${this.end} were announced. Load again to go on.`,
+          `${this.source.url} ended at byte ${this.position} of the announced ${this.end}. Load again to continue.`,
           { expected: this.end, found: this.position },
         );
       }
@@ -251,7 +251,7 @@ class HttpBody implements RemoteBody {
     const more = this.rest.length > 0 ? this.rest : await this.source.next(this.pieces);
     this.cancel();
     if (more !== undefined && more.length > 0) {
-      const message = `${this.source.url} goes on after the ${this.end} bytes that were announced. ${COMPRESSED}`;
+      const message = `${this.source.url} is longer than the announced ${this.end} bytes. ${COMPRESSED}`;
       throw this.source.error("bad-response", message, { expected: this.end });
     }
   }

@@ -151,7 +151,7 @@ async function request(
   } catch (cause) {
     throw new ChordError(
       "network-failed",
-      `${endpoint} could not be asked for ${repo} (${String(cause)})`,
+      `${endpoint} could not be reached for ${repo} (${String(cause)})`,
       { url },
       { cause },
     );

@@ -20,8 +20,7 @@ export function partCount(url: string): number {
       field: "source",
     });
   }
-  if (Number(count) > MOST_PARTS)
-    throw new ChordError("bad-split", `${Number(count)} parts are more than there can be`);
+  if (Number(count) > MOST_PARTS) throw new ChordError("bad-split", `A model cannot have ${Number(count)} parts`);
   return Number(count);
 }
 

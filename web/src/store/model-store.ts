@@ -90,7 +90,7 @@ export class ModelStore {
    */
   async putChunk(manifest: Manifest, index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
     const store = this.storeOf(manifest);
-    if (!store) throw new ChordError("storage-failed", `There is no ${manifest.store} here to store chunks in`);
+    if (!store) throw new ChordError("storage-failed", `This browser has no ${manifest.store} to store chunks in`);
     try {
       await store.write(manifest, index, bytes);
     } catch (error) {

@@ -50,7 +50,7 @@ export function runEngine(ioPort: MessagePort): void {
   const io = new IoClient(ioPort, ({ bytes, networkBytes, networkDone }) =>
     progress?.arrived(bytes, networkBytes, networkDone),
   );
-  const onPanic = (message: string) => fail(new ChordError("internal", `A defect of the engine: ${message}`));
+  const onPanic = (message: string) => fail(new ChordError("internal", `A bug in the engine: ${message}`));
   const pool = new PoolHost(post);
   const model = new Model(io, (urls) => new Modules(urls, onPanic), pool);
 

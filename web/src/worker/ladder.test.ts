@@ -14,7 +14,7 @@ describe("auto", () => {
   test("passes over a software GPU, and says so", () => {
     const { rungs, why } = ladder("auto", software, false);
     expect(rungs).toEqual(["cpu"]);
-    expect(why.join()).toContain("computed in software");
+    expect(why.join()).toContain("a software GPU");
   });
 
   test("takes a software GPU that counts as real", () => {

@@ -21,7 +21,7 @@ export function ladder(backend: "auto" | Rung, adapter: AdapterFacts, softwareGp
   if (backend === "cpu") return { rungs: ["cpu"], why: ["the CPU was asked for"] };
   if (adapter.absent !== undefined) return { rungs: ["cpu"], why: [`no GPU: ${adapter.absent}`] };
   if (adapter.isSoftware && !softwareGpu) {
-    const why = "no GPU: the browser offers only one that is computed in software, slower than the CPU itself";
+    const why = "no GPU: the browser offers only a software GPU, slower than the CPU itself";
     return { rungs: ["cpu"], why: [why] };
   }
   return { rungs: ["gpu", "cpu"], why: [] };

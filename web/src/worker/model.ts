@@ -182,7 +182,7 @@ export class Model {
       await this.io.close();
     } catch (cause) {
       const { message } = toErrorRecord(cause);
-      throw new ChordError("device-lost", `The GPU was lost (${lost}), and the CPU cannot go on: ${message}`, {
+      throw new ChordError("device-lost", `The GPU was lost (${lost}), and the CPU cannot continue: ${message}`, {
         reason: lost,
       });
     }
@@ -258,7 +258,7 @@ export class Model {
       threads: 1,
       why: `the CPU runs everything on one thread: ${reason}`,
     });
-    if (threads === 1) return one("no more are wanted");
+    if (threads === 1) return one("no more were requested");
     if (choice.oneThread !== undefined) return one(choice.oneThread);
     if (started.artifact === "baseline") return one("the browser grants no shared memory");
     try {
@@ -276,8 +276,8 @@ function needsMemory64(details: Record<string, unknown>, lacking: string): Chord
   const bytes =
     needed === undefined
       ? ""
-      : `The model needs ${needed} bytes of memory on the CPU, 32-bit WebAssembly has room for ${limit}. `;
-  const next = "Take another browser, a smaller quantization or a shorter context.";
+      : `The model needs ${needed} bytes of memory on the CPU, 32-bit WebAssembly can use ${limit}. `;
+  const next = "Use another browser, a smaller quantization or a shorter context.";
   const message = `${bytes}The 64-bit engine cannot run here: ${lacking}. ${next}`;
   return new ChordError("needs-memory64", message, { ...details, lacking });
 }

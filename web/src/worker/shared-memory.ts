@@ -51,7 +51,7 @@ export function sharedMemory(artifact: SharedArtifact, create = createMemory): W
   throw new ChordError(
     "out-of-memory",
     `The browser grants the CPU no shared memory, not even one that may grow to ${least} MiB (${String(refusal)}). ` +
-      "Close other tabs, or take a 64-bit browser.",
+      "Close other tabs, or use a 64-bit browser.",
     { needed: least * 2 ** 20 },
   );
 }

@@ -94,7 +94,7 @@ describe("the engine's end of the pool", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "performance"] });
     FakePool.isComplete = false;
     const starting = host.start(started, 2);
-    const refused = expect(starting).rejects.toThrow("not every worker was there");
+    const refused = expect(starting).rejects.toThrow("not all workers had started");
     host.started(undefined);
     await vi.advanceTimersByTimeAsync(11_000);
     await refused;

@@ -71,7 +71,7 @@ function passes(port: MessagePort, start: PoolStart): boolean {
 async function complete(pool: ThreadPool): Promise<void> {
   const until = performance.now() + JOIN_MS;
   while (!pool.is_complete()) {
-    if (performance.now() > until) throw new Error(`not every worker was there after ${JOIN_MS / 1000} s`);
+    if (performance.now() > until) throw new Error(`not all workers had started after ${JOIN_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }

@@ -25,10 +25,10 @@ pub(crate) struct Args {
     /// A GGUF file.
     #[arg(required_unless_present = "shape", conflicts_with = "shape")]
     model: Option<PathBuf>,
-    /// Random weights of this shape instead of a file.
+    /// Use random weights of this shape instead of a file.
     #[arg(long, value_name = "NAME", value_parser = parse_shape)]
     shape: Option<Shape>,
-    /// How the shape's matrices are stored: Q4_K_M, or a type such as Q4_0.
+    /// Storage type of the shape's matrices: Q4_K_M, or a type such as Q4_0.
     #[arg(long, value_name = "Q", default_value = "Q4_K_M", conflicts_with = "model")]
     quant: Quant,
     /// Tokens of the prompt.
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Tokens to decode.
     #[arg(short, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     n: u32,
-    /// Repetitions, of which the median counts.
+    /// Repetitions; the median is reported.
     #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     repetitions: u32,
     #[command(flatten)]

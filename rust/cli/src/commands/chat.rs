@@ -10,7 +10,7 @@ use crate::commands::run::{stream, summary};
 use crate::error::CliError;
 use crate::output;
 
-/// Talk to a model line by line. Ctrl-C stops a reply; /new starts over; /exit or the end of the input ends.
+/// Chat with a model line by line. Ctrl-C stops a reply; /new starts over; /exit or the end of the input quits.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

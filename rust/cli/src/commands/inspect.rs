@@ -19,10 +19,10 @@ const SHOWN_ELEMENTS: usize = 4;
 /// Characters of a string that are shown.
 const SHOWN_CHARS: usize = 72;
 
-/// Show what a GGUF file holds: metadata, tensors, memory needed. Works for every architecture.
+/// Show what a GGUF file contains: metadata, tensors, memory needed. Works for every architecture.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A GGUF file, or a part of a split model beside the others.
+    /// A GGUF file, or one part of a split model in the same folder as the others.
     model: PathBuf,
     /// List the tensors.
     #[arg(long)]
@@ -33,13 +33,13 @@ pub(crate) struct Args {
     /// Decode a block of this tensor.
     #[arg(long, value_name = "NAME", requires = "block")]
     tensor: Option<String>,
-    /// Which block, from 0.
+    /// Index of the block, from 0.
     #[arg(long, value_name = "N", requires = "tensor")]
     block: Option<u64>,
-    /// Positions of the context that memory is computed for.
+    /// Context length for which memory is computed.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     ctx: Option<u32>,
-    /// Storage type of the KV cache that memory is computed for.
+    /// Storage type of the KV cache for which memory is computed.
     #[arg(long, value_enum, default_value = "f16")]
     kv: KvName,
     /// Say whether a GPU with this many bytes can run the model, and how; K, M and G are powers of 1024.

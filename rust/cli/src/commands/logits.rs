@@ -19,7 +19,7 @@ const ROWS: u32 = 32;
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// 1,2,3 or @FILE with the same text.
+    /// Token ids such as 1,2,3, or @FILE that contains them.
     #[arg(long, value_name = "LIST")]
     tokens: TokenList,
     /// The file to write.

@@ -10,12 +10,12 @@ use crate::error::CliError;
 use crate::file::ModelFile;
 use crate::output;
 
-/// Print the prompt text that the file's chat template makes of a conversation.
+/// Print the prompt that the file's chat template makes from a conversation.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A GGUF file with a chat template.
     model: PathBuf,
-    /// JSON: an array of {"role", "content"} and perhaps "name", or an object that holds it as "messages".
+    /// JSON: an array of {"role", "content"}, optionally with "name", or an object with such an array as "messages".
     #[arg(long, value_name = "FILE.json")]
     messages: PathBuf,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use crate::error::CliError;
 use crate::interrupt::Busy;
 use crate::output;
 
-/// Continue a prompt: the text goes to standard output as it comes, figures to standard error.
+/// Continue a prompt: text is streamed to standard output, figures go to standard error.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Continue the text itself, without the chat template.
     #[arg(long)]
     raw: bool,
-    /// With --raw: names of control tokens in the text become these tokens.
+    /// With --raw: turn names of control tokens in the text into these tokens.
     #[arg(long, requires = "raw")]
     special: bool,
     #[command(flatten)]

@@ -14,10 +14,10 @@ use crate::output;
 pub(crate) struct Args {
     /// A GGUF file of any architecture.
     model: PathBuf,
-    /// Names of control tokens in the text become these tokens.
+    /// Turn names of control tokens in the text into these tokens.
     #[arg(long)]
     special: bool,
-    /// Leave out the tokens that the file wants at the beginning and end of a text.
+    /// Leave out the tokens that the file specifies for the beginning and end of a text.
     #[arg(long)]
     no_bos: bool,
     /// Print a JSON array.

@@ -22,7 +22,7 @@ const LARGEST_BATCH: u32 = 256;
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// 1,2,3 or @FILE with the same text; with --against, the tokens of that file unless given.
+    /// Token ids such as 1,2,3, or @FILE that contains them. Default with --against: the tokens of that file.
     #[arg(long, value_name = "LIST", required_unless_present = "against")]
     tokens: Option<TokenList>,
     /// Compare with this backend.
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Compare with the activations of a trace file.
     #[arg(long, value_name = "FILE.trace.gguf")]
     against: Option<PathBuf>,
-    /// Largest mean squared error over mean square; 1e-6 with an f32 KV cache and 1e-5 with f16 unless given.
+    /// Highest accepted NMSE. Default: 1e-6 with an f32 KV cache, 1e-5 with f16.
     #[arg(long, value_name = "NMSE")]
     tolerance: Option<f64>,
     /// Print one JSON document.
