@@ -140,7 +140,7 @@ fn check_range(
         let (start, available) = (tensor.offset, to_end);
         return Err(GgufError::TensorPastEnd { tensor: name(), offset, ty, dims: dims(), start, needed, available });
     }
-    // Of a tensor past the end that is said itself, not that there is a gap before it; what follows the last one is
+    // A tensor past the end is reported as such, not as a gap before it; what follows the last one is
     // free.
     let Some(next) = next.filter(|next| next.offset <= file_len) else { return Ok(()) };
     let available = next.offset - tensor.offset;

@@ -234,7 +234,7 @@ pub enum GgufError {
         dims: Vec<u64>,
         /// Where its data begins (saturated if it cannot be counted).
         start: u64,
-        /// Bytes that type and extents ask for.
+        /// Bytes that type and extents require.
         needed: u64,
         /// Bytes from there to the end of the file.
         available: u64,
@@ -253,7 +253,7 @@ pub enum GgufError {
         ty: GgmlType,
         /// Its extents.
         dims: Vec<u64>,
-        /// Bytes that type and extents ask for.
+        /// Bytes that type and extents require.
         needed: u64,
         /// Bytes from its start to the start of the next tensor.
         available: u64,
@@ -274,7 +274,7 @@ pub enum GgufError {
         ty: GgmlType,
         /// Its extents.
         dims: Vec<u64>,
-        /// Bytes that type and extents ask for, with padding.
+        /// Bytes that type and extents require, with padding.
         needed: u64,
         /// Bytes from its start to what comes next.
         available: u64,
@@ -298,7 +298,7 @@ pub enum GgufError {
     Finished,
 }
 
-/// What a file is that begins with `found`, in words, and what its reader may do.
+/// Describes a file that begins with `found`, and what its user can do.
 fn start_of_another(found: [u8; 4]) -> String {
     let known = match &found {
         [0xef, 0xbb, 0xbf, b'<'] => Some(WEB_PAGE),

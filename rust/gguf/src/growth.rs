@@ -1,4 +1,4 @@
-//! Arrays that grow as their bytes come in. What is reserved stays close to what has been seen, whatever the file
+//! Arrays that grow as their bytes arrive. The reserved memory stays close to what has been read, whatever the file
 //! announces.
 
 use crate::{Array, StringArray, ValueType};
@@ -78,7 +78,7 @@ pub(crate) fn empty_array(ty: ValueType) -> Array {
     }
 }
 
-/// Gives back what was reserved and not used.
+/// Releases reserved memory that was not used.
 pub(crate) fn shrink(array: &mut Array) {
     any_array!(array, v => v.shrink_to_fit());
 }

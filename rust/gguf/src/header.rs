@@ -1,4 +1,4 @@
-//! What a file's header says once it has been read and checked.
+//! A file's header, read and checked.
 
 use crate::{GgmlType, Metadata};
 

@@ -1,4 +1,4 @@
-//! What is accepted at most. Each limit lies well above what real files hold and low enough that a hostile file is
+//! Limits. Each is well above what real files contain and low enough that a hostile file is
 //! refused before it costs anything.
 
 /// Metadata entries. Real files have 20 to 70.

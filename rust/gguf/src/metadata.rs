@@ -10,27 +10,27 @@ pub enum MetadataError {
     /// No such key.
     #[error("metadata key `{key}` is missing (expected {expected})")]
     Missing {
-        /// The key asked for.
+        /// The requested key.
         key: String,
-        /// The type asked for.
+        /// The requested type.
         expected: &'static str,
     },
     /// The key holds a value of another type.
     #[error("metadata key `{key}` is of type {found}, expected {expected}")]
     WrongType {
-        /// The key asked for.
+        /// The requested key.
         key: String,
-        /// The type asked for.
+        /// The requested type.
         expected: &'static str,
         /// The type in the file.
         found: &'static str,
     },
-    /// The key holds an integer outside the range asked for.
+    /// The key holds an integer outside the requested range.
     #[error("metadata key `{key}` is {found}, which does not fit {expected}")]
     OutOfRange {
-        /// The key asked for.
+        /// The requested key.
         key: String,
-        /// The type asked for.
+        /// The requested type.
         expected: &'static str,
         /// The number in the file.
         found: i128,

@@ -1,4 +1,4 @@
-//! The header reader: fed bytes, it asks for more until the header is complete. It does no input or output itself.
+//! The header reader: it is given bytes and requests more until the header is complete. It does no I/O itself.
 //!
 //! A header is a sequence of small items (a count, a length, the bytes of a name). Each [`Stage`] is one item whose
 //! size is known before it is read, so that nothing is ever parsed twice, and nothing is allocated before the bytes
@@ -9,10 +9,10 @@ use crate::growth;
 use crate::limits::{self, MAX_HEADER_BYTES};
 use crate::{Array, GgmlType, GgufError, Header, Metadata, Value, ValueType};
 
-/// What [`HeaderReader::feed`] has to say.
+/// The result of [`HeaderReader::feed`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
-    /// The header goes on past the bytes seen: feed the next ones, from [`HeaderReader::position`].
+    /// The header continues past the bytes seen: feed the next ones, from [`HeaderReader::position`].
     NeedMore,
     /// The header is complete and checked.
     Done(Header),
@@ -155,7 +155,7 @@ impl HeaderReader {
         self.item_offset + self.pending.len() as u64
     }
 
-    /// Takes the file's next bytes, from [`HeaderReader::position`] on; what lies past the header is ignored.
+    /// Takes the file's next bytes, from [`HeaderReader::position`] on; bytes past the header are ignored.
     ///
     /// Uses at most twice the bytes seen and 1 MiB of memory.
     ///
@@ -206,7 +206,7 @@ impl HeaderReader {
         }
     }
 
-    /// The size of the next item, checked against what is left of the file.
+    /// The size of the next item, checked against the rest of the file.
     fn item_size(&self) -> Result<usize, GgufError> {
         let (what, size) = self.stage.item();
         self.check_room(what, self.item_offset, size)?;

@@ -30,7 +30,7 @@ impl SplitError {
 }
 
 impl Header {
-    /// In how many files the model lies, as its `split.count` says; 1 where it does not say.
+    /// The number of files that hold the model, from `split.count`; 1 if absent.
     pub fn n_parts(&self) -> u64 {
         self.split_key(COUNT).unwrap_or(1).max(1)
     }

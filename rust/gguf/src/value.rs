@@ -215,7 +215,7 @@ impl Value {
     }
 }
 
-/// The elements of a metadata array, as one vector of their own type.
+/// The elements of a metadata array, as one vector of their type.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Array {
@@ -312,7 +312,7 @@ impl Array {
         }
     }
 
-    /// Element `index` as a value of its own; `None` past the end, or for a string that is not UTF-8.
+    /// Element `index` as a separate value; `None` past the end, or for a string that is not UTF-8.
     pub fn get(&self, index: usize) -> Option<Value> {
         Some(match self {
             Array::U8(v) => Value::U8(*v.get(index)?),

@@ -124,7 +124,7 @@ pub enum ModelError {
         /// Largest accepted.
         max: u64,
     },
-    /// The program that was written is not valid: a defect of this crate, or sizes beyond what it foresaw.
+    /// The program that was written is invalid: a bug in this crate, or sizes that it does not expect.
     #[error(transparent)]
     Program(#[from] ProgramError),
 }

@@ -34,7 +34,7 @@ pub struct Hyperparameters {
     pub n_embd: u32,
     /// Layers that the answer is computed with.
     pub n_layer: u32,
-    /// Layers of the file: behind those of the answer may be some that foretell further tokens.
+    /// Layers of the file: some behind those for the answer may predict further tokens.
     pub n_block: u32,
     /// Columns of the feed-forward network (of one expert, where there are experts).
     pub n_ff: u32,
@@ -147,7 +147,7 @@ impl Hyperparameters {
     }
 }
 
-/// What is unusual in how a header gives the numbers of its model, and changes nothing.
+/// Unusual ways in which a header gives the numbers of its model, without effect.
 pub fn notes(header: &Header) -> Vec<String> {
     const MAY_BE_ARRAYS: [&str; 6] = [
         "attention.head_count",
@@ -305,7 +305,7 @@ impl<'a> Keys<'a> {
         (0..array.len()).map(|layer| array.get(layer).and_then(is_set).ok_or_else(wrong_type)).collect()
     }
 
-    /// Layers that the answer is computed with, and layers of the file: the last ones may foretell further tokens.
+    /// Layers that compute the answer, and layers of the file: the last ones may predict further tokens.
     pub(crate) fn layers(&self) -> Result<(u32, u32), ModelError> {
         let n_block = self.count("block_count", MAX_LAYERS)?;
         let name = "nextn_predict_layers";

@@ -1,4 +1,4 @@
-//! What the architecture pages are written with: named steps that check their tensors and append ops.
+//! The vocabulary of the architecture pages: named steps that check their tensors and append ops.
 
 use chord_gguf::{GgmlType, Header};
 use chord_program::{
@@ -9,9 +9,9 @@ use chord_program::{
 use crate::hyperparameters::{Keys, MAX_CTX};
 use crate::{Hyperparameters, ModelError, arch, unread};
 
-/// Context length unless asked for otherwise: a chat's worth, at a KV cache that small devices can hold.
+/// Default context length: enough for a chat, with a KV cache that fits on small devices.
 const DEFAULT_CTX: u32 = 4096;
-/// Positions that a ring holds beyond window and batch, so that tokens decoded ahead can be taken back.
+/// Positions that a ring holds beyond window and batch, so that tokens decoded ahead can be dropped.
 const LOOK_AHEAD: u32 = 16;
 /// Frequency divisors of newer files, one for each rotated pair.
 const ROPE_FACTORS: &str = "rope_freqs.weight";
@@ -63,7 +63,7 @@ pub fn lower(header: &Header, options: &BuildOptions, rope_factors: Option<&[f32
         page(&mut m)?;
         Ok::<_, ModelError>(m.program.finish()?)
     };
-    // Written twice: the first time tells which tensors are used, the second declares them in the order of the file.
+    // Written twice: the first pass finds which tensors are used, the second declares them in the order of the file.
     let mut weights = write(Vec::new())?.weights;
     weights.sort_by(|a, b| a.name.cmp(&b.name));
     let is_weight = |name: &str| weights.binary_search_by(|weight| weight.name.as_str().cmp(name)).is_ok();
@@ -111,7 +111,7 @@ impl Sizes {
             Err(ModelError::BadOption { option, found: found.into(), max: max.into() })
         };
         let n_ctx = options.n_ctx.unwrap_or(hyper.n_ctx_train.min(DEFAULT_CTX));
-        // Longer than trained is the caller's choice: answers get worse there, and whoever loads the model warns of it.
+        // Longer than trained is the caller's choice. Answers get worse there, and loading the model gives a warning.
         let n_ctx = check("n_ctx", n_ctx, MAX_CTX)?;
         let max_batch = check("max_batch", options.max_batch, 1 << 16)?.min(n_ctx);
         Ok(Sizes {
@@ -124,7 +124,7 @@ impl Sizes {
     }
 }
 
-/// What attention of one layer is, beyond its inputs.
+/// The parameters of one layer's attention, besides its inputs.
 #[derive(Clone, Copy)]
 pub(crate) struct Attend {
     pub(crate) scale: f32,
@@ -184,7 +184,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Refuses a number other than the one that this architecture's page takes for it.
+    /// Refuses a number other than the one that this architecture's page uses.
     pub(crate) fn refuse_other(&self, key: &str, taken: u32) -> Result<(), ModelError> {
         self.refuse(key, self.keys()?.optional_count(key, u32::MAX)?.filter(|&found| found != taken))
     }

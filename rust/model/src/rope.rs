@@ -20,7 +20,7 @@ pub(crate) fn theta(keys: &Keys<'_>, name: &str) -> Result<Option<f64>, ModelErr
     Ok(keys.optional_number(name, 0.0, MAX_THETA)?.filter(|&theta| theta > 0.0))
 }
 
-/// What YaRN keys of a file say that does not count, where it is not what holds anyway: see [`Yarn`].
+/// Values of YaRN keys that are ignored, unless they equal the ones in use: see [`Yarn`].
 pub(crate) fn notes(keys: &Keys<'_>) -> Vec<String> {
     // With each key the value that holds, and the one by which llama.cpp says that it is not set.
     let unread = [
@@ -44,7 +44,7 @@ pub(crate) fn notes(keys: &Keys<'_>) -> Vec<String> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RopeScaling {
-    /// What positions are divided by (`rope.scaling.factor`); 1 where nothing is stretched.
+    /// The divisor of positions (`rope.scaling.factor`); 1 without scaling.
     pub factor: f64,
     /// Factor on cosines and sines (`rope.scaling.attn_factor`), of every type of scaling.
     pub attn_factor: f64,
@@ -52,7 +52,7 @@ pub struct RopeScaling {
     pub yarn: Option<Yarn>,
 }
 
-/// YaRN: pairs that turn often keep their frequency, slow ones are stretched, a ramp lies between them
+/// YaRN: fast pairs keep their frequency, slow ones are stretched, with a ramp between them
 /// (<https://arxiv.org/abs/2309.00071>).
 ///
 /// The reference reads `rope.scaling.yarn_beta_fast`, `yarn_beta_slow`, `yarn_ext_factor`, `yarn_attn_factor` and
@@ -97,7 +97,7 @@ impl RopeScaling {
         for (freq, kept) in table.inv_freq.iter_mut().zip(yarn.kept(theta, n_rot)) {
             *freq *= (1.0 - kept) / divisor + kept;
         }
-        // Squeezing, a factor below 1, has no growth of its own, but layers with another divisor keep their part of it.
+        // A factor below 1 has no growth itself, but layers with another divisor keep their part of it.
         table.magnitude = self.attn_factor * growth(self.factor.max(1.0)) * growth(divisor) / growth(self.factor);
         table
     }

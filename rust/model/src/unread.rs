@@ -12,7 +12,7 @@ const OTHER_SENSES: [&str; 5] = ["v.", "a.", "mm.", "mmproj.", "resampler."];
 const INPUT_SCALE: &str = ".input_scale";
 
 /// Names of the tensors that are ignored because they cannot change an answer, in the order of the file: scales of
-/// rounded inputs, layers and heads that foretell further tokens, and parts for pictures and sound. Empty for a file
+/// rounded inputs, layers and heads that predict further tokens, and parts for images and sound. Empty for a file
 /// whose layers cannot be counted.
 pub fn ignored_tensors(header: &Header) -> Vec<&str> {
     let layers = Keys::new(header).and_then(|keys| keys.layers()).ok();

@@ -59,7 +59,7 @@ pub(crate) fn random(ty: GgmlType, n: u64, size: f32, random: &mut Random) -> Ve
     let (fields, unit) = layout(ty);
     let mut bytes = Vec::new();
     for _ in 0..n / ty.block_elems() {
-        // Blocks differ in size, or a scale taken from the wrong block would not show.
+        // Blocks differ in magnitude; otherwise a scale from the wrong block would not show.
         let scale = size / unit * (1.0 + 0.5 * random.number());
         for field in &fields {
             match field {

@@ -1,4 +1,4 @@
-//! Measures of how far a result lies from the reference's.
+//! Measures of the distance between a result and the reference's.
 
 use std::fmt;
 
@@ -107,7 +107,7 @@ pub struct LogitsReport {
     pub nmse: f64,
     /// Rows whose logits were compared.
     pub rows: usize,
-    /// The row with the largest NMSE of its own (its position, where positions are known), and that NMSE.
+    /// The row with the largest NMSE (its position, if positions are known), and that NMSE.
     pub worst_row: Option<(usize, f64)>,
     /// Largest difference of a logit.
     pub max_difference: f32,
@@ -158,7 +158,7 @@ impl fmt::Display for LogitsReport {
 }
 
 /// Compares rows of logits, `[n_rows, n_vocab]`, with the reference's. The choice of each row is compared too, with
-/// the margins taken from the expected logits.
+/// with margins from the expected logits.
 ///
 /// # Panics
 /// If the lengths differ or are not whole rows.

@@ -28,7 +28,7 @@ pub struct Golden {
     pub text_file: Option<String>,
     /// The most likely next token after each of `tokens`.
     pub argmax: Vec<u32>,
-    /// How far its logit lies above the second, for each of `tokens`.
+    /// How far its logit is above the second, for each of `tokens`.
     pub margin: Vec<f32>,
     /// The positions whose logits are stored, ascending.
     pub positions: Vec<usize>,

@@ -1,4 +1,4 @@
-//! What the tests of the workspace share: where models and goldens are, how results are compared with them, and
+//! Shared by the workspace's tests: where models and goldens are, how results are compared with them, and
 //! files that readers must refuse.
 //!
 //! A dev-dependency only; nothing that ships uses it.

@@ -61,7 +61,7 @@ pub fn odd_models() -> Vec<Odd> {
         ("few-rope-factors", llama().with_tensor("rope_freqs.weight", &[3]), "tensor-values"),
         ("experts", experts, "unsupported-value"),
         ("other-architecture", llama().with("general.architecture", text("mamba")), "unsupported-architecture"),
-        // That there is no page for it is said before what else is missing.
+        // A missing page is reported before anything else that is missing.
         ("other-in-all", t5, "unsupported-architecture"),
         ("no-architecture", llama().without("general.architecture"), "missing-key"),
         ("no-layers", llama().without("block_count"), "missing-key"),

@@ -1,4 +1,4 @@
-//! Where test data lies, and reading it.
+//! Where test data is, and reading it.
 
 use std::io;
 use std::path::{Path, PathBuf};

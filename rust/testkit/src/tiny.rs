@@ -268,7 +268,7 @@ fn write(metadata: &[(String, Value)], tensors: &[(String, Vec<u64>)]) -> Vec<u8
     file.pad(ALIGNMENT);
     for (name, dims) in tensors {
         let n = dims.iter().product::<u64>();
-        // The same values wherever the tensor lies, and norms near one.
+        // The values do not depend on the tensor's position in the file; norms are near one.
         let seed = name.bytes().fold(7u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
         let one = if dims.len() == 1 && name.ends_with("norm.weight") { 1.0 } else { 0.0 };
         for i in 0..n as u32 {

@@ -97,7 +97,7 @@ struct Symbol {
     next: u32,
 }
 
-/// A possible merge: by rank, then from the left. The ids tell whether it is out of date.
+/// A possible merge: by rank, then from the left. The ids show whether it is outdated.
 type Candidate = Reverse<(u32, u32, u32, u32, u32)>;
 
 impl Bpe {

@@ -1,12 +1,12 @@
 //! Conversations to tokens, with control tokens from the template alone.
 //!
 //! A rendered conversation is one text, in which a message that says `<|im_end|>` looks like the template's own mark.
-//! To tell them apart the conversation is rendered a second time with marks around what came from messages. If that
+//! To tell them apart, the conversation is rendered a second time with marks around the messages' text. If that
 //! rendering without its marks is the plain one, byte for byte, the marks show which bytes are a message's, and in
 //! these no control token is read. The text as a whole is still split as one, so that words and merges across the
 //! border come out as they would without marks.
 //!
-//! Templates differ in what they do to a message, so three ways of marking are tried:
+//! Templates process messages differently, so three ways of marking are tried:
 //! 1. around the whole of each content and name, within its outer white space, which templates trim;
 //! 2. that for all but the assistant's messages, and in these as in 3 (templates cut thoughts out of replies);
 //! 3. in place of each control token's text in a content or name.

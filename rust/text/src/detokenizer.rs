@@ -15,7 +15,7 @@ pub struct Detokenizer {
 }
 
 impl Detokenizer {
-    /// For the tokens of a whole text: a space that the tokenizer adds in front of the text is taken away.
+    /// For the tokens of a whole text: a space that the tokenizer adds in front of the text is removed.
     pub fn new(tokenizer: &Tokenizer) -> Self {
         Detokenizer {
             pending: Vec::new(),
@@ -25,7 +25,7 @@ impl Detokenizer {
         }
     }
 
-    /// For tokens that continue a text, such as a model's reply: nothing is taken away.
+    /// For tokens that continue a text, such as a model's reply: nothing is removed.
     pub fn continuing() -> Self {
         Detokenizer { pending: Vec::new(), ready: String::new(), strip_space: false, render_special: false }
     }
@@ -53,7 +53,7 @@ impl Detokenizer {
         &self.ready
     }
 
-    /// Ends the text: what is left of an unfinished character becomes U+FFFD. The stream can begin anew afterwards.
+    /// Ends the text: an unfinished character becomes U+FFFD. A new stream can begin afterwards.
     pub fn finish(&mut self) -> &str {
         self.ready.clear();
         push_lossy(&self.pending, &mut self.ready);
@@ -88,7 +88,7 @@ fn complete_bytes(bytes: &[u8]) -> usize {
 }
 
 impl Tokenizer {
-    /// The text of `ids`, taken as a whole text (see [`Detokenizer::new`]); control tokens add nothing.
+    /// The text of `ids` as a whole text (see [`Detokenizer::new`]); control tokens add nothing.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut detokenizer = Detokenizer::new(self);
         let mut text = String::new();

@@ -30,7 +30,7 @@ const ENDS: &[&str] = &[
     "[e~[",                  // MiniMax
 ];
 
-/// Padding, repository and file separators of code models: each ends what is being written.
+/// Padding, repository and file separators of code models: each ends a generation.
 const CODE_ENDS: &[(&str, &[&str])] = &[
     ("tokenizer.ggml.fim_pad_token_id", &["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"]),
     ("tokenizer.ggml.fim_rep_token_id", &["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"]),

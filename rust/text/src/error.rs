@@ -157,7 +157,9 @@ pub enum TextError {
     },
     /// A message holds the text of a control token, and the template treats it in a way in which that text cannot be
     /// kept apart from the template's own control tokens.
-    #[error("message {message} contains the control token {token:?}, which this chat template cannot tell apart from its own")]
+    #[error(
+        "message {message} contains the control token {token:?}, which this chat template cannot tell apart from its own"
+    )]
     ControlTextInMessage {
         /// Place of the message, from 0.
         message: usize,

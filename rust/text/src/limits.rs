@@ -1,4 +1,4 @@
-//! Limits on what a file may ask for, each with the largest value seen in the wild.
+//! Limits on a file's contents, each with the largest value seen in real files.
 
 /// Tokens in a vocabulary. Gemma has 262,144.
 pub const MAX_TOKENS: usize = 1 << 22;

@@ -10,7 +10,7 @@ use unicode_general_category::{GeneralCategory, get_general_category};
 pub(crate) enum Split {
     /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
     Gpt2,
-    /// Every `\p{N}` on its own; what lies between as [`Split::Gpt2`].
+    /// Every `\p{N}` is a separate word; the text between them as [`Split::Gpt2`].
     Digits,
     /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
     Llama3,
@@ -26,7 +26,7 @@ pub(crate) enum Split {
 pub(crate) struct PreTokenizer {
     /// How text is split.
     pub(crate) split: Split,
-    /// A word that is a token is taken whole, without regard to the merges.
+    /// A word that is a token stays whole, whatever the merges say.
     pub(crate) whole_words: bool,
     /// Begin with the BOS token unless the file says otherwise.
     pub(crate) add_bos: bool,
@@ -155,7 +155,7 @@ impl Split {
     }
 }
 
-/// Cuts `text` where `end_of_first` says the first word of what is left ends.
+/// Cuts `text` into words: `end_of_first` finds the end of the first word of the rest.
 fn split_by<'a>(mut text: &'a str, end_of_first: impl Fn(&str) -> usize, mut word: impl FnMut(&'a str)) {
     while !text.is_empty() {
         let (first, rest) = text.split_at(end_of_first(text));

@@ -37,7 +37,7 @@ struct Group {
     len: usize,
     /// First bytes of all of them.
     first: ByteSet,
-    /// First bytes of those that are matched even where control tokens are not.
+    /// First bytes of tokens that are matched even where control tokens are not.
     first_in_text: ByteSet,
 }
 

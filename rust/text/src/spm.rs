@@ -1,4 +1,4 @@
-//! SentencePiece-style encoding: characters are joined, best score first, into tokens; what stays without a token is
+//! SentencePiece-style encoding: characters are joined, best score first, into tokens; text without a token is
 //! written as bytes.
 
 use std::cmp::Ordering;
@@ -57,7 +57,7 @@ impl PartialEq for Pair {
 impl Eq for Pair {}
 
 impl Spm {
-    /// Looks up the token of each byte: `<0xNN>`, else the byte as a text of its own, else the unknown token.
+    /// Looks up the token of each byte: `<0xNN>`, else the byte as a text, else the unknown token.
     pub(crate) fn new(vocabulary: &Vocabulary, unknown: Option<u32>) -> Self {
         let id_of = |byte: u8| {
             vocabulary

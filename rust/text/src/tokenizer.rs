@@ -189,8 +189,8 @@ impl Tokenizer {
                     after_special = true;
                 }
                 Fragment::Text(place) => {
-                    // Special tokens are whole texts of their own, but a file may hold one that ends within a
-                    // character; what is left of that character has no place in a `str`.
+                    // Special tokens are complete texts, but a file may contain one that ends within a character,
+                    // and the rest of that character cannot be part of a `str`.
                     let piece = String::from_utf8_lossy(&text.as_bytes()[place]);
                     self.encode_plain(&piece, after_special, ids);
                     after_special = false;
@@ -232,7 +232,7 @@ impl Tokenizer {
         self.eos
     }
 
-    /// The token for what the vocabulary cannot write, if the model has one.
+    /// The token for text that the vocabulary cannot represent, if the model has one.
     pub fn unknown(&self) -> Option<u32> {
         self.unknown
     }
@@ -267,7 +267,7 @@ impl Tokenizer {
         (id < self.n_vocab()).then(|| String::from_utf8_lossy(self.vocabulary.text(id)))
     }
 
-    /// What `id` is for; [`TokenKind::Undefined`] outside the vocabulary.
+    /// The kind of `id`; [`TokenKind::Undefined`] outside the vocabulary.
     pub fn kind(&self, id: u32) -> TokenKind {
         if id < self.n_vocab() { self.vocabulary.kind(id) } else { TokenKind::Undefined }
     }
@@ -306,12 +306,12 @@ impl Tokenizer {
         }
     }
 
-    /// What was repaired while reading the file.
+    /// Repairs made while reading the file.
     pub fn warnings(&self) -> &[TokenizerWarning] {
         &self.warnings
     }
 
-    /// What is odd in the file, and changes nothing for nearly all texts.
+    /// Oddities of the file that do not affect nearly all texts.
     pub fn notes(&self) -> &[TokenizerNote] {
         self.vocabulary.notes()
     }

@@ -12,7 +12,7 @@ pub(crate) const TOKENS: &str = "tokenizer.ggml.tokens";
 pub(crate) const SCORES: &str = "tokenizer.ggml.scores";
 pub(crate) const TOKEN_TYPE: &str = "tokenizer.ggml.token_type";
 
-/// What a token is for.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenKind {
@@ -32,7 +32,7 @@ pub enum TokenKind {
     Undefined,
 }
 
-/// What is known of a token, one bit each. A token can be both control and user-defined.
+/// Attributes of a token, one bit each. A token can be both control and user-defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attributes(u8);
 
@@ -169,12 +169,12 @@ impl Vocabulary {
         &self.arena[self.starts[id] as usize..self.starts[id + 1] as usize]
     }
 
-    /// The text of `id` with what is not UTF-8 replaced.
+    /// The text of `id`, with invalid UTF-8 replaced.
     pub(crate) fn lossy(&self, id: u32) -> String {
         String::from_utf8_lossy(self.text(id)).into_owned()
     }
 
-    /// What is known of `id`.
+    /// The attributes of `id`.
     pub(crate) fn attributes(&self, id: u32) -> Attributes {
         self.attributes[id as usize]
     }
@@ -189,7 +189,7 @@ impl Vocabulary {
         self.scores.get(id as usize).copied().unwrap_or(0.0)
     }
 
-    /// What `id` is for. Of several bits the strictest counts.
+    /// The kind of `id`. If several bits are set, the strictest counts.
     pub(crate) fn kind(&self, id: u32) -> TokenKind {
         let attributes = self.attributes(id);
         let kinds = [
@@ -210,7 +210,7 @@ impl Vocabulary {
         Some((digit(digits[0])? * 16 + digit(digits[1])?) as u8)
     }
 
-    /// What is odd in the file.
+    /// Oddities of the file.
     pub(crate) fn notes(&self) -> &[TokenizerNote] {
         &self.notes
     }

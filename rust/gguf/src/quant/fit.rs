@@ -13,7 +13,7 @@ pub(super) fn round_to(value: f32, min: i32, max: i32) -> i32 {
 }
 
 /// Scale for elements of −`levels` to `levels − 1`: the value furthest from 0, with its sign, becomes −`levels`.
-/// Returns the scale as stored and the inverse of what was stored.
+/// Returns the scale as stored, and its inverse.
 pub(super) fn signed_scale(values: &[f32], levels: f32) -> (F16Le, f32) {
     let d = F16Le::from_f32(furthest(values) / -levels);
     (d, inverse(d.to_f32()))

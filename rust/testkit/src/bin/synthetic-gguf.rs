@@ -62,13 +62,13 @@ fn serve(port: u16) -> Result<(), Box<dyn Error>> {
     println!("http://{}", listener.local_addr()?);
     for connection in listener.incoming() {
         let connection = connection?;
-        // A browser that hangs up is no failure of ours.
+        // A browser that closes the connection is not an error.
         std::thread::spawn(move || drop(answer(connection)));
     }
     Ok(())
 }
 
-/// What a request asks for.
+/// What a request is for.
 struct Request {
     method: String,
     path: String,
@@ -101,7 +101,7 @@ fn answer(connection: TcpStream) -> io::Result<()> {
     while let Some(Request { method, path, headers }) = read_request(&mut requests)? {
         let name = path.trim_start_matches('/').split_once('?').map_or(path.trim_start_matches('/'), |(name, _)| name);
         let found = name.strip_suffix(".gguf").and_then(|name| name.split_once('-')).and_then(|(m, t)| model(m, t));
-        // Pages of other origins read these files, also those that are isolated.
+        // Pages of other origins read these files, including isolated ones.
         const EVERYONE: &str = "Access-Control-Allow-Origin: *\r\nCross-Origin-Resource-Policy: cross-origin\r\n\
             Access-Control-Expose-Headers: Content-Range, ETag\r\n";
         let Some(model) = found else {

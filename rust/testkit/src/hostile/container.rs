@@ -16,7 +16,7 @@ pub(super) fn three_bytes() -> Refusal {
     refusal(raw(b"GGU"), "truncated", 0, &[&"needs 4 bytes", &"has 3 from there"])
 }
 
-/// What a server gives when the address is wrong.
+/// What a server sends if the address is wrong.
 pub(super) fn web_page() -> Refusal {
     refusal(raw(b"<!DOCTYPE html><html><body>Not Found</body></html>"), "bad-magic", 0, &[&"not a GGUF file"])
 }

@@ -1,4 +1,4 @@
-//! Files that a reader must refuse, and unusual ones that it must accept. Each is made by a function of its own.
+//! Files that a reader must refuse, and unusual ones that it must accept. Each is made by its own function.
 //!
 //! The same files serve the tests of the reader, of the command line and of the browser package; the command
 //! `hostile-files` writes them to a folder.

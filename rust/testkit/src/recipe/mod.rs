@@ -30,7 +30,7 @@ pub struct Recipe {
     /// Metadata, by keys without the architecture.
     metadata: Vec<(String, Value)>,
     tensors: Vec<TensorRecipe>,
-    /// Ends of YaRN's ramp that the reference runs it with whatever the file says, fast and slow, in turns.
+    /// Ends of YaRN's ramp in the reference, whatever the file says: rotations of the fast and the slow end.
     pub betas: Option<(f32, f32)>,
     /// The recipe that has the same results, if the difference in their metadata means nothing.
     pub same_as: Option<&'static str>,
@@ -45,7 +45,7 @@ pub fn recipes() -> Vec<Recipe> {
 pub fn architecture_recipes() -> Vec<Recipe> {
     let mut recipes: Vec<_> = ARCHITECTURES.iter().map(|name| Decoder::small(name).recipe(name.to_string())).collect();
     for recipe in recipes.iter_mut().filter(|recipe| recipe.architecture == "gemma3") {
-        // Layers without a window turn by a base of their own.
+        // Layers without a window have their own base for the rotation.
         recipe.metadata.push(("rope.freq_base".to_owned(), Value::F32(300.0)));
     }
     let llama = || Decoder::small("llama");
@@ -54,7 +54,7 @@ pub fn architecture_recipes() -> Vec<Recipe> {
     recipes
 }
 
-/// `llama` with its matrices in each storage type that decodes, but for F32, and every other architecture in Q4_K.
+/// `llama` with its matrices in each storage type that decodes, except F32, and every other architecture in Q4_K.
 pub fn type_recipes() -> Vec<Recipe> {
     let types = GgmlType::decodable().filter(|ty| *ty != GgmlType::F32);
     let llamas = types.map(|ty| ("llama", ty));

@@ -10,7 +10,7 @@ pub(crate) struct TensorRecipe {
     pub(crate) name: String,
     pub(crate) dims: Vec<u64>,
     pub(crate) ty: GgmlType,
-    /// Middle of the numbers. Blocks lie around 0.
+    /// Mean of the numbers. Blocks have mean 0.
     pub(crate) around: f32,
     /// How far they reach to either side.
     pub(crate) reach: f32,
@@ -24,7 +24,7 @@ impl TensorRecipe {
         TensorRecipe { name: format!("{name}.weight"), dims, ty: GgmlType::F32, around: 0.0, reach }
     }
 
-    /// The weight of a norm, which lies around `around`.
+    /// The weight of a norm, with mean `around`.
     pub(crate) fn norm(name: &str, cols: u32, around: f32) -> Self {
         TensorRecipe { around, reach: 0.3, ..TensorRecipe::matrix(name, &[cols], 0.0) }
     }

@@ -47,7 +47,7 @@ impl SyntheticShape {
     }
 }
 
-/// One tensor: where its bytes lie and how they are made.
+/// One tensor: the place of its bytes and how they are made.
 #[derive(Clone, Debug)]
 struct Tensor {
     name: String,
@@ -100,7 +100,7 @@ impl SyntheticModel {
     /// Writes the bytes from `offset` on into `out`.
     ///
     /// # Panics
-    /// If the range does not lie within the file.
+    /// If the range is not within the file.
     pub fn read(&self, offset: u64, out: &mut [u8]) {
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= self.len);
         assert!(end.is_some(), "{} bytes at {offset} of {}", out.len(), self.len);

@@ -96,7 +96,7 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: 
     });
 }
 
-/// Jinja's `int(value, default=0, base=10)`: the default for what is no number.
+/// Jinja's `int(value, default=0, base=10)`: returns the default if the value is not a number.
 fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs) -> Result<Value, Error> {
     let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
     let base = base.or(options.get("base")?).unwrap_or(10);

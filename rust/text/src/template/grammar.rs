@@ -1,4 +1,4 @@
-//! What Jinja2's grammar has and the engine's parser lacks: tuples without brackets, `{% print %}`, a unary plus and
+//! Parts of Jinja2's grammar that the engine's parser lacks: tuples without brackets, `{% print %}`, a unary plus and
 //! some escapes. The source is rewritten, by its tokens, to what the engine reads.
 
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ struct Placed<'a> {
 /// Pieces of a source to replace, and what by.
 type Edits = Vec<(std::ops::Range<usize>, String)>;
 
-/// The source in the engine's grammar. One that has no tokens stays as it is: the parser says what is wrong.
+/// The source in the engine's grammar. A source that cannot be split into tokens is left to the parser's error.
 pub(super) fn rewritten<'a>(source: &'a str, syntax: &SyntaxConfig) -> Cow<'a, str> {
     let mut edits = Edits::new();
     let mut tag = Vec::new();

@@ -1,4 +1,4 @@
-//! Bounds on what a template can cost that the engine itself does not have.
+//! Limits on the cost of a template that the engine itself does not have.
 //!
 //! The engine's fuel counts steps, but one step can double a string. So every instruction that reads or makes text of
 //! any size is preceded by a call of a guard, which sees the operands, takes their cost off the run's [`Budget`], and
@@ -82,7 +82,7 @@ pub(super) fn check_source(source: &str, syntax: &SyntaxConfig) -> Result<(), Te
     Ok(())
 }
 
-/// What is known of one `{{ … }}` or `{% … %}` from its tokens.
+/// What the tokens of one `{{ … }}` or `{% … %}` reveal.
 #[derive(Default)]
 struct Tag {
     tokens: usize,
@@ -99,7 +99,7 @@ struct Tag {
     product: Option<u128>,
 }
 
-/// What a token is to a `*` beside it.
+/// The role of a token beside a `*`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Operand {
     /// The end of a literal or of something in brackets.
@@ -488,7 +488,7 @@ fn check_method(budget: &Budget, value: &Value, method: &str, arguments: &[Value
             None => Ok(()),
         },
         ("split" | "rsplit" | "splitlines", ..) => {
-            // Each part is a value of its own.
+            // Each part is a separate value.
             let separator = argument(0).filter(|separator| !separator.is_empty());
             let parts = match separator {
                 Some(separator) => text.matches(separator).count(),

@@ -155,7 +155,7 @@ impl Writer {
 
     fn escaped(&mut self, c: char) {
         for unit in c.encode_utf16(&mut [0; 2]) {
-            // A text never refuses what is written to it.
+            // Writing to a string never fails.
             let _ = write!(self.out, "\\u{unit:04x}");
         }
     }

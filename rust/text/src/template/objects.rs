@@ -150,7 +150,7 @@ impl Object for View {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         self.mapped_enumerator(|view| {
             let (map, part) = (&view.map, view.part);
-            // It knows its length, which loops ask for.
+            // It knows its length, which loops need.
             let Ok(keys) = map.try_iter() else { return Box::new(std::iter::empty()) };
             Box::new(keys.map(move |key| match part {
                 Part::Keys => key,

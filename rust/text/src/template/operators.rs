@@ -51,7 +51,7 @@ fn is_bool(value: &Value) -> bool {
     value.kind() == ValueKind::Bool
 }
 
-/// `value[start:stop:step]`, with Python's bounds, which may lie anywhere and count from the end.
+/// `value[start:stop:step]`, with Python's bounds, which may be out of range or count from the end.
 pub(super) fn slice(budget: &Budget, value: &Value, bounds: [&Value; 3]) -> Result<Value, Error> {
     let bound = |value: &Value| match value.kind() {
         ValueKind::None | ValueKind::Undefined => Some(None),
@@ -59,7 +59,7 @@ pub(super) fn slice(budget: &Budget, value: &Value, bounds: [&Value; 3]) -> Resu
         ValueKind::Number if value.is_integer() => Some(Some(i128::try_from(value.clone()).unwrap_or(i128::MAX))),
         _ => None,
     };
-    // What cannot be done is an undefined value to Jinja2, as where an element is missing.
+    // Jinja2 gives an undefined value for an impossible operation, as for a missing element.
     let [Some(start), Some(stop), Some(step)] = bounds.map(bound) else { return Ok(Value::UNDEFINED) };
     if matches!(value.kind(), ValueKind::Number | ValueKind::Bool) {
         return Ok(Value::UNDEFINED);

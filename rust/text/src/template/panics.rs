@@ -1,4 +1,4 @@
-//! A panic under a template is an error of the template, and the program goes on.
+//! A panic in a template is an error of the template, and the program continues.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,11 +17,11 @@ pub fn set_panic_guard(guard: PanicGuard) {
     let _ = GUARD.set(guard);
 }
 
-/// Makes an error of a panic, which would be a defect of the template engine.
+/// Turns a panic, which would be a bug in the template engine, into an error.
 pub(super) fn caught<T>(inner: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
     let mut inner = Some(inner);
     let mut result = None;
-    // What a panic leaves half done is dropped with it or never looked at again: runs share nothing.
+    // State that a panic leaves half done is dropped with it or never used again: runs share nothing.
     let mut run = || result = inner.take().map(|inner| inner());
     let ended = GUARD.get().unwrap_or(&(unwinding as PanicGuard))(&mut run);
     match (ended, result) {

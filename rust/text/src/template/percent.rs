@@ -70,7 +70,7 @@ fn named(text: &str) -> Result<(&str, &str), Error> {
     Ok((&text[..end], &text[end + 1..]))
 }
 
-/// Takes a conversion off the beginning of a text, with the widths that are values of their own.
+/// Parses a conversion at the beginning of a text; widths may be separate values.
 fn conversion(rest: &mut &str, next: &mut impl FnMut() -> Result<Value, Error>) -> Result<Spec, Error> {
     let mut spec = Spec::default();
     let mut is_left = false;

@@ -1,7 +1,7 @@
 //! Scopes of names that the engine does not open or close as Jinja2 does.
 //!
-//! What is set within `{% set x %}…{% endset %}` and `{% filter %}` is gone behind it. `break` and `continue` leave the
-//! scopes between them and their loop; the engine's jump leaves them open, and then takes one for the loop's.
+//! Variables set within `{% set x %}…{% endset %}` and `{% filter %}` do not outlive it. `break` and `continue` leave
+//! the scopes between them and their loop; the engine's jump leaves them open, and then takes one for the loop's.
 
 use minijinja::machinery::Instruction;
 
@@ -9,11 +9,11 @@ use minijinja::machinery::Instruction;
 #[derive(Clone, Copy)]
 enum Scope {
     With,
-    /// Output that is kept as a value, with a scope of its own.
+    /// Output that is captured as a value, with its own scope.
     Capture,
 }
 
-/// What is open where in a program.
+/// The scopes that are open at each place of a program.
 pub(super) struct Scopes {
     /// For each instruction the innermost scope, by its place in `all`.
     innermost: Vec<Option<usize>>,

@@ -14,7 +14,7 @@ pub(super) struct Spec {
     pub(super) fill: Option<char>,
     /// `<`, `>`, `^`, or `=` for padding between sign and digits.
     pub(super) align: Option<char>,
-    /// What numbers that are not negative begin with: `+`, a space, or nothing.
+    /// The sign of numbers that are not negative: `+`, a space, or nothing.
     pub(super) sign: Option<char>,
     /// Writes a negative zero without its sign.
     positive_zero: bool,
@@ -40,7 +40,7 @@ pub(super) fn whole(value: &Value) -> Option<(bool, u128)> {
     }
 }
 
-/// The digits of an amount and what the alternate form puts before them; `None` if no whole number is written so.
+/// The digits of an amount and the alternate form's prefix; `None` if the form is not one of whole numbers.
 pub(super) fn digits(amount: u128, kind: char) -> Option<(&'static str, String)> {
     Some(match kind {
         'b' => ("0b", format!("{amount:b}")),

@@ -66,7 +66,7 @@ impl DateTime {
     }
 
     /// The time by a format of `strftime`, as Python on Linux writes it in the C locale. A time without a zone has
-    /// neither a name (`%Z`) nor an offset (`%z`); what is no conversion stays as it is.
+    /// neither a name (`%Z`) nor an offset (`%z`); text that is not a conversion stays unchanged.
     pub(super) fn format(&self, format: &str) -> Result<String> {
         let mut out = String::new();
         self.write(&mut out, format)?;

@@ -8,7 +8,7 @@ use super::functions::argument;
 use super::methods::lines;
 use super::{invalid, writing};
 
-/// What one byte of text can cost as a piece of its own.
+/// The highest cost of one byte of text as a separate piece.
 const PIECE_BYTES: usize = 32;
 
 /// Jinja's `wordwrap(value, width=79, break_long_words=True, wrapstring='\n', break_on_hyphens=True)`.
@@ -101,7 +101,7 @@ fn pieces(line: &str, at_hyphens: bool) -> Vec<Piece<'_>> {
             return false;
         }
         if next == '-' && in_word(last) {
-            // A dash of several hyphens is a piece of its own.
+            // A dash of several hyphens is a separate piece.
             let dash = chars[place..].iter().take_while(|&&c| c == '-').count();
             return dash > 1 && is_word(at(place + dash));
         }

@@ -23,7 +23,7 @@ pub(super) fn repr(value: &Value) -> String {
     out
 }
 
-/// A text with escapes in place of what is not ASCII, as Python's `ascii` has them.
+/// A text with non-ASCII characters escaped as Python's `ascii` does.
 pub(super) fn ascii(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -53,7 +53,7 @@ pub(super) fn is_printable(c: char) -> bool {
 
 fn write_escape(out: &mut String, c: char) {
     let code = u32::from(c);
-    // A text never refuses what is written to it.
+    // Writing to a string never fails.
     let _ = match code {
         0..0x100 => write!(out, "\\x{code:02x}"),
         0x100..0x10000 => write!(out, "\\u{code:04x}"),
@@ -77,7 +77,7 @@ fn write_repr(out: &mut String, value: &Value) {
             out.push_str(&float_text(f64::try_from(value.clone()).unwrap_or(f64::NAN)));
         }
         ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
-        // An object with a text of its own, such as a loop or a function, keeps it.
+        // An object with its own text, such as a loop or a function, keeps it.
         ValueKind::Seq => {
             let (open, close) = match value.is_tuple() {
                 true if value.len() == Some(1) => ('(', ",)"),
