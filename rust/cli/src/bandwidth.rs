@@ -1,4 +1,4 @@
-//! How fast a device reads memory: what a share of its bandwidth is a share of.
+//! How fast a device reads memory, for figures that are a share of its bandwidth.
 
 use chord_engine::LoadOptions;
 use chord_engine::pool::{Pool, Worker, default_threads};

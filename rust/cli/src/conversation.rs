@@ -12,7 +12,7 @@ const PROMPT_FIELDS: [&str; 6] =
 /// The messages of an array, or of an object that holds one as `messages`. `origin` names the file in errors.
 ///
 /// # Errors
-/// `bad-input` for what is no conversation; `unsupported-field` for fields that the prompt would not show.
+/// `bad-input` if the text is not a conversation; `unsupported-field` for fields that the prompt would not contain.
 pub(crate) fn parse(text: &str, origin: &str) -> Result<Vec<Message>, CliError> {
     let json: Value = serde_json::from_str(text).map_err(|error| CliError::Input(format!("{origin}: {error}")))?;
     let messages = match &json {

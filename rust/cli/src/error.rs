@@ -1,4 +1,4 @@
-//! What the command can fail with.
+//! Errors of the command.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(crate) enum CliError {
         /// How many there are.
         count: u32,
     },
-    /// A file's name and its header tell different things of the parts of a model.
+    /// A file's name and its header disagree about the number of parts.
     #[error(
         "{}: this file's header says that the model has {n_parts} parts, and its name says another number: expected a name that \
          ends in -00001-of-{n_parts:05}.gguf",
@@ -80,7 +80,7 @@ impl CliError {
         }
     }
 
-    /// True if whoever reads our output has gone.
+    /// True if the reader of our output has closed it.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, CliError::Stream(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

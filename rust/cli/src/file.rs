@@ -38,14 +38,13 @@ pub(crate) struct ModelFile {
 }
 
 impl ModelFile {
-    /// Opens a file that is no split model.
+    /// Opens a file that is not part of a split model.
     pub(crate) fn open(path: &Path) -> Result<Self, CliError> {
         let part = Part::open(path).map_err(|source| CliError::file(path, source))?;
         Ok(ModelFile { len: part.len, parts: vec![part] })
     }
 
-    /// Opens a model and reads its header. A split model is given by any of its parts; all of them lie beside each
-    /// other.
+    /// Opens a model and reads its header. A split model is given by any of its parts, all in the same folder.
     pub(crate) async fn open_with_header(path: &Path) -> Result<(Self, Header), CliError> {
         ModelFile::open_showing(path, &mut |_| (), &CancelFlag::new()).await
     }

@@ -1,5 +1,5 @@
-//! Ctrl-C: the first one stops what is under way, so that what has been done is kept and counted; a second one, or one
-//! while nothing is under way, ends the command.
+//! Ctrl-C: the first one stops the current work, whose results are kept and counted; a second one, or one while nothing
+//! runs, ends the command.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! The `chord` command: a thin face of the engine, one file per subcommand.
+//! The `chord` command: a thin layer over the engine, one file per subcommand.
 
 mod args;
 mod bandwidth;
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has gone, `| head` for one: nothing to complain about.
+        // The reader of our output has closed it, as `| head` does: not an error.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) if error.code() == "cancelled" => ExitCode::from(INTERRUPTED),
         Err(error) => {

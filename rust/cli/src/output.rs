@@ -18,7 +18,7 @@ pub(crate) fn piece(text: &str) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
-/// A line on standard error about something that is no failure.
+/// A line on standard error that is not an error.
 pub(crate) fn warning(text: impl std::fmt::Display) {
     eprintln!("warning: {text}");
 }

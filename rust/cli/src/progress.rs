@@ -5,7 +5,7 @@ use std::time::Duration;
 use chord_engine::{LoadProgress, LoadStage};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Hidden where standard error is no terminal, gone when dropped.
+/// Hidden if standard error is not a terminal; removed when dropped.
 pub(crate) struct LoadBar(ProgressBar);
 
 impl LoadBar {

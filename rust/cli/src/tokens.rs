@@ -15,7 +15,7 @@ pub(crate) enum TokenList {
 }
 
 impl TokenList {
-    /// The ids, read from the file if need be.
+    /// The ids, read from the file if one is given.
     pub(crate) fn ids(&self) -> Result<Vec<u32>, CliError> {
         match self {
             TokenList::Ids(ids) => Ok(ids.clone()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that whoever waits for a load or a generation can raise at any time, from any thread. Clones share it.
+/// A flag that stops a load or a generation. It can be raised at any time, from any thread. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct CancelFlag(Arc<AtomicBool>);
 

@@ -7,10 +7,10 @@ use chord_program::Want;
 use crate::runner::{Flow, RunEnd, RunObserver, RunReport, Runner};
 use crate::{CancelFlag, EngineError, PromptProgress, Sampler};
 
-/// Greedy choices under way beyond the last id that has arrived.
+/// Greedy steps enqueued beyond the last id that has arrived.
 pub const LOOK_AHEAD: u32 = 4;
 
-/// A generation under way.
+/// A running generation.
 pub(crate) struct Run<'a> {
     pub(crate) runner: &'a mut Runner,
     pub(crate) sequence: u32,
@@ -102,10 +102,10 @@ impl Run<'_> {
         self.settle(steps)
     }
 
-    /// Enqueues what the cache does not hold, chunk by chunk. The result of the last position stays to be polled.
+    /// Enqueues the tokens that the cache lacks, chunk by chunk. The result of the last position can then be polled.
     /// Returns false if cancelled.
     ///
-    /// The chunks before the last ask to be told that they are done, which paces the device, keeps the progress true
+    /// The chunks before the last report that they are done, which paces the device, keeps the progress accurate
     /// and lets a cancellation through, for the price of one output row per chunk where the device has no cheaper sign.
     /// What is left over by whole chunks comes first: the rows right in front of the first token belong together (see
     /// [`ActivationType::Mixed`](chord_cpu::ActivationType::Mixed)).

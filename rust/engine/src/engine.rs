@@ -18,7 +18,7 @@ pub struct Engine {
     why: Vec<String>,
     warnings: Vec<String>,
     notes: Vec<String>,
-    /// Requests that asked for a seed of our own.
+    /// Requests without a seed.
     seeds_made: u32,
 }
 
@@ -27,7 +27,7 @@ impl Engine {
     /// kept as long as the engine where layers are paged ([`LoadOptions::max_gpu_bytes`]).
     ///
     /// # Errors
-    /// Those of the file, of the source, of the backend that was asked for, and [`EngineError::Cancelled`].
+    /// Errors of the file, of the source and of the requested backend, and [`EngineError::Cancelled`].
     pub async fn load(
         mut reader: impl ReadAt + 'static,
         options: &LoadOptions,
@@ -104,7 +104,7 @@ impl Engine {
         self.template.as_ref().ok_or(EngineError::NoChatTemplate)
     }
 
-    /// The tokens of a prompt. A chat template that asks for the time is given `now`, for all of the prompt the same
+    /// The tokens of a prompt. A chat template that reads the time gets `now`, the same for the whole prompt
     /// (see [`GenerateRequest::now`](crate::GenerateRequest::now)).
     pub fn encode_prompt(&self, prompt: &Prompt, now: Option<i64>) -> Result<Vec<u32>, EngineError> {
         let encode =

@@ -27,10 +27,10 @@ pub enum EngineError {
     /// The source of the bytes failed.
     #[error("reading the model: {0}")]
     Read(#[from] ReadError),
-    /// The backend that was asked for cannot be had.
+    /// The requested backend is not available.
     #[error("no {backend} backend: {reason}; use \"auto\" or \"cpu\" to run without it")]
     NoBackend {
-        /// What was asked for.
+        /// The requested backend.
         backend: &'static str,
         /// Why it cannot be had.
         reason: String,
@@ -84,7 +84,7 @@ pub enum EngineError {
     /// The caller stopped the load.
     #[error("cancelled")]
     Cancelled,
-    /// The engine contradicts itself: a defect of ours.
+    /// The engine contradicts itself: a bug.
     #[error("internal: {0}; please report this")]
     Internal(String),
 }

@@ -1,5 +1,5 @@
 //! An executor for unit tests: a "model" whose next token is a hash of all tokens before it, so that every mistake in
-//! the bookkeeping of caches changes what comes out.
+//! the bookkeeping of caches changes the output.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use chord_program::{
 
 pub(crate) const N_VOCAB: u32 = 64;
 
-/// What the test can see and set while the runner owns the executor.
+/// State that the test can see and set while the runner owns the executor.
 #[derive(Debug, Default)]
 pub(crate) struct FakeState {
     /// Tokens in the cache of each sequence.

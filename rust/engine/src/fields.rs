@@ -1,4 +1,4 @@
-//! What a request says about a number: its name, its range, its default and its meaning. All of it is written once,
+//! The numbers of a request: name, range, default and meaning of each. All of it is written once,
 //! where the number is declared. The SDK's types, ranges and documentation are generated from it
 //! (`rust/wasm/src/generated`), and the command's arguments are checked by it.
 

@@ -14,8 +14,8 @@ impl Engine {
     /// prompt chunk and token, so that the host can do other work and raise `cancel`.
     ///
     /// # Errors
-    /// A cancelled generation is no error: its result says [`FinishReason::Cancelled`]. After an error the engine can
-    /// be used again, unless its code is `device-lost`.
+    /// A cancelled generation is not an error: its result has [`FinishReason::Cancelled`]. After an error the engine
+    /// can be used again, unless its code is `device-lost`.
     pub async fn generate(
         &mut self,
         request: &GenerateRequest,

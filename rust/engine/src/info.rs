@@ -20,14 +20,14 @@ pub struct ModelInfo {
     pub file_bytes: u64,
     /// Bytes of all tensors.
     pub tensor_bytes: u64,
-    /// Trained context length, if the file tells.
+    /// Trained context length, if the file has it.
     pub n_ctx_train: Option<u32>,
     /// Bytes of each storage type among the tensors, largest first.
     pub types: Vec<(String, u64)>,
 }
 
 impl ModelInfo {
-    /// Reads what is there; nothing is required.
+    /// Reads the fields that exist; none is required.
     pub fn from_header(header: &Header) -> Self {
         let architecture = header.architecture().unwrap_or_default().to_owned();
         let mut types: Vec<(String, u64)> = Vec::new();

@@ -1,5 +1,4 @@
-//! What a header tells before anything else of a file is read: facts, memory, and whether this device can run the
-//! model.
+//! The verdict from a file's header alone: facts, memory, and whether this device can run the model.
 
 use chord_gguf::Header;
 use chord_program::{PagePlan, Program, SegmentKind};
@@ -34,14 +33,14 @@ pub struct GpuFacts {
 }
 
 impl GpuFacts {
-    /// What to expect of a GPU's memory where nobody says how much it has: WebGPU does not tell. A GPU with room for
-    /// one buffer of the largest size usually has room for a second; how much else runs on it, nobody knows.
+    /// An estimate of a GPU's memory if none is given, because WebGPU does not report it. A GPU with room for one
+    /// buffer of the largest size usually has room for a second; how much of it other programs use is unknown.
     pub fn likely_bytes(&self) -> u64 {
         self.max_buffer_bytes.saturating_mul(2)
     }
 }
 
-/// Whether a device can run a model, with the options asked for.
+/// Whether a device can run a model with the given options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Verdict {
@@ -70,7 +69,7 @@ pub enum Verdict {
     },
 }
 
-/// What a file's header tells.
+/// The facts of a file's header.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
     /// What the file says about itself.
@@ -87,7 +86,7 @@ pub struct Inspection {
     pub backend: Option<Backend>,
     /// Bytes it may take there, if there is a limit.
     pub budget_bytes: Option<u64>,
-    /// True if nobody told the limit: see [`GpuFacts::likely_bytes`].
+    /// True if the limit is an estimate: see [`GpuFacts::likely_bytes`].
     pub budget_is_guess: bool,
     /// Whether the device can run it.
     pub verdict: Verdict,
@@ -99,10 +98,10 @@ pub struct Inspection {
     pub ignored_tensors: Vec<String>,
 }
 
-/// Reads a file's header, and nothing else of it, and judges the model by it.
+/// Reads only a file's header and judges the model by it.
 ///
 /// # Errors
-/// Those of a file that is no GGUF, and of the source. A model that cannot be run is no error but a [`Verdict`].
+/// Errors of a file that is not GGUF, and of the source. A model that cannot run is not an error but a [`Verdict`].
 pub async fn inspect(
     reader: &mut impl ReadAt,
     options: &LoadOptions,
@@ -214,7 +213,7 @@ impl Rung<'_> {
         Judged { program: Some(program), verdict, ..judged }
     }
 
-    /// Values of tensors change no size: ones stand for the factors that lowering asks for, if they can be read.
+    /// Values of tensors change no size: lowering gets ones instead of the factors that it needs, if they can be read.
     fn lower(&self, n_ctx: Option<u32>) -> Result<Program, EngineError> {
         let factors = chord_model::needs(self.header).first().and_then(|name| self.header.tensor(name));
         let factors = factors.filter(|info| info.ty.can_dequantize());

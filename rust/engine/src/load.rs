@@ -24,7 +24,7 @@ pub(crate) const CPU_BATCH: u32 = 128;
 /// What a model may take of a 32-bit address space, the rest being for the tokenizer, the window and the stack.
 const ROOM_OF_32_BITS: u64 = 7 << 29;
 
-/// Loads a model without its text side, and tells why it runs where it runs: each step of the ladder with its reason.
+/// Loads a model without its text side, and says why it runs on this backend: each fallback with its reason.
 /// The header is freed as soon as it has been lowered. The reader is kept where layers are paged, and else dropped.
 pub async fn load_runner(
     mut reader: impl ReadAt + 'static,
@@ -128,7 +128,7 @@ async fn read_rope_factors(reader: &mut impl ReadAt, header: &Header) -> Result<
     Ok(dequantize(info.ty, &bytes, &mut values).ok().map(|()| values))
 }
 
-/// Refuses, before a byte of the weights is read, what addresses of `bits` bits have no room for.
+/// Refuses a model that is too large for addresses of `bits` bits, before a byte of its weights is read.
 fn check_address_space(needed: u64, bits: u32) -> Result<(), EngineError> {
     match bits <= 32 && needed > ROOM_OF_32_BITS {
         true => Err(EngineError::NeedsMemory64 { needed, limit: ROOM_OF_32_BITS }),

@@ -28,7 +28,7 @@ impl<R: ReadAt> PageFile for R {
     }
 }
 
-/// What paging has cost since the load.
+/// The cost of paging since the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct PageCost {
     /// Bytes of weights read.
@@ -50,7 +50,7 @@ pub(crate) struct Pager {
 }
 
 impl Pager {
-    /// Reads the pages of `plan` from `file`, where the program's weights lie as `placed` says.
+    /// Reads the pages of `plan` from `file`, in which `placed` locates the program's weights.
     pub(crate) fn new(
         file: impl ReadAt + 'static,
         program: &Program,
@@ -67,13 +67,13 @@ impl Pager {
         Pager { file: Box::new(file), pages, window_bytes, buffer: Vec::new(), cost: PageCost::default() }
     }
 
-    /// What paging has cost so far.
+    /// The cost of paging so far.
     pub(crate) fn cost(&self) -> PageCost {
         self.cost
     }
 
-    /// Brings pages until everything enqueued is submitted, and one more, for what comes next. False once `cancel` is
-    /// raised while something still waits.
+    /// Brings pages until everything enqueued is submitted, and one more for the work after it. False once `cancel` is
+    /// raised while work still waits.
     pub(crate) async fn feed(
         &mut self,
         executor: &mut dyn Paged,

@@ -13,11 +13,11 @@ pub trait ReadAt {
         self.len() == 0
     }
 
-    /// Fills `buf` from byte `offset` on. The range lies within [`len`](Self::len).
+    /// Fills `buf` from byte `offset` on. The range is within [`len`](Self::len).
     async fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError>;
 }
 
-/// A read that failed, with the code of whoever reads (`network`, `quota`, `io`).
+/// A failed read, with the reader's code (`network`, `quota`, `io`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize)]
 #[error("{message}")]
 pub struct ReadError {

@@ -10,7 +10,7 @@ use crate::fields::invalid;
 use crate::paging::{PageCost, Pager};
 use crate::{CancelFlag, EngineError, LoadTimes, PromptProgress, Sampler, Sampling};
 
-/// Milliseconds since any fixed moment. The engine has no clock of its own: in the browser there is no `Instant`.
+/// Milliseconds since any fixed moment. The engine has no clock, because browsers have no `Instant`.
 pub type Clock = fn() -> f64;
 
 /// Takes logits as they come: the first row's position, and `[rows, n_vocab]`.
@@ -21,11 +21,11 @@ pub type OnRows<'a> = dyn FnMut(usize, &[f32]) -> Result<(), EngineError> + 'a;
 struct Sequence {
     /// The token at each position.
     tokens: Vec<u32>,
-    /// Set while work is under way; still set later, it tells of work that failed or was dropped half-way.
+    /// Set while work runs. If it is still set later, the work failed or was dropped half-way.
     unsettled: bool,
 }
 
-/// Says whether to go on after a token.
+/// Whether to continue after a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// Choose another token.
@@ -70,7 +70,7 @@ pub enum RunEnd {
     Cancelled,
 }
 
-/// What a run did. Times are of the runner's clock.
+/// The result of a run. Times are of the runner's clock.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunReport {
     /// Why it ended.
@@ -107,16 +107,16 @@ impl RunReport {
     }
 }
 
-/// Prompt chunks under way at a time.
+/// Prompt chunks that are enqueued at a time.
 const CHUNKS_AHEAD: usize = 2;
 
 /// An executor and what its caches hold.
 pub struct Runner {
     executor: Box<dyn Executor>,
     sequences: Vec<Sequence>,
-    /// Batches whose logits were asked for and have not been polled.
+    /// Batches whose logits were requested and have not been polled.
     logits_under_way: usize,
-    /// Brings what the executor does not hold.
+    /// Brings layers that are not on the device.
     pager: Option<Pager>,
     clock: Clock,
     /// What the load took.
@@ -145,19 +145,19 @@ impl Runner {
         }
     }
 
-    /// What paging has cost since the load.
+    /// The cost of paging since the load.
     pub(crate) fn page_cost(&self) -> PageCost {
         self.pager.as_ref().map(Pager::cost).unwrap_or_default()
     }
 
-    /// Greedy choices that may be under way beyond the last id that has arrived, and prompt chunks at a time. Where
-    /// layers are paged, one more token is all layers read once more: nothing runs ahead then.
+    /// Greedy steps that may be enqueued beyond the last id that has arrived, and prompt chunks at a time. With paged
+    /// layers, each further token reads all of them once more, so nothing runs ahead.
     pub(crate) fn most_ahead(&self) -> (u32, usize) {
         if self.pager.is_some() { (1, 1) } else { (LOOK_AHEAD, CHUNKS_AHEAD) }
     }
 
-    /// Brings the layers that what is enqueued waits for. False if cancelled: what waited is dropped, and its sequences
-    /// end where it began.
+    /// Brings the layers for which enqueued work waits. False if cancelled: the waiting work is dropped, and its
+    /// sequences end where it began.
     pub(crate) async fn feed(&mut self, cancel: &CancelFlag) -> Result<bool, EngineError> {
         let (Some(pager), Some(executor)) = (&mut self.pager, self.executor.paged()) else { return Ok(true) };
         let is_fed = pager.feed(executor, self.clock, cancel).await?;
@@ -184,7 +184,7 @@ impl Runner {
         self.executor.as_ref()
     }
 
-    /// The executor, to use directly. What the caches hold is forgotten.
+    /// The executor, for direct use. The contents of the caches are forgotten.
     pub fn executor_mut(&mut self) -> &mut dyn Executor {
         self.sequences.iter_mut().for_each(|sequence| sequence.unsettled = true);
         self.executor.as_mut()
@@ -218,7 +218,7 @@ impl Runner {
         Ok(self.executor.enqueue_decode(sequence, steps)?)
     }
 
-    /// Notes what the cache of a sequence holds, now that nothing is under way.
+    /// Records what the cache of a sequence holds, now that nothing runs.
     pub(crate) fn note_cached(&mut self, sequence: u32, tokens: Vec<u32>) {
         self.sequences[sequence as usize] = Sequence { tokens, unsettled: false };
     }
@@ -262,7 +262,7 @@ impl Runner {
             arrived: VecDeque::new(),
             report: RunReport { reused, ..RunReport::ended(RunEnd::Length, started_ms) },
         };
-        // The last token chosen needs no position of its own.
+        // The last token chosen needs no position.
         let room = run.runner.program().n_ctx - request.prompt.len() as u32 + 1;
         let limit = request.max_tokens.map_or(room, |max| max.min(room));
         if request.sampling.is_plain_greedy() {
@@ -328,7 +328,7 @@ impl Runner {
     }
 
     /// Cuts the sequence to what it shares with the prompt, short of the prompt's last token, which must be computed
-    /// for its logits. Starts afresh where a ring has lost what a shorter sequence would need. Returns the positions
+    /// for its logits. Starts from scratch if a ring has lost what a shorter sequence would need. Returns the positions
     /// kept.
     fn keep_common_prefix(&mut self, id: u32, prompt: &[u32]) -> Result<u32, EngineError> {
         let sequence = self.sequence(id)?;
@@ -387,7 +387,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Waits for the logits of the oldest batch that asked for them.
+    /// Waits for the logits of the oldest batch that requested them.
     pub(crate) async fn next_logits(&mut self, logits: &mut Vec<f32>) -> Result<(), EngineError> {
         let arrived = poll_fn(|cx| self.executor.poll_logits(cx, logits)).await;
         // A failed batch has no logits left to wait for.

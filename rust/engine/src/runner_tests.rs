@@ -160,7 +160,7 @@ fn steps_ahead_stay_within_the_limit_and_their_surplus_is_cut_off() {
             assert!(state.borrow().most_ahead <= crate::LOOK_AHEAD as usize);
             assert!(state.borrow().most_ahead > 1, "nothing ran ahead");
             assert_books(&runner, &state);
-            // What is held is the prompt and the tokens that the caller has seen.
+            // The cache holds the prompt and the tokens that the caller has seen.
             let mut seen = prompt(20);
             seen.extend(&report.tokens);
             assert!(seen.starts_with(runner.cached(0)));

@@ -30,7 +30,7 @@ const N_LAYERS: u32 = 2;
 const MAX_GROUP: u32 = 4;
 const MAX_Q_COLS: u32 = 1024;
 
-/// What a test is made of, in words: two of one name on one device and build are the same test.
+/// The contents of a test, in words: two of one name on one device and build are the same test.
 pub(crate) fn name(gpu: &chord_gpu::Gpu, program: &Program, plan: &chord_gpu::PlanOptions) -> String {
     let (like, kv, lanes) = (Likeness::of(program), program.kv_type, gpu.lanes_are_a_loop);
     let (fusion, features, binding) = (plan.fusion, gpu.features, gpu.max_binding_bytes());
@@ -181,7 +181,7 @@ fn matrix_types(program: &Program) -> Vec<GgmlType> {
     types
 }
 
-/// What of a program its small likeness has too, so that it is mostly made of the same kernels.
+/// The properties of a program that its small likeness shares, so that it mostly uses the same kernels.
 #[derive(Debug)]
 struct Likeness {
     /// Of all matrices, and of those of the embedding, of the first layer and of the output where they can be made
@@ -253,8 +253,8 @@ impl Likeness {
         like
     }
 
-    /// The type of the matrix number `place` of a layer. The first layer is the model's; those that follow take turns
-    /// at all types.
+    /// The type of the matrix number `place` of a layer. The first layer has the model's types; the following layers
+    /// cycle through all types.
     fn matrix(&self, layer: u32, place: usize) -> GgmlType {
         let turn = self.types[(place + layer as usize) % self.types.len()];
         match layer {

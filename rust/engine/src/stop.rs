@@ -15,8 +15,8 @@ impl StopMatcher {
         StopMatcher { stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(), held: String::new() }
     }
 
-    /// Takes the next piece of text, appends to `out` what may be shown, and returns true if a stop string is complete:
-    /// then `out` has all text before it, and nothing more may follow.
+    /// Takes the next piece of text, appends to `out` the text that can be shown, and returns true if a stop string is
+    /// complete: then `out` has all text before it, and the text ends there.
     pub fn push(&mut self, text: &str, out: &mut String) -> bool {
         self.held.push_str(text);
         let found = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min();
@@ -49,7 +49,7 @@ impl StopMatcher {
 mod tests {
     use super::*;
 
-    /// Feeds `pieces` and checks after each that nothing shown could still turn out to be part of a stop string.
+    /// Feeds `pieces` and checks after each that nothing shown could still become part of a stop string.
     fn feed(stops: &[&str], pieces: &[&str]) -> (String, bool) {
         let stops: Vec<String> = stops.iter().map(|s| s.to_string()).collect();
         let mut matcher = StopMatcher::new(&stops);

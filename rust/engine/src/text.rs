@@ -1,4 +1,4 @@
-//! The text side of a file: what must be usable before anything of the weights is read, and what there is to say of it.
+//! The text side of a file, which must be usable before any weights are read, with its notes and warnings.
 
 use chord_gguf::Header;
 use chord_text::{ChatTemplate, TextError, Tokenizer};

@@ -60,7 +60,7 @@ impl Expected {
         self.buffers.is_empty()
     }
 
-    /// What another executor computes. All of its activations are held in memory.
+    /// Another executor's results. All of its activations are held in memory.
     pub async fn from_executor(executor: &mut dyn Executor, tokens: &[u32]) -> Result<Self, EngineError> {
         let names: Vec<String> = executor.program().buffers.iter().map(|b| b.name.clone()).collect();
         let mut buffers = HashMap::new();

@@ -9,7 +9,7 @@ use crate::{CancelFlag, EngineError, LoadProgress, LoadStage, ReadAt};
 /// Tensors closer together than this are read in one go, padding included.
 const LARGEST_GAP: u64 = 4096;
 
-/// Where in the file a weight lies.
+/// The position of a weight in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
     pub(crate) id: WeightId,
@@ -240,7 +240,7 @@ mod tests {
         }
     }
 
-    /// Compares what comes with what lies in the file.
+    /// Compares the bytes that arrive with those of the file.
     struct Comparing<'a> {
         placed: &'a [Placed],
         seen: Vec<u64>,

@@ -2,7 +2,7 @@
 
 use crate::OutputName;
 
-/// A program that cannot be run: a defect of whoever wrote it, found before any device sees it.
+/// An invalid program: a bug in its writer, found before any device sees it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -51,7 +51,7 @@ pub enum ExecError {
     OutOfMemory {
         /// `cpu` or `gpu`.
         backend: &'static str,
-        /// Bytes asked for.
+        /// Bytes requested.
         needed: u64,
         /// What for.
         what: String,
@@ -75,7 +75,7 @@ pub enum ExecError {
         /// Fewest positions it can be cut to (other than 0).
         floor: u32,
     },
-    /// The program does not compute what was asked for.
+    /// The program does not compute the requested output.
     #[error("the program has no output {0:?}")]
     NoOutput(OutputName),
 }

@@ -1,4 +1,4 @@
-//! What an executor of programs can do, made for a device that runs ahead.
+//! The interface of executors, designed for a device that runs ahead.
 
 use std::task::{Context, Poll};
 
@@ -18,8 +18,8 @@ pub trait WeightSink {
 pub enum Want {
     /// Only fill the KV cache: the epilogue is not run.
     Nothing,
-    /// To be told when it is done, by an id without a meaning for each output row, through [`Executor::poll_ids`]:
-    /// paces whoever enqueues. Whether the epilogue is run is the executor's choice.
+    /// A signal when it is done: a meaningless id for each output row, through [`Executor::poll_ids`]. It paces the
+    /// caller. Whether the epilogue runs is the executor's choice.
     Done,
     /// The id with the highest logit of each output row (the lowest id among equals), through [`Executor::poll_ids`].
     /// The last one becomes the next input of its sequence for [`Executor::enqueue_decode`].
@@ -78,7 +78,7 @@ pub struct DeviceInfo {
     pub features: Vec<String>,
     /// Bytes held.
     pub memory: MemoryUse,
-    /// What is not held but paged; without segments where everything is held.
+    /// The paged layers; no segments if everything is resident.
     pub pages: PagePlan,
 }
 
@@ -94,14 +94,14 @@ pub trait Executor: WeightSink {
     fn device(&self) -> DeviceInfo;
     /// Counts so far.
     fn counters(&self) -> Counters;
-    /// Ready once all weights that were written are where they are computed with. Asked after [`WeightSink::finish`];
-    /// an executor that copies them itself always is.
+    /// Ready once all written weights are on the device. Called after [`WeightSink::finish`]; an executor that copies
+    /// them itself is always ready.
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExecError>> {
         let _ = cx;
         Poll::Ready(Ok(()))
     }
-    /// How to bring the weights that are not held; none for an executor that holds all of them. One that pages takes
-    /// work as usual, but runs it only as its pages come.
+    /// The interface for paged weights; none if all weights are resident. An executor that pages accepts work as usual,
+    /// but runs it only as its pages arrive.
     fn paged(&mut self) -> Option<&mut dyn Paged> {
         None
     }

@@ -2,7 +2,7 @@
 //!
 //! A [`Program`] is data: buffers with symbolic row counts, weights by tensor name, host-made tables, KV slots, and a
 //! list of ops cut into segments. `chord-model` writes it, `chord-cpu` and `chord-gpu` run it through [`Executor`],
-//! and nobody here knows the name of an architecture or a device.
+//! and nothing here depends on an architecture or a device.
 
 mod batch;
 mod error;

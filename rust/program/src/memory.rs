@@ -1,4 +1,4 @@
-//! Where each buffer lies in one arena, by the ops between its writing and its last reading.
+//! The place of each buffer in one arena, from the ops between its writing and its last reading.
 
 use crate::{BufferClass, BufferId, Program};
 

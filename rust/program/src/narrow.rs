@@ -1,8 +1,7 @@
-//! Choosing the output rows early: a pass that leaves out what nobody asks for.
+//! Choosing the output rows early: a pass that leaves out rows whose results are not needed.
 //!
-//! Logits are wanted of a prompt's last token alone, and behind its attention the last layer treats every row by
-//! itself. So rows are chosen there, and not in front of the output matrix only: most of a layer's products are then of
-//! one row.
+//! Only a prompt's last token needs logits, and behind its attention the last layer treats every row separately. Rows
+//! are therefore chosen there instead of in front of the output matrix, and most of that layer's products have one row.
 
 use crate::{BufferClass, BufferId, Op, OpKind, Program, Rows, SegmentKind};
 
@@ -146,7 +145,7 @@ mod tests {
         }
         let logits = narrow.ops.last().expect("ops");
         assert_eq!(name(&narrow, logits.kind.inputs()[0]), "sum-1");
-        // What others hold by index stays where it is.
+        // Things that are referred to by index stay in place.
         assert_eq!((&narrow.weights, &narrow.slots, narrow.inputs), (&whole.weights, &whole.slots, whole.inputs));
         assert_eq!(narrow.output(OutputName::Logits), whole.output(OutputName::Logits));
         assert_eq!(narrow.segments.last().map(|s| s.ops.end), Some(narrow.ops.len()));

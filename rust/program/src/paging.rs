@@ -26,8 +26,7 @@ impl PagePlan {
     /// with all weights and `layer_bytes` those of a segment's own weights there. None where even two slots are too
     /// much.
     ///
-    /// Paged layers are dealt evenly among the others, so that reading one has the time in which those before it are
-    /// computed.
+    /// Paged layers are spread evenly among the others, so that a layer can be read while those before it are computed.
     pub fn choose(
         program: &Program,
         max: u64,
@@ -92,8 +91,8 @@ impl Program {
     }
 }
 
-/// The part of an executor that pages ([`Executor::paged`](crate::Executor::paged)). Work that is enqueued waits until
-/// whoever holds the file brings the weights it needs:
+/// The part of an executor that pages ([`Executor::paged`](crate::Executor::paged)). Enqueued work waits until the
+/// owner of the file brings the weights it needs:
 ///
 /// ```text
 /// enqueue_prefill or enqueue_decode
@@ -101,18 +100,17 @@ impl Program {
 /// poll_ids or poll_logits
 /// ```
 ///
-/// A page asked for once nothing waits is the next run's first: written early, it comes while the device still
-/// computes.
+/// A page requested when nothing waits is the first of the next run: it is written while the device still computes.
 pub trait Paged: WeightSink {
-    /// Submits what is enqueued as far as the weights for it are there. True once nothing waits.
+    /// Submits enqueued work as far as its weights are present. True once nothing waits.
     fn advance(&mut self) -> Result<bool, ExecError>;
-    /// The segment to bring next, once the slot for it is no longer computed with: then each of its
-    /// [own weights](Program::layer_weights) must be written from its first row on, and again from there if the same
-    /// segment is asked for again. None where the slots hold what comes next.
+    /// The segment to bring next, once the device no longer uses its slot. Each of its
+    /// [own weights](Program::layer_weights) must then be written from its first row on, and again from there if the
+    /// same segment is requested again. None if the slots hold what comes next.
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, ExecError>>;
     /// True if the device has done all that was submitted.
     fn is_idle(&mut self) -> bool;
-    /// Drops what waits; its sequences end where it began. Returns how many batches went whose logits were wanted.
+    /// Drops the waiting work; its sequences end where it began. Returns how many dropped batches had requested logits.
     fn abandon(&mut self) -> usize;
 }
 

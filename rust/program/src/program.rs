@@ -46,7 +46,7 @@ impl Rows {
     }
 }
 
-/// What a buffer is for; decides who owns its memory.
+/// The purpose of a buffer; decides who owns its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BufferClass {
     /// A batch input: `ids[T]`, `pos[T]`, `seq[T]` or `out_rows[R]` as u32.
@@ -68,7 +68,7 @@ pub struct Buffer {
     pub rows: Rows,
     /// Columns.
     pub cols: u32,
-    /// What the buffer is for.
+    /// The purpose of the buffer.
     pub class: BufferClass,
     /// True for buffers of u32 ids instead of f32.
     pub is_u32: bool,

@@ -1,5 +1,5 @@
-//! What passes and executors know of an op without knowing which one it is. Each property is one match without a
-//! fallback, so that the compiler asks every one of them of a new op.
+//! The properties of ops that passes and executors use without knowing the op. Each property is one match without a
+//! fallback, so the compiler requires every property of a new op.
 
 use crate::{BufferId, Mask, OpKind, Program, SlotId, WeightRef};
 

@@ -1,9 +1,10 @@
-//! Stopping a call that is under way.
+//! Stopping a running call.
 
 use chord_engine::CancelFlag;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Stops a load or a generation at its next chunk or token. An object of its own, for the engine is lent to the call.
+/// Stops a load or a generation at its next chunk or token. A separate object, because the engine is borrowed by the
+/// call.
 #[wasm_bindgen]
 #[derive(Debug, Default)]
 pub struct CancelToken(CancelFlag);

@@ -23,7 +23,7 @@ pub(crate) fn to_js(error: &EngineError) -> JsValue {
     object.into()
 }
 
-/// As [`to_js`], but what the host itself rejected a read with goes back to it as it was.
+/// As [`to_js`], but the host's own rejection of a read is returned to it unchanged.
 pub(crate) fn load_error(error: &EngineError, rejection: &Rejection) -> JsValue {
     match error {
         EngineError::Read(_) => rejection.take().unwrap_or_else(|| to_js(error)),

@@ -48,7 +48,7 @@ pub(crate) fn now_ms() -> f64 {
     performance_now()
 }
 
-/// What a read was rejected with, kept so that it can be thrown again as it was.
+/// The rejection of a read, kept so that it can be thrown again unchanged.
 pub(crate) type Rejection = Rc<RefCell<Option<JsValue>>>;
 
 /// A file that the host reads. Bytes are copied once, from the host's buffer to the engine's window.

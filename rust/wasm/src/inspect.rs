@@ -1,4 +1,4 @@
-//! What a model's header tells, before anything else of it is read.
+//! The verdict from a model's header, before anything else of it is read.
 
 use std::rc::Rc;
 

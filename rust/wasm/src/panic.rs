@@ -10,13 +10,13 @@ use wasm_bindgen::{JsCast, JsValue};
 
 thread_local! {
     static CALLBACK: RefCell<Option<Function>> = const { RefCell::new(None) };
-    /// What was said by a panic that is caught; there only while something is guarded.
+    /// The message of a caught panic; exists only while a call is guarded.
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 #[wasm_bindgen]
 extern "C" {
-    /// Calls `function`, and catches what JavaScript can catch, traps included.
+    /// Calls `function`, and catches everything that JavaScript can catch, including traps.
     #[wasm_bindgen(catch, js_namespace = Reflect, js_name = apply)]
     fn apply(function: &mut dyn FnMut(), this: &JsValue, arguments: &Array) -> Result<JsValue, JsValue>;
 }

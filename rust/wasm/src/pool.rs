@@ -21,7 +21,7 @@ impl ThreadPool {
         ThreadPool(Pool::remote(n_threads))
     }
 
-    /// What one more worker needs to join. It must join: the memory that this stands for is freed by it.
+    /// An invitation, with which one more worker joins. The worker must join, because it frees the invitation's memory.
     pub fn invitation(&self) -> usize {
         self.0.invitation()
     }
@@ -38,7 +38,7 @@ impl ThreadPool {
         self.0.n_threads() as u32
     }
 
-    /// Gives the pool to the one load that asks for it.
+    /// Gives the pool to the load that requested it.
     pub(crate) fn into_source(self) -> PoolSource {
         let pool = RefCell::new(Some(self.0));
         PoolSource::new(move |_| {

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
             Ok((reply, result)) => {
                 output::line("")?;
                 eprintln!("{}", summary(&engine, &result));
-                // A reply that was stopped before its first word is taken back together with its question.
+                // A reply that was stopped before its first word is removed together with its question.
                 if reply.is_empty() && result.finish_reason == FinishReason::Cancelled {
                     messages.pop();
                 } else {
