@@ -6,7 +6,7 @@ export interface ReadableChunks {
   has(index: number): boolean;
   /** A stored chunk; `undefined` where it is altered or gone. */
   read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Takes the buffer of a chunk back. */
+  /** Returns the buffer of a chunk. */
   recycle(buffer: ArrayBuffer): void;
 }
 

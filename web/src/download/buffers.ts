@@ -1,8 +1,8 @@
-/** Chunks that the engine worker has or waits for at once: the one that it reads, and those ahead of it. */
+/** Chunks that the engine worker has or waits for at once: the one that it reads, and the next ones. */
 export const LENT = 3;
 
 /**
- * Chunk buffers, used again and again: a load takes the same memory whatever the file's size. There are never more than
+ * Chunk buffers, which are reused: a load needs the same memory whatever the file's size. There are never more than
  * `most` that are filled or written, {@link LENT} that somebody else has, and spares up to the sum of both.
  */
 export class BufferPool {
@@ -11,7 +11,7 @@ export class BufferPool {
   private readonly spares: ArrayBuffer[] = [];
   private readonly waiting: (() => void)[] = [];
 
-  /** `most` buffers at once are filled or written; those that were lent are not counted. */
+  /** At most `most` buffers are filled or written at once; lent ones are not counted. */
   constructor(private readonly most: number) {}
 
   /** Room for `length` bytes, as soon as there is a buffer. */
@@ -27,14 +27,14 @@ export class BufferPool {
     }
   }
 
-  /** Gives a buffer back that was taken. */
+  /** Returns a buffer. */
   give(buffer: ArrayBuffer): void {
     this.out--;
     this.keep(buffer);
     this.waiting.shift()?.();
   }
 
-  /** A buffer that was taken is somebody else's until it comes {@link back}. */
+  /** Lends a buffer until it comes {@link back}. */
   lend(): void {
     this.out--;
     this.lent++;
@@ -53,13 +53,13 @@ export class BufferPool {
     this.trim();
   }
 
-  /** What was lent is there again. */
+  /** Accepts a buffer that was lent. */
   back(buffer: ArrayBuffer): void {
     this.lent--;
     this.keep(buffer);
   }
 
-  /** Frees what lies idle. */
+  /** Frees unused buffers. */
   release(): void {
     for (const buffer of this.spares.splice(0)) free(buffer);
   }

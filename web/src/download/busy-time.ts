@@ -1,4 +1,4 @@
-/** How long something was under way, what ran at the same time counted once. */
+/** How long work was in progress; overlapping work counts once. */
 export class BusyTime {
   private running = 0;
   private since = 0;

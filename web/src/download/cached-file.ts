@@ -34,7 +34,7 @@ export class CachedFile implements ModelFile {
   private announced: AnnouncedHash | undefined;
   private first: RemoteBody | undefined;
   private download: Download | undefined;
-  /** Reads under way of chunks that are not stored. */
+  /** Pending reads of chunks that are not stored. */
   private fetching = 0;
   private finished = false;
 
@@ -123,7 +123,7 @@ export class CachedFile implements ModelFile {
       // The model is loaded all the same; the next load continues the download.
       copy.fail(error);
     }
-    // Not waited for: it only tells which models were not used for long.
+    // Not awaited: it only records which models were used least recently.
     void copy.update({ lastUsed: Date.now() });
     const notCompared = await this.compareHash();
     // The comparison reads chunks, and may find one altered.

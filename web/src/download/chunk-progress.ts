@@ -9,21 +9,21 @@ interface Filling {
   bytes: Uint8Array<ArrayBuffer>;
   filled: number;
   recorded: number;
-  /** Nobody fills it any more. */
+  /** It is no longer being filled. */
   left: boolean;
   working: Promise<void> | undefined;
 }
 
 /**
  * Records chunks while they are filled, in pieces with a hash each, so that a page that ends loses the piece in flight
- * and not the chunk. Nobody waits for it but who is about to use a chunk's buffer for something else.
+ * and not the chunk. Only a caller that is about to reuse a chunk's buffer waits for it.
  */
 export class ChunkProgress {
   private readonly chunks = new Map<number, Filling>();
   private readonly step: number;
   private stopped = false;
 
-  /** `onRecorded` hears of each piece. */
+  /** `onRecorded` is called for each piece. */
   constructor(
     private readonly store: ModelStore,
     private readonly manifest: Manifest,
@@ -32,7 +32,7 @@ export class ChunkProgress {
     this.step = pieceBytes(manifest.chunkBytes);
   }
 
-  /** Fills the beginning of a chunk with what is recorded of it; answers with how many bytes that are. */
+  /** Fills the beginning of a chunk from its recorded pieces; returns the number of bytes. */
   async restore(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<number> {
     if (!this.manifest.partial?.[index]) return 0;
     const recorded = await this.store.pieces(this.manifest, index, bytes).catch(() => 0);
@@ -51,7 +51,7 @@ export class ChunkProgress {
       this.chunks.set(index, chunk);
     }
     chunk.filled = Math.max(chunk.filled, filled);
-    // What is nearly whole is recorded as a whole.
+    // A nearly complete chunk is recorded as a whole.
     if (filled === bytes.length) chunk.left = true;
     chunk.working ??= this.record(index, chunk).finally(() => (chunk.working = undefined));
   }
@@ -65,7 +65,7 @@ export class ChunkProgress {
     if (this.chunks.get(index) === chunk) this.chunks.delete(index);
   }
 
-  /** The chunk is stored as a whole: its pieces only take room. */
+  /** The chunk is stored as a whole: its pieces are no longer needed. */
   whole(index: number): void {
     const { partial } = this.manifest;
     if (!partial || !(index in partial)) return;
@@ -96,7 +96,7 @@ export class ChunkProgress {
         if (this.stopped || chunk.left) return;
         await this.store.putPieces(manifest, from, chunk.bytes.subarray(from, from + count * step), pieces);
       } catch {
-        // The chunk as a whole will tell what the matter is.
+        // Storing the whole chunk will report the failure.
         return this.stop();
       }
       chunk.recorded = from + count * step;

@@ -18,9 +18,9 @@ export interface RemoteFile extends Validators {
 
 /** What a {@link Download} works with. */
 export interface DownloadOptions {
-  /** Chunks that are not there yet. They are taken out as they are delivered. */
+  /** Chunks that have not arrived yet; they are removed as they are delivered. */
   missing: Set<number>;
-  /** Fetch every missing chunk, and not only those that are wanted. */
+  /** Fetch every missing chunk, not only requested ones. */
   all: boolean;
   /** While it is shut nothing is fetched. */
   gate: Gate;
@@ -28,23 +28,23 @@ export interface DownloadOptions {
   buffers: BufferPool;
   connections?: number;
   retry?: RetryPolicy;
-  /** Hears of what happens, and of what is under way. */
+  /** Is told what happens and what is in progress. */
   watch?: StallWatch;
   /**
    * Fills the beginning of a chunk with bytes of an earlier visit, and says how many. They are as good as those of the
    * network.
    */
   restore?: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<number>;
-  /** Hears of each read: `filled` bytes of the chunk are there, `count` of them are new from the network. */
+  /** Called for each read: `filled` bytes of the chunk are there, of which `count` have just come from the network. */
   onBytes?: (index: number, filled: number, count: number, bytes: Uint8Array<ArrayBuffer>) => void;
   /** A chunk was given up before it was whole. Its buffer is used again when this resolves. */
   left?: (index: number) => Promise<void>;
   /**
-   * Takes a whole chunk before anybody else has it. Its bytes may be used until the promise is settled. False when it
+   * Receives a complete chunk before all others. Its bytes may be used until the promise is settled. False when it
    * cannot be had again without the network.
    */
   deliver: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<boolean | void>;
-  /** Takes a chunk that cannot be had again and that nobody waits for. Its buffer counts as lent. */
+  /** Receives a chunk that cannot be fetched again and that was not requested. Its buffer counts as lent. */
   hold?: (index: number, bytes: Uint8Array<ArrayBuffer>) => void;
 }
 
@@ -52,8 +52,8 @@ export interface DownloadOptions {
 type Waiter = ReturnType<typeof withResolvers<Uint8Array<ArrayBuffer>>>;
 
 /**
- * Fetches chunks of a remote file: those that are wanted first, in the order in which they were asked for, then the
- * others from there on. Each connection fetches one chunk at a time and takes up a broken one where it
+ * Fetches chunks of a remote file: first the requested ones, in the order of the requests, then the others from
+ * there on. Each connection fetches one chunk at a time and resumes a broken one where it
  * broke. A server without ranges is read on one connection from its start.
  */
 export class Download {
@@ -67,7 +67,7 @@ export class Download {
   private readonly ignoreGate: () => void;
   private running = 0;
   private limit: number;
-  /** Where the next chunk that nobody asked for is looked for. */
+  /** Where the search for the next chunk begins if none is requested. */
   private cursor = 0;
   /** The host has sent bytes. */
   private answered = false;
@@ -103,10 +103,10 @@ export class Download {
     this.pump();
   }
 
-  /** A chunk, however long it takes. Its buffer is the caller's. */
+  /** A chunk, however long it takes. The caller owns its buffer. */
   want(index: number): Promise<Uint8Array<ArrayBuffer>> {
     if (this.stopped) return Promise.reject(new ChordError("internal", `chunk ${index} is requested of a closed file`));
-    // What went wrong before anybody asked would otherwise be tried again, and often fail in another way.
+    // An earlier failure would otherwise be retried, and often fail in another way.
     if (!this.told) {
       this.told = true;
       return Promise.reject(this.failure);
@@ -124,7 +124,7 @@ export class Download {
   /** Fetches from now on what is wanted, and nothing else. */
   onlyWanted(): void {
     this.all = false;
-    // Whoever waits for the whole file waits in vain.
+    // Calls that wait for the whole file would wait forever.
     this.wake();
   }
 
@@ -169,7 +169,7 @@ export class Download {
       return index;
     }
     if (!this.all) return undefined;
-    // A stream goes on where it is.
+    // A stream continues where it is.
     if (this.rest && !this.rest.ranged) this.cursor = Math.floor(this.rest.position / this.file.chunkBytes);
     const free = [...missing].filter((index) => !this.claimed.has(index)).sort((a, b) => a - b);
     const index = free.find((index) => index >= this.cursor) ?? free[0];
@@ -192,7 +192,7 @@ export class Download {
     }
   }
 
-  /** Fetches a chunk and hands it on; the next chunk, if this connection is to go on with it. */
+  /** Fetches a chunk and passes it on; returns the next chunk if this connection should continue with it. */
   private async fetchChunk(index: number): Promise<number | undefined> {
     const { start, length } = chunkRange(this.file.size, this.file.chunkBytes, index);
     const bytes = await this.buffers.take(length);
@@ -225,7 +225,7 @@ export class Download {
     return after;
   }
 
-  /** Fills `bytes`, on as many connections as it takes one after the other; the last one, if any, to be read on. */
+  /** Fills `bytes` over as many successive connections as needed; returns the last one, if it can be read further. */
   private async fill(bytes: Uint8Array<ArrayBuffer>, index: number, start: number): Promise<RemoteBody | undefined> {
     const { gate, watch } = this.options;
     let filled = (await this.options.restore?.(index, bytes)) ?? 0;
@@ -247,7 +247,7 @@ export class Download {
           filled += count;
           failures = 0;
           this.options.onBytes?.(index, filled, count, bytes);
-          // A server may send less than was asked for.
+          // A server may send less than requested.
           if (body.position >= body.end && filled < bytes.length) {
             this.drop(body);
             body = await this.open(start + filled, start + bytes.length);
@@ -304,7 +304,7 @@ export class Download {
       this.drop(body);
       throw new NotNeeded();
     }
-    // Asked for just before the download was paused: what is not read would pile up on the way.
+    // Requested just before the download was paused: unread data would pile up on the way.
     if (this.options.gate.shut && body.ranged) {
       this.drop(body);
       throw new NotNeeded();

@@ -1,4 +1,4 @@
-/** What holds a download back while it is paused. */
+/** Holds a download back while it is paused. */
 export class Gate {
   private waiting: (() => void)[] = [];
   private readonly listeners = new Set<() => void>();

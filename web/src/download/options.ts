@@ -16,7 +16,7 @@ export interface Arrived {
 export interface CachedFileOptions {
   /** Without a store nothing is kept. */
   store?: ModelStore | undefined;
-  /** What is stored is used, and nothing is added to it. */
+  /** Uses the store without adding to it. */
   readOnly?: boolean | undefined;
   chunkBytes?: number | undefined;
   /** SHA-256 of the whole file in hexadecimal, where it is known. */
@@ -25,7 +25,7 @@ export interface CachedFileOptions {
   gate?: Gate | undefined;
   connections?: number | undefined;
   retry?: RetryPolicy | undefined;
-  /** Milliseconds without anything under way after which waiting ends; the watch itself where there is one already. */
+  /** Milliseconds without any progress after which waiting ends, or an existing watch. */
   stallMs?: number | undefined;
   watch?: StallWatch | undefined;
   onArrived?: ((arrived: Arrived) => void) | undefined;

@@ -1,4 +1,4 @@
-/** What is found out about a file before it is downloaded. */
+/** What is known about a file before it is downloaded. */
 
 import type { RemoteBody, RemoteSource } from "../source/source.js";
 import { type Manifest, newManifest } from "../store/store.js";
@@ -22,7 +22,7 @@ export class Probe {
   }
 }
 
-/** What is stored is, as far as one can tell, the file whose hash was announced. */
+/** The stored file is, as far as can be checked, the one whose hash was announced. */
 export function isExpected(manifest: Manifest, { sha256 }: { sha256?: string | undefined }): boolean {
   return sha256 === undefined || manifest.fileHash === null || manifest.fileHash === sha256;
 }

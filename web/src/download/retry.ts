@@ -13,7 +13,7 @@ export interface RetryPolicy {
   firstAttempts: number;
   /** Milliseconds before the second attempt; each further pause is twice as long. */
   baseMs: number;
-  /** No pause is longer, and a server that asks for more is not waited for. */
+  /** The longest pause; a server that demands a longer one is not retried. */
   maxMs: number;
 }
 
@@ -58,7 +58,7 @@ export function retryDelay(
   }
 }
 
-/** Runs `work`, which talks to a host for the first time, until it succeeds or there is no use in trying again. */
+/** Runs `work`, which contacts a host for the first time, until it succeeds or retrying is useless. */
 export async function retrying<T>(
   work: () => Promise<T>,
   gate: Gate,

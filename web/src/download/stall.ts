@@ -4,12 +4,12 @@ import type { Gate } from "./gate.js";
 
 /** How often the watch looks, within the time that it allows. */
 const LOOKS = 8;
-/** A connection has a limit of its own, after which another one is made. It is the watch's only if that fails. */
+/** A connection has its own limit, after which a new one is made. The watch only acts if that fails. */
 const NETWORK_PATIENCE = 3;
 
 /**
- * Ends what would wait for ever: whoever waits is told when nothing is under way and nothing has come for a time,
- * whatever the cause. Connections and pauses between attempts are under way; a paused download is not waited for.
+ * Prevents endless waiting: waiting calls reject if nothing is in progress and nothing has arrived for a time, whatever
+ * the cause. Connections and pauses between attempts count as progress; a paused download is exempt.
  */
 export class StallWatch {
   /** Looks in a row at which nothing had happened. */
@@ -33,7 +33,7 @@ export class StallWatch {
     this.idle = 0;
   }
 
-  /** Runs what a connection does. */
+  /** Runs the work of a connection. */
   async connected<T>(work: () => Promise<T>): Promise<T> {
     this.connections++;
     try {
@@ -52,7 +52,7 @@ export class StallWatch {
     this.alive();
   }
 
-  /** Waits for `work`, and rejects with `load-stalled` when there is no more hope of it. */
+  /** Waits for `work`, and rejects with `load-stalled` if it stalls. */
   async during<T>(work: Promise<T>): Promise<T> {
     if (this.waiting.size === 0) this.alive();
     let stalled!: (error: Error) => void;

@@ -27,7 +27,7 @@ export class StoredChunks {
     try {
       bytes = await this.reading.during(() => store.chunk(manifest, index, into));
       if (bytes && bytes.buffer !== into.buffer) {
-        // What is stored as bytes comes in a buffer of its own.
+        // Chunks stored as bytes arrive in a new buffer.
         buffers.back(into.buffer);
         buffers.adopt();
       }
@@ -36,7 +36,7 @@ export class StoredChunks {
         return bytes;
       }
     } catch {
-      // What cannot be read is fetched again.
+      // A chunk that cannot be read is fetched again.
     }
     buffers.back((bytes ?? into).buffer);
     return undefined;

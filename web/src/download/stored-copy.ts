@@ -16,7 +16,7 @@ export interface StorageEvents {
   refused: () => void;
 }
 
-/** What the store has of one file: reads and writes chunks, and stops writing once the storage refuses. */
+/** The stored copy of one file: reads and writes chunks, and stops writing once the storage refuses. */
 export class StoredCopy {
   /** Chunks that are still to be fetched. */
   readonly missing: Set<number>;
@@ -41,7 +41,7 @@ export class StoredCopy {
     this.missing = new Set(manifest.hashes.flatMap((hash, index) => (hash === null ? [index] : [])));
   }
 
-  /** What comes over the network is stored. */
+  /** Downloaded chunks are stored. */
   get keeping(): boolean {
     return this.isKeeping;
   }
@@ -98,14 +98,14 @@ export class StoredCopy {
     }
   }
 
-  /** Notes what another tab has recorded: a chunk's hash, or `null` for a chunk that is not stored. */
+  /** Adopts another tab's record: a chunk's hash, or `null` for a chunk that is not stored. */
   note(index: number, hash: string | null): void {
     this.manifest.hashes[index] = hash;
     if (hash === null) this.missing.add(index);
     else this.missing.delete(index);
   }
 
-  /** Takes an altered chunk out of the record. */
+  /** Removes an altered chunk from the record. */
   async forget(index: number): Promise<void> {
     this.missing.add(index);
     await this.store?.forgetChunk(this.manifest, index);
@@ -149,7 +149,7 @@ export class StoredCopy {
     this.events.stopped();
   }
 
-  /** Another tab has removed what was stored. What is still needed is fetched. */
+  /** Another tab has removed the stored copy. Chunks that are still needed are fetched. */
   lost(): void {
     const message = "Another tab has given up storing this model, or it was deleted";
     this.error ??= toErrorRecord(new ChordError("storage-failed", message));
@@ -170,7 +170,7 @@ export class StoredCopy {
       await this.store?.delete(this.manifest.key);
       this.drop();
     } catch {
-      // The next load begins afresh, or goes on with the part.
+      // The next load starts over, or continues with the part.
     }
   }
 

@@ -22,7 +22,7 @@ export interface RoleActions {
   connect: () => ModelTabs;
 }
 
-/** The role of this tab among those that use the same file: follows the writer, takes over from it, repairs chunks. */
+/** The role of this tab among all tabs with the same file: follows the writer, takes over from it, repairs chunks. */
 export class TabRole {
   private readonly waiting: (() => void)[] = [];
   /** The last repair in the queue. */
@@ -43,7 +43,7 @@ export class TabRole {
   ) {
     if (tabs) this.listen(tabs);
     if (role === "follower") {
-      // This tab did not hear of chunks that were recorded between the reading of the manifest and now.
+      // This tab was not told of chunks recorded since it read the manifest.
       void this.refresh();
       void this.takeOver();
     }
@@ -81,7 +81,7 @@ export class TabRole {
     this.tabs?.progress(bytes);
   }
 
-  /** Wakes those that wait for a chunk. */
+  /** Wakes the calls that wait for a chunk. */
   wake(): void {
     for (const wake of this.waiting.splice(0)) wake();
   }
@@ -129,7 +129,7 @@ export class TabRole {
     };
   }
 
-  /** A follower takes over what the writer has recorded, and its count of bytes. */
+  /** A follower adopts the writer's records and its count of bytes. */
   private hear(message: TabMessage): void {
     this.watch.alive();
     if (message.type === "hello") return;
@@ -144,7 +144,7 @@ export class TabRole {
     this.wake();
   }
 
-  /** Reads what the writer has recorded so far. */
+  /** Reads the writer's records so far. */
   private async refresh(): Promise<void> {
     const fresh = await this.copy.fresh().catch(() => undefined);
     if (!fresh || this.role !== "follower") return;

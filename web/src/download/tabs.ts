@@ -1,8 +1,8 @@
-/** One tab downloads a model; others that load it meanwhile read what it has stored, and take over when it ends. */
+/** One tab downloads a model; other tabs that load it read its stored chunks, and take over when it ends. */
 
 import type { StallWatch } from "./stall.js";
 
-/** What the writing tab tells the others of a model. */
+/** What the writing tab reports about a model. */
 export type TabMessage =
   /** A reader has come: the writer answers with `state`. */
   | { type: "hello" }
@@ -10,7 +10,7 @@ export type TabMessage =
   | { type: "state"; id: string; bytes: number }
   | { type: "recorded"; id: string; index: number; hash: string };
 
-/** Other tabs hear of bytes this often. */
+/** Time between reports of bytes to other tabs. */
 const STATE_MS = 200;
 
 /** Ends a hold on a lock, which ends with its tab, too. */
@@ -22,12 +22,12 @@ export class ModelTabs {
   private readonly abort = new AbortController();
   private readonly name: string;
   private release: Release | undefined;
-  /** This tab's place in the queue of those that want to write. */
+  /** This tab's place in the queue of tabs that want to write. */
   private queued: Promise<boolean> | undefined;
-  /** What this tab writes, for those that ask. Without an id it is still looking at the file. */
+  /** What this tab writes, for tabs that ask. Without an id it is still examining the file. */
   state = { id: "", bytes: 0 };
   private toldAt = 0;
-  /** Hears of everything but `hello`, which is answered here as long as this tab writes. */
+  /** Receives every message except `hello`, which is answered here while this tab writes. */
   onMessage: ((message: TabMessage) => void) | undefined;
 
   constructor(
@@ -53,7 +53,7 @@ export class ModelTabs {
     return this.writing;
   }
 
-  /** Becomes the writer once there is no other. False when {@link close} came first. */
+  /** Becomes the writer once there is no other. False if {@link close} was called first. */
   waitToWrite(): Promise<boolean> {
     if (this.writing) return Promise.resolve(true);
     this.queued ??= this.request({ signal: this.abort.signal })
@@ -116,7 +116,7 @@ export class ModelTabs {
   }
 }
 
-/** Asks the tab that writes until `read` finds what it tells of; `undefined` when this tab has become the one. */
+/** Asks the writing tab until `read` finds what it reports; `undefined` if this tab has become the writer. */
 export async function untilWriting<T>(
   tabs: ModelTabs,
   watch: StallWatch | undefined,

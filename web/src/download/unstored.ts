@@ -4,8 +4,8 @@ import type { BufferPool } from "./buffers.js";
 const RECENT = 2;
 
 /**
- * Chunks that came over the network and could not be stored: those that have not been read yet, and copies of the last
- * ones that were read, which may be asked for once more soon. No byte is to come twice.
+ * Downloaded chunks that could not be stored: those that have not been read yet, and copies of the last ones that were
+ * read, which may soon be requested again. No byte should be downloaded twice.
  */
 export class Unstored {
   private readonly unread = new Map<number, Uint8Array<ArrayBuffer>>();

@@ -26,7 +26,7 @@ export class WholeHash {
     private readonly hasher: IHasher,
   ) {}
 
-  /** `stretches`: by where they begin, none in another; one without an end goes on to that of the file. */
+  /** `stretches`: sorted by their beginnings, without overlaps; one without an end extends to the file's end. */
   static async create(stretches: HashedStretch[]): Promise<WholeHash> {
     return new WholeHash(stretches, await createSHA256());
   }
@@ -36,7 +36,7 @@ export class WholeHash {
     return this.done;
   }
 
-  /** Takes a chunk if it is the next one. */
+  /** Adds a chunk if it is the next one. */
   offer(index: number, bytes: Uint8Array): void {
     if (index !== this.done) return;
     const start = this.position;
@@ -52,7 +52,7 @@ export class WholeHash {
     }
   }
 
-  /** All chunks were taken: the first stretch, if any, that is not what it was announced as. */
+  /** After all chunks: the first stretch, if any, whose hash is not the announced one. */
   finish(): Mismatch | undefined {
     for (let stretch; (stretch = this.stretches[this.current]);) {
       this.begin(stretch);

@@ -49,7 +49,7 @@ export class BlobFile implements ModelFile {
   }
 
   recycle(buffer: ArrayBuffer): void {
-    // A Blob brings a buffer of its own each time.
+    // A Blob allocates a new buffer each time.
     free(buffer);
   }
 

@@ -33,7 +33,7 @@ const ARRAY = 9;
 /** The bytes given end before the header does. */
 export class HeaderTooShort extends Error {}
 
-/** Parses the beginning of a part. Throws {@link HeaderTooShort} when more of it is needed, `undefined` is no GGUF. */
+/** Parses the beginning of a part. Throws {@link HeaderTooShort} if more is needed; `undefined` if it is not GGUF. */
 export function parsePart(bytes: Uint8Array): PartHeader | undefined {
   const cursor = new Cursor(bytes);
   if (cursor.u32() !== 0x46554747) return undefined;

@@ -12,13 +12,13 @@ export interface HttpOptions {
   stallMs?: number | undefined;
   /** Access token of the host. */
   token?: string | undefined;
-  /** Bytes of the file, where they are known beforehand: a server then need not tell. */
+  /** Bytes of the file, if known beforehand: the server then need not report it. */
   size?: number | undefined;
   /** For tests. */
   fetch?: typeof fetch;
 }
 
-/** What is to be said of a server that does not tell a file's length. */
+/** Advice about a server that does not report a file's length. */
 const COMPRESSED = "Serve the file with a Content-Length and without Content-Encoding.";
 
 /**
@@ -33,7 +33,7 @@ export class HttpSource implements RemoteSource {
   private knownSize: number | undefined;
   /** Requested ranges extend to the file's end: another origin hides Content-Range, and this reveals the length. */
   private openEnded = false;
-  /** Ranges are not asked for any more. */
+  /** Ranges are no longer requested. */
   private broken = false;
   /** Requests without any answer, since the last answer. */
   private unanswered = 0;
@@ -88,7 +88,7 @@ export class HttpSource implements RemoteSource {
     const unheard = this.knownSize === undefined && this.unanswered >= 2;
     if (!this.broken && !unheard) headers["Range"] = this.openEnded ? `bytes=${start}-` : `bytes=${start}-${end - 1}`;
     if (this.token !== undefined) headers["Authorization"] = `Bearer ${this.token}`;
-    // The store is the cache: a second copy in the browser's HTTP cache would only take space from it.
+    // The store is the cache: a second copy in the browser's HTTP cache would only waste space.
     return this.fetch(this.url, { headers, cache: "no-store", signal });
   }
 
@@ -119,7 +119,7 @@ export class HttpSource implements RemoteSource {
     return { start: 0, end: size, size };
   }
 
-  /** What a 206 holds, if it is what was asked for. Other origins may hide Content-Range. */
+  /** The body of a 206, if it is the requested range. Other origins may hide Content-Range. */
   private range(response: Response, start: number, end: number): Range | undefined {
     const length = contentLength(response);
     const header = response.headers.get("content-range");
@@ -144,7 +144,7 @@ export class HttpSource implements RemoteSource {
     return fits ? range : this.distrust(response, start);
   }
 
-  /** A range that was not asked for: what the server does without ranges is tried next. */
+  /** A range that was not requested: the next attempt is made without ranges. */
   private distrust(response: Response, wanted: number): undefined {
     if (this.broken) {
       const contentRange = response.headers.get("content-range");
@@ -181,7 +181,7 @@ export class HttpSource implements RemoteSource {
     return new ChordError(code, message, { url: this.url, ...details }, cause === undefined ? undefined : { cause });
   }
 
-  /** Pages are often sent without a length, which alone would be no help to whoever took one for the file. */
+  /** Web pages are often sent without a length, and that alone would not explain the mistake to the caller. */
   private page(): string {
     return (
       `${this.url} answered with a web page, not with a file. ` +
@@ -246,7 +246,7 @@ class HttpBody implements RemoteBody {
     return length;
   }
 
-  /** A body that goes on after its announced end is another file than announced: a compressed one, most likely. */
+  /** A body longer than announced is not the announced file; most likely it is compressed. */
   private async expectEnd(): Promise<void> {
     const more = this.rest.length > 0 ? this.rest : await this.source.next(this.pieces);
     this.cancel();
@@ -261,7 +261,7 @@ class HttpBody implements RemoteBody {
   }
 }
 
-/** Length of the whole file as the answer to an unsatisfiable range tells it. */
+/** Length of the whole file, from the response to an unsatisfiable range. */
 function rangeLength(response: Response): number | undefined {
   const match = /^bytes \*\/(\d+)$/.exec(response.headers.get("content-range")?.trim() ?? "");
   return match ? Number(match[1]) : undefined;

@@ -12,15 +12,15 @@ export interface HubFile {
   url: string;
   /** Under this it is stored: the address at the revision, so that a stored model is found without a network. */
   key: string;
-  /** Bytes, where the hub tells. */
+  /** Bytes, if the hub reports them. */
   size?: number;
-  /** SHA-256 in hexadecimal, where the hub tells: of files in its large file storage. */
+  /** SHA-256 in hexadecimal, which the hub reports for files in its large file storage. */
   sha256?: string;
   /** The same of each part of a split model. */
   partHashes?: (string | undefined)[];
 }
 
-/** What the hub's API tells of a repository at a revision. */
+/** The hub API's answer about a repository at a revision. */
 interface Listing {
   sha?: string;
   siblings?: { rfilename: string; size?: number; lfs?: { sha256?: string; size?: number } }[];
@@ -39,7 +39,7 @@ export function hubUrl(
   return `${endpoint}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}`;
 }
 
-/** The key of a stored file that is what a caller asks for, among `keys`; the hub need not be asked then. */
+/** The key among `keys` of a stored file that matches a request; the hub then need not be asked. */
 export function storedHubKey(source: HubDescriptor, keys: string[]): string | undefined {
   if (source.file !== undefined) {
     const key = hubUrl(source, source.revision, source.file);
@@ -127,7 +127,7 @@ async function ask(url: string, source: HubDescriptor, fetch: typeof globalThis.
   }
 }
 
-/** The commit as the host's headers tell it, where they are readable. */
+/** The commit from the host's headers, if they are readable. */
 async function fromHeaders(source: HubDescriptor, path: string, fetch: typeof globalThis.fetch): Promise<HubFile> {
   const key = hubUrl(source, source.revision, path);
   const { headers } = await request(key, source, fetch, "HEAD");

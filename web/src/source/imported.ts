@@ -8,12 +8,12 @@ export function importedKey(name: string): string {
   return PREFIX + name;
 }
 
-/** What is stored under this key was imported. */
+/** The model stored under this key was imported. */
 export function isImported(key: string): boolean {
   return key.startsWith(PREFIX);
 }
 
-/** In place of a server for models that nobody can send again. */
+/** Takes the place of a server for models that cannot be downloaded again. */
 export class ImportedSource implements RemoteSource {
   readonly url: string;
 

@@ -5,7 +5,7 @@ const PIECE_BYTES = 512 * 1024;
 
 /** The bytes of a response, piece by piece. */
 export interface Pieces {
-  /** The next piece, valid until the one after it is asked for; `undefined` at the end. */
+  /** The next piece, valid until the following call; `undefined` at the end. */
   next(): Promise<Uint8Array | undefined>;
 }
 
@@ -17,13 +17,13 @@ export function piecesOf(body: ReadableStream<Uint8Array>): Pieces {
   try {
     return new FilledPieces(body.getReader({ mode: "byob" }));
   } catch {
-    return new GivenPieces(body.getReader()); // Safari's bodies bring memory of their own.
+    return new GivenPieces(body.getReader()); // Safari's bodies allocate their own memory.
   }
 }
 
 /**
- * The same of a Blob. Chromium 148 now and then never answers when a Blob's stream is asked to fill memory of ours
- * (once in some 300 to 2,000 Blobs of 64 KiB), so that its own memory is taken.
+ * The same for a Blob. In Chromium 148 a Blob's stream that should fill our memory sometimes never answers (once in
+ * some 300 to 2,000 Blobs of 64 KiB), so it allocates its own.
  */
 export function piecesOfBlob(blob: Blob): Pieces {
   return new GivenPieces(blob.stream().getReader());
@@ -51,7 +51,7 @@ class GivenPieces implements Pieces {
 
   async next(): Promise<Uint8Array | undefined> {
     const { last } = this;
-    // All of its buffer is the piece: nobody else can be using it.
+    // The piece is its whole buffer, so it has no other user.
     if (last && last.length === last.buffer.byteLength) free(last.buffer as ArrayBuffer);
     const { done, value } = await this.reader.read();
     this.last = value;

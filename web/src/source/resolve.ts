@@ -7,7 +7,7 @@ import type { HubDescriptor, HuggingFaceSource, ModelSource, SourceDescriptor } 
 /** Where repositories are. */
 const HUB = "https://huggingface.co";
 
-/** A source as a caller names it → as the I/O worker takes it. `base` resolves relative URLs. */
+/** A caller's source → the I/O worker's. `base` resolves relative URLs. */
 export function resolveSource(source: ModelSource, base: string): SourceDescriptor {
   if (source instanceof Blob) {
     if (source.size === 0) throw new ChordError("invalid-argument", "The file is empty", { field: "source" });
@@ -33,7 +33,7 @@ export function resolveSource(source: ModelSource, base: string): SourceDescript
   );
 }
 
-/** What relative URLs are relative to: the page, or the worker that uses the package. */
+/** The base of relative URLs: the page, or the worker that uses the package. */
 export function baseUrl(): string {
   const base = globalThis.document?.baseURI ?? location.href;
   // A worker that was made of a Blob: nothing is beside it.
@@ -84,7 +84,7 @@ function address(source: string | URL, base: string): SourceDescriptor & { kind:
       { repo },
     );
   }
-  // One address for one file, however it was copied: what is stored is found again.
+  // One address for one file, however it was copied, so that the stored model is found.
   return { kind: "url", url: hubUrl({ endpoint: HUB, repo }, revision, file), ...written };
 }
 

@@ -23,13 +23,13 @@ export interface HuggingFaceSource {
   quant?: string;
   /** Branch, tag or commit; `main` where left out. A load reads one commit from its beginning to its end. */
   revision?: string;
-  /** Access token, for repositories that ask for one. It is never stored. */
+  /** Access token, for repositories that require one. It is never stored. */
   token?: string;
   /** Where the hub is; `https://huggingface.co` where left out. */
   endpoint?: string;
 }
 
-/** A model as the I/O worker takes it. */
+/** A model, for the I/O worker. */
 export type SourceDescriptor =
   /** `written` is the address as the caller gave it, for messages; `name` is a text that may be an imported model's. */
   | { kind: "url"; url: string; sha256?: string; name?: string; written?: string }
@@ -60,11 +60,11 @@ export interface ModelFile {
   readonly times: IoTimes;
   /** A whole chunk. Its buffer is the caller's, who may give it back by {@link recycle}. */
   chunk(index: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** Takes back the buffer of a chunk. */
+  /** Accepts the returned buffer of a chunk. */
   recycle(buffer: ArrayBuffer): void;
   /** The header was read, for which so many bytes from the file's start were needed. */
   noteHeader(bytes: number): void;
-  /** Fetches what nobody read, waits for the store and says what became of the file, which can still be read. */
+  /** Fetches the unread rest, waits for the store and reports how the file is stored. It can still be read. */
   finish(): Promise<StoreReport>;
   /** Frees everything. */
   close(): void;
@@ -72,7 +72,7 @@ export interface ModelFile {
 
 /** What became of the model in the browser's storage. */
 export interface StoreReport {
-  /** Where the model lies; where it is not complete, where it would. `file`: used in place. */
+  /** Where the model is stored, or would be if it is not complete. `file`: used in place. */
   kind: StoreKind | "none" | "file";
   /** True when every byte is stored, so that the next load needs no network. */
   complete: boolean;
@@ -84,7 +84,7 @@ export interface StoreReport {
   error?: ErrorRecord;
 }
 
-/** Milliseconds of the I/O worker's parts of a load, which go on beside the engine's; what overlaps counts once. */
+/** Milliseconds of the I/O worker's parts of a load, concurrent with the engine's; overlaps count once. */
 export interface IoTimes {
   /** Reading chunks from the store, or a local file. */
   readMs: number;
@@ -92,7 +92,7 @@ export interface IoTimes {
   hashMs: number;
 }
 
-/** By what a server tells one state of a file from another, as far as the page may read it. */
+/** The validators by which a server distinguishes versions of a file, if the page can read them. */
 export interface Validators {
   etag: string | null;
   lastModified: string | null;
@@ -104,7 +104,7 @@ export interface HashedStretch {
   url: string;
   start: number;
   end: number;
-  /** What is hashed before them and is no part of the file. */
+  /** Bytes that are hashed before them but are not part of the file. */
   before: Uint8Array;
   /** In hexadecimal. */
   sha256: string;
@@ -114,9 +114,9 @@ export interface HashedStretch {
 export interface RemoteSource {
   /** For messages. */
   readonly url: string;
-  /** Of a file that is put together, once it was opened: what of it can be compared with a hash. */
+  /** For a joined file, once opened: the parts of it that can be compared with a hash. */
   hashed?(): Promise<HashedStretch[]>;
-  /** Starts a body at byte `start`, or at 0 where the server knows no ranges; it may go on beyond `end`. */
+  /** Starts a body at byte `start`, or at 0 if the server has no ranges; it may extend beyond `end`. */
   open(start: number, end: number): Promise<RemoteBody>;
 }
 

@@ -39,8 +39,8 @@ export function partUrls(first: string): string[] {
 type Stretch = { start: number; end: number } & ({ bytes: Uint8Array } | { part: number; offset: number });
 
 /**
- * The parts that llama.cpp's gguf-split writes, each a GGUF file of its own, as the one file that they were before: the
- * metadata of the first, the tensors of all. What is stored is that one file.
+ * The parts that llama.cpp's gguf-split writes, each a separate GGUF file, joined into the original file: the metadata
+ * of the first, the tensors of all. That one file is stored.
  */
 export class SplitSource implements RemoteSource {
   readonly url: string;
@@ -78,9 +78,9 @@ interface Layout {
   size: number;
   stretches: Stretch[];
   etag: string | null;
-  /** Sizes and validators of the parts: each of them must stay what it is. */
+  /** Sizes and validators of the parts, none of which may change. */
   files: { size: number; etag: string | null }[];
-  /** What lies before the data of each part. */
+  /** The bytes before the data of each part. */
   heads: Uint8Array[];
 }
 
@@ -189,7 +189,7 @@ class SplitBody implements RemoteBody {
     } else {
       this.body ??= await this.openPart(stretch.part, stretch.offset + position - stretch.start, stretch);
       count = await this.body.read(target.subarray(0, room));
-      // A server may send less than was asked for.
+      // A server may send less than requested.
       if (this.body.position >= this.body.end || position + count >= stretch.end) this.dropBody();
     }
     this.position += count;

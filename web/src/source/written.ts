@@ -1,4 +1,4 @@
-/** Messages for people have addresses as these people wrote them; `details.url` has what was asked for. */
+/** Messages have addresses as the caller wrote them; `details.url` has the requested one. */
 
 import type { SourceDescriptor } from "./source.js";
 
@@ -20,7 +20,7 @@ function shown(url: string, source: SourceDescriptor): string {
     return path ? `${readable(path[1]!)} of ${source.repo}` : readable(url);
   }
   if (source.kind !== "url" || source.written === undefined) return readable(url);
-  // A part of a split model lies beside the one that was named.
+  // A part of a split model is beside the one that was named.
   const folder = folderOf(source.url);
   return url.startsWith(folder) ? folderOf(source.written) + readable(url.slice(folder.length)) : readable(url);
 }

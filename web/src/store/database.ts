@@ -9,11 +9,11 @@ const VERSION = 2;
 /** A commit means that the bytes are on the disk. */
 export const STRICT = { durability: "strict" } as const;
 
-/** Written in order, and soon on the disk: for what has a hash and is checked by it before it is used. */
+/** Written in order, and soon on the disk: for data that is checked by its hash before use. */
 export const RELAXED = { durability: "relaxed" } as const;
 
 /**
- * Keys of `chunks`. A whole chunk is a Blob at `[id, index]`: a file of its own, read back at the disk's speed. Where a
+ * Keys of `chunks`. A whole chunk is a Blob at `[id, index]`: a separate file, read back at the disk's speed. Where a
  * browser stores no Blobs it is bytes at `[id, "bytes", index]`. Of chunks that are not whole there are pieces, by the
  * byte of the chunk that they begin at: the bytes, if IndexedDB holds them, at `[id, "piece", index, start]`, and what
  * is recorded of them at `[id, "record", index, start]`.
@@ -23,10 +23,10 @@ export type ChunkKey =
   | [id: string, kind: "bytes", index: number]
   | [id: string, kind: "piece" | "record", index: number, start: number];
 
-/** What lies where. */
+/** The tables. */
 export interface Schema extends DBSchema {
   manifests: { key: string; value: Manifest };
-  /** A whole chunk; what lies at the other keys is bytes or a `Piece`. */
+  /** A whole chunk; at the other keys there are bytes or a `Piece`. */
   chunks: { key: ChunkKey; value: Blob };
 }
 

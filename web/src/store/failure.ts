@@ -16,7 +16,7 @@ export async function guarded<T>(what: string, work: () => Promise<T>): Promise<
   }
 }
 
-/** By name: newer browsers have a class of its own for it, older ones a `DOMException`. */
+/** By name: newer browsers have a separate class for it, older ones a `DOMException`. */
 export function isQuotaExceeded(cause: unknown): boolean {
   return cause instanceof Error && cause.name === "QuotaExceededError";
 }

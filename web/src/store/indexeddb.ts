@@ -162,7 +162,7 @@ function lengthOf({ size, chunkBytes }: ModelBytes, index: number): number {
   return chunkRange(size, chunkBytes, index).length;
 }
 
-/** A view's own bytes: what is stored of a view is all of the buffer behind it. */
+/** A view's own bytes: storing a view would store the whole buffer behind it. */
 function alone(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 }

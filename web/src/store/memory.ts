@@ -9,7 +9,7 @@ import {
   type Piece,
 } from "./store.js";
 
-/** Chunks in memory: the whole file, for as long as the worker lives. Only where a caller asks for it. */
+/** Chunks in memory: the whole file, for as long as the worker lives. Only if a caller requests it. */
 export class MemoryStore implements ChunkStore {
   readonly kind = "memory";
   private readonly models = new Map<string, Map<number, Uint8Array<ArrayBuffer>>>();
@@ -81,7 +81,7 @@ export class MemoryStore implements ChunkStore {
   }
 }
 
-/** Manifests of what lies in memory, before those of models that are stored as a whole: these need not come again. */
+/** Manifests of models in memory, in front of those of stored models, which need not be downloaded again. */
 export class MemoryManifests implements ManifestStore {
   private readonly manifests = new Map<string, Manifest>();
 

@@ -19,8 +19,8 @@ import {
 } from "./store.js";
 
 /**
- * Stored models: manifests and, behind them, the chunks wherever they lie. A model that is stored is found whatever
- * kind of store was asked for; the choice says where new ones go.
+ * Stored models: manifests and, behind them, the chunks in any store. A stored model is found whatever kind of store
+ * was requested; the choice decides where new ones go.
  */
 export class ModelStore {
   private constructor(
@@ -59,7 +59,7 @@ export class ModelStore {
     return this.reason;
   }
 
-  /** What is stored of a model. Chunks that are recorded but no longer there, or too short, are reported as missing. */
+  /** The stored part of a model. Recorded chunks that are gone or too short are reported as missing. */
   async manifest(key: string): Promise<Manifest | undefined> {
     const manifest = await this.manifests.get(key);
     return manifest && this.reconciled(manifest);
@@ -71,7 +71,7 @@ export class ModelStore {
   }
 
   /**
-   * Starts a model afresh: what was there under its key is dropped. `manifest.store` becomes the place of its chunks.
+   * Starts a new model: an earlier one under its key is dropped. `manifest.store` becomes the place of its chunks.
    * Rejects with `storage-quota` (`details.needed`, `details.free`) when the whole model would not fit.
    */
   async begin(manifest: Manifest): Promise<void> {
@@ -158,13 +158,13 @@ export class ModelStore {
     return (await this.storeOf(manifest)?.read(manifest, offset, target)) ?? false;
   }
 
-  /** Takes a chunk out of the record: it turned out to be missing or altered. */
+  /** Removes a missing or altered chunk from the record. */
   async forgetChunk(manifest: Manifest, index: number): Promise<void> {
     manifest.hashes[index] = null;
     await this.manifests.record(manifest.key, manifest.id, index, null);
   }
 
-  /** Changes what is known of a model, such as when it was last used. */
+  /** Changes a model's record, such as when it was last used. */
   async update(manifest: Manifest, changes: ManifestChanges): Promise<void> {
     Object.assign(manifest, changes);
     await this.manifests.update(manifest.key, changes);
@@ -189,7 +189,7 @@ export class ModelStore {
     for (const store of this.stores.values()) {
       for (const id of await store.ids()) found.push({ store, id });
     }
-    // Read after the bytes: whoever begins a model writes its manifest before its first chunk.
+    // Read after the bytes: a new model's manifest is written before its first chunk.
     // Pieces of models in files have records in IndexedDB: what counts is the id.
     const known = new Set((await this.manifests.list()).map(({ id }) => id));
     for (const { store, id } of found) {
@@ -228,7 +228,7 @@ export class ModelStore {
     if (free !== null && free < needed) throw quotaError(needed, free);
   }
 
-  /** How many of `needed` bytes could be stored; `null` where nobody can tell. */
+  /** How many of `needed` bytes could be stored; `null` if that is unknown. */
   private async room(needed: number): Promise<number | null> {
     if (this.preferred === "memory") return null;
     const opfs = this.stores.get("opfs");
@@ -243,7 +243,7 @@ export class ModelStore {
     return (await storageRoom()).free;
   }
 
-  /** Where OPFS fails after all (private windows, a locked file), IndexedDB takes its place. */
+  /** If OPFS fails after all (private windows, a locked file), IndexedDB replaces it. */
   private async prepare(manifest: Manifest): Promise<StoreKind> {
     if (this.preferred === "opfs") {
       try {
@@ -257,14 +257,14 @@ export class ModelStore {
   }
 
   private async dropChunks(manifest: Manifest): Promise<void> {
-    // What cannot be deleted now (another tab still reads it) is swept later.
+    // Files that cannot be deleted now (another tab still reads them) are deleted later.
     await this.storeOf(manifest)
       ?.delete(manifest.id)
       .catch(() => undefined);
     await this.deletePieces(manifest);
   }
 
-  /** Those of a model in a file: IndexedDB has deleted its own. What is left is swept later. */
+  /** Those of a model in a file: IndexedDB has deleted its own. Leftovers are deleted later. */
   private async deletePieces({ id, store }: Manifest): Promise<void> {
     if (store === "opfs") await this.manifests.deletePieces(id).catch(() => undefined);
   }

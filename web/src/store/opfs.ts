@@ -101,7 +101,7 @@ export class OpfsStore implements ChunkStore {
         let filled = 0;
         while (filled < target.length) {
           const count = handle.read(target.subarray(filled), { at: offset + filled });
-          // An end of the file, or an error that Chromium tells as a number no length can be.
+          // The end of the file, or an error that Chromium reports as an impossible length.
           if (count === 0 || count > target.length - filled) return false;
           filled += count;
         }
@@ -170,7 +170,7 @@ export class OpfsStore implements ChunkStore {
   }
 
   /**
-   * Writes and flushes. What fails is tried once more on the file opened afresh: a worker that has just been ended may
+   * Writes and flushes. A failed write is retried once on the reopened file: a worker that has just been ended may
    * still be letting go of it.
    */
   private async put(id: string, at: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -189,7 +189,7 @@ export class OpfsStore implements ChunkStore {
     const before = this.files.get(id);
     const open = async () => (await before) ?? access(await this.folder.getFileHandle(id, { create: true }));
     const opening = open();
-    // Whoever comes next waits for this: where a file can be open once only, a second attempt at a time would fail.
+    // Later calls wait for this: where a file can be open only once, a second attempt at the same time would fail.
     this.files.set(
       id,
       opening.catch(() => undefined),
@@ -210,7 +210,7 @@ export class OpfsStore implements ChunkStore {
     return opening;
   }
 
-  /** The file as it is now: what has been read of it fails once it changes, so it is never kept. */
+  /** The file as it is now. It is never kept, because reading it fails once the file changes. */
   private async file(id: string): Promise<File | undefined> {
     try {
       return await (await this.folder.getFileHandle(id)).getFile();
@@ -235,7 +235,7 @@ function put(handle: SyncAccessHandle, at: number, bytes: Uint8Array<ArrayBuffer
     if (written !== bytes.length) throw new DOMException(`wrote ${written} of ${bytes.length}`, "QuotaExceededError");
     handle.flush();
   } catch (error) {
-    // A file that grew for bytes that are not there would only take the space.
+    // A file that grew for bytes that did not arrive would only waste space.
     handle.truncate(before);
     throw error;
   }
@@ -244,7 +244,7 @@ function put(handle: SyncAccessHandle, at: number, bytes: Uint8Array<ArrayBuffer
 /** Growing stops to be exact below this. */
 const ROOM_STEP_BYTES = 64 * 1024;
 
-/** How far an empty file can grow, up to `needed`. Where there is no room Chromium leaves it as it is, others throw. */
+/** How far an empty file can grow, up to `needed`. Without room, Chromium leaves it unchanged and others throw. */
 function growable(handle: SyncAccessHandle, needed: number): number {
   const grow = (size: number) => {
     try {

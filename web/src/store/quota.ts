@@ -1,6 +1,6 @@
 import { ChordError } from "../errors.js";
 
-/** How full the origin's storage is, in bytes; `null` where the browser does not tell. */
+/** How full the origin's storage is, in bytes; `null` if the browser does not report it. */
 export interface StorageRoom {
   used: number | null;
   quota: number | null;
@@ -18,7 +18,7 @@ export async function storageRoom(): Promise<StorageRoom> {
   }
 }
 
-/** The browser's storage is full. `free` as far as the browser tells. */
+/** The browser's storage is full. `free` as reported by the browser, if at all. */
 export function quotaError(needed: number, free: number | null, cause?: unknown): ChordError {
   const found = free === null ? "and the browser has no more" : `and ${free} are free`;
   return new ChordError(

@@ -6,10 +6,10 @@
 /** Bytes of one stored chunk (the last one of a model may be shorter). */
 export const CHUNK_BYTES = 16 * 1024 * 1024;
 
-/** Where chunks can lie. `memory` lasts as long as the worker that holds it. */
+/** Where chunks can be. `memory` lasts as long as its worker. */
 export type StoreKind = "indexeddb" | "opfs" | "memory";
 
-/** What a caller asks for: `auto` takes the fastest place that this browser has, `none` keeps nothing. */
+/** The caller's choice: `auto` uses the fastest store of this browser, `none` keeps nothing. */
 export type StoreChoice = "auto" | StoreKind | "none";
 
 /** What is stored of one model. */
@@ -18,11 +18,11 @@ export interface Manifest {
   version: 2;
   /** Address of the model without its fragment, or the name it was imported under. */
   key: string;
-  /** For people: the file's name, unless the model was given another. */
+  /** The name to show: the file's, unless the model was given another. */
   name: string;
   /** Names the model's bytes in the chunk store; another one each time that the model is begun afresh. */
   id: string;
-  /** Where the chunks lie. */
+  /** Where the chunks are. */
   store: StoreKind;
   /** Bytes of the whole file. */
   size: number;
@@ -47,7 +47,7 @@ export interface Manifest {
   lastUsed: number;
 }
 
-/** What a new model's manifest is made of: {@link newManifest} adds the rest. */
+/** The facts of a new model's manifest; {@link newManifest} adds the rest. */
 export type NewModel = Pick<Manifest, "key" | "size"> &
   Partial<Pick<Manifest, "name" | "chunkBytes" | "etag" | "lastModified" | "fileHash">>;
 
@@ -56,7 +56,7 @@ export type ManifestChanges = Partial<
   Pick<Manifest, "name" | "etag" | "lastModified" | "fileHash" | "headerBytes" | "lastUsed">
 >;
 
-/** Bytes of a chunk that is not whole yet, `start` to `start + length` of the chunk, with a hash of their own. */
+/** Bytes of an incomplete chunk, `start` to `start + length` of the chunk, with their own hash. */
 export interface Piece {
   index: number;
   start: number;
@@ -67,7 +67,7 @@ export interface Piece {
 
 /** Pieces of a chunk are no longer than this. */
 const PIECE_BYTES = 256 * 1024;
-/** And no shorter than this: a record takes room, too. */
+/** And no shorter than this, because a record takes space too. */
 const LEAST_PIECE_BYTES = 4096;
 
 /** Bytes of a piece. Small chunks have pieces that are smaller still. */
@@ -90,7 +90,7 @@ export interface ChunkStore {
   /**
    * A whole chunk, or `undefined` when it is missing or not of its length. It is read into `into` (whose length must be
    * the chunk's) where the store can do so without a copy, and comes in a buffer of its own elsewhere. Whether the
-   * bytes are those that were written is for the caller to check, by their hash.
+   * bytes are the written ones must be checked by the caller, with their hash.
    */
   chunk(model: ModelBytes, index: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**
@@ -101,7 +101,7 @@ export interface ChunkStore {
   /** Fills `target` with the bytes of a piece. False when they are not there. */
   readPiece(model: ModelBytes, piece: Piece, target: Uint8Array<ArrayBuffer>): Promise<boolean>;
   /**
-   * Fills `target` with the bytes from `offset` of the file on, which may lie in several chunks. False when not all of
+   * Fills `target` with the bytes from `offset` of the file on, possibly from several chunks. False when not all of
    * them are there.
    */
   read(model: ModelBytes, offset: number, target: Uint8Array): Promise<boolean>;
@@ -172,7 +172,7 @@ export function isComplete(manifest: Manifest): boolean {
   return manifest.hashes.every((hash) => hash !== null);
 }
 
-/** The header is stored: what it tells needs no network. */
+/** The header is stored, so reading it needs no network. */
 export function hasHeader({ hashes, chunkBytes, headerBytes }: Manifest): boolean {
   if (headerBytes === undefined) return false;
   return hashes.slice(0, chunkCount(headerBytes, chunkBytes)).every((hash) => hash !== null);
@@ -196,7 +196,7 @@ export function recordedParts(pieces: Piece[]): Record<number, number> {
   return parts;
 }
 
-/** At once: Chromium works on a copy of what it is to hash. */
+/** Digests at a time: Chromium hashes a copy. */
 const DIGESTS = 2;
 /** Copies of this size are not worth waiting for others. */
 const SMALL_BYTES = 1024 * 1024;
