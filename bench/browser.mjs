@@ -37,7 +37,7 @@ export async function inBrowser(model, work) {
   const port = Number(process.env.CHORD_TEST_PORT ?? 5195);
   const server = await listen(staticServer(routes), port);
   const executablePath = findChromium() ?? undefined;
-  // A profile on the disk: what a private window stores lies in memory.
+  // A profile on the disk: a private window stores data in memory.
   const profile = mkdtempSync(join(tmpdir(), "chord-bench-"));
   const context = await chromium.launchPersistentContext(profile, {
     args,

@@ -38,7 +38,7 @@ await main(async () => {
     stdio: "ignore",
   });
   const executablePath = findChromium() ?? undefined;
-  // A profile on the disk: what a private window stores lies in memory.
+  // A profile on the disk: a private window stores data in memory.
   const profile = mkdtempSync(join(tmpdir(), "chord-download-"));
   const context = await chromium.launchPersistentContext(profile, {
     args: ["--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update"],

@@ -13,7 +13,7 @@ import { figure, median, table } from "./statistics.mjs";
  * @import { LoadReport, Prompt, SideName } from "./page/side.js"
  *
  * @typedef {{ name: string, side: SideName, threads: number, backend?: "cpu" | "webgpu" }} Case
- * @typedef {{ load: LoadReport, firstMs: number }} Sample `firstMs` is NaN where no token was asked for
+ * @typedef {{ load: LoadReport, firstMs: number }} Sample `firstMs` is NaN if no token was requested
  */
 
 /** Tokens of the prompt: a short question with a system prompt in most templates. */
@@ -114,7 +114,7 @@ async function once(page, url, { side, threads, backend }, prompt) {
 }
 
 /**
- * Median milliseconds of each part: of those that follow each other, and of reading and hashing, which go on beside.
+ * Median milliseconds of each part: of those that follow each other, and of reading and hashing, which overlap.
  *
  * @param {LoadReport[]} reports
  */

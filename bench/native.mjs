@@ -58,7 +58,7 @@ async function buildChord() {
 }
 
 /**
- * What llama.cpp says of its own build, or null where Python does not have it.
+ * llama.cpp's description of its own build, or null if Python does not have it.
  *
  * @param {string} python
  */

@@ -1,6 +1,6 @@
 // @ts-check
 // Prompts of an exact length in tokens, all different from the first token on, so that no side can reuse what it has
-// computed. wllama takes text only; ours gets the token ids of that text.
+// computed. wllama accepts text only; ours gets the token ids of that text.
 
 import { readFileSync } from "node:fs";
 import { fromRoot } from "../scripts/steps/paths.mjs";

@@ -129,7 +129,7 @@ function rates(samples) {
 }
 
 /**
- * Two engines with 8-bit activations part ways sooner or later; the beginning tells that both read the same prompt.
+ * Two engines with 8-bit activations diverge sooner or later; the beginning shows that both read the same prompt.
  *
  * @param {string} a
  * @param {string} b

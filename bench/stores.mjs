@@ -1,6 +1,6 @@
 // @ts-check
 // How fast this package's stores write and read in Chromium: `node bench/stores.mjs`. A profile on the disk, because
-// what a private window stores lies in memory; sync to the disk is included as shipped. The kinds take turns.
+// a private window stores data in memory; sync to the disk is included as shipped. The stores alternate.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";

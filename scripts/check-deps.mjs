@@ -1,5 +1,5 @@
 // npm run check:deps [-- --advisories]: what the crates of Cargo.lock are: licences, sources, doubles and unused ones.
-// `--advisories` asks for known vulnerabilities too, for which the database of RustSec comes from GitHub.
+// `--advisories` also checks for known vulnerabilities, with RustSec's database from GitHub.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const tools = { "cargo-deny": "0.20.2", "cargo-machete": "0.9.2" };
 const toolsFolder = fromRoot("target", "tools");
 const program = (name) => join(toolsFolder, "bin", process.platform === "win32" ? `${name}.exe` : name);
 
-/** Builds a tool where this version of it is missing, which takes minutes. */
+/** Builds a tool if this version of it is missing, which takes minutes. */
 async function install(name) {
   const version = tools[name];
   const { stdout } = spawnSync(program(name), ["--version"], { encoding: "utf8" });
@@ -41,7 +41,7 @@ async function machete() {
   });
 }
 
-/** Dependencies in the workspace's table that no crate takes, which cargo-machete does not look for. */
+/** Dependencies in the workspace's table that no crate uses, which cargo-machete does not check. */
 function workspaceTable() {
   const table = /^\[workspace\.dependencies\]$([^]*?)^\[/m.exec(readFileSync(fromRoot("Cargo.toml"), "utf8"))[1];
   const listed = [...table.matchAll(/^([\w-]+) *=/gm)].map(([, name]) => name);

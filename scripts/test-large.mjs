@@ -52,7 +52,7 @@ await main(async () => {
   if (tally.failed > 0) process.exitCode = 1;
 });
 
-/** Each of these tests takes long enough to have a line of its own. */
+/** Each of these tests takes long enough for a separate line. */
 function tell({ title, ok, milliseconds, notes }) {
   const seconds = `${(milliseconds / 1000).toFixed(1)} s`.padStart(8);
   line(`${ok ? "ok  " : "FAIL"} ${seconds}    ${[title, ...notes].join("\n                   ")}`);

@@ -1,7 +1,7 @@
 // Builds `dist/`: `index.js` (the page's side), `chord-worker.js` (all workers) and the WebAssembly artifacts beside
 // them. Each script is one module without imports. The page's side names the other files by
 // `new URL(…, import.meta.url)`, a form that bundlers follow (they copy the files) and that browsers understand as it
-// is. It is therefore not minified: whoever bundles it does that. The worker is copied as it is, and is.
+// is. It is therefore not minified: the user's bundler does that. The worker is copied as it is, and is.
 
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

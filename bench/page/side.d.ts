@@ -22,7 +22,7 @@ export interface LoadRequest {
   cached?: boolean;
 }
 
-/** The same prompt for either side; without a begin token, or with the one that the model asks for in `ids`. */
+/** The same prompt for either side; without a begin token, or in `ids` with the model's. */
 export interface Prompt {
   text: string;
   ids: number[];
@@ -31,7 +31,7 @@ export interface Prompt {
 /** Times are milliseconds after the call. */
 export interface LoadReport {
   totalMs: number;
-  /** Milliseconds of the load's parts, as far as the engine tells. */
+  /** Milliseconds of the load's parts, as far as the engine reports them. */
   parts: Record<string, number>;
   /** What the engine says of itself: threads, features, adapter. */
   facts: string;

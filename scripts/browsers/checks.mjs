@@ -1,5 +1,5 @@
 // What every browser must be able to do. Each check has a browser that keeps what the checks before it left: the loaded
-// model lies in `globalThis.chord` of the page until it is opened anew.
+// model is in `globalThis.chord` of the page until it is opened again.
 
 import assert from "node:assert/strict";
 import { smollm2 } from "../steps/models.mjs";
@@ -42,7 +42,7 @@ async function ask({ browser }) {
   const { text, usage } = await browser.run(askInPage, { question, maxTokens: 24 });
   assert.match(text, capital);
   const prefill = usage.extra.prefill_tokens_per_s.toFixed(0);
-  // An answer that is long enough to tell the speed.
+  // An answer that is long enough to measure the speed.
   const long = await browser.run(askInPage, { question: "Write a story about the sea.", maxTokens: 64 });
   assert.equal(long.usage.completion_tokens, 64);
   return `prompt ${prefill} tok/s, answer ${long.usage.extra.decode_tokens_per_s.toFixed(1)} tok/s`;
@@ -177,7 +177,7 @@ async function loadInDemo() {
   await until("the chat", () => document.querySelector("#chat:not([hidden])"));
 }
 
-/** In the demo's page: sends a message, and stops the answer once it is under way where that is wanted. */
+/** In the demo's page: sends a message, and stops the answer once it has begun, if requested. */
 async function askInDemo({ question, stop = false }) {
   const until = async (what, find) => {
     for (const end = Date.now() + 300_000; Date.now() < end;) {

@@ -24,7 +24,7 @@ export async function startHosts() {
   return { origin: `http://localhost:${pages.address().port}`, model: source, models, close: () => end(pages) };
 }
 
-/** As fast as a good line. From a host without limits Firefox takes far more than is read, and drops it again. */
+/** As fast as a good line. From a host without limits Firefox receives far more than is read, and discards it. */
 const bytesPerSecond = 40e6;
 
 /** A host of models. While it is gone nothing answers at its address. */

@@ -10,7 +10,7 @@ import { prepareWebKit } from "./installed.mjs";
 const PATIENCE_MS = 600_000;
 
 /**
- * Starts WebKit on a display that nobody sees, with an empty profile that ends with it.
+ * Starts WebKit on a virtual display, with an empty profile that is deleted with it.
  *
  * @returns {Promise<{
  *   name: string,

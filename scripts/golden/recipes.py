@@ -77,7 +77,7 @@ def write_trace(out: Path, model: str, tokens: list, seen: llama.Activations) ->
     writer.add_uint32("trace.keep_last", KEPT)
     writer.add_string("trace.model", model)
     for name, values in seen.found:
-        # Tokens are the slowest axis but of what attention computes head by head, whose names no program of ours uses.
+        # Tokens are the slowest axis, except in attention's results by head, whose names no program uses.
         values = values[0] if values.shape[0] == 1 else values
         values = values[0] if values.shape[0] == 1 else values
         if values.shape[0] == len(tokens):

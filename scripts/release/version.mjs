@@ -5,7 +5,7 @@ import { StepError } from "../steps/console.mjs";
 
 const packageName = "@querent-ai/wasm-chord";
 
-/** Refuses what is no version, is not newer than `released` (null before the first release), or is below `current`. */
+/** Refuses an invalid version, or one not newer than `released` (null before the first release) or below `current`. */
 export function checkVersion(version, { current, released }) {
   if (semver.valid(version) !== version) {
     throw new StepError(`"${version}" is no version`, "name one as in: npm run release -- 1.2.3");

@@ -8,7 +8,7 @@ import { run } from "./shell.mjs";
 
 const stamp = fromRoot("node_modules", ".lock-hash");
 
-/** Runs npm: the one that started this script (it tells its own path), else the one on PATH. */
+/** Runs npm: the one that started this script (npm passes its path on), else the one on PATH. */
 export function npm(args, options) {
   const path = process.env.npm_execpath;
   return path?.endsWith(".js") ? run(process.execPath, [path, ...args], options) : run("npm", args, options);

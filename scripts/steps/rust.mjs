@@ -75,8 +75,8 @@ async function triedToolchain() {
 /**
  * A toolchain for a WebAssembly target, installing what is missing: the default one where it has (or rustup can add)
  * the target or, where std is to be built too, its source; else Debian's, which always builds std itself. Where std is
- * to be built and the default one is newer than those that were tried, the newest of those takes its place.
- * `CHORD_WASM_TOOLCHAIN=debian` skips the first, `=default` takes it however new it is.
+ * to be built and the default one is newer than those that were tried, the newest tried one is used.
+ * `CHORD_WASM_TOOLCHAIN=debian` skips the first, `=default` uses it however new it is.
  *
  * @param {{ target: string, ownStd: boolean }} wanted
  * @returns {Promise<{ name: string, cargo: string, args: string[], env: Record<string, string> }>}
@@ -89,7 +89,7 @@ export async function wasmToolchain({ target, ownStd }) {
     if (ownStd) Object.assign(native, { args: buildStd, env: { RUSTC_BOOTSTRAP: "1" } });
     const needed = ownStd ? librarySource : join("lib/rustlib", target);
     const home = await sysroot("rustc");
-    // Debian's own rustc, where it is the only one, has the source but not the linker that it asks for.
+    // Debian's own rustc, where it is the only one, has the source but not the linker that it needs.
     const isDebians = (await debianIsInstalled()) && home === (await sysroot(debian.rustc));
     const version = await ask("rustc", ["--version"]);
     if (home && ownStd && !isDebians && asked !== "default" && !buildsStdAsTried(version ?? "")) {

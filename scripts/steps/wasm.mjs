@@ -58,7 +58,7 @@ export async function buildArtifact(artifact) {
   const small = join(bound, `${name}_bg.opt.wasm`);
   const rawBytes = statSync(raw).size;
   const wasmOpt = fromRoot("node_modules", "binaryen", "bin", "wasm-opt");
-  // Nothing lies in the first KiB, the far end of the stack: so no sum of an address and a small number can have
+  // Nothing is stored in the first KiB, the far end of the stack: so no sum of an address and a small number can have
   // wrapped around, and the number may go into the load or store that uses the sum.
   const flags = ["-O3", "--low-memory-unused", ...recipe.wasmOpt];
   await run(process.execPath, [wasmOpt, ...flags, raw, "-o", small], { log: `${stamp}-opt` });

@@ -30,7 +30,7 @@ export function onAdapter(name, icd) {
 }
 
 /**
- * Which tests run that are ignored by themselves: those that need the larger sets of the reference's results, where
+ * Which ignored tests run: those that need the larger sets of the reference's results, where
  * `CHORD_GOLDEN` and `CHORD_VOCAB` name their folders, and with `CHORD_FULL=1` those in modules named `full`.
  */
 function includedTests({ CHORD_GOLDEN, CHORD_VOCAB, CHORD_FULL }) {

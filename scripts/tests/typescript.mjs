@@ -18,7 +18,7 @@ export async function typeCheck() {
   return projects.join(", ");
 }
 
-/** Rules of .oxlintrc.json, those that know types among them (tsgolint): the demo's are the built package's. */
+/** Rules of .oxlintrc.json, including those that need types (tsgolint): the demo's are the built package's. */
 export async function oxlint() {
   await run(process.execPath, [module("oxlint", "bin", "oxlint")], {
     log: "oxlint",

@@ -1,4 +1,4 @@
-/** The WebAssembly artifacts of one source, and which of them a browser takes. */
+/** The WebAssembly artifacts of one source, and which of them a browser uses. */
 
 import { memory64, relaxedSimd } from "wasm-feature-detect";
 import { MOST_THREADS } from "./engine-limits.js";
@@ -60,7 +60,7 @@ export function wideArtifact(
   return lacking === undefined ? withThreads("memory64", features) : { lacking };
 }
 
-/** Those that this browser may come to run, the one to begin with first: any model, a large one, no memory to share. */
+/** The artifacts that this browser may need, in order: for any model, for a large one, without shared memory. */
 export function runnableArtifacts(features: WasmFeatures): ArtifactName[] {
   const { artifact } = chooseArtifact(features, ARTIFACTS);
   const wide: ArtifactName[] = "lacking" in wideArtifact(features, ARTIFACTS) ? [] : ["memory64"];
@@ -91,7 +91,7 @@ function withThreads(artifact: ArtifactName, { crossOriginIsolated }: WasmFeatur
   return crossOriginIsolated ? { artifact } : { artifact, oneThread: "the page is not cross-origin isolated" };
 }
 
-/** Threads where nobody says: the cores, less one for the page where there are more than two. */
+/** The default number of threads: the cores, minus one for the page if there are more than two. */
 export function defaultThreads(cores: number): number {
   return cores > 2 ? Math.min(cores - 1, MOST_THREADS) : Math.max(cores, 1);
 }

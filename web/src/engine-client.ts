@@ -83,7 +83,7 @@ export class EngineClient {
     }
   }
 
-  /** Holds the download back, or lets it go on. */
+  /** Pauses or resumes the download. */
   setPaused(paused: boolean): void {
     const message: IoControl = { paused };
     if (!this.dead) this.io.postMessage(message);
@@ -119,7 +119,7 @@ export class EngineClient {
     void this.unload(error);
   }
 
-  /** Ends all workers, and with them the device. Calls under way reject with `error`. */
+  /** Ends all workers, and with them the device. Running calls reject with `error`. */
   end(error: Error): void {
     if (this.dead) return;
     this.dead = error;

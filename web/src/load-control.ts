@@ -2,7 +2,7 @@
 
 /**
  * Given to `Chord.load` as `control`. A paused load keeps what it has and closes its connections; what is stored
- * already goes on to be read. Cancel by the load's `signal`.
+ * already continues to be read. Cancel by the load's `signal`.
  */
 export class LoadControl {
   private isPaused = false;
@@ -17,7 +17,7 @@ export class LoadControl {
     this.set(true);
   }
 
-  /** Goes on where the download stopped. */
+  /** Continues where the download stopped. */
   resume(): void {
     this.set(false);
   }

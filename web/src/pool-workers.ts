@@ -12,7 +12,7 @@ const START_MS = 20_000;
 export class PoolWorkers {
   private workers: Worker[] = [];
 
-  /** `onFailure` hears of a worker that ends or panics once all have started. */
+  /** `onFailure` is called if a worker ends or panics after all have started. */
   constructor(
     private readonly url: string,
     private readonly onFailure: (error: ChordError) => void,

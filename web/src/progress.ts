@@ -21,7 +21,7 @@ export interface LoadProgress {
   total: number;
   /** The whole load, 0 to 1. */
   progress: number;
-  /** For people, in English. */
+  /** A text to show, in English. */
   text: string;
   /** No byte of the model has come over the network so far. */
   fromCache: boolean;

@@ -64,7 +64,7 @@ export interface LoadParams {
   threads: number;
   /** Under `auto`, a GPU that is computed in software counts as a real one. */
   softwareGpu: boolean;
-  /** On the CPU the 64-bit engine is taken whatever the model's size. */
+  /** On the CPU, use the 64-bit engine for a model of any size. */
   memory64: boolean;
 }
 
@@ -122,7 +122,7 @@ export type EngineRequest =
   | { type: "poolStarted"; error?: string };
 
 /**
- * Engine worker → page. After `fatal` nothing more comes and every call has failed. `startPool` asks for a pool worker
+ * Engine worker → page. After `fatal` nothing more comes and every call has failed. `startPool` requests a pool worker
  * for each port, in place of those there were. Module and memory go through these ports and not through the page, where
  * they would stay until its garbage is collected; only in WebKit, whose ports take no shared memory, `start` has them.
  */
@@ -149,8 +149,8 @@ export type PoolResponse = { type: "ready" } | { type: "failed"; reason: string 
 
 /**
  * Engine worker → I/O worker. `recycle` hands the buffer of a chunk back, `header` says how many bytes were read for
- * the header; neither is answered. `finish` fetches what nobody read and says what became of the file; chunks go on to
- * be answered until `close`, which frees everything.
+ * the header; neither is answered. `finish` fetches the unread rest and reports how the file is stored; chunks continue
+ * to be answered until `close`, which frees everything.
  */
 export type IoRequest =
   | { type: "open"; id: number }
@@ -160,7 +160,7 @@ export type IoRequest =
   | { type: "finish"; id: number }
   | { type: "close"; id: number };
 
-/** Page → I/O worker, after its first message: holds the download back, or lets it go on. */
+/** Page → I/O worker, after its first message: pauses or resumes the download. */
 export interface IoControl {
   paused: boolean;
 }

@@ -67,7 +67,7 @@ function builtFrom(): string | undefined {
   return typeof CHORD_BUILD === "undefined" ? undefined : CHORD_BUILD;
 }
 
-/** The browser's version as exactly as it tells. */
+/** The browser's version, as exactly as it reports it. */
 async function browser(): Promise<unknown> {
   interface UserAgentData {
     getHighEntropyValues(hints: string[]): Promise<{ fullVersionList?: unknown; platformVersion?: string }>;

@@ -41,7 +41,7 @@ export function serviceWorker() {
   };
 }
 
-/** Built by itself: what it has in common with the page must not become a file of its own. */
+/** Built separately: code that it shares with the page must not become a separate file. */
 async function workerCode({ root, build: { target } }) {
   const { output } = await build({
     ...{ root, configFile: false, logLevel: "warn", publicDir: false },

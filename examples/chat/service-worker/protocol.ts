@@ -26,7 +26,7 @@ export interface Shell {
 
 /**
  * Name of the cache of a version, and of the lock that each of its tabs holds. Caches belong to the origin, which
- * several pages may share: the scope tells them apart.
+ * several pages may share: the scope distinguishes them.
  */
 export function versionName(scope: string, version: string): string {
   return `${versionPrefix(scope)}${version}`;

@@ -2,7 +2,7 @@
  * Keeps the page for use without a network, and isolates it (COOP, COEP: CPU threads need both) where its host sends no
  * such headers. A scope has one service worker, so that this one does both.
  *
- * Each version of the page has a cache of its own, filled before the version is taken. Names of files hold the hash of
+ * Each version of the page has its own cache, filled before the version is used. Names of files hold the hash of
  * their content, and a tab that is older than this worker gets its files from its own version's cache, which stays
  * while the tab does. So no tab ever has a worker of one version and an engine of another.
  */
@@ -17,16 +17,16 @@ const shell = __SHELL__;
 const scope = new URL(self.registration.scope);
 const prefix = versionPrefix(scope.href);
 const ownCache = versionName(scope.href, shell.version);
-/** What is fetched again at each visit and kept for the case that there is no network. */
+/** Fetched again at each visit, and kept for visits without a network. */
 const changing = `wasm-chord-list ${scope.pathname}`;
 /** The host's list of models belongs to no version: the host may replace it at any time. */
 const LIST = "models.json";
-/** A list that takes longer is taken as it was at the last visit. */
+/** If the list takes longer than this, the one of the last visit is used. */
 const LIST_MS = 3_000;
 
 /**
- * `require-corp` rather than `credentialless`, which Safari does not know: all that the page takes from other origins
- * are models, and those it asks for by CORS.
+ * `require-corp` rather than `credentialless`, which Safari does not support: the page fetches only models from other
+ * origins, and those by CORS.
  */
 const isolation: [string, string][] = [
   ["Cross-Origin-Opener-Policy", "same-origin"],
@@ -80,7 +80,7 @@ function urlOf(path: string): string {
   return new URL(path, scope).href;
 }
 
-/** Fetches the shell. Who had an artifact offline before has its successor, too, when this version is taken. */
+/** Fetches the page's files. An artifact that was offline before is also offline in its new version. */
 async function install(): Promise<void> {
   const versions = await versionCaches();
   const had: string[] = [];
@@ -129,7 +129,7 @@ function isFile(path: string, { ok, headers }: Response): boolean {
 }
 
 /**
- * As it is kept: answers to navigations must not tell of redirections that the browser did not follow itself, and there
+ * A response to keep: answers to navigations must not report redirections that the browser did not follow, and there
  * is one form of each file, whatever it varied with.
  */
 function plain({ body, status, statusText, headers: sent }: Response): Response {

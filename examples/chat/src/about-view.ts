@@ -43,7 +43,7 @@ export function showModel(name: string, info: ChordInfo): void {
   showNotice(onGpu || settings().backend === "cpu" ? "" : `Running on the CPU, which is slower. ${firstReason(info)}`);
 }
 
-/** The first step of the ladder is the one that a visitor may do something about. */
+/** The first fallback is the one that a visitor may be able to change. */
 function firstReason({ why }: ChordInfo): string {
   const [first] = why.split("; ");
   return first ? sentence(first) : "";

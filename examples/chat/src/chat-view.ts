@@ -1,4 +1,4 @@
-/** The conversation: messages, composer, what it takes of the context. */
+/** The conversation: messages, composer, its share of the context. */
 
 import { ContextView } from "./context-view.js";
 import type { Conversation, Turn } from "./conversations.js";
@@ -84,7 +84,7 @@ export class ChatView {
     await Promise.race([this.#answering, new Promise((resolve) => setTimeout(resolve, stopMs))]);
   }
 
-  /** Shows a conversation and goes on with it. */
+  /** Shows a conversation and continues it. */
   open(session: Session, conversation: Conversation): void {
     this.#session = session;
     session.open(conversation);
@@ -183,7 +183,7 @@ export class ChatView {
         this.#setBusy(false);
         if (fromButton && stopHadFocus && this.#views.at(-1) === view) view.focusRegenerate();
         this.#showContext();
-        // A question that was taken back is no longer part of it.
+        // A withdrawn question is no longer part of it.
         if (this.#views.at(-1) !== view) void this.#measure(session);
       }
     }
@@ -261,7 +261,7 @@ export class ChatView {
     if (hadFocus) (busy ? this.#stop : this.#prompt).focus();
   }
 
-  /** Counts what the conversation takes where no answer has just said so. */
+  /** Counts the conversation's tokens if no answer has just reported them. */
   async #measure(session: Session): Promise<void> {
     const { conversation } = session;
     await session.measure(settings()).catch(() => undefined);

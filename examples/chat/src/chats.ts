@@ -20,7 +20,7 @@ export class Chats {
   readonly #view = new ChatView(this.#keeper);
   readonly #restored: Promise<void>;
   #session: Session | null = null;
-  /** Goes on once a model is loaded. */
+  /** Continues once a model is loaded. */
   #waiting: Conversation | null = null;
   #isKept = true;
 
@@ -39,7 +39,7 @@ export class Chats {
     addEventListener("pagehide", () => leaveDraft(this.#keeper.unsaved));
   }
 
-  /** A model is there: the conversation that waits goes on, or an empty one begins. */
+  /** A model is loaded: the waiting conversation continues, or an empty one begins. */
   async open(session: Session): Promise<void> {
     await this.#restored;
     this.#session = session;
@@ -89,7 +89,7 @@ export class Chats {
     if (conversation) await this.#show(conversation);
   }
 
-  /** What was deleted is no longer on the page either. */
+  /** Removes a deleted conversation from the page. */
   async #forget(id: string): Promise<void> {
     if (id !== this.#current?.id) return;
     if (!this.#session) return this.#setWaiting(null);

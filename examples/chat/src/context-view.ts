@@ -1,4 +1,4 @@
-/** What the conversation takes of the context, and what can be done once it is full. */
+/** The conversation's share of the context, and the choice once it is full. */
 
 import { byId, create } from "./dom.js";
 import { formatCount } from "./format.js";
@@ -7,7 +7,7 @@ export class ContextView {
   readonly #full = byId("context-full", HTMLDivElement);
   readonly #cut = create("li", "cut", "The model no longer reads what is above this line.");
 
-  /** `onDropOldest` is called when the reader wants to go on without the oldest messages. */
+  /** `onDropOldest` is called when the user wants to continue without the oldest messages. */
   constructor(onDropOldest: () => void) {
     byId("context-drop", HTMLButtonElement).addEventListener("click", onDropOldest);
   }

@@ -1,5 +1,5 @@
 /**
- * The conversations that this browser keeps, in IndexedDB. Each turn is a record of its own, so that an answer that is
+ * The conversations that this browser keeps, in IndexedDB. Each turn is a separate record, so that an answer that is
  * being written costs one small write. What another tab has written since is never overwritten.
  */
 
@@ -55,7 +55,7 @@ const DATABASE = "chord-chat";
 /** A commit means that the words are on the disk. */
 const STRICT = { durability: "strict" } as const;
 
-/** Tells the other tabs that the list has changed. */
+/** Notifies the other tabs that the list has changed. */
 const changes = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("chord-chat");
 
 export function newConversation(model: string): Conversation {
@@ -146,7 +146,7 @@ export class ConversationStore {
           database.createObjectStore("conversations", { keyPath: "id" });
           database.createObjectStore("turns");
         },
-        // A tab with a later version of the page wants to go on.
+        // A tab with a later version of the page wants to continue.
         blocking: (_current, _next, event) => {
           (event.target as IDBDatabase).close();
           forget();

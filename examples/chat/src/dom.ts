@@ -19,7 +19,7 @@ export function create<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** Tells people who listen to the page what those who look at it can see. */
+/** Announces to screen readers what is visible on the page. */
 export function announce(text: string): void {
   byId("announcer", HTMLParagraphElement).textContent = text;
 }

@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 
-/** `onFile` hears of each file that is dropped; of several, of the first that is called a model's. */
+/** `onFile` is called for each dropped file; for several at once, for the first with a model's name. */
 export function acceptDrops(onFile: (file: File) => void): void {
   const veil = byId("drop", HTMLDivElement);
   let depth = 0;

@@ -1,10 +1,10 @@
-/** Whether a model fits this device: its header tells, before anything else of it is downloaded. */
+/** Whether a model fits this device, from its header, before anything else of it is downloaded. */
 
 import { Chord, type ModelSource, type Verdict } from "@querent-ai/wasm-chord";
 import { settings } from "./settings.js";
 
 const verdicts = new Map<string, Verdict>();
-/** The look that is under way. */
+/** The running inspection. */
 let looking: AbortController | null = null;
 
 /** A verdict for the settings of now, if the model was looked at. */
@@ -26,7 +26,7 @@ export async function judge(source: ModelSource): Promise<Verdict | undefined> {
     verdicts.set(key, verdict);
     return verdict;
   } catch {
-    return undefined; // Whoever loads it will hear why.
+    return undefined; // Loading it will report why.
   } finally {
     if (looking === abort) looking = null;
   }

@@ -1,12 +1,12 @@
 /**
  * Keeps a scrolled place at its end while its content grows, until the reader scrolls up, however that is done.
- * Reaching the end again goes on with it.
+ * Reaching the end again resumes following.
  */
 
 /** Scroll positions are fractions of a pixel, heights are not. */
 const rounding = 1;
 
-/** Scrolling runs ahead of the page: for so many milliseconds the end may be taken for where it was before. */
+/** Scrolling runs ahead of the page: for this many milliseconds the end may be where it was before. */
 const staleMs = 200;
 
 const upwardKeys = new Set(["ArrowUp", "PageUp", "Home"]);
@@ -24,7 +24,7 @@ export class Follow {
   #changedAt = 0;
   #touchY = 0;
 
-  /** `content` is what grows in `place`. `onChange` hears whether the end is followed. */
+  /** `content` is what grows in `place`. `onChange` is told whether the end is followed. */
   constructor(place: HTMLElement, content: HTMLElement, onChange: (follows: boolean) => void) {
     this.#place = place;
     this.#onChange = onChange;

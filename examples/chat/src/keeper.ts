@@ -14,7 +14,7 @@ const sentenceEnd = /[.!?…:;。！？]["'”’)\]*_]*\s|\n|[。！？]/;
 export interface KeeperEvents {
   /** Null: all is kept. Else why not. */
   onKept(failure: unknown): void;
-  /** The conversation went on, or was deleted, in another tab; here it goes on as one of its own. */
+  /** Another tab continued or deleted the conversation; here it continues as a separate one. */
   onForked(by: Overtaken["by"]): void;
   /** The conversation has something to keep, or another id than before. */
   onChanged(conversation: Conversation): void;

@@ -30,7 +30,7 @@ type Phase = "choose" | "loading" | "chat";
 const chats = new Chats();
 let session: Session | null = null;
 let loadAbort: AbortController | null = null;
-/** The load under way, or the last one. */
+/** The running load, or the last one. */
 let loading: Promise<void> = Promise.resolve();
 
 void initOffline(() => loadAbort === null && session === null);

@@ -51,7 +51,7 @@ purifier.addHook("afterSanitizeAttributes", (node) => {
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer nofollow");
   } else if (node.tagName === "INPUT") {
-    // The box of a task list: it tells, and cannot be ticked.
+    // The box of a task list: it only shows its state.
     node.setAttribute("type", "checkbox");
     node.setAttribute("disabled", "");
     node.setAttribute("aria-label", node.hasAttribute("checked") ? "Done" : "To do");
@@ -78,7 +78,7 @@ export function renderBlocks(blocks: Token[]): DocumentFragment {
   return direct(purifier.sanitize(Parser.parse(blocks, marked.defaults), allowed));
 }
 
-/** Each block runs in the direction of its own first letter; code runs from left to right. */
+/** Each block has the direction of its first letter; code runs from left to right. */
 function direct(fragment: DocumentFragment): DocumentFragment {
   for (const block of fragment.children) block.setAttribute("dir", block.tagName === "PRE" ? "ltr" : "auto");
   return fragment;

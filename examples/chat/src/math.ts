@@ -1,6 +1,6 @@
 /**
  * Formulas in Markdown: `\( … \)`, `\[ … \]`, `$ … $` and `$$ … $$` are shown as they were written. Markdown alone
- * takes the backslashes in front of brackets and reads `*` and `_` in formulas as emphasis.
+ * removes the backslashes in front of brackets and reads `*` and `_` in formulas as emphasis.
  */
 
 import { Tokenizer, type TokenizerAndRendererExtension, type Tokens } from "marked";
@@ -13,7 +13,7 @@ const formula = new RegExp([...inText, inDollars].map(({ source }) => source).jo
 const formulaHere = new RegExp(`^(?:${formula.source})`, "s");
 
 const noBlankLine = String.raw`(?:(?!\n[ \t]*\n)[\s\S])`;
-/** On lines of its own. Not closed, it goes on to the end of the text: an answer that is being written. */
+/** On separate lines. If not closed, it extends to the end of the text: an unfinished answer. */
 const displayed = new RegExp(
   String.raw`^ {0,3}(?:\\\[${noBlankLine}*?\\\]|\$\$(?!\$)${noBlankLine}+?\$\$)[ \t]*(?:\n+|$)`,
 );
@@ -53,7 +53,7 @@ export const formulas = [displayFormula, inlineFormula];
 export class FormulaTokenizer extends Tokenizer {
   override lheading(source: string): Tokens.Heading | undefined {
     const heading = super.lheading(source);
-    // An `=` or a `-` on a line of its own is part of the formula above it.
+    // An `=` or a `-` on a separate line is part of the formula above it.
     return heading && (firstDisplay(source) ?? Infinity) < heading.raw.length ? undefined : heading;
   }
 

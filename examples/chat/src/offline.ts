@@ -1,6 +1,6 @@
 /**
  * The page's side of its service worker: it keeps the page for use without a network, isolates it (which CPU threads
- * need) on hosts that send no headers for that, and tells of a new version.
+ * need) on hosts that send no headers for that, and announces a new version.
  */
 
 import { Chord } from "@querent-ai/wasm-chord";
@@ -73,7 +73,7 @@ async function installs(registration: ServiceWorkerRegistration): Promise<boolea
   return Promise.race([refused, navigator.serviceWorker.ready.then(() => true)]);
 }
 
-/** While this lock is held, the files of this version stay. It lies with the tab, and goes with it. */
+/** While this lock is held, the files of this version stay. It belongs to the tab and ends with it. */
 function holdVersion(): void {
   const scope = new URL(".", document.baseURI).href;
   const held = () => new Promise<never>(() => undefined);
@@ -122,7 +122,7 @@ function watchForUpdates(registration: ServiceWorkerRegistration): void {
   registration.addEventListener("updatefound", () => {
     registration.installing?.addEventListener("statechange", look);
   });
-  // Another tab has taken it.
+  // Another tab has activated it.
   navigator.serviceWorker.addEventListener("controllerchange", look);
   look();
 }
@@ -139,7 +139,7 @@ async function lookForUpdate({ waiting, active }: ServiceWorkerRegistration): Pr
   }
 }
 
-/** Reloads with the new version. Other tabs go on with theirs until they are reloaded. */
+/** Reloads with the new version. Other tabs keep theirs until they are reloaded. */
 async function takeUpdate(): Promise<void> {
   const waiting = (await registered)?.waiting;
   if (!waiting) return location.reload();

@@ -13,7 +13,7 @@ export interface ChosenModel {
   source: ModelSource;
 }
 
-/** An entry of models.json, which whoever serves the page may replace. A text is an address relative to the page. */
+/** An entry of models.json, which the page's host may replace. A string is an address relative to the page. */
 interface ListedModel {
   title: string;
   detail?: string;
@@ -28,7 +28,7 @@ let listed: ListedModel[] = [];
 let offered: ListedModel[] = [];
 let file: File | null = null;
 
-/** Takes the choice that is made. */
+/** Reads the current choice. */
 let take: () => void = () => undefined;
 
 export async function initPicker(onChosen: (model: ChosenModel) => void): Promise<void> {
@@ -109,11 +109,11 @@ async function fetchList(): Promise<ListedModel[]> {
     const { models } = (await response.json()) as { models: ListedModel[] };
     return Array.isArray(models) ? models : [];
   } catch {
-    return []; // A host without a list still takes addresses and files.
+    return []; // A host without a list still accepts addresses and files.
   }
 }
 
-/** The host's models, those that this browser keeps marked, and then what else it keeps. */
+/** The host's models, with the stored ones marked, and then the other stored ones. */
 export async function refreshPicker(): Promise<void> {
   const stored = await Chord.cache.list().catch(() => []);
   const others = stored
@@ -229,7 +229,7 @@ function choice(form: HTMLFormElement): ChosenModel {
   }
 }
 
-/** A model that was entered. A repository alone is taken over into its field, and asked for a file. */
+/** A model that was entered. A repository alone is moved into its field, and a file is requested. */
 function model(entered: Entered): ChosenModel {
   if ("source" in entered) return entered;
   const { repo, revision } = entered;

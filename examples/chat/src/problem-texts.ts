@@ -179,7 +179,7 @@ const single: Record<string, Text> = {
 const texts = new Map<string, Text>(Object.entries(single));
 for (const [codes, text] of families) for (const code of codes.split(" ")) texts.set(code, text);
 
-/** True for a code that this page has words of its own for. */
+/** True for a code that has its own text on this page. */
 export function isKnown(code: string): boolean {
   return texts.has(code);
 }

@@ -11,7 +11,7 @@ export interface Question {
   no?: string;
 }
 
-/** Whoever asked last: a second question takes the place of the first, which is answered with no. */
+/** The open question: a second one replaces the first, which is answered with no. */
 let answerLast: ((yes: boolean) => void) | null = null;
 
 /**

@@ -14,7 +14,7 @@ import type { Settings } from "./settings.js";
 /** Of the context, what is kept free for the answer where the oldest turns are left out. */
 const roomForAnswer = 0.25;
 
-/** What an answer tells while it is made. */
+/** Reports of an answer while it is written. */
 export interface AnswerEvents {
   /** Every change of the answer, which is the turn that `answer` returns. */
   onText(turn: Turn): void;
@@ -25,7 +25,7 @@ export interface AnswerEvents {
 
 export class Session {
   conversation: Conversation;
-  /** Tokens of the context that the conversation takes by now. */
+  /** Tokens of the context that the conversation uses so far. */
   contextUsed = 0;
   #abort: AbortController | null = null;
 
@@ -46,14 +46,14 @@ export class Session {
     this.#abort?.abort();
   }
 
-  /** Goes on with another conversation. */
+  /** Continues with another conversation. */
   open(conversation: Conversation): void {
     this.stop();
     this.conversation = conversation;
     this.contextUsed = 0;
   }
 
-  /** Removes the last answer, so that another can be asked for; false where there is none. */
+  /** Removes the last answer, so that another can be requested; false if there is none. */
   dropAnswer(): boolean {
     const { turns } = this.conversation;
     if (this.busy || turns.at(-1)?.role !== "assistant") return false;

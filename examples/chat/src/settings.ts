@@ -1,4 +1,4 @@
-/** System prompt, sampling, and what the next load takes; kept across visits. */
+/** System prompt, sampling, and options of the next load; kept across visits. */
 
 import { byId, create } from "./dom.js";
 import { readStored, writeStored } from "./stored.js";

@@ -20,12 +20,12 @@ interface Head {
 export interface Answer<Whole, Chunk> {
   /** Before any text. */
   first(): Chunk | undefined;
-  /** While the prompt is read, where that was asked for. */
+  /** While the prompt is read, if requested. */
   progress(at: PromptProgress): Chunk;
   delta(text: string): Chunk;
   /** The end, without usage. */
   last(reason: FinishReason): Chunk;
-  /** After the end, where usage was asked for. */
+  /** After the end, if usage was requested. */
   usage(usage: Usage): Chunk;
   whole(text: string, reason: FinishReason, usage: Usage): Whole;
 }

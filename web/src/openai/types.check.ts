@@ -1,6 +1,6 @@
 /**
  * Checked by the compiler, never run: code written for the `openai` package reads our answers, and requests written for
- * it are requests of ours (as far as we honour their fields).
+ * it are valid requests here (as far as their fields are supported).
  */
 
 import type OpenAI from "openai";

@@ -8,7 +8,7 @@ import { gzipSync } from "node:zlib";
 export interface Behaviour {
   /** So many requests only; the next ones are treated well. */
   times?: number;
-  /** Answers 200 with the whole file whatever is asked for. */
+  /** Answers every request with 200 and the whole file. */
   noRanges?: boolean;
   /** Answers with this status. */
   status?: number;
@@ -22,7 +22,7 @@ export interface Behaviour {
   endAfter?: number;
   /** Sends nothing more after this many bytes of a body. */
   stallAfter?: number;
-  /** Sends the range that lies so many bytes further on. */
+  /** Sends the range that begins so many bytes later. */
   shiftRange?: number;
   /** Compresses the body: `Content-Length` is that of the compressed bytes, `Content-Range` that of the others. */
   gzip?: boolean;
@@ -56,7 +56,7 @@ export class ModelServer {
   etag = '"1"';
   /** Other origins may read the answers. */
   cors = true;
-  /** Headers that other origins may read besides those that every origin may. */
+  /** Headers that other origins may read in addition to the standard ones. */
   exposed = "ETag, Content-Range, X-Repo-Commit, X-Linked-Etag";
   /** Other files by path. */
   readonly files = new Map<string, Uint8Array>();
@@ -173,7 +173,7 @@ export class ModelServer {
     this.sending--;
     if (behaviour.stallAfter !== undefined && limit < body.length) return;
     if (limit === endAfter) return void response.end();
-    // What was sent should have been read by then: a broken connection takes unread bytes with it.
+    // The sent bytes should have been read by then: a broken connection discards unread ones.
     if (limit < body.length) setTimeout(() => response.destroy(), CUT_MS);
     else response.end();
   }

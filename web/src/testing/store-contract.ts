@@ -3,7 +3,7 @@
 import { randomBytes } from "./random-bytes.js";
 import { type ChunkStore, chunkRange, type ModelBytes } from "../store/store.js";
 
-/** A fresh store of its own for one case, and a second view of the same place, as another visit has it. */
+/** A new store for one case, and a second view of the same place, as in another visit. */
 export interface StorePlace {
   open(): Promise<ChunkStore>;
   /** Opens the place again; `undefined` where nothing outlives the store. */

@@ -38,7 +38,7 @@ async function folder(): Promise<FileSystemDirectoryHandle> {
 }
 
 const commands = {
-  /** Runs every case in a place of its own: those that failed, with why. */
+  /** Runs every case in a separate place and returns the failed ones with the reasons. */
   async contract({ kind }: { kind: Kind }) {
     const failed: string[] = [];
     for (const { name, run } of STORE_CONTRACT) {
@@ -99,7 +99,7 @@ const commands = {
     return { good, bad, missing, store: manifest.store };
   },
 
-  /** Takes altered and missing chunks out of the record, as a load does. */
+  /** Removes altered and missing chunks from the record, as a load does. */
   async forget({ key, index }: { key: string; index: number }) {
     await store.forgetChunk(await known(key), index);
   },
@@ -157,7 +157,7 @@ const commands = {
     db.close();
   },
 
-  /** Files and bytes that lie in the folder. */
+  /** Files and bytes in the folder. */
   async onDisk() {
     const found: { files: number; bytes: number } = { files: 0, bytes: 0 };
     for await (const handle of (await folder()).values()) {
@@ -175,7 +175,7 @@ const commands = {
     return Promise.resolve();
   },
 
-  /** MB/s of writing and of reading, each chunk hashed by nobody; and of hashing. */
+  /** MB/s of writing and of reading, without hashing; and of hashing. */
   async measure({ kind, chunks, chunkBytes }: { kind: Kind; chunks: number; chunkBytes: number }) {
     const place = `measure-${crypto.randomUUID()}`;
     const first = await chunkStore(kind, place);

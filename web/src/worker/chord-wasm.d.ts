@@ -69,7 +69,7 @@ declare module "*/chord_wasm.js" {
     cancel: CancelToken,
   ): Promise<EngineInspection>;
 
-  /** Says who hears of panics. */
+  /** Sets the handler of panics. */
   export function on_panic(callback: (message: string) => void): void;
 
   /** Starts the module; that of shared memory may be given one. */

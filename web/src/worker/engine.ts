@@ -17,7 +17,7 @@ import { watchDevices } from "./webgpu.js";
 /** What runs on a device that is lost has this long to fail. */
 const STUCK_MS = 5_000;
 
-/** A call under way. */
+/** A running call. */
 interface Call<K extends CallName> {
   params: EngineCalls[K]["params"];
   event: (event: EngineCalls[K]["event"]) => void;
@@ -41,7 +41,7 @@ export function runEngine(ioPort: MessagePort): void {
   const post = (message: EngineResponse, transfer: Transferable[] = []) => {
     if (!ended) workerScope.postMessage(message, transfer);
   };
-  /** The engine cannot go on: the module may be in any state. */
+  /** The engine cannot continue: the module may be in any state. */
   const fail = (error: unknown) => {
     post({ type: "fatal", error: toErrorRecord(error) });
     ended = true;
@@ -59,7 +59,7 @@ export function runEngine(ioPort: MessagePort): void {
       reason,
     });
     if (!model.noteLoss(reason)) return fail(lost);
-    // Behind what is under way, which fails and steps down itself.
+    // After the running call, which fails and falls back itself.
     turn = turn.then(() => model.stepDown()).catch(fail);
     setTimeout(() => {
       if (model.isStuck) fail(lost);
@@ -86,7 +86,7 @@ export function runEngine(ioPort: MessagePort): void {
       return { info: model.info().engine, store, times };
     },
     generate({ params, event, stop }) {
-      // What a rung further down needs to go on where this one ended.
+      // What the next backend needs to continue where this one ended.
       const answered: number[] = [];
       const seed = params.seed ?? randomSeed();
       const onEvent = (heard: WorkerGenerateEvent) => {

@@ -9,7 +9,7 @@ type Asked = Exclude<IoRequest, { type: "recycle" | "header" }>;
 /** A request without its number. */
 type Unnumbered<R> = R extends unknown ? Omit<R, "id"> : never;
 
-/** Chunks that are asked for before they are needed: read, checked and handed over while the engine is at work. */
+/** Chunks requested before they are needed: they are read, checked and transferred while the engine works. */
 const CHUNKS_AHEAD = LENT - 1;
 
 /**
@@ -58,7 +58,7 @@ export class IoClient {
 
   /** Bytes of the file, valid until the next read. */
   read(offset: bigint, length: number): Promise<Uint8Array> {
-    // A read that was given up may still be under way: it must not mix with this one.
+    // An abandoned read may still be running: it must not interfere with this one.
     const bytes = this.turn.then(() => this.readNow(Number(offset), length));
     this.turn = bytes.catch(() => undefined);
     return bytes;
@@ -68,7 +68,7 @@ export class IoClient {
     if (start + length > this.size) {
       throw new ChordError("internal", `read of ${length} bytes at ${start} of a file of ${this.size}`);
     }
-    // An empty file has no chunk that could be asked for.
+    // An empty file has no chunk to request.
     if (length === 0) return new Uint8Array(0);
     this.reach = Math.max(this.reach, start + length);
     const first = Math.floor(start / this.chunkBytes);
@@ -114,7 +114,7 @@ export class IoClient {
     this.port.close();
   }
 
-  /** The I/O worker is gone: what was asked for rejects, and so does what will be. */
+  /** The I/O worker is gone: pending and future requests reject. */
   abandon(error: Error): void {
     this.abandoned = error;
     const waiting = [...this.pending.values()];
@@ -122,7 +122,7 @@ export class IoClient {
     waiting.forEach(({ reject }) => reject(error));
   }
 
-  /** A chunk; those behind it are asked for as well, and what lies elsewhere goes back. */
+  /** A chunk. The following ones are requested too, and chunks from elsewhere are returned. */
   private async chunk(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const count = Math.ceil(this.size / this.chunkBytes);
     const last = Math.min(count - 1, index + this.chunksAhead);

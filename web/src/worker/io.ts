@@ -37,7 +37,7 @@ export function runIo(engine: MessagePort, start: IoStart): (paused: boolean) =>
       case "close":
         opened?.close();
         opened = undefined;
-        // The page ends this worker when it unloads the model: until then nobody deletes what a tab has in use.
+        // The page ends this worker when it unloads the model. Until then the model cannot be deleted.
         return post({ type: "closed", id });
     }
   }

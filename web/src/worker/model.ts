@@ -16,7 +16,7 @@ import { type AdapterFacts, adapterFacts } from "./webgpu.js";
 type WasmEngine = Awaited<ReturnType<Bindings["WasmEngine"]["load"]>>;
 type CancelToken = InstanceType<Bindings["CancelToken"]>;
 
-/** What was under way on a lost device fails so long before the device is known to be lost. */
+/** Running work on a lost device may fail this long before the device is known to be lost. */
 export const LOSS_MS = 100;
 
 /** The model where it runs at present. */
@@ -27,7 +27,7 @@ interface Running {
   threads: number;
 }
 
-/** What a load was asked for, and what it found. */
+/** The options of a load, and what it found. */
 interface Plan extends LoadParams {
   size: bigint;
   adapter: AdapterFacts;
@@ -35,7 +35,7 @@ interface Plan extends LoadParams {
   modules: Modules;
 }
 
-/** Who hears of a load. */
+/** The listeners of a load. */
 type OnStage = (stage: EngineLoadProgress["stage"]) => void;
 
 export class Model {
@@ -53,7 +53,7 @@ export class Model {
     private readonly pool: PoolHost,
   ) {}
 
-  /** Loads on the first rung that carries. `onOpened` hears of the file before. */
+  /** Loads on the first backend that works. `onOpened` is called before, with the file. */
   async load(
     params: LoadParams,
     stop: Stop,
@@ -87,7 +87,7 @@ export class Model {
     const computed = performance.now();
     const { report: store, times: io } = await this.io.finish();
     const kept = performance.now();
-    // Whoever may have to step down will read the file again, and so will who pages layers.
+    // A fallback reads the file again, and so does paging.
     if (!this.canStepDown && this.info().engine.paging.paged_layers === 0) await this.io.close();
     return { store, times: { sinceOpenMs: kept - opened, keepMs: kept - computed, io } };
   }
@@ -125,7 +125,7 @@ export class Model {
     };
   }
 
-  /** Notes the loss of the device. False where nothing can be done about it, because the GPU was asked for. */
+  /** Records the loss of the device. False if there is no fallback, because the GPU was explicitly requested. */
   noteLoss(reason: string): boolean {
     // The page forgets, too, where this worker ends.
     if (this.plan?.options.backend === "gpu") return false;
@@ -139,7 +139,7 @@ export class Model {
     return this.running !== undefined && this.lost !== undefined;
   }
 
-  /** Goes on with the CPU after a loss; does nothing where there was none. */
+  /** Continues on the CPU after a loss; does nothing if there was none. */
   stepDown(): Promise<void> {
     this.steppingDown ??= this.goDown().finally(() => {
       this.steppingDown = undefined;
@@ -188,14 +188,14 @@ export class Model {
     }
   }
 
-  /** Starts on a rung, with the artifact that this browser and this model ask for. */
+  /** Starts a backend, with the artifact that this browser and this model need. */
   private async start(plan: Plan, rung: Rung, stop: Stop, onStage: OnStage): Promise<Running> {
     const { features, modules } = plan;
     if (rung === "cpu" && plan.memory64) return this.startWide(plan, {}, stop, onStage);
     try {
       return await this.startWith(chooseArtifact(features, modules.offered), plan, rung, stop, onStage);
     } catch (error) {
-      // Only the header tells what a model takes, and only the engine reads headers.
+      // Only the header shows what a model needs, and only the engine reads headers.
       const { code, details = {} } = toErrorRecord(error);
       if (rung === "gpu" || code !== "needs-memory64") throw error;
       return this.startWide(plan, details, stop, onStage);
@@ -246,7 +246,7 @@ export class Model {
     if (device !== undefined && passed !== null && !known.includes(passed)) void rememberTest(device, passed);
     if (rung === "cpu") this.why.push(why);
     else if (isAuto) this.why.push(describeGpu(plan));
-    // The first of the engine's own reasons is that the rung was asked for, which here means nothing.
+    // The first of the engine's reasons is that the backend was requested, which means nothing here.
     this.why.push(...reasons.slice(1));
     return { rung, engine, started, threads };
   }

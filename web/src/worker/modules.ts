@@ -11,7 +11,7 @@ import { sharedMemory } from "./shared-memory.js";
 /** The bindings of any artifact: wasm-bindgen wrote them of the same exports. */
 export type Bindings = typeof baseline;
 
-/** What lies beside each artifact. One of these modules holds one instance. */
+/** The bindings of each artifact. One of these modules holds one instance. */
 const bindings: Record<ArtifactName, Bindings> = {
   baseline,
   threads: threads as unknown as Bindings,
@@ -30,7 +30,7 @@ export interface StartedModule {
 export class Modules {
   private readonly started = new Map<ArtifactName, Promise<StartedModule>>();
 
-  /** `onPanic` hears of every panic, with its place; the module that panicked must not be used any more. */
+  /** `onPanic` is called for every panic, with its place; the module must not be used afterwards. */
   constructor(
     private readonly urls: WasmUrls,
     private readonly onPanic: (message: string) => void,
@@ -41,7 +41,7 @@ export class Modules {
     return Object.keys(this.urls) as ArtifactName[];
   }
 
-  /** Starts an artifact, or gives the one that runs; the baseline where the browser grants `threads` no memory. */
+  /** Starts an artifact, or returns the running one; the baseline if the browser grants `threads` no memory. */
   start(artifact: ArtifactName): Promise<StartedModule> {
     const known = this.started.get(artifact);
     if (known) return known;

@@ -51,7 +51,7 @@ async function openWatched(
   const store = ofThisVisit ? undefined : await openStore(choice);
   const retry = retryPolicy(download);
   const { url, key, size, sha256, partHashes } = await find(source, store, gate, retry, watch, inspect);
-  // Held until this worker ends: nobody deletes the model meanwhile.
+  // Held until this worker ends, so that the model cannot be deleted.
   if (store && !inspect) await holdInUse(key);
   const split = partCount(url) > 1;
   const http = { stallMs: download.stallMs, token: source.kind === "hub" ? source.token : undefined };

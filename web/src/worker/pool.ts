@@ -7,7 +7,7 @@ import { workerScope } from "./scope.js";
 const post = (message: PoolResponse) => workerScope.postMessage(message);
 
 /**
- * Starts the module, which comes through the port where it is not there already, tells the page, and joins the pool
+ * Starts the module, which comes through the port unless it is there already, reports to the page, and joins the pool
  * when it is told to. Blocks this worker until the pool is dropped; then the worker ends.
  */
 export function runPool(engine: MessagePort, first?: PoolStart): void {

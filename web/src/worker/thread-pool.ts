@@ -1,4 +1,4 @@
-/** The engine worker's side of the CPU pool. The page starts the workers: only it hears of their failures in time. */
+/** The engine worker's side of the CPU pool. The page starts the workers: only it learns of failures in time. */
 
 import type { EngineResponse, PoolRequest, PoolStart } from "../protocol.js";
 import { withResolvers } from "../queue.js";
@@ -9,7 +9,7 @@ type ThreadPool = InstanceType<Bindings["ThreadPool"]>;
 /** Workers that run have this long to arrive in the module. */
 const JOIN_MS = 10_000;
 
-/** Asks the page for workers, and hands them the module and its memory through ports of their own. */
+/** Requests workers from the page, and gives each the module and its memory through its own port. */
 export class PoolHost {
   private asked: ReturnType<typeof withResolvers<void>> | undefined;
 
@@ -38,7 +38,7 @@ export class PoolHost {
       // None joins before all are ready to.
       ports.forEach((port, index) => ask(port, { type: "join", invitation: invitations[index]! }));
       await complete(pool).catch((error: unknown) => {
-        // Whoever has come will not be needed.
+        // Workers that have arrived are not needed.
         this.post({ type: "startPool", workers: [] }, []);
         throw error;
       });

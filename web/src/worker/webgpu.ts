@@ -9,16 +9,16 @@
 import { adapterName, isSoftware, requestAdapter } from "../capabilities.js";
 import { deviceKey } from "../self-tests.js";
 
-/** Features that are asked for wherever the adapter has them, besides those that wgpu asks for. */
+/** Features that are requested if the adapter has them, besides those that wgpu requests. */
 const ADDED_FEATURES: readonly GPUFeatureName[] = ["subgroups"];
 
 /** The devices that were made under the watch of {@link watchDevices}. */
 export interface WatchedDevices {
-  /** Destroys every device made so far, as if the driver had taken it. */
+  /** Destroys every device made so far, as a driver reset would. */
   lose(): void;
 }
 
-/** Wraps `GPUAdapter.requestDevice` of this worker. `onLost` hears of each loss that is not the engine's own doing. */
+/** Wraps `GPUAdapter.requestDevice` of this worker. `onLost` is called for each loss that the engine did not cause. */
 export function watchDevices(onLost: (reason: string) => void): WatchedDevices {
   const devices = new Set<GPUDevice>();
   let provoked = false;
