@@ -1,4 +1,4 @@
-// What the browser tests load: the demo at /, the built package, test pages and data. `transfers.json` tells how many
+// Serves the browser tests: the demo at /, the built package, test pages and data. `transfers.json` says how many
 // bytes of each path were handed out, which is how the tests know that a reload used the network for nothing.
 
 import { minimalRoutes } from "../scripts/server/demo.mjs";

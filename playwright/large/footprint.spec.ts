@@ -17,7 +17,7 @@ const mebibyte = 1024 * 1024;
 const heapLimit = 64 * mebibyte;
 const rendererLimit = 256 * mebibyte;
 const large = Number(process.env["CHORD_FOOTPRINT_MIB"] ?? 6 * 1024);
-/** What SwiftShader takes, and what the disk of a test machine has room for. */
+/** A size that SwiftShader accepts, and that fits on a test machine's disk. */
 const real = Math.min(large, 1024);
 
 interface Footprint {
@@ -85,7 +85,7 @@ test("a load of 6 GiB leaves the heap below 64 MiB and the renderer within 256 M
 
 for (const store of ["opfs", "indexeddb"] as const) {
   test(`so does one that is stored in ${store}, and one from there`, async ({ playwright, baseURL }, testInfo) => {
-    // On a disk: what a window without a profile stores lies in memory.
+    // On a disk: a window without a profile stores data in memory.
     const profile = mkdtempSync(join(tmpdir(), "chord-footprint-"));
     const { launchOptions } = testInfo.project.use;
     const context = await playwright.chromium.launchPersistentContext(profile, {

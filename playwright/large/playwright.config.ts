@@ -1,4 +1,4 @@
-/** Models of several gigabytes, and what takes long: `npm run test:large`. */
+/** Models of several gigabytes, and slow tests: `npm run test:large`. */
 
 import { defineConfig } from "@playwright/test";
 import base from "../playwright.config.ts";

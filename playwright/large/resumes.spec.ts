@@ -1,4 +1,4 @@
-/** 300 downloads that are cut at a random byte and go on: none of them hangs. */
+/** 300 downloads that are cut at a random byte and resume: none of them hangs. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -6,7 +6,7 @@ export default defineConfig({
   testDir: ".",
   outputDir: "../results/packages",
   timeout: 600_000,
-  // Each row has a server of its own, and none of them needs a GPU.
+  // Each row has its own server, and none of them needs a GPU.
   webServer: [],
   projects: (base.projects ?? [])
     .filter(({ name }) => name === "without-webgpu")

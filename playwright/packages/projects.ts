@@ -81,7 +81,7 @@ function packedLibrary(): Promise<string> {
 }
 
 /**
- * Packs the package in `source`. The tarball's name has a hash of its bytes: npm takes one of the same name as the
+ * Packs the package in `source`. The tarball's name has a hash of its bytes: npm treats one of the same name as the
  * same.
  */
 async function pack(source: string, name: string): Promise<string> {

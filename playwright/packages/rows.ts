@@ -1,5 +1,5 @@
 /**
- * What the package is tried in: one row for each tool and way of serving. `npm test` takes some, `test:packages` all.
+ * Where the package is tried: one row for each tool and way of serving. `npm test` runs some, `test:packages` all.
  */
 
 import type { Project } from "./projects.ts";
@@ -51,7 +51,7 @@ const viteRows = ([5, 6, 7, 8] as const).flatMap((version): Row[] => {
   ];
 });
 
-/** A library, and a cache folder that tells nothing about where the package is: the one case that needs a line. */
+/** A library, and a cache folder that does not reveal where the package is: the one case that needs a line. */
 const elsewhere = { project: viteProject(7), server: viteServer, page: "library.html" };
 const viteElsewhere: Row[] = [
   {

@@ -24,7 +24,7 @@ export async function startServer(cwd: string, args: string[], env: Record<strin
     args.map((arg) => arg.replace("PORT", String(port))),
     {
       cwd,
-      // A group of its own, so that what the server starts ends with it.
+      // A separate process group, so that the server's children end with it.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, NODE_ENV: undefined, NO_COLOR: "1", NEXT_TELEMETRY_DISABLED: "1", ...env },

@@ -1,4 +1,4 @@
-// How far logits lie from the reference's: NMSE with each row's mean subtracted, and the choices that differ.
+// The distance of logits from the reference's: NMSE with each row's mean subtracted, and the choices that differ.
 
 const mean = (row) => row.reduce((sum, value) => sum + value, 0) / row.length;
 

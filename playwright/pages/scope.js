@@ -26,7 +26,7 @@ async function answer(name, reply) {
   }
 }
 
-// Dedicated and service workers hear here, shared workers through a port for each page.
+// Dedicated and service workers receive messages here, shared workers through a port for each page.
 addEventListener("message", ({ data, source }) => {
   void answer(data, (found) => (source ?? self).postMessage(found));
 });

@@ -9,7 +9,7 @@ import { goldenFolder } from "./places.mjs";
 
 const template = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}\n{% endfor %}a:";
 
-/** Bytes of a value of each of GGUF's types, but for strings (8) and arrays (9). */
+/** Bytes of a value of each of GGUF's types, except strings (8) and arrays (9). */
 const sizes: Record<number, number> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
 const alignment = 32;
 

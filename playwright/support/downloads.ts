@@ -56,7 +56,7 @@ export async function loadUrl(
   return page.evaluate((start) => load(start), { source, store, download: { ...small, ...download } });
 }
 
-/** Manifests as they lie in the browser's storage. */
+/** Manifests as they are in the browser's storage. */
 export async function manifests(page: Page): Promise<Manifest[]> {
   return page.evaluate(async () => {
     if (!(await indexedDB.databases()).some(({ name }) => name === "wasm-chord")) return [];

@@ -51,7 +51,7 @@ export class Host {
     return new Host(server, folder, served, asked);
   }
 
-  /** No network any more, for anybody. */
+  /** Disconnects the network for all. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return;
     const closed = new Promise((resolve) => this.#server.close(resolve));

@@ -8,8 +8,8 @@ import { loadUrl, manifests, MiB, openIo, recorded, servedAgain, sha256, small }
 const CHUNKS = MiB / small.chunkBytes!;
 
 /**
- * Starts a download, ends its page at a random moment, and goes on in a new one, `kills` times over; whenever the file
- * is whole it is checked and deleted. What was recorded at a kill is never asked for again: the server's log is
+ * Starts a download, ends its page at a random moment, and resumes in a new one, `kills` times over; whenever the
+ * file is complete it is checked and deleted. Bytes recorded at a kill are never requested again: the server's log is
  * compared with the manifest that the kill left behind.
  *
  * Moments are places in the download, not times, so that a slow machine is killed at as many of them: every other page

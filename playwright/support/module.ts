@@ -1,4 +1,4 @@
-/** One module of the demo on a page of its own. */
+/** One module of the demo on a separate page. */
 
 import type { Page } from "@playwright/test";
 import { build } from "vite";

@@ -1,4 +1,4 @@
-// Where test data lies on disk. The tests and their server read it here.
+// Where test data is on the disk. The tests and their server read it here.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Downloads that are cut at a random byte, and go on: by reloading the page, on the same page, and in a new tab. */
+/** Downloads that are cut at a random byte and resume: by reloading the page, on the same page, and in a new tab. */
 
 import { type Browser, expect, type Page } from "@playwright/test";
 import type { StoreReport } from "../../web/src/protocol.ts";
@@ -25,7 +25,7 @@ export interface Loader {
   load(page: Page, url: string, store: (typeof STORES)[number]): Promise<Outcome>;
 }
 
-/** Cuts and resumes `times` downloads, by each way into each store in turns. */
+/** Cuts and resumes `times` downloads, alternating between the ways and the stores. */
 export async function resumeAtRandomCuts(
   { browser, baseURL }: { browser: Browser; baseURL: string | undefined },
   server: ModelServer,

@@ -43,7 +43,7 @@ test("a conversation survives a reload and the choice of another model", async (
   await expect(questions(page)).toHaveText(["First question", "Second question"]);
   await expect(page.locator('.message[data-role="assistant"] .message-text')).toHaveText(answers);
   await expect(page.getByRole("heading", { name: "First question" })).toBeAttached();
-  // What it takes of the context was counted again.
+  // Its share of the context was counted again.
   await expect(page.locator("#context-text")).toHaveText(/^[1-9]\d* of 512 tokens$/);
   await say(page, "Third question");
 
@@ -83,7 +83,7 @@ test("an answer that is being written survives a reload to its last word", async
 test("a question that was left before its answer came waits where it was written", async ({ page }) => {
   await openChat(page);
   await say(page, "Answered");
-  // The engine never hears of the question.
+  // The question never reaches the engine.
   await page.evaluate(() => {
     const post = Worker.prototype.postMessage;
     Worker.prototype.postMessage = function (message: { call?: string }, ...rest: never[]) {
@@ -129,7 +129,7 @@ test("several conversations are kept, opened and deleted, by the keyboard too", 
   await expect(rows).toHaveCount(2);
   await list.getByRole("button", { name: "Really delete About the moon?" }).click();
   await expect(rows).toHaveCount(1);
-  // What is on the page can be deleted too; an empty chat takes its place.
+  // The conversation on the page can be deleted too; an empty chat replaces it.
   await list.getByRole("button", { name: "Delete About the sea" }).click();
   await list.getByRole("button", { name: "Really delete About the sea?" }).click();
   await expect(rows).toHaveCount(0);
@@ -190,7 +190,7 @@ test("where the browser keeps nothing, the page says so, chats, and asks before 
   const question = page.getByRole("dialog", { name: "Start a new chat?" });
   await question.getByRole("button", { name: "Stay here" }).click();
   await expect(questions(page)).toHaveText(["Will be lost", "Still here"]);
-  // Another model goes on with it.
+  // Another model continues it.
   await page.getByRole("button", { name: /details$/ }).click();
   await page.getByRole("button", { name: "Choose another model" }).click();
   await chooseTinyChat(page);

@@ -83,7 +83,7 @@ test("a context that is full says so once, and the conversation goes on without 
   await expect(page.locator(".cut")).toHaveText("The model no longer reads what is above this line.");
   expect(await used(page)).toBeLessThan(512);
 
-  // From here on nobody is asked again, and the line moves.
+  // From here on the user is not asked again, and the line moves.
   const above = () =>
     page.evaluate(() =>
       [...document.querySelector("#messages")!.children].findIndex(({ className }) => className === "cut"),

@@ -60,7 +60,7 @@ const place = (page: Page) =>
 /** The place stays where the reader has put it while lines come, above the end. */
 async function expectLeft(page: Page): Promise<void> {
   await expect.poll(() => follows(page)).toBe(false);
-  // A glide may still be under way.
+  // A smooth scroll may still be running.
   await grown(page, 10);
   const { top } = await place(page);
   await grown(page, 10);

@@ -37,7 +37,7 @@ test("the page lives within its policy: scripts of its own and WebAssembly, noth
     script.textContent = "globalThis.ran = true";
     document.body.append(script);
   });
-  // The browser reports a violation in a task of its own, later than the script was refused.
+  // The browser reports a violation in a separate task, after it has refused the script.
   await expect.poll(broken).toEqual(["script-src-elem inline"]);
   expect(await page.evaluate(() => (globalThis as { ran?: boolean }).ran)).toBeUndefined();
 });

@@ -50,7 +50,7 @@ test("a load is paused, goes on, and what it left is listed and deleted", async 
   await models.getByRole("button", { name: /^Really delete/ }).click();
   await expect(models).toHaveCount(0);
   await expect(dialog.locator("#storage-usage")).toContainText("No model is stored");
-  // Of models: what is kept of the page itself, for use offline, lies elsewhere.
+  // Only of models: the page's own files for offline use are elsewhere.
   const left = await page.evaluate(async () => {
     const { usage = 0, usageDetails = {} } = (await navigator.storage.estimate()) as StorageEstimate & {
       usageDetails?: Record<string, number>;

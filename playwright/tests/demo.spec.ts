@@ -80,7 +80,7 @@ test("load, chat, stop, go on, and reload without the network", async ({ page, r
   await expect(page.locator("#model-backend")).toHaveText("CPU");
   await expect(page.locator("#notice")).toContainText("Running on the CPU");
 
-  // From here on the page needs nobody.
+  // From here on the page needs no network.
   await context.setOffline(true);
   const requests: string[] = [];
   page.on("request", (sent) => requests.push(sent.url()));

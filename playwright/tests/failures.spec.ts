@@ -1,4 +1,4 @@
-/** What can break under a loaded model, and what the page hears of it: one typed error, within two seconds. */
+/** What can break under a loaded model, and what the page gets: one typed error, within two seconds. */
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "@playwright/test";
@@ -120,7 +120,7 @@ test("after unload every call rejects, those under way too", async ({ page }) =>
 
 test("an aborted generation rejects with AbortError, and the next one is not disturbed", async ({ page }) => {
   await openSdk(page);
-  // A model that would go on for half a minute.
+  // A model that would generate for half a minute.
   const result = await page.evaluate(async (path) => {
     const chord = await sdk.Chord.load(path, { backend: "cpu", store: "none" });
     const request = { prompt: [1, 2, 3], temperature: 0, max_tokens: 6 };

@@ -1,5 +1,5 @@
 /**
- * When the demo writes what it keeps, to a store that takes its time and may fail: its own module on a page of its own.
+ * When the demo saves its conversations, with a store that is slow and may fail: its own module on a separate page.
  */
 
 import { expect, type Page, test } from "@playwright/test";

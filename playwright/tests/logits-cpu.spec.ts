@@ -1,4 +1,4 @@
-/** The numbers of the CPU in Chromium against llama.cpp's: every artifact has kernels of its own. */
+/** The numbers of the CPU in Chromium against llama.cpp's: every artifact has its own kernels. */
 
 import { expect, test } from "@playwright/test";
 import {

@@ -9,7 +9,7 @@ declare global {
 }
 
 const samples = [
-  // What a line begins with may turn out to be something else when it goes on.
+  // The beginning of a line may get another meaning when the line continues.
   "foo\n***bold***\n\nbar\n#not a heading\n\n# heading\n#\n\n***\nrule",
   "- a\n- b\n\n-\n--\n---\nafter\n\n- c\n***d***",
   "line\n```x`y`\n\n```js\ncode\n\n\nmore\n```\nafter ``` not\n~~~\nopen to the end",

@@ -11,7 +11,7 @@ const lastAnswer = (page: Page) => page.locator('.message[data-role="assistant"]
 const isIsolated = (page: Page) => page.evaluate(() => crossOriginIsolated).catch(() => false);
 const versionOf = (page: Page) => page.locator('meta[name="version"]').getAttribute("content");
 
-/** What the page asked for. A browser itself looks for a new version, once for each visit, when it finds the time. */
+/** The page's requests. The browser itself checks for a new version once per visit, at a time of its choosing. */
 const pageAsked = () => host.asked.filter((path) => path !== "service-worker.js");
 
 /** Opens the page and waits until it is isolated and kept. */
@@ -134,7 +134,7 @@ test("a new version waits for a reload, and a tab of the old one keeps its own e
   await expect(other.getByRole("button", { name: "Load model" })).toBeVisible();
   await expect(notice).toBeHidden();
 
-  // Both go on without the host, each with its own worker and engine.
+  // Both continue without the host, each with its own worker and engine.
   await host.stop();
   expect(await versionOf(page)).toBe(first);
   await expect(page.getByRole("region", { name: "New version" })).toBeVisible();

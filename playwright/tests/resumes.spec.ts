@@ -1,4 +1,4 @@
-/** Cut downloads go on, whatever the way; killed pages lose little; browsers that store no Blobs keep models. */
+/** Cut downloads resume in every way; killed pages lose little; browsers that store no Blobs keep models. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ for (const store of ["opfs", "indexeddb"] as const) {
   }, testInfo) => {
     const bytes = readFileSync(join(models, smollm2.file));
     const server = await ModelServer.start(bytes);
-    // At most 12 MB/s: faster than its reader, a server fills the sockets' buffers with what nobody will read.
+    // At most 12 MB/s: a faster server than its reader fills the sockets' buffers with bytes that are never read.
     server.behaviour = { pauseMs: 4 };
     const { length: size } = bytes;
     try {
@@ -156,7 +156,7 @@ test.describe("a load that fails", () => {
       server.behaviour = {};
       server.sent = 0;
       expect(await loadIn(two, server.url)).toMatchObject({ code: "it loaded", store: { complete: true } });
-      // Four chunks lie before the cut, and the last of them may have been on its way to the disk.
+      // Four chunks are before the cut, and the last of them may not have reached the disk.
       expect(server.sent).toBeLessThanOrEqual(smollm2.bytes - 3 * 16 * 1024 * KiB);
     } finally {
       await server.stop();

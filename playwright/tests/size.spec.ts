@@ -1,4 +1,4 @@
-/** What a page pays for the package: the scripts, and the one artifact that its browser takes. */
+/** What a page pays for the package: the scripts, and the one artifact that its browser uses. */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";

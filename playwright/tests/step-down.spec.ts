@@ -43,7 +43,7 @@ test("an answer under way goes on with the CPU, without a gap and without the ne
   await expect.poll(() => page.workers().length).toBe(0);
 });
 
-/** Loses the device at some point of a visit with the tiny model, and tells what came of it. */
+/** Loses the device at some point of a visit with the tiny model, and returns the result. */
 function lose(page: Page, when: "idle" | "waiting" | "logits") {
   return page.evaluate(
     async ({ tiny, when }) => {

@@ -214,6 +214,6 @@ test("a model that is larger than the quota loads, is not kept, and says what it
     expect(free).toBeLessThanOrEqual(quotaSize);
   }
   expect(seen.list).toEqual([]);
-  // What the database takes for itself.
+  // The database's own overhead.
   expect(seen.usage).toBeLessThan(100_000);
 });

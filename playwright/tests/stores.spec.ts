@@ -60,7 +60,7 @@ for (const kind of ["opfs", "indexeddb"] as const) {
       expect((await stores.call("check", { key: "m" })).good).toEqual([0]);
     });
 
-    // Altered bytes are still there in their length: the hash tells. What is short is not there.
+    // Altered bytes keep their length, so only the hash reveals them. A chunk that is too short counts as missing.
     const accidents = [
       { how: "flip", found: { good: [1, 2], bad: [0], missing: [] } },
       { how: "shorten", found: { good: [0, 1], bad: [], missing: [] } },
@@ -121,9 +121,9 @@ for (const kind of ["opfs", "indexeddb"] as const) {
       const bytes = (6 + good.length) * 2 * MIB;
       expect(await stores.call("onDisk")).toEqual(kind === "opfs" ? { files: 2, bytes } : { files: 0, bytes: 0 });
 
-      // With more room it goes on there.
+      // With more room it continues there.
       expect(await stores.call("delete", { key: "a" })).toBe(true);
-      // Chromium goes on counting deleted Blobs until it cleans up its database, at a time of its own.
+      // Chromium keeps counting deleted Blobs until it cleans up its database, at a time of its choosing.
       if (kind === "indexeddb") await quota(40 * MIB);
       await stores.call("fill", { key: "b", count: 6 });
       expect((await stores.call("check", { key: "b" })).good.length).toBe(6);

@@ -1,4 +1,4 @@
-/** A template that ends in a trap, as a panic does in WebAssembly: an error of the template, and the engine goes on. */
+/** A template that ends in a trap, as a panic does in WebAssembly: a template error, and the engine continues. */
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "@playwright/test";

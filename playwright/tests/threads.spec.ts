@@ -106,7 +106,7 @@ test("a browser whose ports take no shared memory, as WebKit, has threads too", 
 
 test("a browser that grants no shared memory costs the threads and not the load", async ({ page }) => {
   await openSdk(page);
-  // One page is what the look at the browser's features asks for.
+  // The check of the browser's features requests one page.
   const refusing = `{
     const { Memory } = WebAssembly;
     WebAssembly.Memory = function (pages) {
@@ -154,7 +154,7 @@ test("a stop gets through in the middle of a prompt", async ({ page }) => {
     return { name, afterMs, eighthMs };
   }, model);
   expect(stopped.name).toBe("AbortError");
-  // A chunk of the prompt may be under way; the whole of it takes more than eight times as long.
+  // A chunk of the prompt may be running; the whole prompt takes more than eight times as long.
   expect(stopped.afterMs).toBeLessThan(3 * stopped.eighthMs);
 });
 

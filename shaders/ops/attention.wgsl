@@ -5,8 +5,8 @@
 // walks over the visible keys, 64 at a time: a lane scores one key against all rows, then owns one quad of the value
 // columns for some rows. Keys that no row of the tile can see are never touched.
 //
-// With SPLITS > 1 the keys of a tile are dealt to that many workgroups, and each leaves its part for attention_merge:
-// (max, sum, 0, 0) and the unnormalized values.
+// With SPLITS > 1 the keys of a tile are divided among that many workgroups, and each leaves its part for
+// attention_merge: (max, sum, 0, 0) and the unnormalized values.
 //
 // GROUP: query heads per KV head. WINDOW: 0, or the number of last positions seen. SOFT_CAP: scores are capped.
 

@@ -51,7 +51,7 @@ class GeneratedSource implements RemoteSource {
   }
 }
 
-/** A server of the file that sends no more than is asked for here. */
+/** A server of the file that sends no more than is requested here. */
 function server(ranges: string[]): typeof fetch {
   return async (_url, init) => {
     const range = new Headers(init?.headers).get("range") ?? "";

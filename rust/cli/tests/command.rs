@@ -16,7 +16,7 @@ fn chord_with_input(args: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command starts");
-    // A command that fails early has closed its input: that is no failure of the test.
+    // A command that fails early has closed its input, which is not a failure of the test.
     let _ = child.stdin.take().expect("it has an input").write_all(input);
     child.wait_with_output().expect("the command ends")
 }

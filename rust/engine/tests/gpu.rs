@@ -7,7 +7,7 @@ use chord_engine::{Backend, CounterInfo, Engine, FinishReason, GenerateRequest, 
 use chord_testkit::model_path;
 use common::{cpu, generate, load};
 
-/// Without the self-test, which takes longer than these models do and has tests of its own.
+/// Without the self-test, which takes longer than these models and has its own tests.
 fn on_gpu() -> LoadOptions {
     LoadOptions { backend: Backend::Gpu, self_test: false, ..cpu() }
 }
@@ -119,7 +119,7 @@ fn a_small_binding_limit_and_no_optional_features_change_nothing() {
     assert_eq!(generate(&mut engine, &request(16)).unwrap().0.tokens, expected.tokens);
 }
 
-/// Where every adapter is a software one, `auto` takes the CPU and says why; elsewhere it takes the GPU.
+/// Where every adapter is a software one, `auto` uses the CPU and says why; elsewhere it uses the GPU.
 #[test]
 fn auto_ranks_software_adapters_below_the_cpu() {
     let path = model_path("llama.Q4_0.gguf");

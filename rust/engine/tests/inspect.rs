@@ -1,4 +1,4 @@
-//! What a header tells: memory and verdicts, from nothing but its bytes.
+//! Memory and verdicts, from a header's bytes alone.
 #![cfg(feature = "gpu")]
 
 mod common;
@@ -75,7 +75,7 @@ fn nothing_but_the_header_is_read_and_all_facts_are_there() {
     // Tensors, and a table of 64 cosines and 64 sines for each position. 32 layers, 8 heads, 128 columns, f16.
     assert_eq!(memory.weights, found.model.tensor_bytes - 64 * 4 + 4096 * 128 * 4);
     assert_eq!(memory.kv, 4096 * 32 * 8 * 2 * 128 * 2);
-    // Nobody said what the GPU has: twice its largest buffer, and that is a guess.
+    // The GPU's memory is not given: twice its largest buffer, marked as a guess.
     assert_eq!((found.budget_bytes, found.budget_is_guess), (Some(8 * GIB), true));
     assert_eq!((found.backend, found.verdict), (Some(Backend::Gpu), Verdict::Fits));
 }
@@ -120,7 +120,7 @@ fn what_the_gpu_cannot_do_the_cpu_may() {
     assert!(matches!(asked_for.verdict, Verdict::Unsupported { .. }), "{:?}", asked_for.verdict);
     assert_eq!(judge(little, None, Backend::Cpu, None).backend, Some(Backend::Cpu));
 
-    // A software adapter counts only if it is asked for.
+    // A software adapter counts only if it is requested.
     for (backend, expected) in [(Backend::Auto, Backend::Cpu), (Backend::Gpu, Backend::Gpu)] {
         let device = DeviceFacts { gpu: Some(GpuFacts { is_software: true, ..gpu(4 * GIB) }), cpu_bytes: None };
         let options = LoadOptions { backend, ..LoadOptions::default() };

@@ -1,4 +1,4 @@
-//! An answer that was broken off, and goes on where it ended.
+//! An interrupted answer that continues where it ended.
 
 mod common;
 

@@ -118,7 +118,7 @@ fn what_makes_answers_worse_is_a_warning_of_verdict_and_load() {
     assert!(look(&TinyModel::llama(), &trained).warnings.is_empty());
 }
 
-/// Beyond the trained length the model goes on, as far as the context reaches.
+/// The model continues beyond the trained length, as far as the context reaches.
 #[test]
 fn a_longer_context_is_used() {
     let options = LoadOptions { n_ctx: Some(128), ..cpu() };

@@ -7,7 +7,7 @@ use chord_program::ExecError;
 
 use crate::KernelSource;
 
-/// The define that asks for it; its text is the number of the binding.
+/// The define that requests it; its text is the number of the binding.
 pub(crate) const UNIFORM: &str = "UNIFORM_CONSTANTS";
 
 /// One former `override` declaration.
@@ -67,7 +67,7 @@ fn replace_words(code: &str, constants: &[Constant], out: &mut String) {
 /// The words of the uniform buffer, a multiple of 16 bytes.
 ///
 /// # Errors
-/// [`ExecError::Device`] for a constant without a value: a defect of the kernel's Rust side.
+/// [`ExecError::Device`] for a constant without a value: a bug in the kernel's Rust side.
 pub(crate) fn pack(source: &KernelSource, constants: &[Constant]) -> Result<Vec<u32>, ExecError> {
     let mut words = Vec::with_capacity(constants.len().next_multiple_of(4));
     for Constant { name, is_float, default } in constants {

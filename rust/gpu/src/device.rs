@@ -57,7 +57,7 @@ struct FaultState {
 }
 
 impl Fault {
-    /// The loss of the device, or else the first error nobody caught.
+    /// The loss of the device, or else the first uncaught error.
     pub(crate) fn check(&self) -> Result<(), ExecError> {
         let state = self.state.lock().expect("no panic while locked");
         match (&state.lost, &state.error) {
@@ -223,7 +223,7 @@ async fn choose_adapter(instance: &wgpu::Instance, options: &GpuOptions) -> Resu
 async fn choose_adapter(instance: &wgpu::Instance, options: &GpuOptions) -> Result<wgpu::Adapter, ExecError> {
     let request =
         wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
-    // wgpu's own words list the back ends of other platforms, which tells a visitor nothing.
+    // wgpu's own message lists the back ends of other platforms, which does not help a user.
     let adapter = instance
         .request_adapter(&request)
         .await

@@ -38,7 +38,7 @@ const WORK_PER_SUBMIT: u64 = 30_000_000_000;
 pub struct PlanOptions {
     /// Run neighbouring ops as one where a kernel exists for it.
     pub fusion: bool,
-    /// Parts into which the keys of a single token are dealt; by capacity if not given.
+    /// Parts into which the keys of a single token are divided; by capacity if not given.
     pub attention_splits: Option<u32>,
     /// Multiplications after which a prompt's work goes into another submit; what a slow GPU does in time if not given.
     pub work_per_submit: Option<u64>,
@@ -157,7 +157,7 @@ impl GpuExecutor {
         }
     }
 
-    /// Puts a batch on the device; it takes the place of any decode step prepared there.
+    /// Puts a batch on the device, in place of any decode step prepared there.
     fn write_batch(&mut self, words: &[u32]) {
         self.primed = None;
         self.gpu.queue.write_buffer(&self.device.batch, 0, bytemuck::cast_slice(words));
@@ -334,7 +334,7 @@ impl GpuExecutor {
     }
 }
 
-/// The words of a batch as they lie on the device: see `include/batch.wgsl`.
+/// The words of a batch as they are stored on the device: see `include/batch.wgsl`.
 fn batch_words(program: &Program, batch: &Batch<'_>) -> Vec<u32> {
     let (max_batch, max_outputs) = (program.max_batch as usize, program.max_outputs as usize);
     let mut words = vec![0u32; 4 + 3 * max_batch + max_outputs];
@@ -431,7 +431,7 @@ impl Executor for GpuExecutor {
         self.check_ready()?;
         batch.check(&self.program)?;
         let shape = batch.shape();
-        // An id that nobody looks at is the cheapest sign there is.
+        // An unused id is the cheapest signal.
         let want = if want == Want::Done { Want::Ids } else { want };
         let logits = match (want, self.program.output(OutputName::Logits)) {
             (Want::Nothing, _) => None,
@@ -550,7 +550,7 @@ impl Executor for GpuExecutor {
             self.abandon();
         }
         self.sequences.truncate(&self.program, seq, n_past)?;
-        // Steps that have claimed a position that stays must still fill it, though nobody will see their ids.
+        // Steps that have claimed a position that stays must still fill it, although their ids are not used.
         self.queued.retain(|&(s, pos)| s != seq || pos < n_past);
         self.pump(true)?;
         self.ids.iter_mut().for_each(|readback| readback.dropped = true);

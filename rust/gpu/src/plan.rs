@@ -1,4 +1,4 @@
-//! A program compiled for a device: where its buffers lie, and the dispatches of its ops, made once.
+//! A program compiled for a device: the places of its buffers and the dispatches of its ops, made once.
 
 use std::ops::Range;
 
@@ -78,7 +78,7 @@ pub(crate) struct Plan {
     _scratch: Option<Allocation>,
 }
 
-/// Where buffers lie in the arena.
+/// The places of buffers in the arena.
 #[derive(Debug)]
 pub(crate) struct Layout {
     offsets: Vec<Option<u64>>,
@@ -139,7 +139,7 @@ impl Outline {
         whole
     }
 
-    /// Weights that must lie one after the other.
+    /// Weights that must be adjacent.
     pub(crate) fn stacks(&self, program: &Program) -> Vec<Vec<WeightId>> {
         self.groups.iter().map(|g| g.stack(program)).filter(|stack| !stack.is_empty()).collect()
     }
@@ -236,7 +236,7 @@ pub fn missing_kernel(program: &Program) -> Option<String> {
     op.or_else(|| weight.map(|w| format!("the gpu executor has no kernel for {} of {} columns", w.ty, w.cols)))
 }
 
-/// What of an op there is no kernel for.
+/// The part of an op for which there is no kernel.
 fn op_without_kernel(kind: &OpKind) -> Option<&'static str> {
     match kind {
         OpKind::MatMulId { .. } | OpKind::Route { .. } | OpKind::CombineExperts { .. } => Some(kind.name()),
@@ -320,7 +320,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The batch inputs are read from the batch itself, so an op must ask for those and no others.
+    /// The batch inputs are read from the batch itself, so an op must use those and no others.
     fn check_batch_inputs(&self, kind: &OpKind) -> Result<(), ExecError> {
         match kind.batch_inputs().into_iter().find(|(id, input)| *id != self.program.inputs[*input as usize]) {
             Some((id, _)) => {

@@ -1,4 +1,4 @@
-//! Bringing results to the host without stopping the device: each result is copied to a staging buffer of its own,
+//! Bringing results to the host without stopping the device: each result is copied to its own staging buffer,
 //! mapped when the device gets there, and given back to a pool.
 
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ impl StagingPool {
         resources.buffer("read-back", bytes, usage, MemoryKind::Scratch)
     }
 
-    /// Takes back an unmapped buffer.
+    /// Returns an unmapped buffer.
     pub(crate) fn give(&mut self, staging: Allocation) {
         self.idle.push(staging);
     }
@@ -38,7 +38,7 @@ struct ArrivalState {
     waker: Option<Waker>,
 }
 
-/// Something that the device will tell of. Clones wait for the same; the one polled last is woken.
+/// An event of the device. Clones wait for the same event; the one polled last is woken.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     // Only native builds wait for a submission; a browser calls back.
@@ -53,7 +53,7 @@ pub(crate) struct Readback {
     staging: Allocation,
     bytes: u64,
     arrival: Arrival,
-    /// Nobody wants it any more.
+    /// It is no longer needed.
     pub(crate) dropped: bool,
 }
 
@@ -120,7 +120,7 @@ impl Arrival {
 }
 
 impl Readback {
-    /// Asks for the first `bytes` of `staging`, which `submission` fills.
+    /// Requests the first `bytes` of `staging`, which `submission` fills.
     pub(crate) fn start(staging: Allocation, bytes: u64, submission: wgpu::SubmissionIndex) -> Self {
         let arrival = Arrival { submission, state: Arc::default() };
         let note = arrival.note();

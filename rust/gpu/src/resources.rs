@@ -97,7 +97,7 @@ impl Drop for Allocation {
     }
 }
 
-/// Tells what an executor holds, even after its end.
+/// Reports what an executor holds, even after its end.
 #[derive(Clone, Debug)]
 pub struct MemoryWatch(Arc<Tally>);
 
@@ -161,7 +161,7 @@ pub struct Resources {
 impl Resources {
     /// Empty pools.
     pub fn new(gpu: &Gpu, shaders: ShaderSet) -> Self {
-        // Kernels that a test has broken are nobody else's.
+        // Kernels that a test has broken are not shared.
         let pipelines = if shaders.is_stock() { gpu.pipelines.clone() } else { Arc::default() };
         Resources {
             gpu: gpu.clone(),
@@ -305,7 +305,7 @@ impl Resources {
         Poll::Ready(self.gpu.fault.check())
     }
 
-    /// Takes the answer of an error scope now if it is there (native), or later.
+    /// Reads the result of an error scope now if it is there (native), or later.
     fn watch(&self, mut future: ScopeFuture, explain: Explain) -> Result<(), ExecError> {
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(None) => Ok(()),

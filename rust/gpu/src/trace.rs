@@ -4,7 +4,7 @@ use chord_program::{BatchShape, BufferId, ExecError, Program, TraceVisitor};
 
 use crate::plan::{Device, GUARD, Plan};
 
-/// What memory holds that nobody has written: a NaN, so that reading it shows too.
+/// The contents of unwritten memory: a NaN, so that reading it is detected.
 const UNWRITTEN: u32 = 0x7fc0_dead;
 
 /// Runs every step of an unfused, guarded `plan` on the batch already on the device.

@@ -59,7 +59,7 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|(number, line)| (number + 1, line.split(" // ").next().unwrap_or(line)))
 }
 
-/// The architecture that a line names: as a word of its own, or as a part of an identifier. `llama.cpp` and names of
+/// The architecture that a line names: as a separate word, or as part of an identifier. `llama.cpp` and names of
 /// models (`llama-3.2-1b`) are other words.
 fn named(line: &str) -> Option<&'static str> {
     let words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"_.-".contains(c));

@@ -74,7 +74,7 @@ fn layers_with_a_window_keep_a_ring() {
         program(&file, &options).slots.iter().map(|slot| slot.capacity).collect()
     };
     let options = BuildOptions { max_batch: 64, ..BuildOptions::default() };
-    // A window of 16, the batch, and 16 positions that may be taken back.
+    // A window of 16, the batch, and 16 positions that may be dropped.
     assert_eq!(capacities(options), [96, 96, 96, 96, 96, 512, 96]);
     assert_eq!(capacities(BuildOptions { n_ctx: Some(50), ..options }), [50; 7]);
 }
@@ -93,7 +93,7 @@ fn memory_is_summed_from_the_parts() {
     assert_eq!(full.kv, 2 * found.kv);
 }
 
-/// The header with some metadata put in place, or taken away where the value is an empty array.
+/// The header with some metadata added, or removed where the value is an empty array.
 fn with(header: &Header, changes: &[(&str, Value)]) -> Header {
     let mut changed = header.clone();
     changed.metadata = Metadata::default();

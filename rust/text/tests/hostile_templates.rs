@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chord_text::limits::{MAX_RENDERED_BYTES, MAX_TEMPLATE_BYTES, TEMPLATE_FUEL};
 use chord_text::{ChatTemplate, Message, TextError};
 
-/// Far above what any of these takes, far below what they ask for.
+/// Far above what any of these needs, far below what they demand.
 const QUICKLY: Duration = Duration::from_secs(10);
 
 /// On a stack of the size that wasm has.

@@ -86,7 +86,7 @@ fn empty_and_long_and_repeated_tokens() {
     assert_eq!(refused(&builder), TextError::DuplicateToken { first, second, text: "he".into() });
 }
 
-/// llama.cpp takes them too.
+/// llama.cpp accepts them too.
 #[test]
 fn types_that_are_not_defined_are_noted_and_write_no_text() {
     for found in [-1, 7, i32::MAX] {

@@ -65,7 +65,7 @@ fn check(name: &str, tokenizer: &Tokenizer) {
 
     let mut random = Random(0x1234);
     for _ in 0..STRINGS {
-        // SentencePiece vocabularies write a space as U+2581, and cannot tell the two apart.
+        // SentencePiece vocabularies write a space as U+2581, and cannot distinguish the two.
         let text = string(&mut random).replace('\u{2581}', "_");
         let ids = tokenizer.encode(&text, EncodeOptions::default());
         assert!(ids.iter().all(|&id| id < tokenizer.n_vocab()));

@@ -211,7 +211,7 @@ fn without_a_pre_tokenizer_text_is_split_by_the_default_patterns_and_there_is_a_
         assert_eq!(tokenizer.warnings(), [TokenizerWarning::DefaultPreTokenizer]);
         assert!(tokenizer.warnings()[0].to_string().contains("tokenizer.ggml.pre"));
         assert_eq!(pieces(&tokenizer, "123", PLAIN), "123");
-        // GPT-2's own pattern takes all digits as one word, from which the merges make 2 and 123.
+        // GPT-2's own pattern makes one word of all digits, from which the merges make 2 and 123.
         assert_eq!(pieces(&tokenizer, "2123", PLAIN), "2 12 3");
         assert!(!tokenizer.adds_bos());
     }

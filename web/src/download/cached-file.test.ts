@@ -437,7 +437,7 @@ describe("two tabs", () => {
     server.served.length = 0;
     expect(sum(await reading)).toBe(sum(bytes));
     expect(await second.finish()).toMatchObject({ complete: true });
-    // The second tab tells when it takes over; what the first one asked for last may still be answered.
+    // The second tab reports when it takes over; the last requests of the first one may still be answered.
     expect(server.served.every(({ start }) => start >= 3 * chunkBytes)).toBe(true);
     second.close();
   });

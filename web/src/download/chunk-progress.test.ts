@@ -1,4 +1,4 @@
-/** A download that is cut within a chunk goes on there: pieces are recorded, and checked before they are used. */
+/** A download that is cut within a chunk resumes there: pieces are recorded, and checked before they are used. */
 
 import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";

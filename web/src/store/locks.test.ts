@@ -3,7 +3,7 @@ import { whileUnused } from "./locks.js";
 
 afterEach(() => vi.unstubAllGlobals());
 
-/** Locks of which each is somebody else's for so many requests. */
+/** Locks that are held elsewhere for so many requests. */
 function heldFor(requests: number) {
   const request = (_name: string, _options: object, work: (lock: object | null) => unknown) =>
     Promise.resolve().then(() => work(requests-- > 0 ? null : {}));

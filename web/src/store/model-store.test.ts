@@ -187,7 +187,7 @@ describe("memory", () => {
     expect(await memory.chunk(found, 2)).toEqual(randomBytes(5));
     expect(await memory.manifest("part")).toBeUndefined();
     expect((await memory.list()).map(({ key }) => key)).toEqual(["whole"]);
-    // A chunk that turns out to be altered is taken out of the record that others read, too.
+    // An altered chunk is also removed from the record that others read.
     await memory.forgetChunk(found, 1);
     expect((await store.manifest("whole"))!.hashes[1]).toBeNull();
   });

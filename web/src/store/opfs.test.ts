@@ -1,4 +1,4 @@
-/** Browsers other than Chromium open a file once, whatever mode is asked for. */
+/** Browsers other than Chromium open a file once, whatever mode is requested. */
 
 import { afterEach, expect, test, vi } from "vitest";
 import { OpfsStore } from "./opfs.js";

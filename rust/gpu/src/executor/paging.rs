@@ -21,7 +21,7 @@ pub(super) enum Work {
     Decode { seq: u32, pos: u32 },
 }
 
-/// Work under way: a part of its segments has been submitted.
+/// Running work: a part of its segments has been submitted.
 #[derive(Debug)]
 struct Run {
     work: Work,
@@ -129,7 +129,7 @@ impl Pages {
         self.runs.push_back(Run { work, shape, segments, n_submitted: 0, before });
     }
 
-    /// Bytes of a weight whose page was asked for.
+    /// Bytes of a weight whose page was requested.
     pub(super) fn write(
         &mut self,
         gpu: &Gpu,
@@ -251,7 +251,7 @@ impl Paged for GpuExecutor {
     }
 
     fn is_idle(&mut self) -> bool {
-        // A native device tells only who asks; a browser calls by itself.
+        // A native device must be polled; a browser calls by itself.
         #[cfg(not(target_arch = "wasm32"))]
         let _ = self.gpu.device.poll(wgpu::PollType::Poll);
         self.pages.as_ref().and_then(|pages| pages.last_submit.as_ref()).is_none_or(Arrival::is_there)

@@ -1,4 +1,4 @@
-//! Attention over a KV slot: tiles of query rows for prompts, keys dealt to several workgroups for single tokens.
+//! Attention over a KV slot: tiles of query rows for prompts, keys divided among several workgroups for single tokens.
 
 use chord_program::{ExecError, Mask, Rows};
 
@@ -8,7 +8,7 @@ use crate::{Access, Activation, Binding, Dispatch, Grid, KernelSource, Kernels};
 
 /// Most tokens of a batch for which keys are split over workgroups: beyond it there are enough tiles.
 pub const MAX_SPLIT_TOKENS: u32 = 4;
-/// Positions that are worth a workgroup of their own.
+/// Positions that are worth a separate workgroup.
 const KEYS_PER_SPLIT: u32 = 256;
 /// Most parts of one head.
 const MAX_SPLITS: u32 = 16;
@@ -38,11 +38,11 @@ pub struct Attention<'a> {
     pub out: &'a Activation,
     /// Room for the parts of split keys, [`scratch_bytes`] long.
     pub scratch: Binding,
-    /// Parts into which the keys of single tokens are dealt.
+    /// Parts into which the keys of single tokens are divided.
     pub splits: u32,
 }
 
-/// Parts into which a slot of `capacity` positions is dealt for single tokens.
+/// Parts into which a slot of `capacity` positions is divided for single tokens.
 pub fn default_splits(capacity: u32) -> u32 {
     (capacity / KEYS_PER_SPLIT).clamp(1, MAX_SPLITS)
 }

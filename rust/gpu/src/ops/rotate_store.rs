@@ -1,4 +1,4 @@
-//! Head norms, rotations and the KV write as one kernel: what lies between the projections and attention.
+//! Head norms, rotations and the KV write as one kernel: the ops between the projections and attention.
 
 use chord_program::{ExecError, RopePairing};
 

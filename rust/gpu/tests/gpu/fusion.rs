@@ -146,7 +146,7 @@ fn products_of_one_input_run_together_where_their_types_agree() {
             let [mut fused, mut plain] =
                 [true, false].map(|on| model.on_gpu(&gpu, plan(on)).expect("a model the GPU runs"));
             let [with, without] = compare([&mut fused, &mut plain], 64);
-            // The product added to another takes the add in, too, where it is nobody's sibling.
+            // The product added to another includes the add, too, if it has no sibling.
             assert!(without - with >= saved, "{types:?}: {with} dispatches fused, {without} not");
         }
     }

@@ -12,7 +12,7 @@ use crate::setup::{Case, Model, SOFT, Tokens, first_difference, gpu, gpu_without
 /// Runs on software adapters only.
 const SOFTWARE_ATTENTION: &str = "ops/attention_rows.wgsl";
 
-/// The end of a product, and the kernel that has its own on SwiftShader, whatever kernels were asked for.
+/// The end of a product, and the kernel that has its own on SwiftShader, whatever kernels were requested.
 const EPILOGUE: &str = "matmul/epilogue.wgsl";
 const LANE_ROWS: &str = "matmul/lane_rows.wgsl";
 

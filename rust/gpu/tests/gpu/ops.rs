@@ -194,7 +194,7 @@ fn conversation() -> Vec<Tokens> {
 #[test]
 fn attention_matches_for_real_head_sizes() {
     for dim in [64, 80, 96, 128, 256] {
-        // Each with groups of its own: 3, 4, 1 and 24 query heads to a KV head.
+        // Groups of different sizes: 3, 4, 1 and 24 query heads to a KV head.
         for (n_heads, n_kv_heads) in if dim == 64 { vec![(9, 3), (4, 1), (2, 2), (24, 1)] } else { vec![(4, 2)] } {
             let heads = Heads { n_heads, n_kv_heads, k_dim: dim, v_dim: dim };
             let model = attention_model(heads, KvType::F32, None, None, 512, 1);

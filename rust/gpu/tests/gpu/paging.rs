@@ -130,7 +130,7 @@ fn greedy_steps_make_nothing_and_read_each_page_once() {
     assert_eq!(after.pipelines_created, before.pipelines_created);
 }
 
-/// The page after the one being computed with may come before anyone waits for it; it takes the other slot.
+/// The next page may arrive before it is waited for; it uses the other slot.
 #[test]
 fn pages_are_asked_for_a_layer_ahead_and_kept() {
     let (golden, path) = golden_and_model(GEMMA3);
@@ -149,7 +149,7 @@ fn pages_are_asked_for_a_layer_ahead_and_kept() {
     assert!(!executor.paged().expect("it pages").advance().expect("work that runs"));
     assert_eq!([next(&mut executor), next(&mut executor)], [Some(pages[2]), Some(pages[3])]);
     assert_eq!(feed(&model, &mut executor), pages[4..]);
-    // The end of a run asks for the beginning of the next one.
+    // The end of a run requests the first page of the next one.
     assert_eq!(next(&mut executor), Some(pages[0]));
     assert_eq!(all_ids(&mut executor).expect("ids").len(), 3);
 }
@@ -206,7 +206,7 @@ fn a_page_in_the_wrong_place_is_refused() {
     let segment = executor.device().pages.segments[3];
     let id = model.program.layer_weights()[segment][0];
     let bytes = model.file.tensor_bytes(&model.program.weight(id).name);
-    let error = executor.write(id, 0, bytes).expect_err("nobody asked for it");
+    let error = executor.write(id, 0, bytes).expect_err("it was not requested");
     assert!(matches!(error, ExecError::BadBatch(_)), "{error}");
     let tokens = Tokens::run(0, 1);
     let error = executor.run_segment(0, &tokens.batch()).expect_err("no single segments");
