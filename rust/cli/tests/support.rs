@@ -1,6 +1,6 @@
 //! `docs/support.md`: what runs where, as the verdict before a download says it.
 //!
-//! `CHORD_WRITE=1 cargo test -p chord-cli --test support` writes it anew.
+//! `CHORD_WRITE=1 cargo test -p chord-cli --test support` rewrites it.
 #![cfg(feature = "gpu")]
 
 use std::collections::BTreeSet;
@@ -13,9 +13,9 @@ use chord_testkit::{SyntheticModel, SyntheticShape, TinyModel, repo_dir};
 const INTRODUCTION: &str = "# What runs\n
 Generated from the verdict that `Chord.inspect` and `chord inspect` give before a download, by
 `CHORD_WRITE=1 cargo test -p chord-cli --test support`; `npm test` checks that it is current. A file that needs anything
-else is refused by name, from its header.\n";
+else is refused from its header, and the error names what is missing.\n";
 
-/// What a device says of a model: nothing, or why not.
+/// Why a device cannot run a model, or nothing if it can.
 fn refusal(header: &Header, backend: Backend) -> Option<String> {
     let gpu = GpuFacts { max_buffer_bytes: 1 << 30, max_binding_bytes: 1 << 30, is_software: false };
     let device = DeviceFacts { gpu: Some(gpu), cpu_bytes: None };
@@ -56,8 +56,8 @@ fn support() -> String {
         writeln!(page, "| {ty} | {gpu} | {cpu} |").unwrap();
     }
     page += "\n## Tokenizers\n
-`tokenizer.ggml.model` may be `llama` (SentencePiece) or `gpt2` (byte-level BPE). How BPE splits a text first is named
-by `tokenizer.ggml.pre`: `default`, with a warning, or a name of these, those of one split on a line:\n\n";
+`tokenizer.ggml.model` may be `llama` (SentencePiece) or `gpt2` (byte-level BPE). For BPE, `tokenizer.ggml.pre` names
+how text is split first. It may be `default`, which gives a warning, or one of these names; each item is one split:\n\n";
     for names in chord_text::pre_tokenizers() {
         let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
         page += &wrapped(&names.join(", "));
@@ -65,7 +65,7 @@ by `tokenizer.ggml.pre`: `default`, with a warning, or a name of these, those of
     page
 }
 
-/// A point of a list, wrapped at 120 columns.
+/// A list item, wrapped at 120 columns.
 fn wrapped(text: &str) -> String {
     let mut lines = vec!["-".to_owned()];
     for word in text.split(' ') {
