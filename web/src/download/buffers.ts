@@ -3,7 +3,7 @@ export const LENT = 3;
 
 /**
  * Chunk buffers, which are reused: a load needs the same memory whatever the file's size. There are never more than
- * `most` that are filled or written, {@link LENT} that somebody else has, and spares up to the sum of both.
+ * `most` that are filled or written, {@link LENT} that are lent, and spares up to the sum of both.
  */
 export class BufferPool {
   private out = 0;
@@ -41,7 +41,7 @@ export class BufferPool {
     this.waiting.shift()?.();
   }
 
-  /** Room for `length` bytes that somebody else will have, at once. */
+  /** A buffer of `length` bytes to lend, at once. */
   borrow(length: number): Uint8Array<ArrayBuffer> {
     this.lent++;
     return this.room(length);
@@ -83,7 +83,7 @@ export class BufferPool {
   }
 }
 
-/** Gives memory back at once where the browser can, and not when it next looks for garbage. */
+/** Releases memory at once where the browser can, instead of at the next garbage collection. */
 export function free(buffer: ArrayBuffer): void {
   (buffer as { transfer?: (length: number) => ArrayBuffer }).transfer?.(0);
 }

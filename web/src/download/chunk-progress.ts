@@ -43,7 +43,7 @@ export class ChunkProgress {
 
   /** So many bytes of a chunk are there. */
   reached(index: number, bytes: Uint8Array<ArrayBuffer>, filled: number): void {
-    // Memory outlives no page.
+    // Memory does not outlive the page.
     if (this.stopped || this.manifest.store === "memory") return;
     let chunk = this.chunks.get(index);
     if (chunk?.bytes !== bytes) {

@@ -31,7 +31,7 @@ export interface DownloadOptions {
   /** Is told what happens and what is in progress. */
   watch?: StallWatch;
   /**
-   * Fills the beginning of a chunk with bytes of an earlier visit, and says how many. They are as good as those of the
+   * Fills the beginning of a chunk with bytes of an earlier visit, and says how many. They count like bytes from the
    * network.
    */
   restore?: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<number>;
@@ -48,13 +48,13 @@ export interface DownloadOptions {
   hold?: (index: number, bytes: Uint8Array<ArrayBuffer>) => void;
 }
 
-/** A chunk that somebody waits for. */
+/** A requested chunk. */
 type Waiter = ReturnType<typeof withResolvers<Uint8Array<ArrayBuffer>>>;
 
 /**
- * Fetches chunks of a remote file: first the requested ones, in the order of the requests, then the others from
- * there on. Each connection fetches one chunk at a time and resumes a broken one where it
- * broke. A server without ranges is read on one connection from its start.
+ * Fetches chunks of a remote file: first the requested ones, in the order of the requests, then the others from there
+ * on. Each connection fetches one chunk at a time and resumes a broken one where it broke. A server without ranges is
+ * read on one connection from its start.
  */
 export class Download {
   private readonly wanted = new Map<number, Waiter[]>();
@@ -76,7 +76,7 @@ export class Download {
   /** The one connection to a server without ranges is in use. */
   private streaming = false;
   private failure: unknown;
-  /** Somebody has heard of the failure. */
+  /** The failure has been reported. */
   private told = true;
   private stopped = false;
   private all: boolean;

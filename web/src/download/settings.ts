@@ -1,21 +1,20 @@
 import { ChordError } from "../errors.js";
 
-/** How a model is downloaded. Whatever is left out has a default that suits most hosts. */
+/** How a model is downloaded. The defaults suit most hosts. */
 export interface DownloadSettings {
-  /** Connections at once to a server that honours ranges, 1 to 8. Default 3. */
+  /** Simultaneous connections to a server that supports ranges, 1 to 8. Default 3. */
   connections?: number;
   /**
-   * Milliseconds without a byte after which a connection is given up and another one made. As long as this, too, a load
-   * waits when no connection is open and nothing else is under way, whatever the cause: then it rejects with
-   * `load-stalled`, and what is stored stays. A paused load waits, and one whose model another tab downloads. Default
-   * 30,000.
+   * Milliseconds without a byte after which a connection is replaced by a new one. After the same time without an open
+   * connection or any other progress, a load rejects with `load-stalled`; stored data stays. A paused load waits, and
+   * so does one whose model another tab downloads. Default 30,000.
    */
   stallMs?: number;
-  /** Attempts in a row that bring no byte, after which the load fails. Default 7. */
+  /** Consecutive attempts without a byte after which the load fails. Default 7. */
   attempts?: number;
   /** Milliseconds before the second attempt; each further pause is twice as long. Default 500. */
   retryMs?: number;
-  /** Bytes of a chunk: what is stored and checked as one. Default 16 MiB; stored models keep theirs. */
+  /** Bytes of a chunk, the unit of storing and checking. Default 16 MiB; stored models keep theirs. */
   chunkBytes?: number;
 }
 
@@ -27,7 +26,7 @@ const LIMITS: Record<keyof DownloadSettings, [number, number]> = {
   chunkBytes: [4096, 64 * 1024 * 1024],
 };
 
-/** Checks what types cannot. */
+/** Checks what types cannot express. */
 export function checkDownload(settings: DownloadSettings = {}): DownloadSettings {
   const checked: DownloadSettings = {};
   for (const [name, [least, most]] of Object.entries(LIMITS) as [keyof DownloadSettings, [number, number]][]) {

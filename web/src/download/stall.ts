@@ -18,7 +18,7 @@ export class StallWatch {
   private pauses = 0;
   private readonly waiting = new Set<(error: Error) => void>();
   private timer: ReturnType<typeof setInterval> | undefined;
-  /** Called at each look, as long as somebody waits. */
+  /** Called at each check, as long as calls wait. */
   onLook: (() => void) | undefined;
 
   constructor(

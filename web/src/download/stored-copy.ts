@@ -111,7 +111,7 @@ export class StoredCopy {
     await this.store?.forgetChunk(this.manifest, index);
   }
 
-  /** The manifest as it is in the store; `undefined` where the file was deleted or begun afresh. */
+  /** The manifest as it is in the store; `undefined` if the file was deleted or started over. */
   async fresh(): Promise<Manifest | undefined> {
     const { manifest } = this;
     const found = await this.store?.manifest(manifest.key);

@@ -9,9 +9,8 @@ export interface Mismatch {
 }
 
 /**
- * SHA-256 of the whole file, or of each file of several that it was put together of, from chunks as they come. Web
- * Crypto hashes only what is there as a whole, so this one is computed in WebAssembly, and only where a hash is known
- * to compare it with.
+ * SHA-256 of the whole file, or of each part of a joined file, from chunks as they come. Web Crypto cannot hash
+ * incrementally, so this is computed in WebAssembly, and only if there is a hash to compare with.
  */
 export class WholeHash {
   private done = 0;

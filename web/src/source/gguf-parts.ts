@@ -1,7 +1,6 @@
 /**
- * Reads as much of a GGUF header as is needed to put the parts of a split model together: where the metadata ends,
- * which tensors there are, and where their bytes begin. Whether all of it makes sense is for the engine's reader to
- * say.
+ * Reads as much of a GGUF header as is needed to join the parts of a split model: where the metadata ends, which
+ * tensors there are, and where their bytes begin. The engine's reader checks whether all of it makes sense.
  */
 
 /** The header of one part. */
@@ -141,7 +140,7 @@ class Cursor {
     const size = SIZES.get(type);
     if (size !== undefined) return this.skip(size);
     if (type === STRING) return this.skip(this.length());
-    // Of a type that there is not: all of it is skipped, and the engine says what is wrong.
+    // An unknown type: all of it is skipped, and the engine reports the error.
     if (type !== ARRAY) throw new HeaderTooShort();
     const [inner, count] = [this.u32(), this.u64()];
     const innerSize = SIZES.get(inner);

@@ -22,7 +22,7 @@ export interface HttpOptions {
 const COMPRESSED = "Serve the file with a Content-Length and without Content-Encoding.";
 
 /**
- * A file on a web server, read by range requests. A server that knows no ranges, or answers them wrongly, is read from
+ * A file on a web server, read by range requests. A server without ranges, or with wrong ones, is read from
  * the start.
  */
 export class HttpSource implements RemoteSource {
@@ -237,7 +237,7 @@ class HttpBody implements RemoteBody {
       this.rest = piece;
     }
     const piece = this.rest.subarray(0, Math.min(target.length, this.end - this.position));
-    // A piece that was given back has no length any more.
+    // A released piece has no length.
     const { length } = piece;
     target.set(piece);
     this.rest = this.rest.subarray(length);

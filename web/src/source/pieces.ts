@@ -10,8 +10,8 @@ export interface Pieces {
 }
 
 /**
- * Reads a body without leaving a piece of memory behind for each piece read: browsers collect those much later, and
- * gigabytes of them are hundreds of megabytes by then.
+ * Reads a body without leaving garbage for each piece: browsers collect it much later, and for gigabytes of pieces it
+ * amounts to hundreds of megabytes by then.
  */
 export function piecesOf(body: ReadableStream<Uint8Array>): Pieces {
   try {

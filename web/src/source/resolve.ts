@@ -36,7 +36,7 @@ export function resolveSource(source: ModelSource, base: string): SourceDescript
 /** The base of relative URLs: the page, or the worker that uses the package. */
 export function baseUrl(): string {
   const base = globalThis.document?.baseURI ?? location.href;
-  // A worker that was made of a Blob: nothing is beside it.
+  // A worker made from a Blob: nothing is beside it.
   return base.startsWith("blob:") ? new URL(base).origin : base;
 }
 
@@ -49,7 +49,7 @@ export function storeKey(url: string): string {
 
 /**
  * The key under which a source is stored, or would be; `stored` are all stored models. A bare name is that of an
- * imported model: a file of the same name that came from some host is another one. `undefined` for files in place, and
+ * imported model: a file of the same name from a host is another one. `undefined` for files in place, and
  * where only the hub can tell which file is meant.
  */
 export function sourceKey(source: SourceDescriptor, stored: { key: string }[]): string | undefined {

@@ -3,13 +3,13 @@
 import type { ErrorRecord } from "../errors.js";
 import type { StoreKind } from "../store/store.js";
 
-/** A model as a caller names it. A string is an address, or the name under which a model was imported. */
+/** A model to load. A string is an address, or the name under which a model was imported. */
 export type ModelSource = string | URL | Blob | FileSystemFileHandle | UrlSource | HuggingFaceSource;
 
 /** A file on a web server. */
 export interface UrlSource {
   url: string | URL;
-  /** SHA-256 of the whole file in hexadecimal: a stored download that has another is refused. */
+  /** SHA-256 of the whole file in hexadecimal. A download with another hash is refused. */
   sha256?: string;
 }
 
@@ -17,15 +17,15 @@ export interface UrlSource {
 export interface HuggingFaceSource {
   /** `owner/name`. */
   repo: string;
-  /** Path of the file in the repository; of a split model, that of its first part. */
+  /** Path of the file in the repository; for a split model, that of its first part. */
   file?: string;
-  /** In place of `file`: the quantization, such as `Q4_K_M`; the file is looked up in the repository. */
+  /** Instead of `file`: the quantization, such as `Q4_K_M`, whose file is looked up in the repository. */
   quant?: string;
-  /** Branch, tag or commit; `main` where left out. A load reads one commit from its beginning to its end. */
+  /** Branch, tag or commit; default `main`. A load reads one commit throughout. */
   revision?: string;
   /** Access token, for repositories that require one. It is never stored. */
   token?: string;
-  /** Where the hub is; `https://huggingface.co` where left out. */
+  /** Address of the hub; default `https://huggingface.co`. */
   endpoint?: string;
 }
 
@@ -54,7 +54,7 @@ export interface ModelFile {
   /** Bytes of the whole file. */
   readonly size: number;
   readonly chunkBytes: number;
-  /** No byte had to come over the network so far. */
+  /** No byte has come over the network so far. */
   readonly fromCache: boolean;
   /** What was done so far. */
   readonly times: IoTimes;

@@ -200,7 +200,7 @@ class SplitBody implements RemoteBody {
     const until = offset + Math.min(stretch.end, this.end) - this.position;
     const { url } = this.parts[part]!;
     const body = await this.parts[part]!.open(offset, until);
-    // Cut off while it was opened, as by a pause: nothing has changed, and it may be tried again.
+    // Interrupted while it was opened, as by a pause: nothing has changed, and it can be retried.
     if (this.cancelled) {
       body.cancel();
       throw new ChordError("short-body", `The connection to ${url} was closed`, { url });

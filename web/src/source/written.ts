@@ -7,7 +7,7 @@ const ADDRESS = /https?:\/\/[^\s"'<>]+/g;
 /** A message with the addresses of a source as its caller wrote them. Other addresses are shown without escapes. */
 export function asWritten(message: string, source: SourceDescriptor): string {
   if (source.kind !== "url") return message.replace(ADDRESS, (url) => shown(url, source));
-  // Only the rest is looked at: an escape that the caller wrote stays.
+  // Only the rest is changed: an escape that the caller wrote stays.
   const pieces = message.split(source.url).map((piece) => piece.replace(ADDRESS, (url) => shown(url, source)));
   return pieces.join(source.written ?? readable(source.url));
 }

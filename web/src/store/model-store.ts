@@ -96,7 +96,7 @@ export class ModelStore {
     } catch (error) {
       if (!isQuotaError(error)) throw error;
       const free = await this.room(bytes.length);
-      // There was no room for them a moment ago: an estimate that says otherwise is none.
+      // There was no room for them a moment ago, so an estimate that says otherwise is wrong.
       throw quotaError(bytes.length, free !== null && free < bytes.length ? free : null, error);
     }
     if (!(await this.manifests.record(manifest.key, manifest.id, index, hash))) {
@@ -213,7 +213,7 @@ export class ModelStore {
     if (isComplete(manifest)) return manifest;
     const pieces = await this.manifests.pieces(manifest.id);
     const partial = recordedParts(pieces.filter(({ index }) => manifest.hashes[index] === null));
-    // A file can have been shortened, or be gone, and its records be there.
+    // A file may be shortened or gone although its records are there.
     const store = this.storeOf(manifest);
     const end = store instanceof OpfsStore ? await store.fileSize(manifest.id) : manifest.size;
     for (const [index, length] of Object.entries(partial)) {
@@ -236,7 +236,7 @@ export class ModelStore {
       try {
         return await opfs.room(needed);
       } catch (error) {
-        // No room for as much as a file's name; or files cannot be written after all.
+        // No room even for a file's name, or files cannot be written after all.
         if (isQuotaError(error)) return 0;
       }
     }

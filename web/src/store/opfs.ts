@@ -54,8 +54,8 @@ export class OpfsStore implements ChunkStore {
   }
 
   /**
-   * How many of `needed` bytes could be stored, found by growing a file and without writing any. `estimate()` cannot
-   * tell: Chromium answers with 10 GiB above what is used, whatever there is.
+   * How many of `needed` bytes could be stored, found by growing a file and without writing any. `estimate()` is no
+   * help: Chromium reports 10 GiB above what is used, whatever is free.
    */
   room(needed: number): Promise<number> {
     const name = `room-${crypto.randomUUID()}`;

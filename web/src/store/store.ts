@@ -89,8 +89,8 @@ export interface ChunkStore {
   write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /**
    * A whole chunk, or `undefined` when it is missing or not of its length. It is read into `into` (whose length must be
-   * the chunk's) where the store can do so without a copy, and comes in a buffer of its own elsewhere. Whether the
-   * bytes are the written ones must be checked by the caller, with their hash.
+   * the chunk's) where the store can do so without a copy, otherwise into a new buffer. The caller must check the bytes
+   * against their hash.
    */
   chunk(model: ModelBytes, index: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**
