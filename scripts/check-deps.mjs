@@ -1,32 +1,19 @@
 // npm run check:deps [-- --advisories]: what the crates of Cargo.lock are: licences, sources, doubles and unused ones.
 // `--advisories` also checks for known vulnerabilities, with RustSec's database from GitHub.
 
-import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { installTool, toolProgram } from "./steps/cargo-tools.mjs";
 import { main, step, StepError } from "./steps/console.mjs";
 import { fromRoot } from "./steps/paths.mjs";
 import { hostCargo } from "./steps/rust.mjs";
 import { run } from "./steps/shell.mjs";
 
-const tools = { "cargo-deny": "0.20.2", "cargo-machete": "0.9.2" };
-const toolsFolder = fromRoot("target", "tools");
-const program = (name) => join(toolsFolder, "bin", process.platform === "win32" ? `${name}.exe` : name);
-
-/** Builds a tool if this version of it is missing, which takes minutes. */
-async function install(name) {
-  const version = tools[name];
-  const { stdout } = spawnSync(program(name), ["--version"], { encoding: "utf8" });
-  if (stdout?.trim().endsWith(version)) return `${version} is there`;
-  const { cargo, env } = await hostCargo();
-  await run(cargo, ["install", "--locked", "--root", toolsFolder, `${name}@${version}`], { env, log: name });
-  return `${version} built`;
-}
+const tools = ["cargo-deny", "cargo-machete"];
 
 async function deny(checks) {
   const { env } = await hostCargo();
-  await run(program("cargo-deny"), ["check", ...checks], {
+  await run(toolProgram("cargo-deny"), ["check", ...checks], {
     env,
     log: "cargo-deny-check",
     next: "take another crate or version, or allow it in deny.toml and say why",
@@ -35,7 +22,7 @@ async function deny(checks) {
 
 /** Dependencies that a crate names and its sources do not. */
 async function machete() {
-  await run(program("cargo-machete"), ["--skip-target-dir", fromRoot()], {
+  await run(toolProgram("cargo-machete"), ["--skip-target-dir", fromRoot()], {
     log: "cargo-machete-check",
     next: "take the dependency out of that Cargo.toml, or list it under [package.metadata.cargo-machete] and say why",
   });
@@ -59,7 +46,7 @@ function workspaceTable() {
 await main(async () => {
   const { values } = parseArgs({ options: { advisories: { type: "boolean" } } });
   await step("unused in the workspace's table", workspaceTable);
-  for (const name of Object.keys(tools)) await step(name, () => install(name));
+  for (const name of tools) await step(name, () => installTool(name));
   await step("unused in a crate", machete);
   await step("licences, sources, doubles", () => deny(["bans", "licenses", "sources"]));
   if (values.advisories) await step("advisories", () => deny(["advisories"]));

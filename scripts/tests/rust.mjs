@@ -8,11 +8,14 @@ const component = (name) => `fix what is shown above (rustup component add ${nam
 
 export async function checkFormat() {
   const { cargo, env } = await hostCargo();
-  await run(cargo, ["fmt", "--all", "--check", "--", "--color", "never"], {
-    env,
-    log: "cargo-fmt",
-    next: component("rustfmt"),
-  });
+  // `fuzz` is a workspace of its own.
+  for (const which of [["--all"], ["--manifest-path", "fuzz/Cargo.toml"]]) {
+    await run(cargo, ["fmt", ...which, "--check", "--", "--color", "never"], {
+      env,
+      log: "cargo-fmt",
+      next: component("rustfmt"),
+    });
+  }
 }
 
 export async function clippy() {
