@@ -4,31 +4,65 @@ use std::collections::VecDeque;
 
 use chord_program::Want;
 
-use crate::runner::{Flow, RunEnd, RunObserver, RunReport, Runner};
+use crate::runner::Runner;
+use crate::token_run::{Flow, RunEnd, RunObserver, RunReport, TokenRequest};
 use crate::{CancelFlag, EngineError, PromptProgress, Sampler};
 
-/// Greedy steps enqueued beyond the last id that has arrived.
-pub const LOOK_AHEAD: u32 = 4;
+impl Runner {
+    /// Continues a prompt token by token. Tokens of the prompt that the sequence's cache holds are not computed again.
+    /// `pause` is awaited after each chunk and token, so that the host can do other work and raise `cancel`.
+    pub async fn generate(
+        &mut self,
+        request: TokenRequest<'_>,
+        cancel: &CancelFlag,
+        observer: &mut dyn RunObserver,
+        pause: &mut impl AsyncFnMut(),
+    ) -> Result<RunReport, EngineError> {
+        let started_ms = self.now();
+        let sampler = Sampler::new(request.sampling, request.seed)?.after(request.drawn);
+        let reused = self.begin(request.sequence, request.prompt).await?;
+        let stalled_ms = self.page_cost().stall_ms;
+        let mut run = Run {
+            runner: self,
+            sequence: request.sequence,
+            prompt: request.prompt,
+            cancel,
+            observer,
+            arrived: VecDeque::new(),
+            report: RunReport { reused, ..RunReport::ended(RunEnd::Length, started_ms) },
+        };
+        // The last token chosen needs no position.
+        let room = run.runner.program().n_ctx - request.prompt.len() as u32 + 1;
+        let limit = request.max_tokens.map_or(room, |max| max.min(room));
+        if request.sampling.is_plain_greedy() {
+            run.choose_on_device(limit, pause).await?;
+        } else {
+            run.choose_from_logits(sampler, limit, pause).await?;
+        }
+        let mut report = run.report;
+        report.ended_ms = self.now();
+        let stall_ms = self.page_cost().stall_ms - stalled_ms;
+        report.prefill_stall_ms = report.first_token_ms.map_or(stall_ms, |_| report.prefill_stall_ms - stalled_ms);
+        report.decode_stall_ms = stall_ms - report.prefill_stall_ms;
+        Ok(report)
+    }
+}
 
 /// A running generation.
-pub(crate) struct Run<'a> {
-    pub(crate) runner: &'a mut Runner,
-    pub(crate) sequence: u32,
-    pub(crate) prompt: &'a [u32],
-    pub(crate) cancel: &'a CancelFlag,
-    pub(crate) observer: &'a mut dyn RunObserver,
+struct Run<'a> {
+    runner: &'a mut Runner,
+    sequence: u32,
+    prompt: &'a [u32],
+    cancel: &'a CancelFlag,
+    observer: &'a mut dyn RunObserver,
     /// Ids that have come from the executor and were not looked at yet.
-    pub(crate) arrived: VecDeque<u32>,
-    pub(crate) report: RunReport,
+    arrived: VecDeque<u32>,
+    report: RunReport,
 }
 
 impl Run<'_> {
     /// Plain greedy choice: the device feeds itself, and ids arrive a few steps behind.
-    pub(crate) async fn choose_on_device(
-        &mut self,
-        limit: u32,
-        pause: &mut impl AsyncFnMut(),
-    ) -> Result<(), EngineError> {
+    async fn choose_on_device(&mut self, limit: u32, pause: &mut impl AsyncFnMut()) -> Result<(), EngineError> {
         if !self.prefill(Want::Ids, pause).await? {
             return Ok(());
         }
@@ -61,7 +95,7 @@ impl Run<'_> {
     }
 
     /// Every other choice waits for the logits of the step before.
-    pub(crate) async fn choose_from_logits(
+    async fn choose_from_logits(
         &mut self,
         mut sampler: Sampler,
         limit: u32,

@@ -3,9 +3,10 @@
 use chord_gguf::Header;
 use chord_text::{ChatTemplate, EncodeOptions, Message, Tokenizer, encode_chat};
 
+use crate::clock::Clock;
 use crate::info::{EngineInfo, ModelInfo};
 use crate::load::load_runner;
-use crate::runner::{Clock, OnRows, Runner};
+use crate::runner::{OnRows, Runner};
 use crate::text::{self, TextSide};
 use crate::{CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, Prompt, ReadAt, read_header, rng::philox};
 

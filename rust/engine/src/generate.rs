@@ -2,8 +2,8 @@
 
 use chord_text::{Detokenizer, Tokenizer};
 
-use crate::runner::{Flow, RunEnd, RunObserver, RunReport, TokenRequest};
 use crate::stop::StopMatcher;
+use crate::token_run::{Flow, RunEnd, RunObserver, RunReport, TokenRequest};
 use crate::{
     CancelFlag, Engine, EngineError, Event, FinishReason, GenerateRequest, GenerateResult, PromptProgress, Timings,
     Usage,

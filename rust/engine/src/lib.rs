@@ -6,6 +6,7 @@
 //! works on tokens alone and [`load_runner`] loads a model without a vocabulary.
 
 mod cancel;
+mod clock;
 mod decode;
 mod discard;
 mod engine;
@@ -33,13 +34,14 @@ mod selftest;
 mod stop;
 mod text;
 mod times;
+mod token_run;
 mod trace;
 mod traffic;
 mod weights;
 
 pub use cancel::CancelFlag;
 pub use chord_cpu::pool;
-pub use decode::LOOK_AHEAD;
+pub use clock::Clock;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use fields::{NumberField, RawNumber};
@@ -54,10 +56,11 @@ pub use request::{
     PromptProgress, RawRequest, SEED, Timings, Usage,
 };
 pub use rng::{philox, uniform};
-pub use runner::{Clock, Flow, OnRows, RunEnd, RunObserver, RunReport, Runner, TokenRequest};
+pub use runner::{LOOK_AHEAD, OnRows, Runner};
 pub use sampler::Sampler;
 pub use sampling::{Sampling, SamplingEach};
 pub use stop::StopMatcher;
 pub use times::LoadTimes;
+pub use token_run::{Flow, RunEnd, RunObserver, RunReport, TokenRequest};
 pub use trace::{Expected, TraceRow, trace};
 pub use traffic::bytes_per_token;

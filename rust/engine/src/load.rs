@@ -9,10 +9,11 @@ use chord_gguf::{Header, dequantize};
 use chord_model::BuildOptions;
 use chord_program::{Executor, Program};
 
+use crate::clock::Clock;
 use crate::discard::DiscardingExecutor;
 use crate::fields::invalid;
 use crate::paging::Pager;
-use crate::runner::{Clock, Runner};
+use crate::runner::Runner;
 use crate::weights::{self, Placed, zeroed};
 use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, LoadTimes, ReadAt};
 

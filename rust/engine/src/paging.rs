@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use chord_program::{PagePlan, Paged, Program};
 
-use crate::runner::Clock;
+use crate::clock::Clock;
 use crate::weights::{Placed, Windows, resize};
 use crate::{CancelFlag, EngineError, ReadAt, ReadError};
 

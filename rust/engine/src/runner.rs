@@ -5,13 +5,10 @@ use std::future::poll_fn;
 
 use chord_program::{Batch, ExecError, Executor, Program, Want};
 
-use crate::decode::{LOOK_AHEAD, Run};
+use crate::clock::Clock;
 use crate::fields::invalid;
 use crate::paging::{PageCost, Pager};
-use crate::{CancelFlag, EngineError, LoadTimes, PromptProgress, Sampler, Sampling};
-
-/// Milliseconds since any fixed moment. The engine has no clock, because browsers have no `Instant`.
-pub type Clock = fn() -> f64;
+use crate::{CancelFlag, EngineError, LoadTimes};
 
 /// Takes logits as they come: the first row's position, and `[rows, n_vocab]`.
 pub type OnRows<'a> = dyn FnMut(usize, &[f32]) -> Result<(), EngineError> + 'a;
@@ -25,87 +22,8 @@ struct Sequence {
     unsettled: bool,
 }
 
-/// Whether to continue after a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// Choose another token.
-    Continue,
-    /// The token was the last one wanted.
-    Stop,
-}
-
-/// Told of each step of a run.
-pub trait RunObserver {
-    /// A chunk of the prompt is done.
-    fn prompt(&mut self, progress: PromptProgress);
-    /// A token was chosen.
-    fn token(&mut self, id: u32) -> Result<Flow, EngineError>;
-}
-
-/// A generation in terms of tokens.
-#[derive(Clone, Copy, Debug)]
-pub struct TokenRequest<'a> {
-    /// The sequence to use.
-    pub sequence: u32,
-    /// Tokens to continue, from position 0.
-    pub prompt: &'a [u32],
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// Seed of the draws.
-    pub seed: u64,
-    /// Draws made before this run: the first one here has this number.
-    pub drawn: u32,
-    /// Most tokens to generate.
-    pub max_tokens: Option<u32>,
-}
-
-/// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// The observer said so.
-    Stopped,
-    /// As many tokens as wanted, or the context is full.
-    Length,
-    /// The cancel flag was raised.
-    Cancelled,
-}
-
-/// The result of a run. Times are of the runner's clock.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunReport {
-    /// Why it ended.
-    pub end: RunEnd,
-    /// Tokens of the prompt that the cache held.
-    pub reused: u32,
-    /// Tokens chosen.
-    pub tokens: Vec<u32>,
-    /// When it began.
-    pub started_ms: f64,
-    /// When the first token was there, if one was.
-    pub first_token_ms: Option<f64>,
-    /// When the last token was there.
-    pub ended_ms: f64,
-    /// Milliseconds in which a device that pages waited for layers, up to the first token.
-    pub prefill_stall_ms: f64,
-    /// And after it.
-    pub decode_stall_ms: f64,
-}
-
-impl RunReport {
-    /// A run that had nothing to do.
-    pub(crate) fn ended(end: RunEnd, at_ms: f64) -> Self {
-        RunReport {
-            end,
-            reused: 0,
-            tokens: Vec::new(),
-            started_ms: at_ms,
-            first_token_ms: None,
-            ended_ms: at_ms,
-            prefill_stall_ms: 0.0,
-            decode_stall_ms: 0.0,
-        }
-    }
-}
+/// Greedy steps enqueued beyond the last id that has arrived.
+pub const LOOK_AHEAD: u32 = 4;
 
 /// Prompt chunks that are enqueued at a time.
 const CHUNKS_AHEAD: usize = 2;
@@ -237,45 +155,13 @@ impl Runner {
         }
     }
 
-    /// Continues a prompt token by token. Tokens of the prompt that the sequence's cache holds are not computed again.
-    /// `pause` is awaited after each chunk and token, so that the host can do other work and raise `cancel`.
-    pub async fn generate(
-        &mut self,
-        request: TokenRequest<'_>,
-        cancel: &CancelFlag,
-        observer: &mut dyn RunObserver,
-        pause: &mut impl AsyncFnMut(),
-    ) -> Result<RunReport, EngineError> {
-        let started_ms = self.now();
-        self.check_prompt(request.prompt)?;
-        let sampler = Sampler::new(request.sampling, request.seed)?.after(request.drawn);
+    /// Gets a sequence ready to continue a prompt; returns how many of its tokens the cache holds.
+    pub(crate) async fn begin(&mut self, sequence: u32, prompt: &[u32]) -> Result<u32, EngineError> {
+        self.check_prompt(prompt)?;
         self.recover().await?;
-        let stalled_ms = self.page_cost().stall_ms;
-        let reused = self.keep_common_prefix(request.sequence, request.prompt)?;
-        self.sequence(request.sequence)?.unsettled = true;
-        let mut run = Run {
-            runner: self,
-            sequence: request.sequence,
-            prompt: request.prompt,
-            cancel,
-            observer,
-            arrived: VecDeque::new(),
-            report: RunReport { reused, ..RunReport::ended(RunEnd::Length, started_ms) },
-        };
-        // The last token chosen needs no position.
-        let room = run.runner.program().n_ctx - request.prompt.len() as u32 + 1;
-        let limit = request.max_tokens.map_or(room, |max| max.min(room));
-        if request.sampling.is_plain_greedy() {
-            run.choose_on_device(limit, pause).await?;
-        } else {
-            run.choose_from_logits(sampler, limit, pause).await?;
-        }
-        let mut report = run.report;
-        report.ended_ms = self.now();
-        let stall_ms = self.page_cost().stall_ms - stalled_ms;
-        report.prefill_stall_ms = report.first_token_ms.map_or(stall_ms, |_| report.prefill_stall_ms - stalled_ms);
-        report.decode_stall_ms = stall_ms - report.prefill_stall_ms;
-        Ok(report)
+        let reused = self.keep_common_prefix(sequence, prompt)?;
+        self.sequence(sequence)?.unsettled = true;
+        Ok(reused)
     }
 
     /// The logits of every position of `tokens`, computed afresh in sequence 0, in chunks:

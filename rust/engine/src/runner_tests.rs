@@ -6,7 +6,8 @@ use std::rc::Rc;
 use pollster::block_on;
 
 use crate::fake::{FakeExecutor, FakeState, N_VOCAB, continuation};
-use crate::runner::{Flow, RunEnd, RunObserver, RunReport, Runner, TokenRequest};
+use crate::runner::Runner;
+use crate::token_run::{Flow, RunEnd, RunObserver, RunReport, TokenRequest};
 use crate::{CancelFlag, EngineError, PromptProgress, Sampling};
 
 const SAMPLED: Sampling =

@@ -3,7 +3,7 @@
 use chord_gguf::{Header, TensorInfo};
 use chord_program::{ExecError, Program, WeightId, WeightSink};
 
-use crate::runner::Clock;
+use crate::clock::Clock;
 use crate::{CancelFlag, EngineError, LoadProgress, LoadStage, ReadAt};
 
 /// Tensors closer together than this are read in one go, padding included.

@@ -6,6 +6,8 @@
 mod arch;
 mod error;
 mod hyperparameters;
+mod keys;
+mod lower;
 mod lowering;
 mod rope;
 mod shapes;
@@ -14,7 +16,8 @@ mod unread;
 pub use arch::{architectures, check_architecture, is_supported};
 pub use error::ModelError;
 pub use hyperparameters::{Hyperparameters, notes};
-pub use lowering::{BuildOptions, lower, memory, needs};
+pub use lower::{lower, memory, needs};
+pub use lowering::BuildOptions;
 pub use rope::{RopeScaling, Yarn};
 pub use shapes::{Quant, SHAPES, Shape};
 pub use unread::ignored_tensors;

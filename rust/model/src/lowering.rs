@@ -2,19 +2,17 @@
 
 use chord_gguf::{GgmlType, Header};
 use chord_program::{
-    Activation, BufferId, Gating, KvSlot, KvType, Mask, MemoryPlan, MemoryUse, OpKind, OutputName, Program,
-    ProgramBuilder, RopePairing, Rows, SegmentKind, Table, TableId, Weight, WeightRef,
+    Activation, BufferId, Gating, KvSlot, KvType, Mask, OpKind, OutputName, Program, ProgramBuilder, RopePairing, Rows,
+    SegmentKind, Table, TableId, Weight, WeightRef,
 };
 
-use crate::hyperparameters::{Keys, MAX_CTX};
-use crate::{Hyperparameters, ModelError, arch, unread};
+use crate::keys::{Keys, MAX_CTX};
+use crate::{Hyperparameters, ModelError};
 
 /// Default context length: enough for a chat, with a KV cache that fits on small devices.
 const DEFAULT_CTX: u32 = 4096;
 /// Positions that a ring holds beyond window and batch, so that tokens decoded ahead can be dropped.
 const LOOK_AHEAD: u32 = 16;
-/// Frequency divisors of newer files, one for each rotated pair.
-const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// Sizes that the program is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,64 +35,9 @@ impl Default for BuildOptions {
     }
 }
 
-/// Names of the small tensors whose values [`lower`] needs: at most one today, handed over as `rope_factors`.
-pub fn needs(header: &Header) -> Vec<&'static str> {
-    header.tensor(ROPE_FACTORS).map(|_| ROPE_FACTORS).into_iter().collect()
-}
-
-/// Bytes that `program` needs on a device that stores weights as the file does: weights with tables, KV cache, scratch.
-pub fn memory(program: &Program) -> MemoryUse {
-    let tables: u64 = program.tables.iter().map(|t| 4 * u64::from(t.cols()) * u64::from(program.n_ctx)).sum();
-    MemoryUse {
-        weights: program.weight_bytes() + tables,
-        kv: program.kv_bytes(),
-        scratch: MemoryPlan::new(program, 256, chord_program::Reuse::Yes).total,
-    }
-}
-
-/// Lowers a header to a program. `rope_factors` are the values of the tensor that [`needs`] names, if it names one.
-pub fn lower(header: &Header, options: &BuildOptions, rope_factors: Option<&[f32]>) -> Result<Program, ModelError> {
-    let page = arch::page(header)?;
-    let hyper = Hyperparameters::from_header(header)?;
-    let rope_factors = check_rope_factors(header, &hyper, rope_factors)?;
-    let sizes = Sizes::new(&hyper, options)?;
-    let write = |weights: Vec<Weight>| {
-        let mut m = Lowering::new(header, hyper.clone(), sizes, rope_factors, weights);
-        page(&mut m)?;
-        Ok::<_, ModelError>(m.program.finish()?)
-    };
-    // Written twice: the first pass finds which tensors are used, the second declares them in the order of the file.
-    let mut weights = write(Vec::new())?.weights;
-    weights.sort_by(|a, b| a.name.cmp(&b.name));
-    let is_weight = |name: &str| weights.binary_search_by(|weight| weight.name.as_str().cmp(name)).is_ok();
-    let has_factors = arch::has_rope_factors(&hyper.architecture);
-    unread::refuse(header, &hyper, |name| (has_factors && name == ROPE_FACTORS) || is_weight(name))?;
-    weights.sort_by_key(|w| header.tensor(&w.name).map(|t| t.offset));
-    write(weights)
-}
-
-fn check_rope_factors<'a>(
-    header: &Header,
-    hyper: &Hyperparameters,
-    factors: Option<&'a [f32]>,
-) -> Result<Option<&'a [f32]>, ModelError> {
-    let bad = |what: String| Err(ModelError::TensorValues { tensor: ROPE_FACTORS.to_owned(), what });
-    if header.tensor(ROPE_FACTORS).is_none() {
-        return Ok(None);
-    }
-    let Some(factors) = factors else { return bad("its values are needed".to_owned()) };
-    let expected = hyper.n_rot as usize / 2;
-    if factors.len() != expected {
-        return bad(format!("{} values, expected {expected}", factors.len()));
-    }
-    match factors.iter().find(|f| !(f.is_finite() && **f > 0.0)) {
-        Some(factor) => bad(format!("{factor} cannot divide a frequency")),
-        None => Ok(Some(factors)),
-    }
-}
-
+/// The sizes of a program, checked.
 #[derive(Clone, Copy)]
-struct Sizes {
+pub(crate) struct Sizes {
     n_ctx: u32,
     n_seq_max: u32,
     max_batch: u32,
@@ -103,7 +46,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn new(hyper: &Hyperparameters, options: &BuildOptions) -> Result<Self, ModelError> {
+    pub(crate) fn new(hyper: &Hyperparameters, options: &BuildOptions) -> Result<Self, ModelError> {
         let check = |option, found: u32, max: u32| {
             if (1..=max).contains(&found) {
                 return Ok(found);
@@ -146,7 +89,7 @@ pub(crate) struct Lowering<'a> {
 type Step = Result<BufferId, ModelError>;
 
 impl<'a> Lowering<'a> {
-    fn new(
+    pub(crate) fn new(
         header: &'a Header,
         h: Hyperparameters,
         sizes: Sizes,
@@ -166,6 +109,11 @@ impl<'a> Lowering<'a> {
         }
         program.segment(SegmentKind::Prologue);
         Lowering { header, h, rope_factors, sizes, program, layer: None }
+    }
+
+    /// The program, checked.
+    pub(crate) fn into_program(self) -> Result<Program, ModelError> {
+        Ok(self.program.finish()?)
     }
 
     /// Metadata that only one architecture has.

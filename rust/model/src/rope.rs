@@ -4,7 +4,7 @@
 use chord_program::RopeTable;
 
 use crate::ModelError;
-use crate::hyperparameters::{Keys, MAX_CTX};
+use crate::keys::{Keys, MAX_CTX};
 
 /// YaRN's ramp begins at the pair that turns this often within the original length ...
 const BETA_FAST: f32 = 32.0;

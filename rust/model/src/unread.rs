@@ -3,7 +3,7 @@
 
 use chord_gguf::Header;
 
-use crate::hyperparameters::Keys;
+use crate::keys::Keys;
 use crate::{Hyperparameters, ModelError};
 
 /// Beginnings of names of vision and audio encoders and of what projects their output: text alone never reaches them.

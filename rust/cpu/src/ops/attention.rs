@@ -12,7 +12,7 @@ use std::ops::Range;
 use chord_program::{Mask, SlotId};
 
 use super::math::exp;
-use super::splits::Split;
+use super::splits::{Split, UNSEEN};
 use super::token_block::TokenBlock;
 use crate::kv::{CELLS, Element, Head};
 use crate::memory::View;
@@ -24,8 +24,6 @@ const KEY_TILE: usize = 128;
 const ROWS: usize = 4;
 /// Most queries that widen narrow keys and values each time they load them.
 const FEW: usize = 2 * ROWS;
-/// Below any score; its exponential is as good as nothing.
-pub(super) const UNSEEN: f32 = -1e30;
 
 /// What attention does beyond its inputs.
 pub(crate) struct Params<'a> {

@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use chord_program::{ExecError, OpKind, Program};
 
-use super::attention::UNSEEN;
 use crate::memory::SharedMemory;
 
+/// Below any score; its exponential is as good as nothing.
+pub(super) const UNSEEN: f32 = -1e30;
 /// Positions of a split, at least. A short one costs less than waiting for other workers.
 const FEWEST_POSITIONS: u32 = 128;
 /// Splits of a whole context, at most.

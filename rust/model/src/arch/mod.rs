@@ -9,7 +9,7 @@ mod qwen2;
 use chord_gguf::Header;
 
 use crate::ModelError;
-use crate::hyperparameters::Keys;
+use crate::keys::Keys;
 use crate::lowering::Lowering;
 
 /// Writes the ops of a model.
