@@ -4,6 +4,10 @@
 //! A lane is a row of weights. Its four bytes, a quad, are four neighbouring columns of that row, and [`Dot`] multiplies
 //! them with the same four activations in every lane, so that sums never cross lanes.
 
+// Every function here rests on one promise of its caller: the processor has the instructions, and pointers are good for a
+// whole vector.
+#![allow(clippy::undocumented_unsafe_blocks)]
+
 mod detect;
 pub(crate) mod f16;
 mod float;
