@@ -70,7 +70,7 @@ pub extern "C" fn check(isa: usize) {
     bad_activations_are_seen(isa);
     bad_weights_are_seen(isa);
     row_ranges_are_right(isa);
-    taken_rows_are_right(isa);
+    selected_rows_are_right(isa);
 }
 
 /// Makes a product ready: the type by its number in files, and 8, 16 or 32 bits of activations.

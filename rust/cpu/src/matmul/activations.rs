@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::dispatch::{Kernels, kernels};
 use super::panel::{BLOCK, ByteLayout, Panel, Record};
 use super::rounding::TokenSlot;
-use super::selection::TakenRows;
+use super::selection::{RowSelection, SelectedRows};
 use crate::simd::InstructionSet;
 
 /// Activations of some tokens, in the order that products read them.
@@ -23,7 +23,7 @@ use crate::simd::InstructionSet;
 pub struct Activations {
     kernels: &'static Kernels,
     code_bytes: usize,
-    rows: TakenRows,
+    selection: RowSelection,
     cols: usize,
     has_codes: bool,
     has_values: bool,
@@ -44,7 +44,7 @@ impl Activations {
         Activations {
             kernels: kernels(isa),
             code_bytes: bytes,
-            rows: TakenRows::default(),
+            selection: RowSelection::default(),
             cols: 0,
             has_codes: false,
             has_values: false,
@@ -68,15 +68,24 @@ impl Activations {
     /// [`Activations::keep`].
     pub fn fill(&mut self, x: &[f32], n_tokens: usize, cols: usize, as_codes: bool, as_values: bool) {
         assert_eq!(x.len(), n_tokens * cols, "activations are [{n_tokens}, {cols}]");
-        let filler = self.prepare(TakenRows::of(0..n_tokens), cols, as_codes, as_values);
+        let filler = self.prepare(0..n_tokens, 1, cols, as_codes, as_values);
         // SAFETY: `x` has the shape, and nobody else fills.
         unsafe { filler.fill(x.as_ptr(), 0..filler.n_panels()) };
     }
 
-    /// Makes room for rows of `cols` columns; what is returned fills it, by several threads if wanted.
-    pub fn prepare(&mut self, rows: TakenRows, cols: usize, as_codes: bool, as_values: bool) -> Filler {
+    /// Makes room for the rows of `cols` columns that go to `rows` of a result; `rows_per_input` neighbouring rows of the
+    /// result are made from one row. What is returned fills it, by several threads if wanted.
+    pub fn prepare(
+        &mut self,
+        rows: impl IntoIterator<Item = usize>,
+        rows_per_input: usize,
+        cols: usize,
+        as_codes: bool,
+        as_values: bool,
+    ) -> Filler {
         assert!(!as_codes || cols.is_multiple_of(BLOCK), "{cols} columns are not blocks of {BLOCK}");
-        (self.rows, self.cols, self.has_codes, self.has_values) = (rows, cols, as_codes, as_values);
+        self.selection.select(rows, rows_per_input);
+        (self.cols, self.has_codes, self.has_values) = (cols, as_codes, as_values);
         let elements = self.plane();
         if as_codes && self.codes.len() < elements * self.code_bytes {
             self.codes.resize(elements * self.code_bytes, 0);
@@ -87,7 +96,7 @@ impl Activations {
         }
         Filler {
             kernels: self.kernels,
-            rows,
+            rows: self.selection.rows(),
             cols,
             layout: self.layout(),
             codes: if as_codes { self.codes.as_mut_ptr() } else { std::ptr::null_mut() },
@@ -96,9 +105,19 @@ impl Activations {
         }
     }
 
-    /// The tokens.
-    pub fn rows(&self) -> TakenRows {
-        self.rows
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.selection.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.selection.is_empty()
+    }
+
+    /// The rows, and where their products go.
+    pub(crate) fn rows(&self) -> SelectedRows {
+        self.selection.rows()
     }
 
     /// Number of columns.
@@ -112,7 +131,7 @@ impl Activations {
     }
 
     fn panel_tokens(&self) -> usize {
-        panel_tokens(self.kernels, self.rows.len())
+        panel_tokens(self.kernels, self.len())
     }
 
     pub(crate) fn isa(&self) -> InstructionSet {
@@ -121,13 +140,13 @@ impl Activations {
 
     /// Codes of all tokens.
     fn plane(&self) -> usize {
-        self.rows.len().div_ceil(self.panel_tokens()) * self.panel_tokens() * self.cols
+        self.len().div_ceil(self.panel_tokens()) * self.panel_tokens() * self.cols
     }
 
     fn layout(&self) -> ByteLayout {
         match self.code_bytes {
             1 => ByteLayout::OneByte,
-            _ if self.rows.len() >= self.kernels.dot16_from => ByteLayout::I16,
+            _ if self.len() >= self.kernels.dot16_from => ByteLayout::I16,
             _ => ByteLayout::TwoPlanes { plane: self.plane() },
         }
     }
@@ -162,7 +181,7 @@ fn panel_tokens(kernels: &Kernels, n_tokens: usize) -> usize {
 #[derive(Clone, Copy)]
 pub struct Filler {
     kernels: &'static Kernels,
-    rows: TakenRows,
+    rows: SelectedRows,
     cols: usize,
     layout: ByteLayout,
     codes: *mut i8,
@@ -184,7 +203,7 @@ impl Filler {
     /// Fills some panels from the rows of a matrix.
     ///
     /// # Safety
-    /// `x` points to a matrix of `cols` columns that has all rows to be taken, the activations are alive and unused, and
+    /// `x` points to a matrix of `cols` columns that has all rows which were asked for, the activations are alive and unused, and
     /// no other thread fills any of these panels.
     pub unsafe fn fill(&self, x: *const f32, panels: Range<usize>) {
         let width = panel_tokens(self.kernels, self.rows.len());
@@ -195,7 +214,7 @@ impl Filler {
                 let real = token < self.rows.len();
                 // SAFETY: the caller's, and buffers have room for whole panels.
                 unsafe {
-                    let row = if real { x.add(self.rows.row(token) * self.cols) } else { std::ptr::null() };
+                    let row = if real { x.add(self.rows.input(token) * self.cols) } else { std::ptr::null() };
                     if !self.codes.is_null() {
                         let slot = TokenSlot {
                             codes: self.codes.add(4 * t),

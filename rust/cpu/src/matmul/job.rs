@@ -6,7 +6,7 @@ use super::codes::Codes;
 use super::formats::Format;
 use super::panel::{BLOCK, Panel};
 use super::scales::Scales;
-use super::selection::TakenRows;
+use super::selection::SelectedRows;
 use crate::simd::Isa;
 
 /// Everything that a product reads and writes.
@@ -22,12 +22,12 @@ pub(crate) struct Job {
     pub(crate) row_blocks: Range<usize>,
     pub(crate) n_tokens: usize,
     /// Where the products of tokens go.
-    pub(crate) tokens: TakenRows,
+    pub(crate) tokens: SelectedRows,
     /// The first panel of rounded activations, if there are any.
     pub(crate) acts: Panel,
     /// Unchanged ones, if there are any.
     pub(crate) act_values: *const f32,
-    /// Element `[token, row − rows.start]` is at `tokens.row(token) · stride + row − rows.start`.
+    /// Element `[token, row − rows.start]` is at `tokens.output(token) · stride + row − rows.start`.
     pub(crate) out: *mut f32,
     pub(crate) stride: usize,
 }
@@ -39,7 +39,7 @@ impl Job {
         let first = row_block * S * I::LANES;
         // SAFETY: the output has room for all tokens and wanted rows.
         unsafe {
-            let out = self.out.add(self.tokens.row(token) * self.stride);
+            let out = self.out.add(self.tokens.output(token) * self.stride);
             if first >= self.rows.start && first + S * I::LANES <= self.rows.end {
                 let out = out.add(first - self.rows.start);
                 let mut v = 0;

@@ -210,7 +210,7 @@ impl PackedMatrix {
             "row_blocks {row_blocks:?} of {all:?}"
         );
         assert_eq!((x.cols(), x.isa()), (self.cols, self.kernels.isa), "activations for another matrix");
-        if row_blocks.is_empty() || rows.is_empty() || x.rows().is_empty() {
+        if row_blocks.is_empty() || rows.is_empty() || x.is_empty() {
             return;
         }
         let job = Job {
@@ -219,7 +219,7 @@ impl PackedMatrix {
             cols: self.cols,
             rows,
             row_blocks,
-            n_tokens: x.rows().len(),
+            n_tokens: x.len(),
             tokens: x.rows(),
             acts: x.panel(),
             act_values: x.values(),
@@ -243,7 +243,7 @@ impl PackedMatrix {
             if job.rows.contains(&row) && job.row_blocks.contains(&(row / self.row_block_rows())) {
                 for token in 0..job.n_tokens {
                     // SAFETY: as above.
-                    unsafe { *out.add(job.tokens.row(token) * stride + row - job.rows.start) = f32::NAN };
+                    unsafe { *out.add(job.tokens.output(token) * stride + row - job.rows.start) = f32::NAN };
                 }
             }
         }

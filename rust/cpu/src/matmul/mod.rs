@@ -35,4 +35,3 @@ pub(crate) mod weights;
 pub use activations::{Activations, Filler};
 pub use matrix::{PackedMatrix, Precision};
 pub use options::{ActivationType, CpuOptions};
-pub use selection::TakenRows;

@@ -1,41 +1,71 @@
-//! Which rows of a matrix are the tokens of a product.
+//! Which rows of activations are multiplied together, and where their products go.
 
-use std::ops::Range;
-
-/// Rows of a matrix that are taken as tokens: `n` from `start` on, and of these from the one at `gap_at` on those that come
-/// `gap` later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TakenRows {
-    n: usize,
-    start: usize,
-    gap_at: usize,
-    gap: usize,
+/// A list of rows: those of a prompt that share a precision, or those of a batch that share an expert.
+///
+/// The list names rows of the result. Each is made from the same row of the input, or from one that several neighbouring
+/// rows of the result share, as the experts chosen for one token do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RowSelection {
+    indices: Vec<u32>,
+    rows_per_input: usize,
 }
 
-impl TakenRows {
-    /// Neighbours.
-    pub fn of(rows: Range<usize>) -> Self {
-        TakenRows { n: rows.len(), start: rows.start, gap_at: 0, gap: 0 }
-    }
-
-    /// The first `n` but those in `gap`.
-    pub fn without(n: usize, gap: Range<usize>) -> Self {
-        TakenRows { n: n - gap.len(), start: 0, gap_at: gap.start, gap: gap.len() }
+impl RowSelection {
+    /// Selects other rows, in memory that is kept.
+    pub(crate) fn select(&mut self, rows: impl IntoIterator<Item = usize>, rows_per_input: usize) {
+        assert!(rows_per_input > 0, "each row is made from one");
+        self.indices.clear();
+        self.indices.extend(rows.into_iter().map(|row| row as u32));
+        self.rows_per_input = rows_per_input;
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
-        self.n
+    pub(crate) fn len(&self) -> usize {
+        self.indices.len()
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.n == 0
+    pub(crate) fn is_empty(&self) -> bool {
+        self.indices.is_empty()
     }
 
-    /// The row of a token.
+    /// The same, for kernels. It points into the list, which must neither change nor be dropped while it is in use.
+    pub(crate) fn rows(&self) -> SelectedRows {
+        SelectedRows { indices: self.indices.as_ptr(), len: self.len(), rows_per_input: self.rows_per_input }
+    }
+}
+
+/// Selected rows as kernels see them.
+#[derive(Clone, Copy)]
+pub(crate) struct SelectedRows {
+    indices: *const u32,
+    len: usize,
+    rows_per_input: usize,
+}
+
+impl SelectedRows {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The row of the result that `index` stands for.
+    ///
+    /// # Safety
+    /// `index` is less than the number of rows, and the list is alive and unchanged.
     #[inline(always)]
-    pub(crate) fn row(&self, token: usize) -> usize {
-        self.start + token + if token >= self.gap_at { self.gap } else { 0 }
+    pub(crate) unsafe fn output(&self, index: usize) -> usize {
+        debug_assert!(index < self.len);
+        // SAFETY: the caller's promise.
+        unsafe { *self.indices.add(index) as usize }
+    }
+
+    /// The row of the input that it is made from.
+    ///
+    /// # Safety
+    /// As for [`output`](Self::output).
+    #[inline(always)]
+    pub(crate) unsafe fn input(&self, index: usize) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { self.output(index) / self.rows_per_input }
     }
 }

@@ -14,17 +14,14 @@ pub(crate) struct Scratch {
     pub(crate) bytes: Vec<u8>,
     /// Rows sorted by expert.
     pub(crate) order: Vec<u32>,
-    /// Rows of one expert, and what becomes of them.
-    gathered: Vec<f32>,
-    /// With all digits, and with one.
+    /// Rows of one expert: those with all bits, and the coarse ones.
     activations: [Activations; 2],
-    products: Vec<f32>,
 }
 
 impl Scratch {
     pub(crate) fn new(weights: &Weights) -> Self {
-        let activations = [weights.activation_type().code_bytes(), 1].map(|digits| weights.rows(digits));
-        Scratch { bytes: Vec::new(), order: Vec::new(), gathered: Vec::new(), activations, products: Vec::new() }
+        let activations = [weights.activation_type().code_bytes(), 1].map(|code_bytes| weights.rows(code_bytes));
+        Scratch { bytes: Vec::new(), order: Vec::new(), activations }
     }
 }
 
@@ -59,7 +56,7 @@ pub(crate) fn route(
 }
 
 /// Columns `cols` of `out`: each of its rows is the row of `x` that belongs to it times its expert. Rows of one expert are
-/// multiplied together, but for those that are `coarse`, with one digit.
+/// multiplied together, except that those in `coarse` have 8 bits and are multiplied on their own.
 ///
 /// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` has `T` or `T·k` rows, `expert` gives the matrix, `coarse` are rows of `out`.
 ///
@@ -74,7 +71,7 @@ pub(crate) unsafe fn multiply<'a>(
     coarse: Range<usize>,
     scratch: &mut Scratch,
 ) {
-    let Scratch { order, gathered, activations, products, .. } = scratch;
+    let Scratch { order, activations, .. } = scratch;
     order.clear();
     order.extend(0..ids.len() as u32);
     let kind = |i: u32| (ids[i as usize], coarse.contains(&(i as usize)));
@@ -82,21 +79,15 @@ pub(crate) unsafe fn multiply<'a>(
     for rows in order.chunk_by(|&a, &b| kind(a) == kind(b)) {
         let activations = &mut activations[usize::from(kind(rows[0]).1)];
         let matrix = expert(ids[rows[0] as usize] as usize);
-        let rows_of_each = ids.len() / (x.len() / matrix.cols());
-        gathered.clear();
-        for &row in rows {
-            let from = row as usize / rows_of_each;
-            gathered.extend_from_slice(&x[from * matrix.cols()..][..matrix.cols()]);
-        }
-        let takes_codes = matrix.takes_codes();
-        activations.fill(gathered, rows.len(), matrix.cols(), takes_codes, !takes_codes);
-        products.resize(rows.len() * cols.len(), 0.0);
-        // SAFETY: the products are this worker's own, the columns of `out` are the caller's promise.
+        let rows_per_input = ids.len() / (x.len() / matrix.cols());
+        let is_rounded = matrix.takes_codes();
+        let selected = rows.iter().map(|&row| row as usize);
+        let filler = activations.prepare(selected, rows_per_input, matrix.cols(), is_rounded, !is_rounded);
+        // SAFETY: `x` has a row for each that was selected, the activations are this worker's own, and the columns of
+        // `out` are the caller's promise.
         unsafe {
-            matrix.multiply(activations, cols.clone(), products.as_mut_ptr(), cols.len());
-            for (&row, products) in rows.iter().zip(products.chunks_exact(cols.len())) {
-                out.part_mut(row as usize, cols.clone()).copy_from_slice(products);
-            }
+            filler.fill(x.as_ptr(), 0..filler.n_panels());
+            matrix.multiply(activations, cols.clone(), out.pointer(0, cols.start), out.cols);
         }
     }
 }

@@ -6,9 +6,8 @@ use std::ops::Range;
 use chord_program::{ExecError, Program};
 
 use super::step::{FEW_TOKENS, RowFormats, Step, Work};
-use crate::matmul::ActivationType;
 use crate::matmul::weights::Weights;
-use crate::matmul::{Activations, Filler, TakenRows};
+use crate::matmul::{ActivationType, Activations, Filler};
 use crate::memory::SharedMemory;
 
 /// The rows `[n, cols]` that the next products read.
@@ -25,33 +24,33 @@ pub(crate) struct PreparedRows {
 pub(crate) struct Formats {
     /// All rows, unchanged.
     exact: Activations,
-    /// Rows rounded to all digits.
+    /// Rows rounded to as many bits as the executor was asked for.
     fine: Activations,
-    /// Rows rounded to one digit.
+    /// Rows rounded to 8 bits where others have 16.
     coarse: Activations,
 }
 
 impl Formats {
     fn new(weights: &Weights) -> Self {
-        let digits = weights.activation_type().code_bytes();
-        Formats { exact: weights.rows(1), fine: weights.rows(digits), coarse: weights.rows(1) }
+        let code_bytes = weights.activation_type().code_bytes();
+        Formats { exact: weights.rows(1), fine: weights.rows(code_bytes), coarse: weights.rows(1) }
     }
 
-    /// Makes room for `n` rows in some of the formats, `coarse` of them with one digit.
+    /// Makes room for `n` rows in some of the formats, `coarse` of them in 8 bits.
     fn make_room(&mut self, n: usize, cols: usize, formats: RowFormats, coarse: Range<usize>) -> [Option<Filler>; 3] {
-        let rounded =
-            |rows: &mut Activations, selected| formats.rounded.then(|| rows.prepare(selected, cols, true, false));
+        let Range { start, end } = coarse;
+        let RowFormats { exact, rounded } = formats;
         [
-            formats.exact.then(|| self.exact.prepare(TakenRows::of(0..n), cols, false, true)),
-            rounded(&mut self.fine, TakenRows::without(n, coarse.clone())),
-            rounded(&mut self.coarse, TakenRows::of(coarse)),
+            exact.then(|| self.exact.prepare(0..n, 1, cols, false, true)),
+            rounded.then(|| self.fine.prepare((0..start).chain(end..n), 1, cols, true, false)),
+            rounded.then(|| self.coarse.prepare(start..end, 1, cols, true, false)),
         ]
     }
 
     /// The rows that a product reads: all in one format, or some in each of two.
     pub(crate) fn of(&self, is_rounded: bool) -> impl Iterator<Item = &Activations> {
         let formats = if is_rounded { [Some(&self.fine), Some(&self.coarse)] } else { [Some(&self.exact), None] };
-        formats.into_iter().flatten().filter(|rows| !rows.rows().is_empty())
+        formats.into_iter().flatten().filter(|rows| !rows.is_empty())
     }
 
     fn bytes(&self) -> u64 {
@@ -100,7 +99,7 @@ impl PreparedRows {
         self.n_bytes
     }
 
-    /// Makes room for other rows, of which `coarse` are to have one digit; one worker does.
+    /// Makes room for other rows, of which `coarse` are to have 8 bits; one worker does.
     ///
     /// # Safety
     /// No other worker uses the prepared rows until after the next barrier.
@@ -114,7 +113,7 @@ impl PreparedRows {
     /// # Safety
     /// No worker begins before the next barrier.
     pub(crate) unsafe fn fillers(&self) -> impl Iterator<Item = Filler> {
-        // SAFETY: the caller promises that nobody writes to the cell.
+        // SAFETY: the caller promises that no worker writes to the cell.
         unsafe { *self.fillers.get() }.into_iter().flatten()
     }
 
@@ -123,7 +122,7 @@ impl PreparedRows {
     /// # Safety
     /// No worker fills them before the next barrier.
     pub(crate) unsafe fn formats(&self) -> &Formats {
-        // SAFETY: the caller promises that nobody writes to the cell.
+        // SAFETY: the caller promises that no worker writes to the cell.
         unsafe { &*self.formats.get() }
     }
 

@@ -1,8 +1,10 @@
 //! What products with packed matrices must do, for one instruction set. Each check panics where it fails. They use
 //! nothing but the public API, so that a WebAssembly engine can run them too.
 
+use std::ops::Range;
+
 use chord_cpu::InstructionSet;
-use chord_cpu::matmul::{Activations, PackedMatrix, Precision, TakenRows};
+use chord_cpu::matmul::{Activations, PackedMatrix, Precision};
 use chord_gguf::GgmlType;
 use chord_testkit::blocks::f16_places;
 
@@ -324,32 +326,41 @@ pub fn row_ranges_are_right(isa: InstructionSet) {
     }
 }
 
-/// Rows taken with a gap, and those in it: together all rows, each where it belongs.
-pub fn taken_rows_are_right(isa: InstructionSet) {
+/// Selections of rows: together all rows of the result, each made from its row of the input and written where it belongs.
+pub fn selected_rows_are_right(isa: InstructionSet) {
     let mut random = Random::new(7);
-    let (rows, cols, n) = (33, 544, 41);
+    let (rows, cols, n) = (33, 544, 42);
     let weights = Weights::random(GgmlType::Q4_1, rows, cols, &mut random);
     let matrix = weights.pack(isa);
     let x = random.values(n * cols);
     let whole = multiply(&matrix, &x, Form::Bytes(1), isa);
-    for gap in [0..0, 0..7, 5..40, 30..41, 0..41] {
+    // A gap and what is in it; rows in no order, as experts choose them.
+    let gaps = [0..0, 0..7, 5..40, 30..42, 0..42];
+    let of_gap = |gap: Range<usize>| [(0..gap.start).chain(gap.end..n).collect(), gap.collect::<Vec<_>>()];
+    let shuffled: Vec<usize> = (0..n).map(|i| i * 11 % n).collect();
+    let in_no_order = [shuffled[..5].to_vec(), shuffled[5..].to_vec()];
+    for (selections, rows_per_input) in
+        gaps.into_iter().map(of_gap).chain([in_no_order]).flat_map(|s| [1, 3].map(|shared| (s.clone(), shared)))
+    {
         let mut out = vec![f32::INFINITY; n * rows];
-        for taken in [TakenRows::without(n, gap.clone()), TakenRows::of(gap.clone())] {
+        for selected in &selections {
             let before = out.clone();
             let mut acts = Activations::new(isa);
-            let filler = acts.prepare(taken, cols, true, false);
+            let filler = acts.prepare(selected.iter().copied(), rows_per_input, cols, true, false);
             // SAFETY: `x` has all rows, `out` is [n, rows], and nobody else is there.
             unsafe {
                 filler.fill(x.as_ptr(), 0..filler.n_panels());
                 matrix.multiply(&acts, Precision::Rounded, 0..rows, matrix.row_blocks(0..rows), out.as_mut_ptr(), rows);
             }
             let written = before.iter().zip(&out).filter(|(before, after)| before != after).count();
-            assert_eq!(written, taken.len() * rows, "{isa}: {gap:?}");
+            assert_eq!(written, selected.len() * rows, "{isa}: {selected:?}");
         }
-        for (i, (found, expected)) in out.iter().zip(&whole).enumerate() {
+        for (i, found) in out.iter().enumerate() {
+            let (row, col) = (i / rows, i % rows);
+            let expected = whole[row / rows_per_input * rows + col];
             // One token alone is summed in another order than several.
             let is_near = (found - expected).abs() <= 1e-4 * expected.abs().max(1.0);
-            assert!(is_near, "{isa}: {gap:?}: row {} of token {}: {found}, not {expected}", i % rows, i / rows);
+            assert!(is_near, "{isa}: {selections:?}: column {col} of row {row}: {found}, not {expected}");
         }
     }
 }

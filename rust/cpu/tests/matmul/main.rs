@@ -62,6 +62,6 @@ fn ranges_of_rows_are_right() {
 }
 
 #[test]
-fn taken_rows_are_where_they_were() {
-    on_each(taken_rows_are_right);
+fn selected_rows_go_where_they_belong() {
+    on_each(selected_rows_are_right);
 }
