@@ -110,7 +110,7 @@ pub(crate) struct Head<'a, T> {
 struct Store<T> {
     k: SharedMemory<T>,
     v: SharedMemory<T>,
-    /// As in [`Head`]. A barrier lies between those who write it and those who read it.
+    /// As in [`Head`]. A barrier lies between writing it and reading it.
     is_finite: AtomicBool,
 }
 
@@ -257,7 +257,7 @@ mod tests {
             for place in 0..2 {
                 let store = Store::<u16>::new(&shape, 1, &mut HugePages::for_one()).unwrap();
                 let mut kv = [good; 2];
-                // SAFETY: nobody else touches the stores.
+                // SAFETY: no other thread touches the stores.
                 unsafe { store.write(&shape, 0, 0, &kv[0], &kv[1]) };
                 assert!(store.head(&shape, 0).is_finite);
                 kv[place][2] = bad;

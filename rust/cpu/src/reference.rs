@@ -78,7 +78,7 @@ pub fn add(a: &[f32], b: &[f32], scale: f32) -> Vec<f32> {
     a.iter().zip(b).map(|(&a, &b)| (f64::from(a) + f64::from(scale) * f64::from(b)) as f32).collect()
 }
 
-/// Turns the first `table.n_rot()` columns of each head by the position of its row; `x` is `[T, n_heads · head_dim]`.
+/// Rotates the first `table.n_rot()` columns of each head by the position of its row; `x` is `[T, n_heads · head_dim]`.
 pub fn rope(x: &[f32], pos: &[u32], table: &RopeTable, head_dim: usize, pairing: RopePairing) -> Vec<f32> {
     let cols = x.len() / pos.len();
     let half = table.inv_freq.len();

@@ -47,7 +47,7 @@ impl<T> SharedMemory<T> {
     #[inline(always)]
     pub(crate) unsafe fn read(&self, range: Range<usize>) -> &[T] {
         assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: the range lies in the memory, and the caller promises that nobody writes to it.
+        // SAFETY: the range lies in the memory, and the caller promises that no worker writes to it.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(range.start), range.len()) }
     }
 
@@ -57,7 +57,7 @@ impl<T> SharedMemory<T> {
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn write(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: the range lies in the memory, and the caller promises that nobody else touches it.
+        // SAFETY: the range lies in the memory, and the caller promises that no other worker touches it.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
     }
 

@@ -41,21 +41,21 @@ fn sum_f64(x: &[f32], f: impl Fn(f64) -> f64) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|&x| f(f64::from(x))).sum::<f64>()
 }
 
-/// Turns pairs of columns of one head by the angles whose cosines and sines `turns` holds in turn.
-pub(crate) fn rope(x: &[f32], turns: &[f32], pairing: RopePairing, out: &mut [f32]) {
+/// Rotates pairs of columns of one head; `angles` holds the cosine and the sine of each pair's angle.
+pub(crate) fn rope(x: &[f32], angles: &[f32], pairing: RopePairing, out: &mut [f32]) {
     out.copy_from_slice(x);
-    let n_rot = turns.len();
-    let (turns, _) = turns.as_chunks::<2>();
+    let n_rot = angles.len();
+    let (angles, _) = angles.as_chunks::<2>();
     match pairing {
         RopePairing::Interleaved => {
             let (pairs, _) = out[..n_rot].as_chunks_mut::<2>();
-            for ([a, b], [cos, sin]) in pairs.iter_mut().zip(turns) {
+            for ([a, b], [cos, sin]) in pairs.iter_mut().zip(angles) {
                 (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
             }
         }
         RopePairing::Halves => {
             let (low, high) = out[..n_rot].split_at_mut(n_rot / 2);
-            for ((a, b), [cos, sin]) in low.iter_mut().zip(high).zip(turns) {
+            for ((a, b), [cos, sin]) in low.iter_mut().zip(high).zip(angles) {
                 (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
             }
         }

@@ -43,7 +43,7 @@ impl Barrier {
         self.abandoned.load(SeqCst)
     }
 
-    /// Lets everyone out who waits or will wait.
+    /// Releases all workers that wait or will wait.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, SeqCst);
         self.passed.wake();

@@ -254,7 +254,7 @@ impl Pool {
         let shared = &*self.shared;
         if shared.n_threads == 1 {
             let worker = Worker { index: 0, n_threads: 1, barrier: &shared.barrier };
-            // Nobody else can have panicked.
+            // No other thread can have panicked.
             let _ = job(&worker);
             return Ok(());
         }
@@ -306,7 +306,7 @@ impl Drop for Pool {
     }
 }
 
-/// Threads worth using where nobody says: the cores, less one for everything else where there are more than two.
+/// The number of threads to use by default: the cores, less one for everything else where there are more than two.
 pub fn default_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores > 2 { (cores - 1).min(MOST_THREADS) } else { cores }

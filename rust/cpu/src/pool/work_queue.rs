@@ -23,33 +23,33 @@ pub(crate) fn partition_columns(cols: usize, worker: &Worker<'_>) -> Range<usize
     (blocks.start * COLUMN_BLOCK).min(cols)..(blocks.end * COLUMN_BLOCK).min(cols)
 }
 
-/// Chunks in a queue for each worker, where there are enough column blocks.
-const CHUNKS_PER_WORKER: usize = 8;
+/// Pieces in a queue for each worker, where there are enough column blocks.
+const PIECES_PER_WORKER: usize = 8;
 
-/// The chunks of one step. Each is claimed by the worker that asks first, so that a worker that is slower, or was
+/// The pieces of one step. Each is claimed by the worker that asks first, so that a worker that is slower, or was
 /// interrupted, does fewer of them.
 #[derive(Debug, Default)]
 pub(crate) struct WorkQueue {
-    /// Where the next chunk begins.
+    /// Where the next piece begins.
     next: AtomicUsize,
 }
 
 impl WorkQueue {
-    /// Makes all chunks available again, while no worker uses the queue.
+    /// Makes all pieces available again, while no worker uses the queue.
     pub(crate) fn reset(&self) {
         self.next.store(0, Ordering::Relaxed);
     }
 
-    /// Claims chunks of `0..total` until none is left. All workers ask for the same `total` and `size`.
+    /// Claims pieces of `0..total` until none is left. All workers ask for the same `total` and `size`.
     pub(crate) fn claim(&self, total: usize, size: usize) -> impl Iterator<Item = Range<usize>> + use<'_> {
         std::iter::from_fn(move || {
-            // Which worker has which chunk need not be ordered with anything: barriers publish what it computes.
+            // Which worker has which piece need not be ordered with anything: barriers publish what it computes.
             let start = self.next.fetch_add(size, Ordering::Relaxed);
             (start < total).then(|| start..(start + size).min(total))
         })
     }
 
-    /// Claims chunks of `0..cols`, in whole column blocks. For `few` tokens, where claiming a chunk takes long beside
+    /// Claims pieces of `0..cols`, in whole column blocks. For `few` tokens, where claiming a piece takes long beside
     /// computing it, three quarters of the columns are divided equally before.
     pub(crate) fn claim_columns(
         &self,
@@ -58,10 +58,10 @@ impl WorkQueue {
         worker: &Worker<'_>,
     ) -> impl Iterator<Item = Range<usize>> + use<'_> {
         let n_blocks = cols.div_ceil(COLUMN_BLOCK);
-        let n_chunks = if worker.n_threads == 1 { 1 } else { CHUNKS_PER_WORKER * worker.n_threads };
+        let n_pieces = if worker.n_threads == 1 { 1 } else { PIECES_PER_WORKER * worker.n_threads };
         let n_equal = if few { n_blocks * 3 / 4 } else { 0 };
         let own = Some(partition(n_equal, worker)).filter(|blocks| !blocks.is_empty());
-        let claimed = self.claim(n_blocks - n_equal, n_blocks.div_ceil(n_chunks).max(1));
+        let claimed = self.claim(n_blocks - n_equal, n_blocks.div_ceil(n_pieces).max(1));
         let claimed = claimed.map(move |blocks| n_equal + blocks.start..n_equal + blocks.end);
         let all = own.into_iter().chain(claimed);
         all.map(move |blocks| blocks.start * COLUMN_BLOCK..(blocks.end * COLUMN_BLOCK).min(cols))
@@ -74,28 +74,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_cover_everything_once_in_any_order_of_claims() {
+    fn pieces_cover_everything_once_in_any_order_of_claims() {
         let shapes = [(1, 2), (16, 2), (40, 2), (576, 1), (576, 2), (1000, 3), (49152, 8)];
         for ((cols, n_threads), few) in shapes.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
             let (barrier, queue) = (Barrier::new(n_threads), WorkQueue::default());
             let workers = (0..n_threads).map(|index| Worker::new(index, n_threads, &barrier));
             let mut workers: Vec<_> = workers.map(|worker| queue.claim_columns(cols, few, &worker)).collect();
-            let (mut chunks, mut finished) = (Vec::new(), vec![false; n_threads]);
+            let (mut pieces, mut finished) = (Vec::new(), vec![false; n_threads]);
             // Worker 0 asks twice as often as each of the others.
             for turn in 0.. {
                 let worker = (turn % (n_threads + 1)) % n_threads;
                 match workers[worker].next() {
-                    Some(chunk) => chunks.push((chunk.start, chunk.end)),
+                    Some(piece) => pieces.push((piece.start, piece.end)),
                     None => finished[worker] = true,
                 }
                 if finished.iter().all(|&finished| finished) {
                     break;
                 }
             }
-            let most = (CHUNKS_PER_WORKER + 1) * n_threads;
-            assert!(chunks.len() <= most && (chunks.len() > 1 || cols <= COLUMN_BLOCK || n_threads == 1));
-            chunks.sort_unstable();
-            let end = chunks.into_iter().fold(0, |end, (start, next)| {
+            let most = (PIECES_PER_WORKER + 1) * n_threads;
+            assert!(pieces.len() <= most && (pieces.len() > 1 || cols <= COLUMN_BLOCK || n_threads == 1));
+            pieces.sort_unstable();
+            let end = pieces.into_iter().fold(0, |end, (start, next)| {
                 assert!(start == end && next > end && (next == cols || next % COLUMN_BLOCK == 0), "{start}..{next}");
                 next
             });

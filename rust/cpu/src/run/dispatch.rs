@@ -11,14 +11,14 @@ use crate::pool::work_queue::{WorkQueue, partition};
 use crate::pool::{Abandoned, Worker};
 
 impl Pass<'_> {
-    /// Computes chunks of columns, each through all steps of a chain: see [`Step::chained`].
+    /// Computes pieces of columns, each through all steps of a chain: see [`Step::chained`].
     pub(crate) fn run_chain(&self, steps: &[Step], queue: &WorkQueue, worker: &Worker<'_>) -> Result<(), Abandoned> {
         let (Work::Product { op, .. } | Work::Op(op)) = steps[0].work else {
             unreachable!("preparing rows is never part of a chain")
         };
         let cols = self.program.buffer(self.program.ops[op].out()).cols as usize;
-        for chunk in queue.claim_columns(cols, true, worker) {
-            let share = Share { worker, queue, chunk: Some(chunk) };
+        for piece in queue.claim_columns(cols, true, worker) {
+            let share = Share { worker, queue, piece: Some(piece) };
             steps.iter().try_for_each(|step| self.run_step(&step.work, &share))?;
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Pass<'_> {
                 let (x, weights, out) = (view(*x), view(*weights), view(op.out()));
                 let cols = share.columns(out.cols);
                 for row in 0..out.rows {
-                    // SAFETY: nobody writes to the weights in this step; these columns are this worker's.
+                    // SAFETY: no worker writes to the weights in this step, and these columns are this worker's.
                     unsafe {
                         let weights = weights.part(row, 0..weights.cols);
                         let x = |j: usize| x.part(row * weights.len() + j, cols.clone());

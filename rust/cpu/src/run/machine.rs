@@ -23,8 +23,8 @@ use crate::simd::InstructionSet;
 pub(crate) struct Machine {
     /// As it was given: what traces run.
     pub(crate) program: Arc<Program>,
-    /// What batches run, segment by segment: the same without rows that nobody asks for. Weights, slots and the buffers of
-    /// `program` have the same numbers.
+    /// What batches run, segment by segment: the same without rows whose results are not wanted. Weights, slots and the
+    /// buffers of `program` have the same numbers.
     pub(crate) narrow: Program,
     pub(crate) weights: Weights,
     pool: Pool,
@@ -156,7 +156,7 @@ impl Machine {
                     pass.run_chain(&steps[index..index + step.chained], queue, worker)?;
                     index += step.chained;
                 } else {
-                    pass.run_step(&step.work, &Share { worker, queue, chunk: None })?;
+                    pass.run_step(&step.work, &Share { worker, queue, piece: None })?;
                     index += 1;
                 }
                 clock.iter_mut().for_each(|clock| clock.work_ends());

@@ -24,23 +24,23 @@ pub(crate) struct Pass<'a> {
     pub(crate) frame: &'a Frame,
     /// Whether there are at most [`FEW_TOKENS`](super::step::FEW_TOKENS) tokens.
     pub(crate) few: bool,
-    /// Tokens whose rows have one digit: see `ActivationType::coarse_rows`.
+    /// Tokens whose rows are rounded to 8 bits where others have 16: see `ActivationType::coarse_rows`.
     pub(crate) coarse: Range<usize>,
 }
 
 /// A worker's share of a step.
 pub(crate) struct Share<'a> {
     pub(crate) worker: &'a Worker<'a>,
-    /// The step's chunks, for ops whose work is divided dynamically.
+    /// The step's pieces, for ops whose work is divided dynamically.
     pub(crate) queue: &'a WorkQueue,
-    /// The columns to compute, where a chunk of a chain of steps was claimed.
-    pub(crate) chunk: Option<Range<usize>>,
+    /// The columns to compute, where a piece of a chain of steps was claimed.
+    pub(crate) piece: Option<Range<usize>>,
 }
 
 impl Share<'_> {
     /// Columns of this share, where all columns are divided equally.
     pub(crate) fn columns(&self, total: usize) -> Range<usize> {
-        self.chunk.clone().unwrap_or_else(|| partition_columns(total, self.worker))
+        self.piece.clone().unwrap_or_else(|| partition_columns(total, self.worker))
     }
 }
 
@@ -50,7 +50,7 @@ impl Pass<'_> {
         if self.few { &scratch.prepared } else { &self.state.prepared }
     }
 
-    /// The rows of a buffer that have one digit.
+    /// The rows of a buffer that are rounded to 8 bits where others have 16.
     pub(crate) fn coarse_rows(&self, x: BufferId) -> Range<usize> {
         match self.program.buffer(x).rows {
             Rows::Tokens(n) => self.coarse.start * n as usize..self.coarse.end * n as usize,

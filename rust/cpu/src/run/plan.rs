@@ -1,7 +1,7 @@
 //! The program as the workers walk it: steps, and the barriers that must lie between them.
 //!
-//! Where a step reads what the same worker has written, nobody waits; a barrier comes where assignments differ. Memory
-//! that several buffers use one after another counts like the buffers do. With many tokens workers claim chunks of
+//! Where a step reads what the same worker has written, no worker waits; a barrier comes where assignments differ. Memory
+//! that several buffers use one after another counts like the buffers do. With many tokens workers claim pieces of
 //! products and of attention from a queue, and a barrier is the lesser cost.
 //!
 //! A norm that only feeds products is not a step: it runs where rows are prepared for products
@@ -142,7 +142,7 @@ impl Plan {
 fn columns(program: &Program, work: &Work) -> Option<u32> {
     let (Work::Product { op, .. } | Work::Op(op)) = work else { return None };
     let op = &program.ops[*op];
-    // Rows are rounded anew for each expert, and would be for each piece.
+    // The rows of each expert are rounded by every call, and would be again for each piece.
     let has_experts = op.kind.product().is_some_and(|product| product.ids.is_some());
     let is_by_columns = matches!(op.kind.division(), Division::Columns(_)) && !has_experts;
     is_by_columns.then(|| program.buffer(op.out()).cols)

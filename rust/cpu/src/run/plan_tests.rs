@@ -22,7 +22,7 @@ fn a_llama_layer_has_six_barriers_for_a_single_token() {
     let memory = plan.memory(&program);
     assert_eq!(barriers(&plan.with_barriers(&program, &memory, true)), 6);
     // Rows that all workers prepare together need one more barrier before products read them, and one within the step.
-    // Any worker may have computed any chunk of a product: both residuals and the gate wait for it.
+    // Any worker may have computed any piece of a product: both residuals and the gate wait for it.
     assert_eq!(barriers(&plan.with_barriers(&program, &memory, false)), 13);
 }
 

@@ -44,7 +44,7 @@ impl Pass<'_> {
             };
             let weight = self.vector(weight);
             for row in if self.few { 0..x.rows } else { partition(x.rows, worker) } {
-                // SAFETY: nobody writes to `x` in this step, and the normed row is this worker's.
+                // SAFETY: no worker writes to `x` in this step, and the normed row is this worker's.
                 unsafe {
                     let (x, normed) = (x.part(row, 0..x.cols), prepared.normed_mut(row, x.cols));
                     elementwise::rms_norm(x, weight, *eps, normed);
@@ -55,7 +55,7 @@ impl Pass<'_> {
             worker.barrier()?;
         }
         if !formats.is_none() {
-            // SAFETY: behind the barrier nobody writes to the rows, and no worker begins before another one.
+            // SAFETY: after the barrier no worker writes to the rows, or begins before the next one.
             let (rows, fillers) = unsafe {
                 let rows = if norm.is_some() { prepared.normed(x.rows, x.cols) } else { x.all() };
                 (rows, prepared.fillers())
@@ -123,7 +123,7 @@ impl Pass<'_> {
         let expert = |expert| self.weights.matrix(self.program, weight, expert);
         let prepared = if self.few { &scratch.prepared } else { &self.state.prepared };
         let ProductRows { x, normed } = rows;
-        // SAFETY: nobody writes to ids and rows in this step, and these columns of `out` are this worker's.
+        // SAFETY: no worker writes to ids and rows in this step, and these columns of `out` are this worker's.
         unsafe {
             let ids: &[u32] = bytemuck::cast_slice(self.view(ids).all());
             let rows = if normed { prepared.normed(x.rows, x.cols) } else { x.all() };
