@@ -15,9 +15,6 @@ const FEWEST_POSITIONS: u32 = 128;
 /// Splits of a whole context, at most.
 const MOST: u32 = 64;
 
-/// The largest score where nothing was seen: below any score, and its exponential is as good as nothing.
-pub(super) const UNSEEN: f32 = -1e30;
-
 /// Partial results of the splits: for each row, head and split the weighted sum of values, the largest score and the sum
 /// of exponentials relative to it.
 pub(crate) struct Splits {
