@@ -1,9 +1,10 @@
-// npm run check: what can be said without running anything: format, lints, types.
+// npm run check: everything that can be checked without running anything: format, lints, types, prose.
 
 import { main, step } from "./steps/console.mjs";
 import { installNodeModules } from "./steps/node-modules.mjs";
 import { buildWasm } from "./steps/wasm.mjs";
 import { buildPackage } from "./steps/web.mjs";
+import { checkProse } from "./tests/prose.mjs";
 import { checkFormat, clippy } from "./tests/rust.mjs";
 import { checkPrettier, oxlint, typeCheck } from "./tests/typescript.mjs";
 
@@ -11,6 +12,7 @@ await main(async () => {
   await step("npm packages", installNodeModules);
   await step("cargo fmt", checkFormat);
   await step("prettier", checkPrettier);
+  await step("prose", checkProse);
   await step("cargo clippy", clippy);
   await step("engine", buildWasm);
   await step("package", buildPackage);

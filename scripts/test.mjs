@@ -12,6 +12,7 @@ import { buildWasm } from "./steps/wasm.mjs";
 import { buildDemo, buildPackage } from "./steps/web.mjs";
 import { prepareAdapters } from "./tests/adapters.mjs";
 import { kernelChecks, playwright } from "./tests/browser.mjs";
+import { checkProse } from "./tests/prose.mjs";
 import { cargoTest, checkFormat, clippy, onAdapter } from "./tests/rust.mjs";
 import { shaderFolder, validateWithTint } from "./tests/shaders.mjs";
 import { Tally } from "./tests/tally.mjs";
@@ -96,6 +97,7 @@ async function web(tally, engine) {
     else tally.blocked(name, "package");
   }
   await tally.check("prettier", checkPrettier);
+  await tally.check("prose", checkProse);
   await tally.check("vitest", vitest);
 }
 

@@ -1,5 +1,5 @@
-//! What the fuzz targets share. A target is a function of bytes that must neither panic nor use more memory or time than
-//! its limits: libFuzzer ends the process at the first panic, also at one that the code under test would catch.
+//! What the fuzz targets share. A target is a function of bytes that must neither panic nor use more memory or time
+//! than its limits: libFuzzer ends the process at the first panic, also at one that the code under test would catch.
 
 pub mod memory;
 pub mod nearly_valid;

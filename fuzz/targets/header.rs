@@ -11,8 +11,8 @@ use pollster::block_on;
 /// A file that is long enough for the tensors of any header.
 const LONG: u64 = 1 << 45;
 
-/// What may be held at once where `n` bytes were read: what the reader keeps of them, twice while it grows, two windows of
-/// 8 MiB, and a MiB for all that is made of a small header.
+/// What may be held at once where `n` bytes were read: what the reader keeps of them, twice while it grows, two windows
+/// of 8 MiB, and a MiB for all that is made of a small header.
 const fn most_bytes(n: usize) -> usize {
     (17 << 20) + 2 * n
 }

@@ -12,8 +12,8 @@ use pollster::block_on;
 
 /// Models that ask for more are judged and not loaded.
 const MOST_MODEL: u64 = 16 << 20;
-/// What a run may hold at once: the two blocks of 32 MiB that the CPU executor asks the system for (and touches where it
-/// needs them), on the way three times the model (its bytes as they are read, as they are packed, and what a prompt
+/// What a run may hold at once: the two blocks of 32 MiB that the CPU executor asks the system for (and touches where
+/// it needs them), on the way three times the model (its bytes as they are read, as they are packed, and what a prompt
 /// needs), and what is made of the header.
 const MOST_BYTES: usize = (72 << 20) + 3 * MOST_MODEL as usize;
 

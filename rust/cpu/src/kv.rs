@@ -1,8 +1,8 @@
 //! Keys and values of all sequences, laid out for [`crate::ops::attention`].
 //!
 //! A slot holds cells for each sequence and KV head; position `p` is in cell `p % capacity`. Keys lie in blocks of
-//! [`CELLS`] cells, column by column: `[seq][kv_head][cell / CELLS][dim][cell % CELLS]`. Values lie in rows, filled up to
-//! whole vectors: `[seq][kv_head][cell][stride]`.
+//! [`CELLS`] cells, column by column: `[seq][kv_head][cell / CELLS][dim][cell % CELLS]`. Values lie in rows, filled up
+//! to whole vectors: `[seq][kv_head][cell][stride]`.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -11,15 +11,15 @@ use crate::simd::InstructionSet;
 /// Activations of some tokens, in the order that products read them.
 ///
 /// Tokens are in panels of as many as a product multiplies at a time, four columns of each token after four columns of
-/// the one before; the last panel is filled up with zeros. One token alone is a panel of one. Of codes, 256 columns of all
-/// panels come before the next 256. Buffers are kept between uses and only grow.
+/// the one before; the last panel is filled up with zeros. One token alone is a panel of one. Of codes, 256 columns of
+/// all panels come before the next 256. Buffers are kept between uses and only grow.
 ///
 /// Each 32 neighbouring columns are quantized to −127 … 127: where the largest magnitude is `m`, the code of `x` is
-/// `x · (127 / m)`, rounded half to even, and the scale is `m / 127`. A block with an infinity or a NaN has a NaN as its
+/// `x · (127 / m)`, rounded half to even, and the scale is `m / 127`. A block with an infinity or a NaN has NaN as its
 /// scale, so that every product with it is NaN. This is the high byte where codes have two. The low byte is the rest in
-/// 256ths, at most ±127 of them: the code is `256 · high + low`, its scale `m / 127 / 256`. The low bytes of all codes are
-/// stored behind the high bytes; or, where an instruction set multiplies 16 bits at once, codes are numbers of 16 bits, of
-/// each four columns the first and the third before the second and the fourth, for each token.
+/// 256ths, at most ±127 of them: the code is `256 · high + low`, its scale `m / 127 / 256`. The low bytes of all codes
+/// are stored behind the high bytes; or, where an instruction set multiplies 16 bits at once, codes are numbers of 16
+/// bits, of each four columns the first and the third before the second and the fourth, for each token.
 pub struct Activations {
     kernels: &'static Kernels,
     code_bytes: usize,
@@ -73,8 +73,8 @@ impl Activations {
         unsafe { filler.fill(x.as_ptr(), 0..filler.n_panels()) };
     }
 
-    /// Makes room for the rows of `cols` columns that go to `rows` of a result; `rows_per_input` neighbouring rows of the
-    /// result are made from one row. What is returned fills it, by several threads if wanted.
+    /// Makes room for the rows of `cols` columns that go to `rows` of a result; `rows_per_input` neighbouring rows of
+    /// the result are made from one row. What is returned fills it, by several threads if wanted.
     pub fn prepare(
         &mut self,
         rows: impl IntoIterator<Item = usize>,
@@ -203,7 +203,7 @@ impl Filler {
     /// Fills some panels from the rows of a matrix.
     ///
     /// # Safety
-    /// `x` points to a matrix of `cols` columns that has all rows which were asked for, the activations are alive and unused, and
+    /// `x` points to a matrix of `cols` columns that has all requested rows, the activations are alive and unused, and
     /// no other thread fills any of these panels.
     pub unsafe fn fill(&self, x: *const f32, panels: Range<usize>) {
         let width = panel_tokens(self.kernels, self.rows.len());

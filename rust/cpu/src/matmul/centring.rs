@@ -1,5 +1,5 @@
-//! By how much codes are too large as they are multiplied, which their minima make good: signed codes that an instruction
-//! wants unsigned, and unsigned codes that are centred so that 16 bits hold their sums.
+//! By how much codes are too large as they are multiplied, which their minima make good: signed codes that an
+//! instruction wants unsigned, and unsigned codes that are centred so that 16 bits hold their sums.
 
 use super::codes::Codes;
 use super::formats::Format;
@@ -15,8 +15,8 @@ pub(crate) const fn sign<I: Isa, F: Format>() -> u8 {
     if F::Codes::SIGNED { DotOf::<I, F>::SIGN } else { 0 }
 }
 
-/// Whether `D` subtracts the middle of the codes of `F`: where their sums would not fit otherwise, or where that saves the
-/// minima.
+/// Whether `D` subtracts the middle of the codes of `F`: where their sums would not fit otherwise, or where that saves
+/// the minima.
 #[inline(always)]
 pub(crate) const fn is_centred<I: Isa, F: Format, D: Dot<I>>() -> bool {
     D::CENTRED && (F::Codes::MIDDLE > 8 || F::Scales::OFFSET.is_some())

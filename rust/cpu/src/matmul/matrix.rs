@@ -27,9 +27,9 @@ pub enum Precision {
 
 /// A matrix `[rows, cols]` of any type that can be decoded, packed for one instruction set.
 ///
-/// Rows are cut into row blocks of [`PackedMatrix::row_block_rows`]; the last one is filled up with rows of zeros. Within a
-/// row block, words of the same columns are side by side. Quantized types have codes and scales apart; a row with a scale or
-/// minimum that is not finite has NaN as each of its products.
+/// Rows are cut into row blocks of [`PackedMatrix::row_block_rows`]; the last one is filled up with rows of zeros.
+/// Within a row block, words of the same columns are side by side. Quantized types have codes and scales apart; a row
+/// with a scale or minimum that is not finite has NaN as each of its products.
 pub struct PackedMatrix {
     ty: GgmlType,
     rows: usize,
@@ -37,7 +37,8 @@ pub struct PackedMatrix {
     kernels: &'static Kernels,
     codes: CacheLines,
     scales: CacheLines,
-    /// Rows with a scale or minimum that is not finite, in any order: what instruction sets make of such numbers differs.
+    /// Rows with a scale or minimum that is not finite, in any order: what instruction sets make of such numbers
+    /// differs.
     nan_rows: Vec<usize>,
     quantized: Option<Product>,
     exact: Product,
@@ -66,7 +67,8 @@ impl PackedMatrix {
     /// A matrix of zeros.
     ///
     /// # Errors
-    /// If the type cannot be decoded, `cols` is not a whole number of blocks, or memory cannot be allocated; the error has `name`.
+    /// If the type cannot be decoded, `cols` is not a whole number of blocks, or memory cannot be allocated; the error
+    /// has `name`.
     ///
     /// # Panics
     /// If `isa` is not one of [`InstructionSet::available`].
@@ -185,15 +187,15 @@ impl PackedMatrix {
     }
 
     /// `out[token, row] = x[token] · self[row]` for some row blocks of `rows`: element `[token, row]` is written at
-    /// `token · stride + row − rows.start`, for every token and for the rows in `row_blocks`. A token here is its row in
-    /// the selection.
+    /// `token · stride + row − rows.start`, for every token and for the rows in `row_blocks`. A token is given by its
+    /// row in the selection.
     ///
     /// # Safety
     /// `out` can be written at these places, and no other thread touches them meanwhile.
     ///
     /// # Panics
-    /// If `rows` are not rows of this matrix, `row_blocks` are not in [`PackedMatrix::row_blocks`], or the activations have
-    /// another width, instruction set or precision.
+    /// If `rows` are not rows of this matrix, `row_blocks` are not in [`PackedMatrix::row_blocks`], or the activations
+    /// have another width, instruction set or precision.
     pub unsafe fn multiply(
         &self,
         x: &Activations,

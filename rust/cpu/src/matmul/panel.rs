@@ -16,8 +16,8 @@ pub(crate) struct Record {
     pub(crate) scale: f32,
     /// That scale times the sum of all codes, of the first 16 and of the last 16.
     pub(crate) sums: [f32; 3],
-    /// Of the same columns two negated sums of 16 bits: of the first two of each four codes, and above it of the last two.
-    /// Only where codes have one byte.
+    /// Of the same columns two negated sums of 16 bits: of the first two of each four codes, and above it of the last
+    /// two. Only where codes have one byte.
     pub(crate) neg_sums: [u32; 3],
 }
 
@@ -88,8 +88,8 @@ impl Panel {
     }
 }
 
-/// How many blocks of a panel's width are before block `block` of panel `panel`. The panels of a chunk follow each other,
-/// as they are multiplied with the same weights.
+/// How many blocks of a panel's width are before block `block` of panel `panel`. The panels of a chunk follow each
+/// other, as they are multiplied with the same weights.
 #[inline(always)]
 pub(crate) fn blocks_before(panel: usize, block: usize, n_panels: usize, n_blocks: usize) -> usize {
     let first = block / CHUNK * CHUNK;

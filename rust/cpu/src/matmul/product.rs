@@ -1,7 +1,7 @@
 //! Products of row blocks with rounded activations.
 //!
-//! A row block is `S` vectors of rows side by side. One token is multiplied as the codes are unpacked. For more tokens a
-//! chunk of 256 columns is unpacked once and then multiplied with panels of `T` tokens, whose sums stay in registers.
+//! A row block is `S` vectors of rows side by side. One token is multiplied as the codes are unpacked. For more tokens
+//! a chunk of 256 columns is unpacked once and then multiplied with panels of `T` tokens, whose sums stay in registers.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -20,8 +20,8 @@ pub(crate) const PANELS: usize = if cfg!(target_family = "wasm") { 64 } else { 1
 /// Runs a job, whose products are those of `D`.
 ///
 /// # Safety
-/// The processor has `I`, the job's pointers are good for its shape, activations are those that `D` takes, and `tile` is
-/// for `D` and the codes of `F`.
+/// The processor has `I`, the job's pointers are good for its shape, activations are those that `D` takes, and `tile`
+/// is for `D` and the codes of `F`.
 #[inline(always)]
 pub(crate) unsafe fn product<I: Isa, F: Format, D: Dot<I>, const S: usize, const T: usize>(
     job: &Job,

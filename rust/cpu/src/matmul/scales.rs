@@ -51,8 +51,8 @@ unsafe fn word<I: Isa, const S: usize>(from: *const u8, w: usize, v: usize) -> I
     unsafe { I::load(from.add((w * S + v) * I::LANES * 4)) }
 }
 
-/// f16 number `h` of vector `v`, behind `words` words. Numbers that are not finite may become anything: for such rows see
-/// [`PackedMatrix`](super::matrix::PackedMatrix).
+/// f16 number `h` of vector `v`, behind `words` words. Numbers that are not finite may become anything: for such rows
+/// see [`PackedMatrix`](super::matrix::PackedMatrix).
 #[inline(always)]
 unsafe fn f16_at<I: Isa, const S: usize>(
     from: *const u8,

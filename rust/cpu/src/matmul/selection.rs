@@ -2,8 +2,8 @@
 
 /// A list of rows: those of a prompt that share a precision, or those of a batch that share an expert.
 ///
-/// The list names rows of the result. Each is made from the same row of the input, or from one that several neighbouring
-/// rows of the result share, as the experts chosen for one token do.
+/// The list names rows of the result. Each is made from the same row of the input, or from one that several
+/// neighbouring rows of the result share, as the experts chosen for one token do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowSelection {
     indices: Vec<u32>,

@@ -1,7 +1,7 @@
 //! The tile whose sums have 16 bits: see [`Dot::CENTRED`].
 //!
-//! The sums of a block fill all registers that an engine has, and those in f32 are in memory meanwhile. Each of these is
-//! touched once a block, and minima are added before, in a loop of their own.
+//! The sums of a block fill all registers that an engine has, and those in f32 are in memory meanwhile. Each of these
+//! is touched once a block, and minima are added before, in a loop of their own.
 
 use std::hint::black_box;
 

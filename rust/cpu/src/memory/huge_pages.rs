@@ -1,7 +1,7 @@
 //! An allocator for weights, keys and values that takes memory from the system in huge pages.
 //!
-//! A token reads all of it once. With pages of 4 KiB a good part of that time goes into translating addresses; with huge
-//! pages, which systems give to large allocations, it does not.
+//! A token reads all of it once. With pages of 4 KiB a good part of that time goes into translating addresses; with
+//! huge pages, which systems give to large allocations, it does not.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ops::{Deref, DerefMut};

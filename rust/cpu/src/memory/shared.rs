@@ -52,7 +52,8 @@ impl<T> SharedMemory<T> {
     }
 
     /// # Safety
-    /// No other worker reads or writes the range before the next barrier, and the caller holds no other reference to it.
+    /// No other worker reads or writes the range before the next barrier, and the caller holds no other reference to
+    /// it.
     #[inline(always)]
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn write(&self, range: Range<usize>) -> &mut [T] {

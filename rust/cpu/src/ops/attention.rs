@@ -1,11 +1,11 @@
 //! Attention with a running soft-max over tiles of keys; keys that no query of the block sees are never touched.
 //!
-//! Keys lie with their columns apart (see [`crate::kv`]), so that a vector holds one column of neighbouring positions and
-//! scores come out side by side; values lie in rows. Both are widened as they are loaded, once for up to
-//! [`ROWS`] queries; for more than [`FEW`] a tile of them is widened before.
+//! Keys lie with their columns apart (see [`crate::kv`]), so that a vector holds one column of neighbouring positions
+//! and scores come out side by side; values lie in rows. Both are widened as they are loaded, once for up to [`ROWS`]
+//! queries; for more than [`FEW`] a tile of them is widened before.
 //!
-//! Vectors are never touched in closures: those are compiled without the processor features of the function around them,
-//! and every instruction becomes a call.
+//! Vectors are never touched in closures: those are compiled without the processor features of the function around
+//! them, and every instruction becomes a call.
 
 use std::ops::Range;
 

@@ -55,10 +55,11 @@ pub(crate) fn route(
     weights.iter_mut().for_each(|w| *w = *w / total * scale);
 }
 
-/// Columns `cols` of `out`: each of its rows is the row of `x` that belongs to it times its expert. Rows of one expert are
-/// multiplied together, except that those in `coarse` have 8 bits and are multiplied on their own.
+/// Columns `cols` of `out`: each of its rows is the row of `x` that belongs to it times its expert. Rows of one expert
+/// are multiplied together, except that those in `coarse` have 8 bits and are multiplied on their own.
 ///
-/// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` has `T` or `T·k` rows, `expert` gives the matrix, `coarse` are rows of `out`.
+/// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` has `T` or `T·k` rows, `expert` gives the matrix, `coarse` has rows of
+/// `out`.
 ///
 /// # Safety
 /// The rule of [`crate::memory`] for these columns.

@@ -4,8 +4,8 @@ use chord_program::Activation;
 
 use crate::simd::Float;
 
-/// eˣ with a relative error of at most 1e-7. Below −87 and above 88 that of −87 and of 88, so that nothing overflows; NaN
-/// for NaN.
+/// eˣ with a relative error of at most 1e-7. Below −87 and above 88 that of −87 and of 88, so that nothing overflows;
+/// NaN for NaN.
 ///
 /// # Safety
 /// The processor has `I`.

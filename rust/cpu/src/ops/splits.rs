@@ -15,8 +15,8 @@ const FEWEST_POSITIONS: u32 = 128;
 /// Splits of a whole context, at most.
 const MOST: u32 = 64;
 
-/// Partial results of the splits: for each row, head and split the weighted sum of values, the largest score and the sum
-/// of exponentials relative to it.
+/// Partial results of the splits: for each row, head and split the weighted sum of values, the largest score and the
+/// sum of exponentials relative to it.
 pub(crate) struct Splits {
     memory: SharedMemory<f32>,
     /// Positions of a split; its number is that of any of its positions divided by this.

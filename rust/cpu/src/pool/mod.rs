@@ -1,7 +1,7 @@
 //! Threads that run one job together and meet at barriers inside it.
 //!
-//! A [`Pool`] does not care how its workers come to be. Natively [`Pool::spawn`] starts threads. In a browser only the host
-//! can start them: [`Pool::remote`] makes a pool that expects workers, each of which is handed an
+//! A [`Pool`] does not care how its workers come to be. Natively [`Pool::spawn`] starts threads. In a browser only the
+//! host can start them: [`Pool::remote`] makes a pool that expects workers, each of which is handed an
 //! [`invitation`](Pool::invitation) and calls [`join`] with it. The calling thread is worker 0. Between runs workers
 //! spin for a moment and then sleep; dropping the pool ends them.
 
@@ -98,8 +98,8 @@ struct Shared {
     panic: Mutex<Option<String>>,
 }
 
-// SAFETY: `job` is the only member that is not `Sync` by itself; it is written by the pool's owner while no worker is in a
-// run and read by workers after `started` has moved on, which orders the two.
+// SAFETY: `job` is the only member that is not `Sync` by itself; it is written by the pool's owner while no worker is
+// in a run and read by workers after `started` has moved on, which orders the two.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer is to a `Sync` closure that outlives the run.
 unsafe impl Send for Shared {}
@@ -189,8 +189,8 @@ impl Pool {
         Pool::remote(1)
     }
 
-    /// A pool of `n_threads` (at least 1, at most [`MOST_THREADS`]), the caller included, whose other members are threads
-    /// of this process.
+    /// A pool of `n_threads` (at least 1, at most [`MOST_THREADS`]), the caller included, whose other members are
+    /// threads of this process.
     ///
     /// # Errors
     /// If the system gives no more threads.
@@ -248,8 +248,8 @@ impl Pool {
     /// Runs `job` on every worker and returns when all have returned from it.
     ///
     /// # Errors
-    /// If a worker panicked, or workers of a [`remote`](Self::remote) pool have not come. A panic on the only thread of a
-    /// pool goes on to the caller.
+    /// If a worker panicked, or workers of a [`remote`](Self::remote) pool have not come. A panic on the only thread of
+    /// a pool goes on to the caller.
     pub fn run(&mut self, job: &Job<'_>) -> Result<(), PoolError> {
         let shared = &*self.shared;
         if shared.n_threads == 1 {

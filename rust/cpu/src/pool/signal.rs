@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Looks before a waiting thread lets others have its core, or, where it cannot, goes to sleep. A `pause` of x86 takes
-/// dozens of cycles (on Zen 4 these take 10 µs together), WebAssembly has nothing like it (in V8 these take some 100 µs).
+/// dozens of cycles (on Zen 4 these take 10 µs together), WebAssembly has nothing like it (in V8 these take some 100
+/// µs).
 const SPINS: u32 = if cfg!(target_family = "wasm") { 200_000 } else { 400 };
 
 /// How long it then goes on looking while no other thread wants the core. If it is the thread that is waited for, which

@@ -35,8 +35,8 @@ impl Pass<'_> {
             let (block, kv_head) = (&self.inputs.blocks[item / per_block], item % params.n_kv_heads);
             let index = item % per_block / params.n_kv_heads;
             let split = (n_splits > 1).then(|| splits.split(&seen(block), index, layout));
-            // SAFETY: the processor has been checked for these ops. Keys and values were written before a barrier, or by
-            // this worker; the item's heads of `q` and `out`, or its split, are this worker's.
+            // SAFETY: the processor has been checked for these ops. Keys and values were written before a barrier, or
+            // by this worker; the item's heads of `q` and `out`, or its split, are this worker's.
             unsafe {
                 match self.state.kv.head(params.slot, block.seq, kv_head) {
                     AnyHead::F32(head) => {

@@ -94,8 +94,8 @@ impl Pass<'_> {
                 let (heads, k_dim, v_dim) = (shape.n_kv_heads as usize, shape.k_dim as usize, shape.v_dim as usize);
                 for index in partition(k.rows * heads, worker) {
                     let (row, head) = (index / heads, index % heads);
-                    // SAFETY: this head of the row is this worker's, and so is its cell: no two rows of a batch have the
-                    // same position of a sequence.
+                    // SAFETY: this head of the row is this worker's, and so is its cell: no two rows of a batch have
+                    // the same position of a sequence.
                     unsafe {
                         let k = k.part(row, head * k_dim..(head + 1) * k_dim);
                         let v = v.part(row, head * v_dim..(head + 1) * v_dim);

@@ -1,8 +1,8 @@
 //! The program as the workers walk it: steps, and the barriers that must lie between them.
 //!
-//! Where a step reads what the same worker has written, no worker waits; a barrier comes where assignments differ. Memory
-//! that several buffers use one after another counts like the buffers do. With many tokens workers claim pieces of
-//! products and of attention from a queue, and a barrier is the lesser cost.
+//! Where a step reads what the same worker has written, no worker waits; a barrier comes where assignments differ.
+//! Memory that several buffers use one after another counts like the buffers do. With many tokens workers claim pieces
+//! of products and of attention from a queue, and a barrier is the lesser cost.
 //!
 //! A norm that only feeds products is not a step: it runs where rows are prepared for products
 //! ([`Work::PrepareRows`]), which brings them into the format that the kernels read.
@@ -94,7 +94,8 @@ impl Plan {
         MemoryPlan::for_steps(program, ALIGNMENT, Reuse::Yes, &phases)
     }
 
-    /// The same steps with the barriers that batches of at most, or of more than, [`FEW_TOKENS`](super::step::FEW_TOKENS) tokens need.
+    /// The same steps with the barriers that batches of at most, or of more than,
+    /// [`FEW_TOKENS`](super::step::FEW_TOKENS) tokens need.
     pub(crate) fn with_barriers(&self, program: &Program, memory: &MemoryPlan, few: bool) -> Self {
         let mut plan = self.clone();
         let mut since: Vec<Access> = Vec::new();

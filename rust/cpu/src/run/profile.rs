@@ -1,4 +1,5 @@
-//! Where the time of a run goes: how long the calling thread works on each kind of step, and how long it waits for others.
+//! Where the time of a run goes: how long the calling thread works on each kind of step, and how long it waits for
+//! others.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -39,8 +39,8 @@ pub(crate) struct Step {
     pub(crate) work: Work,
     /// Workers wait for each other before this step.
     pub(crate) barrier: bool,
-    /// The number of steps, this one included, that compute the same columns of what they write. Workers claim pieces of
-    /// these columns and take each through all of the steps. 0 where they cannot.
+    /// The number of steps, this one included, that compute the same columns of what they write. Workers claim pieces
+    /// of these columns and take each through all of the steps. 0 where they cannot.
     pub(crate) chained: usize,
 }
 

@@ -1,11 +1,11 @@
 //! Vectors of 32-bit lanes: one small trait that the kernels of [`crate::matmul`] are written over, and an
 //! implementation for each instruction set.
 //!
-//! A lane is a row of weights. Its four bytes, a quad, are four neighbouring columns of that row, and [`Dot`] multiplies
-//! them with the same four activations in every lane, so that sums never cross lanes.
+//! A lane is a row of weights. Its four bytes, a quad, are four neighbouring columns of that row, and [`Dot`]
+//! multiplies them with the same four activations in every lane, so that sums never cross lanes.
 
-// Every function here rests on one promise of its caller: the processor has the instructions, and pointers are good for a
-// whole vector.
+// Every function here rests on one promise of its caller: the processor has the instructions, and pointers are good for
+// a whole vector.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 mod detect;
@@ -114,9 +114,9 @@ pub(crate) trait Dot<I: Isa> {
     const IN_LANES: bool = true;
     /// How many operands a quad is split into: two where activations have 16 bits, bytes 0 and 2 first.
     const PARTS: usize = 1;
-    /// Whether sums have 16 bits for a whole group of columns. Where large codes would overflow them, and where that saves
-    /// minima, they begin with [`Dot::start`], which subtracts the codes' middle. The final sums then fit; they wrap on
-    /// the way, which does no harm.
+    /// Whether sums have 16 bits for a whole group of columns. Where large codes would overflow them, and where that
+    /// saves minima, they begin with [`Dot::start`], which subtracts the codes' middle. The final sums then fit; they
+    /// wrap on the way, which does no harm.
     const CENTRED: bool = false;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;
@@ -135,7 +135,8 @@ pub(crate) trait Dot<I: Isa> {
     /// Adds `codes · acts` to sums of some kind, which begin as zeros but for [`Dot::IN_LANES`]; exact.
     unsafe fn dot(sum: I::V, codes: Self::Codes, acts: Self::Acts) -> I::V;
 
-    /// Initial sums: `middle`, in both 16-bit numbers of a lane, times the two negated sums of activations in `neg_sums`.
+    /// Initial sums: `middle`, in both 16-bit numbers of a lane, times the two negated sums of activations in
+    /// `neg_sums`.
     #[inline(always)]
     unsafe fn start(neg_sums: u32, middle: I::V) -> I::V {
         let _ = neg_sums;

@@ -326,7 +326,8 @@ pub fn row_ranges_are_right(isa: InstructionSet) {
     }
 }
 
-/// Selections of rows: together all rows of the result, each made from its row of the input and written where it belongs.
+/// Selections of rows: together all rows of the result, each made from its row of the input and written where it
+/// belongs.
 pub fn selected_rows_are_right(isa: InstructionSet) {
     let mut random = Random::new(7);
     let (rows, cols, n) = (33, 544, 42);

@@ -1,8 +1,8 @@
 //! Where the bytes of each storage type's blocks go on the device: the one description from which room, upload and the
 //! shader's file follow.
 //!
-//! Kernels read the plane `quants` as `vec4<u32>` and the plane `scales` as `u32`. Blocks whose size is not a multiple of
-//! 16 bytes are taken apart so that both are aligned. The reader of a type is `shaders/quant/NAME.wgsl`.
+//! Kernels read the plane `quants` as `vec4<u32>` and the plane `scales` as `u32`. Blocks whose size is not a multiple
+//! of 16 bytes are taken apart so that both are aligned. The reader of a type is `shaders/quant/NAME.wgsl`.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ pub(super) enum Part {
     Bytes(Range<usize>),
     /// The bytes at these places.
     Sorted(&'static [usize]),
-    /// The fifth bits of 32 weights, four bytes from here on, with the bit of element `4j + l` moved to bit `8l + j`: see
-    /// `shaders/quant/fifth_bits.wgsl`.
+    /// The fifth bits of 32 weights, four bytes from here on, with the bit of element `4j + l` moved to bit `8l + j`:
+    /// see `shaders/quant/fifth_bits.wgsl`.
     FifthBits(usize),
 }
 
