@@ -151,7 +151,7 @@ fn sequences_interleave_without_touching_each_other() {
             })
             .collect();
         executor.truncate(0, 0).unwrap();
-        // All prompts in one batch, their tokens mixed; then decoding in turns.
+        // All prompts in one batch, their tokens mixed; then decoding alternately.
         let mut mixed: Vec<(u32, u32, u32)> = (0..3u32)
             .flat_map(|s| prompts[s as usize].iter().enumerate().map(move |(p, &id)| (p as u32, s, id)))
             .collect();

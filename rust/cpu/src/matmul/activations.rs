@@ -69,7 +69,7 @@ impl Activations {
     pub fn fill(&mut self, x: &[f32], n_tokens: usize, cols: usize, as_codes: bool, as_values: bool) {
         assert_eq!(x.len(), n_tokens * cols, "activations are [{n_tokens}, {cols}]");
         let filler = self.prepare(0..n_tokens, 1, cols, as_codes, as_values);
-        // SAFETY: `x` has the shape, and nobody else fills.
+        // SAFETY: `x` has the shape, and no other thread fills.
         unsafe { filler.fill(x.as_ptr(), 0..filler.n_panels()) };
     }
 

@@ -24,7 +24,7 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// Those that this build has and this processor runs, the best one last. A build to WebAssembly has the best one of
-    /// its target features only: whoever loads it has chosen the build.
+    /// its target features only: the loader has chosen the build.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         if cfg!(all(target_family = "wasm", target_feature = "relaxed-simd")) {

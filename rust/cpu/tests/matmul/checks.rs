@@ -348,7 +348,7 @@ pub fn selected_rows_are_right(isa: InstructionSet) {
             let before = out.clone();
             let mut acts = Activations::new(isa);
             let filler = acts.prepare(selected.iter().copied(), rows_per_input, cols, true, false);
-            // SAFETY: `x` has all rows, `out` is [n, rows], and nobody else is there.
+            // SAFETY: `x` has all rows, `out` is [n, rows], and there are no other threads.
             unsafe {
                 filler.fill(x.as_ptr(), 0..filler.n_panels());
                 matrix.multiply(&acts, Precision::Rounded, 0..rows, matrix.row_blocks(0..rows), out.as_mut_ptr(), rows);
