@@ -2,7 +2,8 @@
 //!
 //! [`HeaderReader`] is fed a file's first bytes and gives a [`Header`]: typed [`Metadata`] and a directory of
 //! [`TensorInfo`] whose byte ranges have been checked. [`dequantize`] and [`quantize`] are the plain reference for
-//! the contents of tensors. The crate does no input or output, knows no devices and no models.
+//! the contents of tensors. [`FileBuilder`] writes files, for tests and for models without
+//! weights. The crate does no input or output, knows no devices and no models.
 
 #[macro_use]
 mod value;
@@ -17,6 +18,7 @@ mod metadata;
 pub mod quant;
 mod reader;
 mod split;
+pub mod writer;
 
 pub use error::GgufError;
 pub use ggml_type::{GgmlType, UnknownTypeName};
@@ -26,3 +28,4 @@ pub use quant::{DequantizeError, dequantize, quantize};
 pub use reader::{HeaderReader, Status, read_header};
 pub use split::SplitError;
 pub use value::{Array, StringArray, Value, ValueType};
+pub use writer::FileBuilder;

@@ -1,9 +1,6 @@
 //! Headers of well-known shapes without their weights, so that speed can be measured where no file is at hand.
 
-use chord_gguf::GgmlType;
-
-/// Alignment of the data section and of each tensor.
-const ALIGNMENT: u64 = 32;
+use chord_gguf::{Array, FileBuilder, GgmlType, StringArray, Value};
 
 /// Sizes of a model of the llama family.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,7 +132,8 @@ impl Shape {
         let mut tensors = Vec::new();
         let n_embd = self.n_embd;
         let kv_cols = n_embd / self.n_head * self.n_kv_head;
-        let mut add = |name: String, dims: &[u32], ty| tensors.push((name, dims.to_vec(), ty));
+        let mut add =
+            |name: String, dims: &[u32], ty| tensors.push((name, dims.iter().map(|&dim| dim.into()).collect(), ty));
         let matrix = |cols: u32, is_sensitive| quant.of(cols, is_sensitive);
         add("token_embd.weight".into(), &[n_embd, self.n_vocab], matrix(n_embd, self.is_tied));
         if self.has_rope_factors {
@@ -162,63 +160,27 @@ impl Shape {
         self.write(&tensors)
     }
 
-    fn write(&self, tensors: &[(String, Vec<u32>, GgmlType)]) -> (Vec<u8>, u64) {
-        const UINT32: u32 = 4;
-        const FLOAT32: u32 = 6;
-        const STRING: u32 = 8;
-        const ARRAY: u32 = 9;
-        let string = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
-        let architecture = "llama";
-        let mut keys = vec![
-            [string("general.architecture"), STRING.to_le_bytes().to_vec(), string(architecture)].concat(),
-            [string("general.name"), STRING.to_le_bytes().to_vec(), string(self.name)].concat(),
+    fn write(&self, tensors: &[(String, Vec<u64>, GgmlType)]) -> (Vec<u8>, u64) {
+        let text = |value: &str| Value::String(value.to_owned());
+        let tokens: StringArray = ["<unk>", "<s>", "</s>"].into_iter().collect();
+        let metadata = [
+            ("general.architecture", text("llama")),
+            ("general.name", text(self.name)),
+            ("llama.context_length", Value::U32(self.n_ctx_train)),
+            ("llama.embedding_length", Value::U32(self.n_embd)),
+            ("llama.block_count", Value::U32(self.n_layer)),
+            ("llama.feed_forward_length", Value::U32(self.n_ff)),
+            ("llama.attention.head_count", Value::U32(self.n_head)),
+            ("llama.attention.head_count_kv", Value::U32(self.n_kv_head)),
+            ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
+            ("llama.rope.freq_base", Value::F32(self.rope_theta)),
+            ("tokenizer.ggml.model", text("llama")),
+            ("tokenizer.ggml.tokens", Value::Array(Array::String(tokens))),
         ];
-        let mut number = |key: &str, ty: u32, bytes: [u8; 4]| {
-            keys.push([string(&format!("{architecture}.{key}")), ty.to_le_bytes().to_vec(), bytes.to_vec()].concat());
-        };
-        number("context_length", UINT32, self.n_ctx_train.to_le_bytes());
-        number("embedding_length", UINT32, self.n_embd.to_le_bytes());
-        number("block_count", UINT32, self.n_layer.to_le_bytes());
-        number("feed_forward_length", UINT32, self.n_ff.to_le_bytes());
-        number("attention.head_count", UINT32, self.n_head.to_le_bytes());
-        number("attention.head_count_kv", UINT32, self.n_kv_head.to_le_bytes());
-        number("attention.layer_norm_rms_epsilon", FLOAT32, 1e-5f32.to_le_bytes());
-        number("rope.freq_base", FLOAT32, self.rope_theta.to_le_bytes());
-        let tokens = ["<unk>", "<s>", "</s>"];
-        let texts = tokens.map(string).concat();
-        let count = (tokens.len() as u64).to_le_bytes();
-        keys.extend([
-            [string("tokenizer.ggml.model"), STRING.to_le_bytes().to_vec(), string("llama")].concat(),
-            [
-                string("tokenizer.ggml.tokens"),
-                ARRAY.to_le_bytes().to_vec(),
-                STRING.to_le_bytes().to_vec(),
-                count.to_vec(),
-                texts,
-            ]
-            .concat(),
-        ]);
-
-        let mut header = [b"GGUF".as_slice(), &3u32.to_le_bytes()].concat();
-        header.extend((tensors.len() as u64).to_le_bytes());
-        header.extend((keys.len() as u64).to_le_bytes());
-        keys.iter().for_each(|key| header.extend(key));
-        let mut offset = 0;
-        let mut data_len = 0;
-        for (name, dims, ty) in tensors {
-            header.extend(string(name));
-            header.extend((dims.len() as u32).to_le_bytes());
-            dims.iter().for_each(|&dim| header.extend(u64::from(dim).to_le_bytes()));
-            header.extend(ty.id().to_le_bytes());
-            header.extend(u64::to_le_bytes(offset));
-            let rows: u64 = dims[1..].iter().map(|&dim| u64::from(dim)).product();
-            let row_bytes = ty.row_bytes(u64::from(dims[0])).expect("the type was chosen to fit");
-            data_len = offset + rows * row_bytes;
-            offset = data_len.next_multiple_of(ALIGNMENT);
-        }
-        header.resize(header.len().next_multiple_of(ALIGNMENT as usize), 0);
-        let file_len = header.len() as u64 + data_len;
-        (header, file_len)
+        let tensors = tensors.iter().map(|(name, dims, ty)| (name.as_str(), dims.as_slice(), *ty));
+        let (header, data_len) = FileBuilder::header(metadata.iter().map(|(key, value)| (*key, value)), tensors);
+        let file_len = header.here() + data_len;
+        (header.bytes, file_len)
     }
 }
 

@@ -5,7 +5,6 @@
 
 pub mod blocks;
 pub mod compare;
-pub mod file_builder;
 pub mod gguf_file;
 pub mod golden;
 pub mod hostile;
@@ -16,8 +15,8 @@ pub mod synthetic;
 pub mod tiny;
 pub mod trace;
 
+pub use chord_gguf::FileBuilder;
 pub use compare::{ArgmaxMismatch, GreedyReport, LogitsComparison, LogitsReport, compare_logits, nmse, nmse_of_rows};
-pub use file_builder::FileBuilder;
 pub use gguf_file::GgufFile;
 pub use golden::{Chat, Golden};
 pub use odd::{Odd, odd_models};

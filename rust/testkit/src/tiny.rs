@@ -1,10 +1,8 @@
 //! Whole models of a few kilobytes, written so that tests can change a key or a tensor and see what comes of it.
 
-use chord_gguf::{Array, GgmlType, StringArray, Value};
+use chord_gguf::writer::ALIGNMENT;
+use chord_gguf::{Array, FileBuilder, GgmlType, StringArray, Value};
 
-use crate::FileBuilder;
-
-const ALIGNMENT: usize = 32;
 const N_EMBD: u64 = 32;
 const N_FF: u64 = 64;
 const HEAD_DIM: u64 = 8;
@@ -257,15 +255,8 @@ fn vocabulary() -> Vec<(String, i32)> {
 }
 
 fn write(metadata: &[(String, Value)], tensors: &[(String, Vec<u64>)]) -> Vec<u8> {
-    let mut file = FileBuilder::new(3, tensors.len() as u64, metadata.len() as u64);
-    metadata.iter().for_each(|(key, value)| file.value(key, value));
-    let n_bytes = |dims: &[u64]| 4 * dims.iter().product::<u64>() as usize;
-    let mut offset = 0;
-    for (name, dims) in tensors {
-        file.tensor(name, dims, GgmlType::F32, offset as u64);
-        offset += n_bytes(dims).next_multiple_of(ALIGNMENT);
-    }
-    file.pad(ALIGNMENT);
+    let declared = tensors.iter().map(|(name, dims)| (name.as_str(), dims.as_slice(), GgmlType::F32));
+    let (mut file, _) = FileBuilder::header(metadata.iter().map(|(key, value)| (key.as_str(), value)), declared);
     for (name, dims) in tensors {
         let n = dims.iter().product::<u64>();
         // The values do not depend on the tensor's position in the file; norms are near one.
@@ -276,7 +267,7 @@ fn write(metadata: &[(String, Value)], tensors: &[(String, Vec<u64>)]) -> Vec<u8
             let value = one + 0.3 * (random.wrapping_mul(0x85eb_ca6b) >> 16) as f32 / 65536.0 - 0.15;
             file.raw(&value.to_le_bytes());
         }
-        file.pad(ALIGNMENT);
+        file.pad(ALIGNMENT as usize);
     }
     file.bytes
 }

@@ -3,7 +3,7 @@
 use chord_gguf::{Array, GgmlType, Header, Value, ValueType};
 
 use super::Accept;
-use crate::file_builder::FileBuilder;
+use chord_gguf::FileBuilder;
 
 pub(super) fn all() -> Vec<Accept> {
     macro_rules! accepts {

@@ -10,7 +10,7 @@ mod tensors;
 
 use chord_gguf::Header;
 
-use crate::file_builder::FileBuilder;
+use chord_gguf::FileBuilder;
 
 /// A file that must be refused, and how.
 #[derive(Clone, Debug)]

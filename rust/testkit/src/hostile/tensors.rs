@@ -3,7 +3,7 @@
 use chord_gguf::GgmlType::{self, F16, F32, F64, Q4_0, Q4_K};
 
 use super::{FileBuilder, Refusal, refusal};
-use crate::file_builder::TensorPlaces;
+use chord_gguf::writer::TensorPlaces;
 
 /// A tensor for [`file_of`]: name, extents, type, data offset.
 type Entry<'a> = (&'a str, &'a [u64], GgmlType, u64);

@@ -10,13 +10,12 @@ mod tensor;
 
 use std::path::PathBuf;
 
-use chord_gguf::{GgmlType, Value, read_header};
+use chord_gguf::writer::ALIGNMENT;
+use chord_gguf::{FileBuilder, GgmlType, Value, read_header};
 
-use crate::{FileBuilder, GgufFile, Golden, Trace, repo_dir};
+use crate::{GgufFile, Golden, Trace, repo_dir};
 use decoder::{ARCHITECTURES, Decoder};
 pub(crate) use tensor::{Random, TensorRecipe};
-
-const ALIGNMENT: usize = 32;
 
 /// A model, and how the reference runs it.
 #[derive(Clone, Debug)]
@@ -101,21 +100,17 @@ impl Recipe {
 
     /// The bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut file = FileBuilder::new(3, self.tensors.len() as u64, self.metadata.len() as u64 + 2);
-        file.string("general.architecture", self.architecture);
-        file.string("tokenizer.ggml.model", "none");
-        for (key, value) in &self.metadata {
-            file.value(&format!("{}.{key}", self.architecture), value);
-        }
-        let data: Vec<_> = self.tensors.iter().map(TensorRecipe::bytes).collect();
-        let mut offset = 0;
-        for (tensor, bytes) in self.tensors.iter().zip(&data) {
-            file.tensor(&tensor.name, &tensor.dims, tensor.ty, offset as u64);
-            offset += bytes.len().next_multiple_of(ALIGNMENT);
-        }
-        for bytes in &data {
-            file.pad(ALIGNMENT);
-            file.raw(bytes);
+        let text = |value: &str| Value::String(value.to_owned());
+        let mut metadata = vec![
+            ("general.architecture".to_owned(), text(self.architecture)),
+            ("tokenizer.ggml.model".to_owned(), text("none")),
+        ];
+        metadata
+            .extend(self.metadata.iter().map(|(key, value)| (format!("{}.{key}", self.architecture), value.clone())));
+        let tensors = self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.dims.as_slice(), tensor.ty));
+        let (mut file, _) = FileBuilder::header(metadata.iter().map(|(key, value)| (key.as_str(), value)), tensors);
+        for tensor in &self.tensors {
+            file.pad(ALIGNMENT as usize).raw(&tensor.bytes());
         }
         file.bytes
     }

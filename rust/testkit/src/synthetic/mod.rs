@@ -6,12 +6,8 @@
 mod bytes;
 mod vocabulary;
 
-use chord_gguf::{GgmlType, ValueType};
-
-use crate::FileBuilder;
-
-/// Alignment of the data section and of each tensor.
-const ALIGNMENT: u64 = 32;
+use chord_gguf::writer::ALIGNMENT;
+use chord_gguf::{FileBuilder, GgmlType, ValueType};
 
 /// Sizes of a synthetic model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! Writes GGUF files field by field, valid ones and others.
 
-use chord_gguf::{Array, GgmlType, Value, ValueType};
+use crate::{Array, GgmlType, Value, ValueType};
+
+/// Alignment of the data section and of each tensor.
+pub const ALIGNMENT: u64 = 32;
 
 /// A file that is being written. Every method appends; nothing is checked.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +42,32 @@ pub struct TensorPlaces {
     pub offset: u64,
 }
 
+/// A tensor to be declared: name, extents and type.
+pub type NewTensor<'a> = (&'a str, &'a [u64], GgmlType);
+
 impl FileBuilder {
+    /// A header with these entries and tensors, up to where the data begins. The data of each tensor is to follow, in this
+    /// order, each at the next multiple of [`ALIGNMENT`]; the number is the length of the data section.
+    ///
+    /// # Panics
+    /// If a row is not a whole number of blocks of its type.
+    pub fn header<'a>(
+        metadata: impl ExactSizeIterator<Item = (&'a str, &'a Value)>,
+        tensors: impl ExactSizeIterator<Item = NewTensor<'a>>,
+    ) -> (Self, u64) {
+        let mut file = FileBuilder::new(3, tensors.len() as u64, metadata.len() as u64);
+        metadata.for_each(|(key, value)| file.value(key, value));
+        let mut data_len: u64 = 0;
+        for (name, dims, ty) in tensors {
+            let offset = data_len.next_multiple_of(ALIGNMENT);
+            file.tensor(name, dims, ty, offset);
+            let row_bytes = ty.row_bytes(dims[0]).expect("rows are whole blocks");
+            data_len = offset + row_bytes * dims[1..].iter().product::<u64>();
+        }
+        file.pad(ALIGNMENT as usize);
+        (file, data_len)
+    }
+
     /// Begins with magic number, version and counts.
     pub fn new(version: u32, n_tensors: u64, n_metadata: u64) -> Self {
         let mut file = FileBuilder::default();
