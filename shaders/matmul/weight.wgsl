@@ -12,5 +12,5 @@ override OUT_FIRST: u32 = 0u;
 override UNITS: u32;
 override SCALE_WORDS: u32 = 0u;
 
-@group(0) @binding(3) var<storage, read> quants: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> scales: array<u32>;

@@ -19,7 +19,7 @@ override SCALE_WORDS: u32 = 0u;
 override SCALE: f32 = 1.0;
 
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read> quants: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 
 fn store(token: u32, column: u32, values: vec4<f32>) {

@@ -20,10 +20,10 @@ fn bf16_run(a: vec4<u32>, b: vec4<u32>) -> Run {
 
 fn unit(row: u32, i: u32) -> Unit {
     let at = (row * UNITS + i) * 4u;
-    return Unit(bf16_run(quants[at], quants[at + 1u]), bf16_run(quants[at + 2u], quants[at + 3u]));
+    return Unit(bf16_run(codes[at], codes[at + 1u]), bf16_run(codes[at + 2u], codes[at + 3u]));
 }
 
 fn run(row: u32, i: u32, h: u32) -> Run {
     let at = (row * UNITS + i) * 4u + 2u * h;
-    return bf16_run(quants[at], quants[at + 1u]);
+    return bf16_run(codes[at], codes[at + 1u]);
 }

@@ -9,8 +9,8 @@ fn unit_columns(i: u32) -> vec2<u32> {
 }
 
 fn f32_run(at: u32) -> Run {
-    return Run(bitcast<vec4<f32>>(quants[at]), bitcast<vec4<f32>>(quants[at + 1u]), bitcast<vec4<f32>>(quants[at + 2u]),
-        bitcast<vec4<f32>>(quants[at + 3u]), 1.0, 0.0);
+    return Run(bitcast<vec4<f32>>(codes[at]), bitcast<vec4<f32>>(codes[at + 1u]), bitcast<vec4<f32>>(codes[at + 2u]),
+        bitcast<vec4<f32>>(codes[at + 3u]), 1.0, 0.0);
 }
 
 fn unit(row: u32, i: u32) -> Unit {

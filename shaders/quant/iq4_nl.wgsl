@@ -1,5 +1,5 @@
 // IQ4_NL: blocks of 32 weights d · value[q] with sixteen unevenly spaced values. A unit is a block.
-//   quants  16 bytes a block, as in the file: byte j holds q[j] below and q[j + 16] above
+//   codes   16 bytes a block, as in the file: byte j holds q[j] below and q[j + 16] above
 //   scales  d of each block as f16, two to a word
 #include "quant/unit.wgsl"
 #include "quant/shared_words.wgsl"
@@ -12,7 +12,7 @@ fn unit_columns(i: u32) -> vec2<u32> {
 }
 
 fn packed(row: u32, i: u32) -> Packed {
-    let words = quants[row * UNITS + i];
+    let words = codes[row * UNITS + i];
     let d = half_scale(scales[row * SCALE_WORDS + (i >> 1u)], i);
     return Packed(words, vec4<u32>(), vec2<f32>(d), vec2<f32>());
 }

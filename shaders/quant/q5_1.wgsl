@@ -1,5 +1,5 @@
 // Q5_1: blocks of 32 weights d · q + m. A unit is a block.
-//   quants  16 bytes a block, as in the file: byte j holds the lower bits of q[j] below and of q[j + 16] above
+//   codes   16 bytes a block, as in the file: byte j holds the lower bits of q[j] below and of q[j + 16] above
 //   scales  for each row, first a word of fifth bits for each block, then d and m of each block as f16 in one word
 #include "quant/unit.wgsl"
 #include "quant/fifth_bits.wgsl"
@@ -12,7 +12,7 @@ fn unit_columns(i: u32) -> vec2<u32> {
 }
 
 fn packed(row: u32, i: u32) -> Packed {
-    let words = quants[row * UNITS + i];
+    let words = codes[row * UNITS + i];
     let bits = scales[row * SCALE_WORDS + i];
     let dm = unpack2x16float(scales[row * SCALE_WORDS + UNITS + i]);
     return Packed(words, vec4<u32>(bits), dm.xx, dm.yy);

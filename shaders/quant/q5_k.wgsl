@@ -1,5 +1,5 @@
 // Q5_K: blocks of 256 weights in eight groups of 32, each d·scale · q − dmin·minimum.
-//   quants  176 bytes a block, as in the file: the header, 32 bytes of fifth bits (bit g of byte l is element l of
+//   codes   176 bytes a block, as in the file: the header, 32 bytes of fifth bits (bit g of byte l is element l of
 //           group g), then four chunks of 32 bytes; chunk c holds the lower bits of group 2c in the lower and of group
 //           2c + 1 in the upper halves of its bytes
 // A unit is 16 bytes of a chunk: 16 weights of each of its two groups.
@@ -23,9 +23,9 @@ fn run_of_group(words: vec4<u32>, bits: vec4<u32>, scale: f32, offset: f32) -> R
 fn packed(row: u32, i: u32) -> Packed {
     let block = (row * (UNITS / 8u) + (i >> 3u)) * 11u;
     let pair = (i & 7u) >> 1u;
-    let g = group_pair(quants[block], pair);
-    let bits = quants[block + 1u + (i & 1u)] >> vec4<u32>(2u * pair);
-    let words = quants[block + 3u + (i & 7u)];
+    let g = group_pair(codes[block], pair);
+    let bits = codes[block + 1u + (i & 1u)] >> vec4<u32>(2u * pair);
+    let words = codes[block + 3u + (i & 7u)];
     return Packed(words, bits, g.scale, g.offset);
 }
 

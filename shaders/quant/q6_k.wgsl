@@ -1,5 +1,5 @@
 // Q6_K: blocks of 256 weights in sixteen groups of 16, each d·scale · (q − 32), scale a signed byte.
-//   quants  192 bytes a block: 128 of lower halves and 64 of upper bit pairs, as in the file. Each half of the block
+//   codes   192 bytes a block: 128 of lower halves and 64 of upper bit pairs, as in the file. Each half of the block
 //           (128 weights) has 64 and 32 of them: in the first, byte j holds q[j] below and q[j + 64] above; in the
 //           second, byte l holds the upper bits of q[l], q[l + 32], q[l + 64] and q[l + 96], from the lowest pair on
 //   scales  for each row, first the sixteen scales of each block, then d of each block as f16, two to a word. The
@@ -24,9 +24,9 @@ fn run_of_six_bits(words: vec4<u32>, bits: vec4<u32>, scale: f32, offset: f32) -
 fn packed(row: u32, i: u32) -> Packed {
     let block = i >> 3u;
     let at = (row * (UNITS / 8u) + block) * 12u;
-    let words = quants[at + (i & 7u)];
+    let words = codes[at + (i & 7u)];
     // Bytes 16 to 31 and 48 to 63 of the lower halves are columns 32 further on: their bits are one pair higher.
-    let bits = quants[at + 8u + ((i & 4u) >> 1u) + (i & 1u)] >> vec4<u32>(i & 2u);
+    let bits = codes[at + 8u + ((i & 4u) >> 1u) + (i & 1u)] >> vec4<u32>(i & 2u);
     let first = row * SCALE_WORDS;
     let two = i32(scales[first + block * 4u + ((i & 7u) >> 1u)] >> ((i & 1u) * 16u));
     let d = half_scale(scales[first + (UNITS / 8u) * 4u + (block >> 1u)], block);

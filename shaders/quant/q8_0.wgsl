@@ -1,5 +1,5 @@
 // Q8_0: blocks of 32 weights d · q, q signed. A unit is a block.
-//   quants  32 bytes a block, as in the file
+//   codes   32 bytes a block, as in the file
 //   scales  d of each block as f16, two to a word
 #include "quant/unit.wgsl"
 #define HAS_OFFSET 0
@@ -21,10 +21,10 @@ fn run_of_signed_bytes(words: vec4<u32>, scale: f32) -> Run {
 fn unit(row: u32, i: u32) -> Unit {
     let at = (row * UNITS + i) * 2u;
     let d = half_scale(scales[row * SCALE_WORDS + (i >> 1u)], i);
-    return Unit(run_of_signed_bytes(quants[at], d), run_of_signed_bytes(quants[at + 1u], d));
+    return Unit(run_of_signed_bytes(codes[at], d), run_of_signed_bytes(codes[at + 1u], d));
 }
 
 fn run(row: u32, i: u32, h: u32) -> Run {
     let d = half_scale(scales[row * SCALE_WORDS + (i >> 1u)], i);
-    return run_of_signed_bytes(quants[(row * UNITS + i) * 2u + h], d);
+    return run_of_signed_bytes(codes[(row * UNITS + i) * 2u + h], d);
 }

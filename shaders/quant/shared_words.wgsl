@@ -4,7 +4,7 @@
 //   packed_run(p, h)  its run h: 0 or 1
 #define SHARED_WORDS 1
 
-// A unit as it is stored. `scale` and `offset` are those of its two runs, `bits` the upper bits of its quants.
+// A unit as it is stored. `scale` and `offset` are those of its two runs, `bits` the upper bits of its codes.
 struct Packed {
     words: vec4<u32>,
     bits: vec4<u32>,

@@ -11,11 +11,11 @@
 //
 //   weight = scale · LANES · q + offset
 //
-// so that a dot product needs one scale per run: scale · Σ q·(LANES·x) + offset · Σ x. Quants of fewer than eight bits
+// so that a dot product needs one scale per run: scale · Σ q·(LANES·x) + offset · Σ x. Codes of fewer than eight bits
 // stay at their byte's place in the word: masking is enough, shifting them down would cost an instruction each. Lane l
-// of q then holds the quant times 256^l, and LANES takes the power of two back, exactly.
+// of q then holds the code times 256^l, and LANES takes the power of two back, exactly.
 //
-// `quants` and `scales` are the two planes that rust/gpu/src/weights/layout.rs lays out; the kernel that includes the
+// `codes` and `scales` are the two planes that rust/gpu/src/weights/layout.rs lays out; the kernel that includes the
 // file declares them.
 
 struct Run {
@@ -34,7 +34,7 @@ struct Unit {
 
 const BYTES_IN_PLACE = vec4<f32>(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
 
-// Four quants below 128, one in each byte, left in place.
+// Four codes below 128, one in each byte, left in place.
 fn bytes_in_place(word: u32) -> vec4<f32> {
     return vec4<f32>(vec4<i32>(vec4<u32>(word) & vec4<u32>(0xffu, 0xff00u, 0xff0000u, 0x7f000000u)));
 }

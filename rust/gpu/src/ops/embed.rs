@@ -30,8 +30,8 @@ pub fn embed(
             .constant("ROWS", part_rows.end - part_rows.start)
             .constant("ID_FIRST", part_rows.start - rows.start)
             .constant("ROW_FIRST", part.place_of(part_rows.start));
-        let [quants, scales] = part.bindings();
-        let bindings = [ctx.batch.clone(), out.binding(), quants, scales];
+        let [codes, scales] = part.bindings();
+        let bindings = [ctx.batch.clone(), out.binding(), codes, scales];
         let grid = Grid::elements(out.rows, layout.units(), 64);
         dispatches.push(ctx.resources.dispatch(&source, &bindings, grid)?);
     }

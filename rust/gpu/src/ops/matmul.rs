@@ -144,8 +144,8 @@ fn part_dispatch(
         .constant("OUT_STRIDE", op.out.cols)
         .constant("OUT_FIRST", rows.start - op.rows.start)
         .constant("SCALE", op.scale);
-    let [quants, scales] = part.bindings();
-    let mut bindings = vec![ctx.batch.clone(), op.x.binding(), op.out.binding(), quants, scales];
+    let [codes, scales] = part.bindings();
+    let mut bindings = vec![ctx.batch.clone(), op.x.binding(), op.out.binding(), codes, scales];
     if let Variant::LaneRows { .. } = variant {
         let mut unused = ctx.resources.unused()?.into_iter();
         if let Some((residual, factor)) = op.residual {

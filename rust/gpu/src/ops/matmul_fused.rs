@@ -57,8 +57,8 @@ impl GatedPair<'_> {
             .constant("GLU_ROWS", n_rows)
             .constant("ROW_FIRST", part.place_of(0))
             .constant("OUT_STRIDE", self.out.cols);
-        let [quants, scales] = part.bindings();
-        let mut bindings = vec![ctx.batch.clone(), self.x.binding(), self.out.binding(), quants, scales];
+        let [codes, scales] = part.bindings();
+        let mut bindings = vec![ctx.batch.clone(), self.x.binding(), self.out.binding(), codes, scales];
         let source = if let Variant::LaneRows { .. } = variant {
             bindings.extend(ctx.resources.unused()?);
             source.constant("GLU_KIND", glu_kind(self.act))
@@ -113,8 +113,8 @@ impl Siblings<'_> {
         let source = source.constant("ROW_FIRST", part.place_of(0)).constant("SECOND_FIRST", n_rows[0]);
         let source: KernelSource =
             if n_rows.len() == 3 { source.constant("THIRD_FIRST", n_rows[0] + n_rows[1]) } else { source };
-        let [quants, scales] = part.bindings();
-        let mut bindings = vec![ctx.batch.clone(), self.x.binding(), self.outs[0].binding(), quants, scales];
+        let [codes, scales] = part.bindings();
+        let mut bindings = vec![ctx.batch.clone(), self.x.binding(), self.outs[0].binding(), codes, scales];
         bindings.extend(self.outs[1..].iter().map(|out| out.binding()));
         if !by_code {
             bindings.extend(ctx.resources.unused()?.into_iter().take(7 - bindings.len()));

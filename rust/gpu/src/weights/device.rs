@@ -35,7 +35,7 @@ pub struct WeightPart {
     pub rows: Range<u32>,
     /// Where its first row lies in the planes, which it may share with other weights.
     first: u32,
-    quants: Plane,
+    codes: Plane,
     scales: Option<Plane>,
 }
 
@@ -45,11 +45,11 @@ impl WeightPart {
         row - self.rows.start + self.first
     }
 
-    /// The planes `quants` and `scales`, in this order. Types without scales bind their quants twice, so that all
+    /// The planes `codes` and `scales`, in this order. Types without scales bind their codes twice, so that all
     /// kernels have the same bindings.
     pub fn bindings(&self) -> [Binding; 2] {
-        let scales = self.scales.as_ref().unwrap_or(&self.quants);
-        [self.quants.binding(), scales.binding()]
+        let scales = self.scales.as_ref().unwrap_or(&self.codes);
+        [self.codes.binding(), scales.binding()]
     }
 }
 
@@ -99,9 +99,9 @@ impl DeviceWeight {
         let mut parts = Vec::with_capacity(ranges.len());
         for rows in ranges {
             let n_rows = u64::from(rows.end - rows.start);
-            let quants = plane(n_rows * layout.quant_bytes)?;
+            let codes = plane(n_rows * layout.code_bytes)?;
             let scales = (layout.scale_bytes > 0).then(|| plane(n_rows * layout.scale_bytes)).transpose()?;
-            parts.push(WeightPart { rows, first: 0, quants, scales });
+            parts.push(WeightPart { rows, first: 0, codes, scales });
         }
         if let [weight] = weights {
             return Ok(vec![DeviceWeight::empty(weight, layout, rows_of(weight)?, parts)]);
@@ -109,8 +109,8 @@ impl DeviceWeight {
         let mut first = 0;
         let members = weights.iter().map(|weight| {
             let n_rows = rows_of(weight)?;
-            let WeightPart { quants, scales, .. } = &parts[0];
-            let part = WeightPart { rows: 0..n_rows, first, quants: quants.clone(), scales: scales.clone() };
+            let WeightPart { codes, scales, .. } = &parts[0];
+            let part = WeightPart { rows: 0..n_rows, first, codes: codes.clone(), scales: scales.clone() };
             first += n_rows;
             Ok(DeviceWeight::empty(weight, layout, n_rows, vec![part]))
         });
@@ -129,7 +129,7 @@ impl DeviceWeight {
     pub fn is_followed_by(&self, next: &DeviceWeight) -> bool {
         match (&self.parts[..], &next.parts[..]) {
             ([a], [b]) => {
-                let is_same = Arc::ptr_eq(&a.quants.buffer, &b.quants.buffer) && a.quants.offset == b.quants.offset;
+                let is_same = Arc::ptr_eq(&a.codes.buffer, &b.codes.buffer) && a.codes.offset == b.codes.offset;
                 is_same && a.first + self.n_rows == b.first
             }
             _ => false,
@@ -171,7 +171,7 @@ impl DeviceWeight {
     pub fn vector(&self) -> Result<Binding, ExecError> {
         match &self.parts[..] {
             [part] if self.layout.ty == GgmlType::F32 && self.n_rows == 1 && part.first == 0 => {
-                Ok(Binding { bytes: u64::from(self.layout.cols) * 4, ..part.quants.binding() })
+                Ok(Binding { bytes: u64::from(self.layout.cols) * 4, ..part.codes.binding() })
             }
             _ => Err(ExecError::Unsupported {
                 backend: "gpu",
@@ -225,14 +225,14 @@ impl DeviceWeight {
         let layout = &self.layout;
         let mut at = u64::from(part.place_of(first));
         if layout.is_verbatim() && layout.file_bytes.is_multiple_of(4) {
-            write(gpu, &part.quants, at * layout.quant_bytes, rows);
+            write(gpu, &part.codes, at * layout.code_bytes, rows);
             return;
         }
         let step = (STAGING_BYTES / layout.file_bytes).max(1);
         for piece in rows.chunks((step * layout.file_bytes) as usize) {
             staging.clear();
-            repack::push_quants(layout, piece, staging);
-            write(gpu, &part.quants, at * layout.quant_bytes, staging);
+            repack::push_codes(layout, piece, staging);
+            write(gpu, &part.codes, at * layout.code_bytes, staging);
             if let Some(scales) = &part.scales {
                 staging.clear();
                 repack::push_scales(layout, piece, staging);
@@ -286,14 +286,14 @@ pub(crate) fn plane_bytes(gpu: &Gpu, weights: &[&Weight]) -> Result<Vec<u64>, Ex
     let (layout, ranges) = ranges(gpu, weights)?;
     let planes = ranges.into_iter().flat_map(|rows| {
         let n_rows = u64::from(rows.end - rows.start);
-        [n_rows * layout.quant_bytes, n_rows * layout.scale_bytes]
+        [n_rows * layout.code_bytes, n_rows * layout.scale_bytes]
     });
     Ok(planes.filter(|bytes| *bytes > 0).collect())
 }
 
 /// Rows whose planes each fit a binding.
 fn rows_per_part(layout: &Layout, max_binding_bytes: u64) -> u32 {
-    let rows = max_binding_bytes / layout.quant_bytes.max(layout.scale_bytes);
+    let rows = max_binding_bytes / layout.code_bytes.max(layout.scale_bytes);
     u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
@@ -322,7 +322,7 @@ mod tests {
                 assert!(parts.windows(2).all(|w| w[0].end == w[1].start));
                 for part in parts {
                     let n = u64::from(part.end - part.start);
-                    assert!(n > 0 && n * layout.quant_bytes <= limit && n * layout.scale_bytes <= limit);
+                    assert!(n > 0 && n * layout.code_bytes <= limit && n * layout.scale_bytes <= limit);
                 }
             }
         }

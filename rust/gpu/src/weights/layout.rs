@@ -7,7 +7,7 @@ use super::planes::planes;
 /// Weights that a kernel takes at once.
 pub(crate) const UNIT: u32 = 32;
 
-/// A row on the device: one piece in the plane `quants` and one in the plane `scales`. The sum of their bytes is the
+/// A row on the device: one piece in the plane `codes` and one in the plane `scales`. The sum of their bytes is the
 /// file's, but for two bytes in rows with an odd number of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
@@ -17,8 +17,8 @@ pub struct Layout {
     pub cols: u32,
     /// Bytes of a row in the file.
     pub file_bytes: u64,
-    /// Bytes of a row in `quants`, a multiple of 16.
-    pub quant_bytes: u64,
+    /// Bytes of a row in `codes`, a multiple of 16.
+    pub code_bytes: u64,
     /// Bytes of a row in `scales`, a multiple of 4; 0 for types without that plane.
     pub scale_bytes: u64,
 }
@@ -29,19 +29,19 @@ impl Layout {
         let file_bytes = ty.row_bytes(u64::from(cols)).filter(|bytes| *bytes > 0)?;
         let blocks = u64::from(cols) / ty.block_elems();
         // Rows of plain numbers are padded with zeros to whole units.
-        let (quant_bytes, scale_bytes) = if GgmlType::FLOATS.contains(&ty) {
+        let (code_bytes, scale_bytes) = if GgmlType::FLOATS.contains(&ty) {
             (u64::from(cols.next_multiple_of(UNIT)) * ty.block_bytes(), 0)
         } else {
             let planes = planes(ty)?;
             let scales: usize = planes.scales.iter().map(|part| part.len()).sum();
-            (blocks * planes.quants.len() as u64, (blocks * scales as u64).next_multiple_of(4))
+            (blocks * planes.codes.len() as u64, (blocks * scales as u64).next_multiple_of(4))
         };
-        Some(Layout { ty, cols, file_bytes, quant_bytes, scale_bytes })
+        Some(Layout { ty, cols, file_bytes, code_bytes, scale_bytes })
     }
 
     /// Bytes of a row in both planes.
     pub fn row_bytes(&self) -> u64 {
-        self.quant_bytes + self.scale_bytes
+        self.code_bytes + self.scale_bytes
     }
 
     /// Units in a row.
@@ -61,7 +61,7 @@ impl Layout {
 
     /// True if the bytes on the device are the file's.
     pub fn is_verbatim(&self) -> bool {
-        self.scale_bytes == 0 && self.quant_bytes == self.file_bytes
+        self.scale_bytes == 0 && self.code_bytes == self.file_bytes
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
         for ty in types() {
             for blocks in 1..40 {
                 let layout = Layout::new(ty, blocks * ty.block_elems() as u32).unwrap();
-                assert!(layout.quant_bytes.is_multiple_of(16) && layout.scale_bytes.is_multiple_of(4), "{layout:?}");
+                assert!(layout.code_bytes.is_multiple_of(16) && layout.scale_bytes.is_multiple_of(4), "{layout:?}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Where the bytes of each storage type's blocks go on the device: the one description from which room, upload and the
 //! shader's file follow.
 //!
-//! Kernels read the plane `quants` as `vec4<u32>` and the plane `scales` as `u32`. Blocks whose size is not a multiple
+//! Kernels read the plane `codes` as `vec4<u32>` and the plane `scales` as `u32`. Blocks whose size is not a multiple
 //! of 16 bytes are taken apart so that both are aligned. The reader of a type is `shaders/quant/NAME.wgsl`.
 
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub(super) enum Part {
 /// What the planes of a quantized type hold.
 pub(super) struct Planes {
     /// A part of each block, one block after the other.
-    pub(super) quants: Part,
+    pub(super) codes: Part,
     /// For each row the first part of all its blocks, then the second one; whole words in the end.
     pub(super) scales: &'static [Part],
 }
@@ -52,18 +52,18 @@ const Q6_K_SCALES: [usize; 16] = [192, 196, 193, 197, 194, 198, 195, 199, 200, 2
 
 /// The quantized types with kernels.
 static PLANES: &[(GgmlType, Planes)] = &[
-    (GgmlType::Q4_0, Planes { quants: Part::Bytes(2..18), scales: &[Part::Bytes(0..2)] }),
-    (GgmlType::Q4_1, Planes { quants: Part::Bytes(4..20), scales: &[Part::Bytes(0..4)] }),
-    (GgmlType::Q5_0, Planes { quants: Part::Bytes(6..22), scales: &[Part::FifthBits(2), Part::Bytes(0..2)] }),
-    (GgmlType::Q5_1, Planes { quants: Part::Bytes(8..24), scales: &[Part::FifthBits(4), Part::Bytes(0..4)] }),
-    (GgmlType::Q8_0, Planes { quants: Part::Bytes(2..34), scales: &[Part::Bytes(0..2)] }),
-    (GgmlType::Q4_K, Planes { quants: Part::Bytes(0..144), scales: &[] }),
-    (GgmlType::Q5_K, Planes { quants: Part::Bytes(0..176), scales: &[] }),
+    (GgmlType::Q4_0, Planes { codes: Part::Bytes(2..18), scales: &[Part::Bytes(0..2)] }),
+    (GgmlType::Q4_1, Planes { codes: Part::Bytes(4..20), scales: &[Part::Bytes(0..4)] }),
+    (GgmlType::Q5_0, Planes { codes: Part::Bytes(6..22), scales: &[Part::FifthBits(2), Part::Bytes(0..2)] }),
+    (GgmlType::Q5_1, Planes { codes: Part::Bytes(8..24), scales: &[Part::FifthBits(4), Part::Bytes(0..4)] }),
+    (GgmlType::Q8_0, Planes { codes: Part::Bytes(2..34), scales: &[Part::Bytes(0..2)] }),
+    (GgmlType::Q4_K, Planes { codes: Part::Bytes(0..144), scales: &[] }),
+    (GgmlType::Q5_K, Planes { codes: Part::Bytes(0..176), scales: &[] }),
     (
         GgmlType::Q6_K,
-        Planes { quants: Part::Bytes(0..192), scales: &[Part::Sorted(&Q6_K_SCALES), Part::Bytes(208..210)] },
+        Planes { codes: Part::Bytes(0..192), scales: &[Part::Sorted(&Q6_K_SCALES), Part::Bytes(208..210)] },
     ),
-    (GgmlType::IQ4_NL, Planes { quants: Part::Bytes(2..18), scales: &[Part::Bytes(0..2)] }),
+    (GgmlType::IQ4_NL, Planes { codes: Part::Bytes(2..18), scales: &[Part::Bytes(0..2)] }),
 ];
 
 /// The planes of a quantized type; none without kernels.
@@ -103,7 +103,7 @@ mod tests {
     fn every_byte_of_a_block_is_in_one_part() {
         for (ty, planes) in PLANES {
             let mut seen = vec![0; ty.block_bytes() as usize];
-            for part in std::iter::once(&planes.quants).chain(planes.scales) {
+            for part in std::iter::once(&planes.codes).chain(planes.scales) {
                 match part {
                     Part::Bytes(range) => range.clone().for_each(|byte| seen[byte] += 1),
                     Part::Sorted(places) => places.iter().for_each(|byte| seen[*byte] += 1),

@@ -3,16 +3,16 @@
 use super::Layout;
 use super::planes::planes;
 
-/// Appends the `quants` plane of whole rows.
-pub(super) fn push_quants(layout: &Layout, rows: &[u8], out: &mut Vec<u8>) {
+/// Appends the `codes` plane of whole rows.
+pub(super) fn push_codes(layout: &Layout, rows: &[u8], out: &mut Vec<u8>) {
     match planes(layout.ty) {
         Some(planes) if !layout.is_verbatim() => {
             for block in rows.chunks_exact(layout.ty.block_bytes() as usize) {
-                planes.quants.push(block, out);
+                planes.codes.push(block, out);
             }
         }
         _ => {
-            let padding = (layout.quant_bytes - layout.file_bytes) as usize;
+            let padding = (layout.code_bytes - layout.file_bytes) as usize;
             for row in rows.chunks_exact(layout.file_bytes as usize) {
                 out.extend(row);
                 out.resize(out.len() + padding, 0);
@@ -46,23 +46,23 @@ mod tests {
         for ty in super::super::types().filter(|ty| ty.is_quantized()) {
             let layout = Layout::new(ty, 3 * 256).unwrap();
             let rows: Vec<u8> = (0..2 * layout.file_bytes).map(|i| (i * 37 + i / 256) as u8).collect();
-            let (mut quants, mut scales) = (Vec::new(), Vec::new());
-            push_quants(&layout, &rows, &mut quants);
+            let (mut codes, mut scales) = (Vec::new(), Vec::new());
+            push_codes(&layout, &rows, &mut codes);
             push_scales(&layout, &rows, &mut scales);
-            assert_eq!(quants.len() as u64, 2 * layout.quant_bytes, "{ty}");
+            assert_eq!(codes.len() as u64, 2 * layout.code_bytes, "{ty}");
             assert_eq!(scales.len() as u64, 2 * layout.scale_bytes, "{ty}");
             let ones = |bytes: &[u8]| bytes.iter().map(|b| b.count_ones()).sum::<u32>();
-            assert_eq!(ones(&quants) + ones(&scales), ones(&rows), "{ty}");
+            assert_eq!(ones(&codes) + ones(&scales), ones(&rows), "{ty}");
         }
     }
 
     #[test]
     fn floats_are_padded_with_zeros_to_whole_units() {
         let layout = Layout::new(GgmlType::F16, 33).unwrap();
-        let mut quants = Vec::new();
-        push_quants(&layout, &[0xff; 66 * 2], &mut quants);
-        assert_eq!(quants.len(), 256);
-        assert!(quants[..66].iter().all(|b| *b == 0xff) && quants[66..128].iter().all(|b| *b == 0));
-        assert!(quants[128..194].iter().all(|b| *b == 0xff));
+        let mut codes = Vec::new();
+        push_codes(&layout, &[0xff; 66 * 2], &mut codes);
+        assert_eq!(codes.len(), 256);
+        assert!(codes[..66].iter().all(|b| *b == 0xff) && codes[66..128].iter().all(|b| *b == 0));
+        assert!(codes[128..194].iter().all(|b| *b == 0xff));
     }
 }

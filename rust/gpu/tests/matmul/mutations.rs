@@ -27,7 +27,7 @@ fn is_seen(bench: &Bench, ty: GgmlType, variant: Variant, (file, from, to): Muta
 fn a_broken_storage_type_is_seen() {
     let bench = Bench::new();
     let mutations = [
-        (GgmlType::F32, ("quant/f32.wgsl", "quants[at + 3u]", "quants[at + 2u]")),
+        (GgmlType::F32, ("quant/f32.wgsl", "codes[at + 3u]", "codes[at + 2u]")),
         (GgmlType::F16, ("quant/f16.wgsl", "two(a.x), two(a.y)", "two(a.y), two(a.x)")),
         (GgmlType::BF16, ("quant/bf16.wgsl", "word & 0xffff0000u", "word & 0xff800000u")),
         (GgmlType::Q4_0, ("quant/q4_0.wgsl", "-8.0 * d", "-8.01 * d")),
