@@ -1,4 +1,4 @@
-//! What the processor calls itself.
+//! The processor's name.
 
 /// The processor's own name where it can be asked, else its architecture.
 pub(crate) fn processor_name() -> String {

@@ -1,8 +1,8 @@
 //! Keys and values of all sequences, laid out for [`crate::ops::attention`].
 //!
-//! A slot holds cells for each sequence and KV head; position `p` is in cell `p % capacity`. Keys lie in blocks of
-//! [`CELLS`] cells, column by column: `[seq][kv_head][cell / CELLS][dim][cell % CELLS]`. Values lie in rows, filled up
-//! to whole vectors: `[seq][kv_head][cell][stride]`.
+//! A slot holds cells for each sequence and KV head; position `p` is in cell `p % capacity`. Keys are stored in
+//! blocks of [`CELLS`] cells, column by column: `[seq][kv_head][cell / CELLS][dim][cell % CELLS]`. Values are stored in
+//! rows, padded to whole vectors: `[seq][kv_head][cell][stride]`.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::memory::{HugePages, SharedMemory};
 use crate::simd::Float;
 use crate::simd::f16::f32_to_f16;
 
-/// Cells in a block of keys: as many as the longest vector has lanes.
+/// Cells in a block of keys: the number of lanes of the longest vector.
 pub(crate) const CELLS: usize = 16;
 
 /// A storage type of keys and values.
@@ -158,7 +158,7 @@ struct SlotShape {
     v_stride: usize,
     /// Of the ring.
     capacity: usize,
-    /// The same, filled up to whole blocks.
+    /// The same, padded to whole blocks.
     cells: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The buffers of one run: places in one arena.
+//! The buffers of one run, in one arena.
 
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ impl Frame {
 
     /// A buffer's values, while nothing runs.
     pub(crate) fn get(&mut self, id: BufferId) -> &[f32] {
-        // SAFETY: `&mut self`: no worker has the frame.
+        // SAFETY: no worker has the frame, since this borrows it mutably.
         unsafe { self.view(id).all() }
     }
 
@@ -72,7 +72,7 @@ impl<'a> View<'a> {
     /// # Safety
     /// No other worker writes to the buffer before the next barrier.
     pub(crate) unsafe fn all(self) -> &'a [f32] {
-        // SAFETY: the promise of the caller.
+        // SAFETY: the caller's promise is that of `read`.
         unsafe { self.arena.read(self.start..self.start + self.rows * self.cols) }
     }
 
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
     /// # Safety
     /// No other worker writes to them before the next barrier.
     pub(crate) unsafe fn part(self, row: usize, cols: Range<usize>) -> &'a [f32] {
-        // SAFETY: the promise of the caller.
+        // SAFETY: the caller's promise is that of `read`.
         unsafe { self.arena.read(self.range(row, cols)) }
     }
 
@@ -90,7 +90,7 @@ impl<'a> View<'a> {
     /// # Safety
     /// No other worker touches them before the next barrier, and this one holds no other reference to them.
     pub(crate) unsafe fn part_mut(self, row: usize, cols: Range<usize>) -> &'a mut [f32] {
-        // SAFETY: the promise of the caller.
+        // SAFETY: the caller's promise is that of `write`.
         unsafe { self.arena.write(self.range(row, cols)) }
     }
 

@@ -86,7 +86,7 @@ pub(crate) unsafe fn glu<I: Float>(gate: &[f32], up: Option<&[f32]>, act: Activa
             }
             I::store_f32(out[i..].as_mut_ptr(), value);
         }
-        // What is left, one number in every lane: the result of a number does not depend on where it stands.
+        // What is left, one number in every lane: the result for a number does not depend on its position.
         for i in whole..out.len() {
             let mut value = activate::<I>(I::splat_f32(gate[i]), act);
             if let Some(up) = up {

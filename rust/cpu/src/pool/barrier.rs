@@ -1,10 +1,10 @@
-//! The place where the workers of a run wait for each other.
+//! A point at which the workers of a run wait for each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::AcqRel, Ordering::Relaxed, Ordering::SeqCst};
 
 use super::signal::Signal;
 
-/// A worker has panicked: the others leave the run, too.
+/// A worker has panicked, and the others leave the run too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abandoned;
 
@@ -12,7 +12,7 @@ pub struct Abandoned;
 pub(crate) struct Barrier {
     n_workers: u32,
     arrived: AtomicU32,
-    /// Moves on when all have arrived.
+    /// Advances when all have arrived.
     passed: Signal,
     abandoned: AtomicBool,
 }
@@ -23,12 +23,12 @@ impl Barrier {
         Barrier { n_workers, arrived: AtomicU32::new(0), passed: Signal::default(), abandoned: AtomicBool::new(false) }
     }
 
-    /// Waits until all workers are here; what each has written before is then seen by all.
+    /// Waits until all workers have arrived; each then sees what the others have written before.
     pub(super) fn wait(&self) -> Result<(), Abandoned> {
         if self.n_workers == 1 {
             return Ok(());
         }
-        // No other worker can move it on before this one has arrived.
+        // No other worker can advance it before this one has arrived.
         let seen = self.passed.value();
         if self.arrived.fetch_add(1, AcqRel) + 1 == self.n_workers {
             self.arrived.store(0, Relaxed);
@@ -49,7 +49,7 @@ impl Barrier {
         self.passed.wake();
     }
 
-    /// Makes it usable again; no worker is inside.
+    /// Makes it usable again, while no worker waits.
     pub(super) fn reset(&self) {
         self.arrived.store(0, Relaxed);
         self.abandoned.store(false, SeqCst);

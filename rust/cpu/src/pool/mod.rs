@@ -1,9 +1,8 @@
 //! Threads that run one job together and meet at barriers inside it.
 //!
-//! A [`Pool`] does not care how its workers come to be. Natively [`Pool::spawn`] starts threads. In a browser only the
-//! host can start them: [`Pool::remote`] makes a pool that expects workers, each of which is handed an
-//! [`invitation`](Pool::invitation) and calls [`join`] with it. The calling thread is worker 0. Between runs workers
-//! spin for a moment and then sleep; dropping the pool ends them.
+//! Natively [`Pool::spawn`] starts threads. In a browser only the host can start them: [`Pool::remote`] makes a pool
+//! that expects workers, each of which is handed an [`invitation`](Pool::invitation) and calls [`join`] with it. The
+//! calling thread is worker 0. Between runs workers spin for a moment and then sleep; dropping the pool ends them.
 
 mod barrier;
 mod signal;
@@ -21,17 +20,17 @@ pub use barrier::Abandoned;
 pub(crate) use barrier::Barrier;
 use signal::Signal;
 
-/// Most workers of a pool, the caller included: more than any machine this is made for has use for.
+/// Most workers of a pool, the caller included: more than any machine that this is made for can use.
 pub const MOST_THREADS: usize = 64;
 
 /// What every worker runs.
 type Job<'a> = dyn Fn(&Worker<'_>) -> Result<(), Abandoned> + Sync + 'a;
 
-/// Why a pool could not be had, or a run was not finished.
+/// Why a pool could not be made, or a run did not finish.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// The system gave no thread.
+    /// The system started no thread.
     #[error("thread {index} of {n_threads} could not be started: {reason}")]
     Spawn {
         /// Which one.
@@ -41,10 +40,10 @@ pub enum PoolError {
         /// What the system says.
         reason: String,
     },
-    /// Workers were expected from elsewhere and have not all come.
+    /// Not all of the expected workers have joined.
     #[error("{joined} of {expected} workers have joined the pool")]
     Incomplete {
-        /// Workers that have come.
+        /// Workers that have joined.
         joined: usize,
         /// Workers that were expected, without the caller.
         expected: usize,
@@ -70,7 +69,7 @@ impl<'a> Worker<'a> {
         Worker { index, n_threads, barrier }
     }
 
-    /// Waits until every worker is here. All of them must get here, in the same order of barriers.
+    /// Waits until every worker has arrived. All of them must arrive, at the same barriers in the same order.
     ///
     /// # Errors
     /// If one of them has panicked; the job should return.
@@ -83,13 +82,13 @@ impl<'a> Worker<'a> {
 /// What the workers share.
 struct Shared {
     n_threads: usize,
-    /// Of the run under way. Written before `started` moves on, read after.
+    /// Of the current run. Written before `started` advances, read after.
     job: UnsafeCell<Option<*const Job<'static>>>,
-    /// Moves on when a run begins, or when the workers shall end.
+    /// Advances when a run begins, or when the workers are to end.
     started: Signal,
     /// Workers still in the run, the caller not counted.
     running: AtomicUsize,
-    /// Moves on when the last of them has left it.
+    /// Advances when the last of them has left it.
     finished: Signal,
     barrier: Barrier,
     joined: AtomicUsize,
@@ -98,8 +97,8 @@ struct Shared {
     panic: Mutex<Option<String>>,
 }
 
-// SAFETY: `job` is the only member that is not `Sync` by itself; it is written by the pool's owner while no worker is
-// in a run and read by workers after `started` has moved on, which orders the two.
+// SAFETY: `job` is the only member that is not `Sync` by itself; it is written by the pool's owner while no worker is in a
+// run and read by workers after `started` has advanced, which orders the two.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer is to a `Sync` closure that outlives the run.
 unsafe impl Send for Shared {}
@@ -119,7 +118,7 @@ impl Shared {
         }
     }
 
-    /// Runs the job as one of its workers. A panic lets the others out of their barriers.
+    /// Runs the job as one of its workers. A panic releases the others from their barriers.
     fn take_part(&self, index: usize, job: &Job<'_>) {
         let worker = Worker { index, n_threads: self.n_threads, barrier: &self.barrier };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job(&worker))) {
@@ -130,17 +129,17 @@ impl Shared {
         }
     }
 
-    /// A worker's life.
+    /// Runs jobs as worker `index` until the pool ends.
     fn serve(&self, index: usize) {
         let mut seen = 0;
         loop {
             self.started.wait_past(seen, || false);
-            // The owner starts no run before every worker has left the one before.
+            // The owner starts no run before every worker has left the previous one.
             seen = seen.wrapping_add(1);
             if self.is_over.load(Acquire) {
                 return;
             }
-            // SAFETY: `started` has moved on, so the job is there, and it lives until `running` is 0.
+            // SAFETY: `started` has advanced, so the job is there, and it lives until `running` is 0.
             let job = unsafe { (*self.job.get()).map(|job| &*job) };
             if let Some(job) = job {
                 self.take_part(index, job);
@@ -162,7 +161,7 @@ fn message(payload: &(dyn Any + Send)) -> String {
 /// # Safety
 /// `invitation` must come from [`Pool::invitation`] in the same memory, and be used once.
 pub unsafe fn join(invitation: usize) {
-    // SAFETY: the caller's promise: this is the pointer of an `Arc` that was leaked for this call.
+    // SAFETY: the caller promises that this is the pointer of an `Arc` which was leaked for this call.
     let shared = unsafe { Arc::from_raw(invitation as *const Shared) };
     let index = shared.joined.fetch_add(1, AcqRel) + 1;
     if index < shared.n_threads {
@@ -170,7 +169,7 @@ pub unsafe fn join(invitation: usize) {
     }
 }
 
-/// A team of threads. One run at a time.
+/// A group of threads that work on one run at a time.
 pub struct Pool {
     shared: Arc<Shared>,
     #[cfg(not(target_family = "wasm"))]
@@ -184,7 +183,7 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// The calling thread alone: nothing is ever waited for.
+    /// The calling thread alone, which never waits.
     pub fn alone() -> Self {
         Pool::remote(1)
     }
@@ -193,7 +192,7 @@ impl Pool {
     /// threads of this process.
     ///
     /// # Errors
-    /// If the system gives no more threads.
+    /// If the system starts no more threads.
     #[cfg(not(target_family = "wasm"))]
     pub fn spawn(n_threads: usize) -> Result<Self, PoolError> {
         let mut pool = Pool::remote(n_threads);
@@ -210,7 +209,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Threads cannot be started here: a pool of more than one is made by [`Pool::remote`].
+    /// Only the host can start threads here: [`Pool::remote`] makes a pool of more than one.
     ///
     /// # Errors
     /// For more than one thread.
@@ -220,7 +219,7 @@ impl Pool {
         if n_threads > 1 { Err(PoolError::Spawn { index: 1, n_threads, reason }) } else { Ok(Pool::alone()) }
     }
 
-    /// A pool that expects `n_threads` − 1 workers to [`join`]. Nothing may be run before they have come:
+    /// A pool that expects `n_threads` − 1 workers to [`join`]. Nothing may be run before they have joined:
     /// [`is_complete`](Self::is_complete).
     pub fn remote(n_threads: usize) -> Self {
         Pool {
@@ -230,7 +229,7 @@ impl Pool {
         }
     }
 
-    /// What one more worker needs to [`join`]. It must join: the memory that this stands for is freed by it.
+    /// What one more worker needs to [`join`]. It must join, since joining frees the memory of the invitation.
     pub fn invitation(&self) -> usize {
         Arc::into_raw(Arc::clone(&self.shared)) as usize
     }
@@ -240,7 +239,7 @@ impl Pool {
         self.shared.n_threads
     }
 
-    /// Whether all workers have come.
+    /// Whether all workers have joined.
     pub fn is_complete(&self) -> bool {
         self.shared.joined.load(Acquire) + 1 >= self.n_threads()
     }
@@ -248,8 +247,8 @@ impl Pool {
     /// Runs `job` on every worker and returns when all have returned from it.
     ///
     /// # Errors
-    /// If a worker panicked, or workers of a [`remote`](Self::remote) pool have not come. A panic on the only thread of
-    /// a pool goes on to the caller.
+    /// If a worker panicked, or workers of a [`remote`](Self::remote) pool have not joined. A panic on the only thread of a
+    /// pool goes on to the caller.
     pub fn run(&mut self, job: &Job<'_>) -> Result<(), PoolError> {
         let shared = &*self.shared;
         if shared.n_threads == 1 {
@@ -280,7 +279,7 @@ impl Pool {
         }
     }
 
-    /// Natively threads that have been spawned will come; others may never do, and would be waited for in vain.
+    /// Threads that were spawned natively will join; workers from elsewhere may never do so.
     fn check_complete(&self) -> Result<(), PoolError> {
         #[cfg(not(target_family = "wasm"))]
         if !self.threads.is_empty() {
@@ -300,7 +299,7 @@ impl Drop for Pool {
         self.shared.started.advance();
         #[cfg(not(target_family = "wasm"))]
         for thread in self.threads.drain(..) {
-            // A worker's panics are caught; there is nothing to learn from its end.
+            // A worker's panics are caught, so that the result of its thread says nothing.
             let _ = thread.join();
         }
     }

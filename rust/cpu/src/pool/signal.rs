@@ -3,17 +3,16 @@
 use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Looks before a waiting thread lets others have its core, or, where it cannot, goes to sleep. A `pause` of x86 takes
-/// dozens of cycles (on Zen 4 these take 10 µs together), WebAssembly has nothing like it (in V8 these take some 100
-/// µs).
+/// Checks before a waiting thread yields its core or, where it cannot yield, sleeps. A `pause` of x86 takes dozens of
+/// cycles (all of these together 10 µs on Zen 4); WebAssembly has no such instruction (some 100 µs in V8).
 const SPINS: u32 = if cfg!(target_family = "wasm") { 200_000 } else { 400 };
 
-/// How long it then goes on looking while no other thread wants the core. If it is the thread that is waited for, which
-/// happens where other programs leave one core to both, it has it at once.
+/// How long it then yields between checks. If both threads share one core because of other programs, the thread that is
+/// waited for gets it at once.
 #[cfg(not(target_family = "wasm"))]
 const YIELDING: std::time::Duration = std::time::Duration::from_millis(2);
 
-/// A value that only moves on. Alone in its cache line, since threads look at it all the time.
+/// A counter. It has a cache line to itself, since threads read it all the time.
 #[repr(align(64))]
 #[derive(Debug, Default)]
 pub(super) struct Signal {
@@ -28,15 +27,15 @@ impl Signal {
         self.value.load(Acquire)
     }
 
-    /// Moves on. What this thread has written is seen by those who see the new value.
+    /// Counts on. A thread that sees the new value also sees what this thread has written.
     pub(super) fn advance(&self) {
         self.value.fetch_add(1, SeqCst);
         self.wake();
     }
 
-    /// Makes sleepers look again at what they wait for.
+    /// Makes sleeping threads check again what they wait for.
     ///
-    /// A sleeper counts itself before its last look, and this looks at the count after the change: one sees the other.
+    /// A sleeper counts itself before its last check, and this reads the count after the change, so one sees the other.
     pub(super) fn wake(&self) {
         if self.sleepers.load(SeqCst) > 0 {
             let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +43,7 @@ impl Signal {
         }
     }
 
-    /// Waits until the value is no longer `seen`, or `or` is true, which is looked at before going to sleep only.
+    /// Waits until the value is no longer `seen`, or `or` is true, which is checked only before sleeping.
     pub(super) fn wait_past(&self, seen: u32, or: impl Fn() -> bool) {
         if self.spin_past(seen) {
             return;
@@ -57,7 +56,7 @@ impl Signal {
         self.sleepers.fetch_sub(1, SeqCst);
     }
 
-    /// Looks for a while, and says whether the value has moved on.
+    /// Checks for a while, and says whether the value has changed.
     fn spin_past(&self, seen: u32) -> bool {
         for _ in 0..SPINS {
             if self.value.load(Acquire) != seen {

@@ -1,4 +1,4 @@
-//! The executor: takes work in order and does it when results are asked for.
+//! The executor: queues work in order, and does it when results are polled.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct CpuExecutor {
     chosen: Vec<u32>,
     ready_ids: Vec<u32>,
     ready_logits: VecDeque<Vec<f32>>,
-    /// Logits handed over last time: memory to be used again.
+    /// The buffer of logits handed over last time, to be used again.
     spare_logits: Vec<f32>,
     is_ready: bool,
     steps_run: u64,
@@ -36,19 +36,19 @@ pub struct CpuExecutor {
 }
 
 impl CpuExecutor {
-    /// Takes the memory that `program` needs and starts threads; weights come through [`WeightSink`].
+    /// Allocates the memory that `program` needs and starts threads; weights come through [`WeightSink`].
     ///
     /// # Errors
-    /// If memory or threads cannot be had, or a weight's type cannot be decoded.
+    /// If there are no memory or threads, or a weight's type cannot be decoded.
     pub fn new(program: Arc<Program>, options: CpuOptions) -> Result<Self, ExecError> {
         let pool = Pool::spawn(options.threads.unwrap_or_else(default_threads));
         Self::with_pool(program, options.activations, pool.map_err(|error| ExecError::Device(error.to_string()))?)
     }
 
-    /// The same on threads that are there already.
+    /// The same on threads that exist already.
     ///
     /// # Errors
-    /// If memory cannot be had, or a weight's type cannot be decoded.
+    /// If there is no memory, or a weight's type cannot be decoded.
     pub fn with_pool(program: Arc<Program>, activations: ActivationType, pool: Pool) -> Result<Self, ExecError> {
         let (machine, memory) = Machine::new(Arc::clone(&program), activations, pool)?;
         Ok(CpuExecutor {
@@ -107,7 +107,7 @@ impl CpuExecutor {
         let program = Arc::clone(&self.machine.program);
         self.steps_run += 1;
         let mut n_segments = program.segments.len();
-        // That it is done shows without any output.
+        // Being told that it is done needs no output.
         let out_rows = if want == Want::Done { &[] } else { batch.out_rows };
         let shown = Batch { out_rows, ..*batch };
         if matches!(want, Want::Nothing | Want::Done)
@@ -136,7 +136,7 @@ impl CpuExecutor {
         Ok(())
     }
 
-    /// Takes the highest logit of each output row.
+    /// Chooses the id with the highest logit of each output row.
     fn choose(&mut self, batch: &Batch<'_>) -> Result<(), ExecError> {
         let logits = self.output(OutputName::Logits)?;
         let logits = self.frame.get(logits);

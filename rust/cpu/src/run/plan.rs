@@ -79,8 +79,8 @@ impl Plan {
         Plan { steps, segments, ops }
     }
 
-    /// Where the buffers lie: none where another of the same phase does, a phase being what data alone allows to run
-    /// without a barrier. Used again within a phase, memory would need barriers of its own.
+    /// Where the buffers are stored. Buffers of one phase never share memory; a phase is what can run without a barrier as
+    /// far as data is concerned. If memory were reused within a phase, that would need more barriers.
     pub(crate) fn memory(&self, program: &Program) -> MemoryPlan {
         let apart = MemoryPlan::new(program, ALIGNMENT, Reuse::No);
         let mut phases: Vec<Vec<BufferId>> = Vec::new();
@@ -94,8 +94,8 @@ impl Plan {
         MemoryPlan::for_steps(program, ALIGNMENT, Reuse::Yes, &phases)
     }
 
-    /// The same steps with the barriers that batches of at most, or of more than,
-    /// [`FEW_TOKENS`](super::step::FEW_TOKENS) tokens need.
+    /// The same steps with the barriers that a batch needs: one of at most
+    /// [`FEW_TOKENS`](super::step::FEW_TOKENS) tokens, or a larger one.
     pub(crate) fn with_barriers(&self, program: &Program, memory: &MemoryPlan, few: bool) -> Self {
         let mut plan = self.clone();
         let mut since: Vec<Access> = Vec::new();
@@ -113,7 +113,7 @@ impl Plan {
         plan
     }
 
-    /// A chain is all steps between two barriers, or none: the others would compute columns of an equal part.
+    /// A chain is all of the steps between two barriers: a step left out would be divided equally, not in pieces.
     fn find_chains(&mut self, program: &Program) {
         for segment in &self.segments {
             let mut start = segment.start;

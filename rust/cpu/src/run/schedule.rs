@@ -81,7 +81,7 @@ impl Schedule {
         self.queue.iter().any(|queued| matches!(queued, Queued::Batch(_, Want::Logits)))
     }
 
-    /// Checks a batch and moves its sequences on (or back first, where it starts before their end).
+    /// Checks a batch and advances its sequences, cutting those first that go on from before their end.
     pub(crate) fn advance(&mut self, program: &Program, batch: &Batch<'_>, chooses: bool) -> Result<(), ExecError> {
         batch.check(program)?;
         let mut sequences = self.sequences.clone();
