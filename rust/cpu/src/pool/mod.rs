@@ -97,8 +97,8 @@ struct Shared {
     panic: Mutex<Option<String>>,
 }
 
-// SAFETY: `job` is the only member that is not `Sync` by itself; it is written by the pool's owner while no worker is in a
-// run and read by workers after `started` has advanced, which orders the two.
+// SAFETY: `job` is the only member that is not `Sync` by itself; it is written by the pool's owner while no worker is
+// in a run and read by workers after `started` has advanced, which orders the two.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer is to a `Sync` closure that outlives the run.
 unsafe impl Send for Shared {}
@@ -247,8 +247,8 @@ impl Pool {
     /// Runs `job` on every worker and returns when all have returned from it.
     ///
     /// # Errors
-    /// If a worker panicked, or workers of a [`remote`](Self::remote) pool have not joined. A panic on the only thread of a
-    /// pool goes on to the caller.
+    /// If a worker panicked, or workers of a [`remote`](Self::remote) pool have not joined. A panic on the only thread
+    /// of a pool goes on to the caller.
     pub fn run(&mut self, job: &Job<'_>) -> Result<(), PoolError> {
         let shared = &*self.shared;
         if shared.n_threads == 1 {

@@ -79,8 +79,8 @@ impl Plan {
         Plan { steps, segments, ops }
     }
 
-    /// Where the buffers are stored. Buffers of one phase never share memory; a phase is what can run without a barrier as
-    /// far as data is concerned. If memory were reused within a phase, that would need more barriers.
+    /// Where the buffers are stored. Buffers of one phase never share memory; a phase is what can run without a barrier
+    /// as far as data is concerned. If memory were reused within a phase, that would need more barriers.
     pub(crate) fn memory(&self, program: &Program) -> MemoryPlan {
         let apart = MemoryPlan::new(program, ALIGNMENT, Reuse::No);
         let mut phases: Vec<Vec<BufferId>> = Vec::new();
