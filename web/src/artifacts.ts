@@ -1,7 +1,7 @@
 /** The WebAssembly artifacts of one source, and which of them a browser uses. */
 
 import { memory64, relaxedSimd } from "wasm-feature-detect";
-import { MOST_THREADS } from "./engine-limits.js";
+import { MOST_THREADS, ROOM_OF_32_BITS } from "./engine-limits.js";
 
 /**
  * `baseline` runs everywhere, on one thread. `threads` has relaxed SIMD and a memory that workers can share; without
@@ -69,7 +69,7 @@ export function runnableArtifacts(features: WasmFeatures): ArtifactName[] {
 
 /** Bytes that a model can have on the CPU, beside the engine itself. How much memory the machine has, browsers hide. */
 export function cpuBytes(features: WasmFeatures, offered: readonly ArtifactName[]): number {
-  return ("lacking" in wideArtifact(features, offered) ? 3.5 : 15.5) * 2 ** 30;
+  return "lacking" in wideArtifact(features, offered) ? ROOM_OF_32_BITS : 15.5 * 2 ** 30;
 }
 
 /** What is missing of that which the artifacts with threads are linked for, in words. */

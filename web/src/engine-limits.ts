@@ -74,3 +74,9 @@ export const COMPLETION_MAX_TOKENS = 16;
 
 /** Most threads of the CPU. */
 export const MOST_THREADS = 64;
+
+/** Bytes that a model can have on the CPU with addresses of 32 bits. */
+export const ROOM_OF_32_BITS = 3758096384;
+
+/** What the data of a GGUF file is aligned to that says nothing. */
+export const DEFAULT_ALIGNMENT = 32;

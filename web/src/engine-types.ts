@@ -1,195 +1,396 @@
-/**
- * The engine's own shapes, as serde writes and reads them: `rust/engine/src/{options,request,sampler,info}.rs`, field
- * by field. The public API has OpenAI's shapes instead; `src/openai` translates.
- */
+// Generated from the Rust types by `npm run generate`: what crosses the edge of the engine, as serde reads and
+// writes it. The public API has OpenAI's shapes instead; `src/openai` translates.
 
-/** `LoadOptions`. A field left out has the engine's default. */
-export interface LoadOptions {
-  backend: "auto" | "gpu" | "cpu";
-  n_ctx?: number;
-  kv: "f16" | "f32";
-  /** On the CPU. */
-  activations: "mixed" | "q16" | "q8" | "f32";
-  /** Where all weights do not fit, layers are paged. */
-  max_gpu_bytes?: number;
-  /** The worker makes `subgroups` available although wgpu does not ask for it: see `worker/webgpu.ts`. */
-  web_subgroups?: boolean;
+/** Sizes and choices of a load. */
+export type LoadOptions = Partial<{
+  /** What to run on. */
+  backend: Backend;
+  /** Positions of the context; the trained length, at most 4,096, without one. */
+  n_ctx: number | null;
+  /** Storage type of the KV cache. */
+  kv: KvCache;
+  /** Sequences held at once. */
+  n_seq_max: number;
+  /**
+   * Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a stop takes effect between
+   * two chunks. Without one: 256 on a GPU, 128 on the CPU.
+   */
+  max_batch: number | null;
+  /** Positions whose logits are brought back at a time by `Engine::logits`. */
+  max_outputs: number;
+  /**
+   * Threads of the CPU, the engine's own included; all cores, less one where there are more than two, without a number.
+   */
+  threads: number | null;
+  /** Form of activations on the CPU. */
+  activations: Activations;
+  /** Bytes of the window through which the weights pass. */
+  window_bytes: number;
+  /** Only a GPU whose name contains this. */
+  adapter: string | null;
   /** GPU features not to use: `subgroups`, `shader-f16`. */
-  disable_features?: string[];
-  self_test?: boolean;
-  /** Self-tests that need not be repeated, by name. */
-  passed_tests?: string[];
-  /** Drop the weights where a device would take them. */
-  discard_weights?: boolean;
-}
+  disable_features: Array<string>;
+  /**
+   * Most bytes to hold on the GPU. Where the model needs more, as many layers as fit stay there beside the embedding
+   * and the output, and the others are read from the file again for every token and every chunk of a prompt. A limit
+   * too small even for that is as a GPU without memory: `auto` takes the CPU. Without one, everything is held.
+   */
+  max_gpu_bytes: number | null;
+  /** Lowers the largest binding of the GPU, so that large matrices are split. */
+  max_binding_bytes: number | null;
+  /** In a browser: the page makes `subgroups` available although wgpu does not ask for it. */
+  web_subgroups: boolean;
+  /** Lets executors fuse ops. */
+  fusion: boolean;
+  /** Compares the GPU with the CPU on a tiny program before it is trusted. */
+  self_test: boolean;
+  /** Self-tests that this build is known to have passed on this device, by name: they are not repeated. */
+  passed_tests: Array<string>;
+  /**
+   * Drops the weights on arrival instead of bringing them to a device: the whole way of a load without its end, so that
+   * its own memory can be measured with models that no device holds. What is loaded so cannot run.
+   */
+  discard_weights: boolean;
+}>;
 
-/** `LoadProgress`. */
-export interface EngineLoadProgress {
-  stage: "header" | "prepare" | "weights" | "ready";
+/** What the program should run on. */
+export type Backend = "auto" | "gpu" | "cpu";
+
+/** Storage type of keys and values. */
+export type KvCache = "f32" | "f16";
+
+/** Form of activations in the CPU's products with quantized matrices. */
+export type Activations = "mixed" | "q8" | "q16" | "f32";
+
+/** How far a load has come. */
+export type LoadProgress = {
+  /** What is being done. */
+  stage: LoadStage;
+  /** Bytes of this stage that are done. */
   loaded: number;
+  /** Bytes of this stage. */
   total: number;
-}
+};
 
-/** A chat message, as chat templates see it. */
-export interface Message {
-  role: string;
-  content: string;
-  name?: string;
-}
+/** What a load is doing. */
+export type LoadStage = "header" | "prepare" | "weights" | "ready";
+
+/** A `GenerateRequest` as it comes from outside. What is left out, or null, has its default. */
+export type GenerateRequest = Partial<{
+  /** What to continue. */
+  prompt: Prompt;
+  /** How tokens are chosen. */
+  sampling: Sampling;
+  /** Most tokens to generate. */
+  max_tokens: RawNumber;
+  /** Strings that end the generation. */
+  stop: Array<string>;
+  /** Seed of the draws. */
+  seed: RawNumber;
+  /** Tokens of the answer that are there already. */
+  answered: Array<number>;
+  /** The sequence whose cache is used. */
+  sequence: number;
+  /** What chat templates show as the time. */
+  now: number | null;
+}>;
 
 /** What to continue. */
-export type Prompt = { messages: Message[] } | { text: string } | { tokens: number[] };
+export type Prompt =
+  { messages: Array<Message> } | { text: string } | { text_with_special: string } | { tokens: Array<number> };
 
-/** `Sampling`. A field left out has the engine's default. */
-export interface Sampling {
-  temperature?: number;
-  top_k?: number;
-  top_p?: number;
-  min_p?: number;
-  repeat_penalty?: number;
-  repeat_last_n?: number;
-}
+/** One message of a conversation. */
+export type Message = {
+  /** `system`, `user`, `assistant`, or what else the template knows. */
+  role: string;
+  /** The text. */
+  content: string;
+  /** Who says it, where several speak in one role. Whether it shows is up to the template. */
+  name?: string;
+};
 
-/** `GenerateRequest`. */
-export interface GenerateRequest {
-  prompt: Prompt;
-  sampling: Sampling;
-  /** Without a limit the generation goes on to an end token or to the end of the context. */
-  max_tokens?: number;
-  stop: string[];
-  seed?: number;
-  /** Tokens of the answer that are there already: the generation goes on after them. */
-  answered?: number[];
-  /** What chat templates show as the time: seconds since 1970-01-01 00:00 by the clock on the user's wall. */
-  now?: number;
-}
+/** Each field of `Sampling`: what was given for it, or what it is. */
+export type Sampling = Partial<{
+  /** Divides the logits before the draw; 0 takes the most likely token. */
+  temperature: RawNumber;
+  /** Keeps the most likely tokens that together reach this probability: 1 keeps all, 0 only the most likely one. */
+  top_p: RawNumber;
+  /** Keeps this many of the most likely tokens; 0 keeps all. */
+  top_k: RawNumber;
+  /** Drops tokens less likely than this share of the most likely one; 0 drops none. */
+  min_p: RawNumber;
+  /** Divides positive and multiplies negative logits of tokens seen lately; 1 changes nothing. */
+  repeat_penalty: RawNumber;
+  /** How many of the latest tokens (prompt included) the penalty looks at; 0 for none. */
+  repeat_last_n: RawNumber;
+}>;
 
-/** `Event`: text that has become certain (whole characters, nothing of a stop string), or progress of the prompt. */
-export type GenerateEvent = { text: string } | { prompt: PromptProgress };
+/** What was given where a number belongs. */
+export type RawNumber = number | null;
 
-/** The same as the worker hears it: a token that was chosen, too. */
-export type WorkerGenerateEvent = GenerateEvent | { token: number };
+/** What happens during a generation, in order. */
+export type GenerateEvent = { prompt: PromptProgress } | { token: number } | { text: string };
 
-/** `PromptProgress`. */
-export interface PromptProgress {
+/** How far the prompt has been read. */
+export type PromptProgress = {
+  /** Tokens of the prompt. */
   total: number;
-  /** Tokens that the KV cache held before. */
+  /** Of these, held by the cache before. */
   cached: number;
-  /** Tokens done by now, cached ones included. */
+  /** Of these, done by now, cached ones included. */
   processed: number;
+  /** Milliseconds since the call. */
   time_ms: number;
-}
+};
 
-/** `GenerateResult`. */
-export interface GenerateResult {
-  finish_reason: "stop" | "length" | "cancelled";
-  usage: { prompt_tokens: number; cached_tokens: number; completion_tokens: number };
-  timings: {
-    time_to_first_token_ms: number;
-    prefill_ms: number;
-    prefill_tokens_per_s: number;
-    decode_ms: number;
-    decode_tokens_per_s: number;
-    total_ms: number;
-    /** Of the times above, how long the device waited for layers that are paged. */
-    prefill_stall_ms: number;
-    stall_ms_per_token: number;
-  };
+/** How a generation ended. Its text went out through the events. */
+export type GenerateResult = {
+  /** Why it ended. */
+  finish_reason: FinishReason;
+  /** Tokens in and out. */
+  usage: Usage;
+  /** How long it took. */
+  timings: Timings;
+  /** The seed that was used. */
   seed: number;
-}
+};
 
-/** `EncodeOptions`. */
-export interface TokenizeOptions {
-  /** Adds the begin and end tokens that the file asks for. */
+/** Why a generation ended. */
+export type FinishReason = "stop" | "length" | "cancelled";
+
+/** Tokens in and out. */
+export type Usage = {
+  /** Tokens of the prompt. */
+  prompt_tokens: number;
+  /** Tokens of the prompt that the cache held already. */
+  cached_tokens: number;
+  /** Tokens generated, those answered before and an end-of-generation token included. */
+  completion_tokens: number;
+};
+
+/** Durations in milliseconds, rates in tokens per second (0 where nothing was done). */
+export type Timings = {
+  /** From the call to the first token: tokenizing, prefill and the first choice. */
+  time_to_first_token_ms: number;
+  /** Prefill of the tokens that were not cached, the first choice included. */
+  prefill_ms: number;
+  /** Tokens prefilled per second. */
+  prefill_tokens_per_s: number;
+  /** From the first token to the last. */
+  decode_ms: number;
+  /** Tokens decoded per second, the first one not counted. */
+  decode_tokens_per_s: number;
+  /** The whole call. */
+  total_ms: number;
+  /** Of `prefill_ms`, the time in which the device waited for layers that are paged. */
+  prefill_stall_ms: number;
+  /** The same of `decode_ms`, for each token after the first. */
+  stall_ms_per_token: number;
+};
+
+/** How `Tokenizer::encode` treats special tokens. */
+export type EncodeOptions = {
+  /** Add the tokens that the file wants at the beginning (BOS) and the end (EOS). */
   add_special: boolean;
-  /** Names of control tokens in the text become these tokens. */
+  /**
+   * Read the texts of control tokens as these tokens. Never set this for text that a user wrote. User-defined tokens
+   * are matched in any case.
+   */
   parse_special: boolean;
-}
+};
 
-/** `EngineInfo`. Byte counts are exact as numbers up to 2^53. */
-export interface EngineInfo {
+/** Everything there is to know about a loaded engine. */
+export type EngineInfo = {
+  /** What runs it. */
   backend: "gpu" | "cpu";
-  /** Each step of the ladder that was taken, with its reason. */
-  why: string[];
+  /** Each step of the ladder of backends, with its reason. */
+  why: Array<string>;
   /** Adapter or processor, as the system names it. */
   device: string;
+  /** True for a GPU that is computed on the CPU. */
   is_software: boolean;
-  features: string[];
-  memory: { weights: number; kv: number; scratch: number };
-  paging: {
-    resident_layers: number;
-    paged_layers: number;
-    bytes_per_token: number;
-    slot_bytes: number;
-    bytes_read: number;
-    stall_ms: number;
-  };
-  counters: {
-    buffers_created: number;
-    bind_groups_created: number;
-    pipelines_created: number;
-    submits: number;
-    dispatches: number;
-    tokens: number;
-    readbacks_before_submit: number;
-  };
-  /** The self-test that the device has passed, now or before. */
+  /** Optional features in use. */
+  features: Array<string>;
+  /** Bytes held. */
+  memory: MemoryInfo;
+  /** What is not held. */
+  paging: PagingInfo;
+  /** Counts so far. */
+  counters: CounterInfo;
+  /** The self-test that the device has passed, now or before. Its name says all that it is made of. */
   self_test: string | null;
-  load: {
-    header_ms: number;
-    text_ms: number;
-    device_ms: number;
-    self_test_ms: number;
-    compile_ms: number;
-    read_ms: number;
-    upload_ms: number;
-  };
+  /** What the load took. */
+  load: LoadTimes;
+  /** Positions of the context. */
   n_ctx: number;
+  /** Vocabulary size. */
   n_vocab: number;
+  /** Tokens of a prompt chunk. */
   max_batch: number;
+  /** Sequences that can be held. */
   n_seq_max: number;
-  kv: "f16" | "f32";
+  /** Storage type of the KV cache. */
+  kv: KvCache;
+  /** True if messages can be given. */
   has_chat_template: boolean;
-  model: {
-    architecture: string;
-    name: string | null;
-    n_params: number;
-    file_bytes: number;
-    tensor_bytes: number;
-    n_ctx_train: number | null;
-    /** Bytes of each storage type, largest first. */
-    types: [string, number][];
-  };
-  warnings: string[];
-  notes: string[];
-}
+  /** What the file says about itself. */
+  model: ModelInfo;
+  /** What makes answers worse than the model could give them, in sentences to show. */
+  warnings: Array<string>;
+  /** What is odd in the file and changes no answer. */
+  notes: Array<string>;
+};
 
-/** `DeviceFacts`. */
-export interface DeviceFacts {
-  gpu?: { max_buffer_bytes: number; max_binding_bytes: number; is_software: boolean };
-  cpu_bytes?: number;
-}
+/** Bytes held by the executor. */
+export type MemoryInfo = {
+  /** Weights and tables. */
+  weights: number;
+  /** KV cache. */
+  kv: number;
+  /** Everything else. */
+  scratch: number;
+};
 
-/** `Verdict`. */
-export type EngineVerdict =
-  | { kind: "fits" }
-  | { kind: "fits-with-context"; n_ctx: number }
-  | { kind: "pages"; resident_layers: number; paged_layers: number; bytes_per_token: number }
-  | { kind: "unsupported"; code: string; why: string };
+/** Layers that are read from the file again and again, because the device does not hold all of them. */
+export type PagingInfo = {
+  /** Layers held on the device. */
+  resident_layers: number;
+  /** Layers that are not. */
+  paged_layers: number;
+  /** Bytes read for every token decoded, and for every chunk of a prompt. */
+  bytes_per_token: number;
+  /** Bytes of each of the two slots that paged layers take turns in. */
+  slot_bytes: number;
+  /** Bytes read since the load. */
+  bytes_read: number;
+  /** Milliseconds since the load in which the device had nothing to do because a layer was not there. */
+  stall_ms: number;
+};
 
-/** `Inspection`. */
-export interface EngineInspection {
-  model: EngineInfo["model"];
+/** Counts since the load; see `chord_program::Counters`. */
+export type CounterInfo = {
+  /** Device buffers created. */
+  buffers_created: number;
+  /** Bind groups created. */
+  bind_groups_created: number;
+  /** Pipelines created. */
+  pipelines_created: number;
+  /** Submits. */
+  submits: number;
+  /** Dispatches. */
+  dispatches: number;
+  /** Tokens decoded on the device. */
+  tokens: number;
+  /** Decode submits made only after a read-back had been awaited. */
+  readbacks_before_submit: number;
+};
+
+/**
+ * Milliseconds of the engine's parts of a load, one after the other. What the source reads and checks meanwhile is in
+ * them only as far as the engine waits for it.
+ */
+export type LoadTimes = {
+  /** Reading and checking the header, waiting for its bytes included. */
+  header_ms: number;
+  /** Building the tokenizer and the chat template. */
+  text_ms: number;
+  /** Opening the device, or gathering the CPU's threads. */
+  device_ms: number;
+  /** Comparing the device with the CPU; its kernels are those of the model and are compiled here. */
+  self_test_ms: number;
+  /** Compiling the kernels that are left and making room for the weights. */
+  compile_ms: number;
+  /** Waiting for the bytes of the weights. */
+  read_ms: number;
+  /** Bringing the weights to their place, up to the arrival of the last one. */
+  upload_ms: number;
+};
+
+/** What the file says about itself. */
+export type ModelInfo = {
+  /** `general.architecture`. */
+  architecture: string;
+  /** `general.name`, if it is there. */
+  name: string | null;
+  /** Number of weights of all tensors. */
+  n_params: number;
+  /** Bytes of the file. */
+  file_bytes: number;
+  /** Bytes of all tensors. */
+  tensor_bytes: number;
+  /** Trained context length, if the file tells. */
+  n_ctx_train: number | null;
+  /** Bytes of each storage type among the tensors, largest first. */
+  types: Array<[string, number]>;
+};
+
+/** What a device says of itself. */
+export type DeviceFacts = Partial<{
+  /** Its GPU, if it has one. */
+  gpu: GpuFacts | null;
+  /** Most bytes that a model can have on the CPU; no limit that matters without it. */
+  cpu_bytes: number | null;
+}>;
+
+/** Limits of a GPU, in bytes. */
+export type GpuFacts = {
+  /** Largest buffer. */
+  max_buffer_bytes: number;
+  /** Largest range of a buffer that a kernel can see. */
+  max_binding_bytes: number;
+  /** True for a GPU that is computed on the CPU. */
+  is_software: boolean;
+};
+
+/** What a file's header tells. */
+export type Inspection = {
+  /** What the file says about itself. */
+  model: ModelInfo;
+  /** Bytes before the first tensor: all that was read. */
   header_bytes: number;
+  /** True if messages can be given. */
   has_chat_template: boolean;
-  /** What the figures are for; `null` for a model that cannot be lowered. */
+  /** Context that the figures are for; absent for a model that cannot be lowered. */
   n_ctx: number | null;
-  memory: EngineInfo["memory"] | null;
+  /** Bytes needed for it with everything held; absent likewise. */
+  memory: MemoryInfo | null;
+  /** What would run it. */
   backend: "gpu" | "cpu" | null;
+  /** Bytes it may take there, if there is a limit. */
   budget_bytes: number | null;
+  /** True if nobody told the limit: see `GpuFacts::likely_bytes`. */
   budget_is_guess: boolean;
-  verdict: EngineVerdict;
-  warnings: string[];
-  notes: string[];
-  ignored_tensors: string[];
-}
+  /** Whether the device can run it. */
+  verdict: Verdict;
+  /** What makes answers worse than the model could give them, in sentences to show. */
+  warnings: Array<string>;
+  /** What is odd in the file and changes no answer. */
+  notes: Array<string>;
+  /** Names of the tensors that no answer to a text needs, in the order of the file. */
+  ignored_tensors: Array<string>;
+};
+
+/** Whether a device can run a model, with the options asked for. */
+export type Verdict =
+  | { kind: "fits" }
+  | {
+      kind: "fits-with-context";
+      /** The longest that fits, in steps of 256. */
+      n_ctx: number;
+    }
+  | {
+      kind: "pages";
+      /** Layers held. */
+      resident_layers: number;
+      /** Layers read again and again. */
+      paged_layers: number;
+      /** Bytes read for every token. */
+      bytes_per_token: number;
+    }
+  | {
+      kind: "unsupported";
+      /** The error's code. */
+      code: string;
+      /** What is missing. */
+      why: string;
+    };

@@ -1,9 +1,10 @@
-import type { GenerateEvent, GenerateResult, PromptProgress as EnginePromptProgress } from "./engine-types.js";
 import type { EngineClient } from "./engine-client.js";
+import type { GenerateResult, PromptProgress as EnginePromptProgress } from "./engine-types.js";
 import { abortError } from "./errors.js";
 import { type Answer, toUsage } from "./openai/response.js";
 import type { CheckedRequest } from "./openai/request.js";
 import type { FinishReason, PromptProgress } from "./openai/types.js";
+import type { AnswerEvent } from "./protocol.js";
 import type { TaskQueue } from "./queue.js";
 import { AnswerStream, type ChordStream } from "./stream.js";
 
@@ -69,7 +70,7 @@ async function generateOnce(
   listeners: Listeners,
   signal: AbortSignal,
 ): Promise<GenerateResult> {
-  const onEvent = (event: GenerateEvent) => {
+  const onEvent = (event: AnswerEvent) => {
     if (signal.aborted) return;
     if ("text" in event) listeners.text(event.text);
     else listeners.prompt(toPromptProgress(event.prompt));

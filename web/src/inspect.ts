@@ -2,7 +2,7 @@ import { artifactUrls, workerAddress } from "./addresses.js";
 import { type ArtifactName, cpuBytes, detectFeatures } from "./artifacts.js";
 import { webgpuCapabilities } from "./capabilities.js";
 import { EngineClient } from "./engine-client.js";
-import type { DeviceFacts, EngineInspection, EngineVerdict } from "./engine-types.js";
+import type { DeviceFacts, Inspection as EngineInspection, Verdict as EngineVerdict } from "./engine-types.js";
 import { needWorkers } from "./environment.js";
 import { abortError, ChordError, throwIfAborted } from "./errors.js";
 import { checkOptions, type ChordLoadOptions } from "./options.js";

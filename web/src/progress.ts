@@ -1,6 +1,6 @@
 /** Progress of a load: stages and numbers only increase, with at most ten reports a second. */
 
-import type { EngineLoadProgress } from "./engine-types.js";
+import type { LoadProgress as EngineLoadProgress } from "./engine-types.js";
 
 /** Stages of a load, in order. A stage may be skipped. */
 export const LOAD_STAGES = ["header", "compile", "download", "upload", "ready"] as const;

@@ -7,14 +7,14 @@
 import type { ArtifactName } from "./artifacts.js";
 import type {
   DeviceFacts,
+  EncodeOptions,
   EngineInfo,
-  EngineInspection,
   GenerateEvent,
   GenerateRequest,
   GenerateResult,
+  Inspection,
   LoadOptions,
   Message,
-  TokenizeOptions,
 } from "./engine-types.js";
 import type { DownloadSettings } from "./download/settings.js";
 import type { ErrorRecord } from "./errors.js";
@@ -85,6 +85,9 @@ export interface WorkerLoadTimes {
   io: IoTimes;
 }
 
+/** What the page hears of a generation: tokens stay with the worker, which goes on with them on another device. */
+export type AnswerEvent = Exclude<GenerateEvent, { token: number }>;
+
 /** Calls of the page to the engine worker. */
 export interface EngineCalls {
   load: {
@@ -92,15 +95,15 @@ export interface EngineCalls {
     result: { info: EngineInfo; store: StoreReport; times: WorkerLoadTimes };
     event: LoadProgress;
   };
-  generate: { params: GenerateRequest; result: GenerateResult; event: GenerateEvent };
-  tokenize: { params: { text: string; options: TokenizeOptions }; result: Uint32Array; event: never };
+  generate: { params: GenerateRequest; result: GenerateResult; event: AnswerEvent };
+  tokenize: { params: { text: string; options: EncodeOptions }; result: Uint32Array; event: never };
   tokenizeChat: { params: { messages: Message[]; now: number }; result: Uint32Array; event: never };
   logits: { params: { tokens: Uint32Array }; result: Float32Array; event: never };
   info: { params: null; result: WorkerInfo; event: never };
   /** In place of a load: the I/O worker was told that the model is only looked at. Ends that worker. */
   inspect: {
     params: { wasmUrls: WasmUrls; options: LoadOptions; device: DeviceFacts };
-    result: EngineInspection;
+    result: Inspection;
     event: never;
   };
   unload: { params: null; result: null; event: never };

@@ -1,6 +1,6 @@
 //! The numbers of a request: name, range, default and meaning of each. All of it is written once,
 //! where the number is declared. The SDK's types, ranges and documentation are generated from it
-//! (`rust/wasm/src/generated`), and the command's arguments are checked by it.
+//! (`rust/wasm/tests/generated`), and the command's arguments are checked by it.
 
 use std::fmt;
 
@@ -58,6 +58,7 @@ impl fmt::Display for NumberField {
 
 /// What was given where a number belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(type = "number | null"))]
 pub enum RawNumber {
     /// Nothing, or null.
     #[default]
@@ -161,11 +162,13 @@ macro_rules! number_fields {
             pub $field: $type,
         )*}
 
-        #[doc = concat!("Something for each field of [`", stringify!($name), "`].")]
+        #[doc = concat!(" Each field of [`", stringify!($name), "`]: what was given for it, or what it is.")]
         #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Deserialize)]
+        #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+        #[cfg_attr(feature = "typescript", ts(concrete(T = $crate::RawNumber), rename = stringify!($name)))]
         #[serde(default, deny_unknown_fields)]
         pub struct $each<T> {$(
-            #[doc = concat!("For [`", stringify!($name), "::", stringify!($field), "`].")]
+            #[doc = $first] $(#[doc = $more])*
             pub $field: T,
         )*}
 

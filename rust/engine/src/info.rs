@@ -9,6 +9,7 @@ use crate::{KvCache, LoadTimes};
 
 /// What the file says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ModelInfo {
     /// `general.architecture`.
     pub architecture: String,
@@ -54,6 +55,7 @@ impl ModelInfo {
 
 /// Bytes held by the executor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct MemoryInfo {
     /// Weights and tables.
     pub weights: u64,
@@ -71,6 +73,7 @@ impl From<MemoryUse> for MemoryInfo {
 
 /// Counts since the load; see [`chord_program::Counters`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct CounterInfo {
     /// Device buffers created.
     pub buffers_created: u64,
@@ -104,6 +107,7 @@ impl From<Counters> for CounterInfo {
 
 /// Layers that are read from the file again and again, because the device does not hold all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct PagingInfo {
     /// Layers held on the device.
     pub resident_layers: u32,
@@ -121,8 +125,10 @@ pub struct PagingInfo {
 
 /// Everything there is to know about a loaded engine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct EngineInfo {
-    /// `gpu` or `cpu`.
+    /// What runs it.
+    #[cfg_attr(feature = "typescript", ts(type = "\"gpu\" | \"cpu\""))]
     pub backend: String,
     /// Each step of the ladder of backends, with its reason.
     pub why: Vec<String>,

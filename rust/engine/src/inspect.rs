@@ -13,6 +13,7 @@ const CONTEXT_STEP: u32 = 256;
 
 /// What a device says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct DeviceFacts {
     /// Its GPU, if it has one.
@@ -23,6 +24,7 @@ pub struct DeviceFacts {
 
 /// Limits of a GPU, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct GpuFacts {
     /// Largest buffer.
     pub max_buffer_bytes: u64,
@@ -42,6 +44,7 @@ impl GpuFacts {
 
 /// Whether a device can run a model with the given options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Verdict {
     /// As asked.
@@ -71,6 +74,7 @@ pub enum Verdict {
 
 /// The facts of a file's header.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Inspection {
     /// What the file says about itself.
     pub model: ModelInfo,
@@ -83,6 +87,7 @@ pub struct Inspection {
     /// Bytes needed for it with everything held; absent likewise.
     pub memory: Option<MemoryInfo>,
     /// What would run it.
+    #[cfg_attr(feature = "typescript", ts(type = "\"gpu\" | \"cpu\" | null"))]
     pub backend: Option<Backend>,
     /// Bytes it may take there, if there is a limit.
     pub budget_bytes: Option<u64>,

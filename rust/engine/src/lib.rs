@@ -48,7 +48,7 @@ pub use fields::{NumberField, RawNumber};
 pub use header::read_header;
 pub use info::{CounterInfo, EngineInfo, MemoryInfo, ModelInfo, PagingInfo};
 pub use inspect::{DeviceFacts, GpuFacts, Inspection, Verdict, inspect, inspect_header};
-pub use load::{load_runner, lower_header};
+pub use load::{ROOM_OF_32_BITS, load_runner, lower_header};
 pub use options::{Activations, Backend, KvCache, LoadOptions, LoadProgress, LoadStage, PoolSource, StartingPool};
 pub use read::{ReadAt, ReadError};
 pub use request::{

@@ -23,7 +23,7 @@ pub(crate) const GPU_BATCH: u32 = 256;
 pub(crate) const CPU_BATCH: u32 = 128;
 
 /// What a model may take of a 32-bit address space, the rest being for the tokenizer, the window and the stack.
-const ROOM_OF_32_BITS: u64 = 7 << 29;
+pub const ROOM_OF_32_BITS: u64 = 7 << 29;
 
 /// Loads a model without its text side, and says why it runs on this backend: each fallback with its reason.
 /// The header is freed as soon as it has been lowered. The reader is kept where layers are paged, and else dropped.

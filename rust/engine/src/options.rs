@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the program should run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
     /// A real GPU if there is one that computes rightly, else the CPU.
@@ -23,6 +24,7 @@ pub enum Backend {
 
 /// Storage type of keys and values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum KvCache {
     /// Exact, twice the memory.
@@ -43,6 +45,7 @@ impl From<KvCache> for KvType {
 
 /// Form of activations in the CPU's products with quantized matrices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Activations {
     /// As `Q8` in the middle of prompts, as `Q16` elsewhere: prompts nearly as fast as `Q8`, answers nearly as good as
@@ -51,7 +54,7 @@ pub enum Activations {
     Mixed,
     /// Rounded to 8 bits: fastest, and close choices between tokens are left to chance.
     Q8,
-    /// Rounded to two digits of 8 bits: nearly exact, for twice the products of `Q8`, and much faster than `F32`.
+    /// Rounded to 16 bits: nearly exact, for twice the products of `Q8`, and much faster than `F32`.
     Q16,
     /// As they are: exact up to the order of sums.
     F32,
@@ -112,6 +115,7 @@ impl PartialEq for PoolSource {
 
 /// Sizes and choices of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct LoadOptions {
     /// What to run on.
@@ -123,7 +127,7 @@ pub struct LoadOptions {
     /// Sequences held at once.
     pub n_seq_max: u32,
     /// Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a stop takes effect
-    /// between two chunks. Without one: 256 on a GPU, 64 on the CPU.
+    /// between two chunks. Without one: 256 on a GPU, 128 on the CPU.
     pub max_batch: Option<u32>,
     /// Positions whose logits are brought back at a time by [`Engine::logits`](crate::Engine::logits).
     pub max_outputs: u32,
@@ -189,6 +193,7 @@ impl Default for LoadOptions {
 
 /// What a load is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LoadStage {
@@ -204,6 +209,7 @@ pub enum LoadStage {
 
 /// How far a load has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct LoadProgress {
     /// What is being done.
     pub stage: LoadStage,

@@ -8,6 +8,7 @@ use crate::{EngineError, Sampling, SamplingEach};
 
 /// What to continue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Prompt {
     /// A conversation, rendered with the file's chat template. Text of a message never becomes a control token.
@@ -100,6 +101,7 @@ impl GenerateRequest {
 
 /// A [`GenerateRequest`] as it comes from outside. What is left out, or null, has its default.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "GenerateRequest"))]
 #[serde(default, deny_unknown_fields)]
 pub struct RawRequest {
     /// What to continue.
@@ -138,6 +140,7 @@ impl RawRequest {
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// An end-of-generation token or a stop string.
@@ -150,6 +153,7 @@ pub enum FinishReason {
 
 /// Tokens in and out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
@@ -161,6 +165,7 @@ pub struct Usage {
 
 /// Durations in milliseconds, rates in tokens per second (0 where nothing was done).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Timings {
     /// From the call to the first token: tokenizing, prefill and the first choice.
     pub time_to_first_token_ms: f64,
@@ -182,6 +187,7 @@ pub struct Timings {
 
 /// How a generation ended. Its text went out through the events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct GenerateResult {
     /// Why it ended.
     pub finish_reason: FinishReason,
@@ -195,6 +201,7 @@ pub struct GenerateResult {
 
 /// How far the prompt has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct PromptProgress {
     /// Tokens of the prompt.
     pub total: u32,
@@ -207,7 +214,9 @@ pub struct PromptProgress {
 }
 
 /// What happens during a generation, in order.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "GenerateEvent"))]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A chunk of the prompt is done.

@@ -10,8 +10,7 @@ use crate::runner::Runner;
 use crate::token_run::{Flow, RunEnd, RunObserver, RunReport, TokenRequest};
 use crate::{CancelFlag, EngineError, PromptProgress, Sampling};
 
-const SAMPLED: Sampling =
-    Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, repeat_last_n: 64 };
+const SAMPLED: Sampling = Sampling { temperature: 1.0, ..Sampling::GREEDY };
 /// Takes the path through logits and still chooses the best token.
 const GREEDY_FROM_LOGITS: Sampling = Sampling { top_k: 1, ..SAMPLED };
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 /// Milliseconds of the engine's parts of a load, one after the other. What the source reads and checks meanwhile is in
 /// them only as far as the engine waits for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct LoadTimes {
     /// Reading and checking the header, waiting for its bytes included.
     pub header_ms: f64,

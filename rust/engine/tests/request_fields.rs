@@ -1,11 +1,16 @@
 //! What is accepted and refused of a request, and the words for it: `tests/request-fields.json`, which the SDK's tests
 //! go through as well (`web/src/openai/request-fields.test.ts`).
 
+use std::iter::once;
+
 use chord_engine::{
-    COMPLETION_MAX_TOKENS, EngineError, GenerateRequest, MAX_TOKENS, NumberField, RawNumber, RawRequest, SEED, Sampling,
+    COMPLETION_MAX_TOKENS, EngineError, GenerateRequest, MAX_TOKENS, NumberField, RawRequest, SEED, Sampling,
+    SamplingEach,
 };
 use chord_testkit::repo_dir;
 use serde::Deserialize;
+use serde::de::value::{self, MapDeserializer};
+use serde::de::{Error, IntoDeserializer};
 use serde_json::{Value, json};
 
 fn cases() -> Value {
@@ -17,29 +22,29 @@ fn number_fields() -> Vec<NumberField> {
     Sampling::FIELDS.into_list().into_iter().chain([MAX_TOKENS, SEED]).collect()
 }
 
-/// A value of the file as it comes over the edge.
-fn raw(value: &Value) -> RawNumber {
+/// The number that a value of the file stands for, if it does for one.
+fn number(value: &Value) -> Option<f64> {
     match value["number"].as_str() {
-        Some(number) => RawNumber::Number(number.parse().unwrap()),
-        None => RawNumber::deserialize(value).unwrap(),
+        Some(number) => Some(number.parse().unwrap()),
+        None => value.as_f64(),
     }
 }
 
-/// Checks a request that has `value` in one field.
-fn check(field: &str, value: RawNumber) -> Result<GenerateRequest, EngineError> {
-    let mut request = RawRequest::default();
-    *match field {
-        "max_tokens" => &mut request.max_tokens,
-        "seed" => &mut request.seed,
-        "temperature" => &mut request.sampling.temperature,
-        "top_p" => &mut request.sampling.top_p,
-        "top_k" => &mut request.sampling.top_k,
-        "min_p" => &mut request.sampling.min_p,
-        "repeat_penalty" => &mut request.sampling.repeat_penalty,
-        "repeat_last_n" => &mut request.sampling.repeat_last_n,
-        _ => panic!("the request has no number {field}"),
-    } = value;
-    request.check()
+/// Checks a request that has `value` in one field, as it comes over the edge.
+fn check(field: &str, value: &Value) -> Result<GenerateRequest, EngineError> {
+    match number(value) {
+        Some(number) => with::<_, value::Error>(field, number).check(),
+        None => with::<_, serde_json::Error>(field, value.clone()).check(),
+    }
+}
+
+fn with<'de, V: IntoDeserializer<'de, E>, E: Error>(field: &'de str, value: V) -> RawRequest {
+    let request = MapDeserializer::new(once((field, value)));
+    if Sampling::FIELDS.into_list().iter().any(|number| number.name == field) {
+        RawRequest { sampling: SamplingEach::deserialize(request).unwrap(), ..RawRequest::default() }
+    } else {
+        RawRequest::deserialize(request).unwrap()
+    }
 }
 
 fn assert_refused(refused: Result<GenerateRequest, EngineError>, field: &str, message: &str) {
@@ -55,11 +60,11 @@ fn numbers_are_accepted_and_refused_in_the_words_of_the_list() {
     let for_all = cases["refusedByAll"].as_array().unwrap();
     for (field, of) in cases["fields"].as_object().unwrap() {
         for value in of["accepts"].as_array().unwrap() {
-            check(field, raw(value)).unwrap_or_else(|error| panic!("{field} {value}: {error}"));
+            check(field, value).unwrap_or_else(|error| panic!("{field} {value}: {error}"));
         }
         for case in for_all.iter().chain(of["refuses"].as_array().unwrap()) {
             let (range, found) = (of["range"].as_str().unwrap(), case[1].as_str().unwrap());
-            assert_refused(check(field, raw(&case[0])), field, &format!("{field} must be {range}, not {found}"));
+            assert_refused(check(field, &case[0]), field, &format!("{field} must be {range}, not {found}"));
         }
     }
 }
@@ -70,12 +75,10 @@ fn the_list_has_every_number_with_both_sides_of_its_bounds() {
     assert_eq!(cases["fields"].as_object().unwrap().len(), number_fields().len());
     for field in number_fields() {
         let of = &cases["fields"][field.name];
-        let numbers = |list: &Value, nth: &dyn Fn(&Value) -> RawNumber| -> Vec<f64> {
-            let numbers = list.as_array().into_iter().flatten().map(nth);
-            numbers.filter_map(|raw| if let RawNumber::Number(n) = raw { Some(n) } else { None }).collect()
-        };
-        let accepted = numbers(&of["accepts"], &raw);
-        let refused = numbers(&of["refuses"], &|case| raw(&case[0]));
+        assert!(of.is_object(), "tests/request-fields.json has no {}", field.name);
+        let list = |name: &str| of[name].as_array().unwrap().iter();
+        let accepted: Vec<f64> = list("accepts").filter_map(number).collect();
+        let refused: Vec<f64> = list("refuses").filter_map(|case| number(&case[0])).collect();
         let name = field.name;
         assert!(accepted.contains(&field.least) && accepted.contains(&field.most), "the bounds of {name}");
         assert!(refused.iter().any(|&n| n < field.least), "a value below the range of {name}");

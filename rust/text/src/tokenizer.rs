@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::fmt;
 
 use chord_gguf::Metadata;
+use serde::Deserialize;
 
 use crate::TextError;
 use crate::bpe::Bpe;
@@ -26,7 +27,9 @@ const ADD_EOS: &str = "tokenizer.ggml.add_eos_token";
 const ADD_SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 
 /// How [`Tokenizer::encode`] treats special tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
 pub struct EncodeOptions {
     /// Add the tokens that the file wants at the beginning (BOS) and the end (EOS).
     pub add_special: bool,

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use chord_engine::{Engine, EngineError, Event, LoadOptions, LoadProgress, PromptProgress, RawRequest};
+use chord_engine::{Engine, EngineError, Event, LoadOptions, LoadProgress, RawRequest};
 use chord_text::{EncodeOptions, Message};
 use js_sys::{Float32Array, Function};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -22,23 +22,6 @@ const WINDOW_BYTES: u64 = 4 << 20;
 pub struct WasmEngine {
     engine: Engine,
     host: Host,
-}
-
-/// How text becomes tokens.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TokenizeOptions {
-    add_special: bool,
-    parse_special: bool,
-}
-
-/// An event of a generation, as the host hears it.
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum EventObject<'a> {
-    Text(&'a str),
-    Token(u32),
-    Prompt(PromptProgress),
 }
 
 #[wasm_bindgen]
@@ -77,12 +60,7 @@ impl WasmEngine {
         let request: RawRequest = from_js(request, "request")?;
         let request = request.check().map_err(|error| to_js(&error))?;
         let flag = cancel.flag();
-        let mut events = |event: Event<'_>| match event {
-            Event::Text(text) => notify(&on_event, &EventObject::Text(text)),
-            Event::Token(id) => notify(&on_event, &EventObject::Token(id)),
-            Event::Prompt(progress) => notify(&on_event, &EventObject::Prompt(progress)),
-            _ => {}
-        };
+        let mut events = |event: Event<'_>| notify(&on_event, &event);
         let host = self.host.clone();
         let mut pause = async || host.pause().await;
         let result = self.engine.generate(&request, &flag, &mut events, &mut pause).await;
@@ -91,8 +69,8 @@ impl WasmEngine {
 
     /// Token ids of a text.
     pub fn tokenize(&self, text: &str, options: JsValue) -> Result<Vec<u32>, JsValue> {
-        let TokenizeOptions { add_special, parse_special } = from_js(options, "options")?;
-        Ok(self.engine.tokenizer().encode(text, EncodeOptions { add_special, parse_special }))
+        let options: EncodeOptions = from_js(options, "options")?;
+        Ok(self.engine.tokenizer().encode(text, options))
     }
 
     /// Token ids of a conversation in the model's chat format, ready for an answer, at the time `now` in seconds since

@@ -1,8 +1,12 @@
 //! What the SDK has of the engine is written by this: `npm run generate` writes it anew, and here it is checked to be
 //! current.
 
+#[path = "generated/layout.rs"]
+mod layout;
 #[path = "generated/limits.rs"]
 mod limits;
+#[path = "generated/types.rs"]
+mod types;
 
 use std::fs;
 
@@ -20,6 +24,11 @@ fn check(path: &str, expected: &str) {
         let line = differs.unwrap_or_else(|| found.lines().count().min(expected.lines().count())) + 1;
         panic!("{path} is not current, from line {line} on: run `npm run generate`");
     }
+}
+
+#[test]
+fn the_types_are_current() {
+    check("web/src/engine-types.ts", &types::typescript());
 }
 
 #[test]

@@ -36,7 +36,7 @@ test.each(ranges)("$name", ({ name, alias }) => {
     for (const field of alias === undefined ? [name] : [name, alias]) {
       for (const value of accepts) {
         const params = check({ [field]: value });
-        const given = name in params ? params[name as "seed"] : params.sampling[name as "top_p"];
+        const given = name in params ? params[name as "seed"] : params.sampling?.[name as "top_p"];
         if (value !== null) expect(given, `${field} of ${typeof value}`).toBe(value);
       }
       for (const [value, found] of [...cases.refusedByAll, ...refuses]) {

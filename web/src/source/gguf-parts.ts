@@ -3,6 +3,8 @@
  * tensors there are, and where their bytes begin. The engine's reader checks whether all of it makes sense.
  */
 
+import { DEFAULT_ALIGNMENT } from "../engine-limits.js";
+
 /** The header of one part. */
 export interface PartHeader {
   version: number;
@@ -18,9 +20,6 @@ export interface PartHeader {
   no: number | undefined;
   count: number | undefined;
 }
-
-/** Where there is nothing else said, data is aligned to this. */
-const DEFAULT_ALIGNMENT = 32;
 
 /** Bytes of values by their type; strings (8) and arrays (9) have none of a fixed size. */
 const SIZES = new Map(

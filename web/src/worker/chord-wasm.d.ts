@@ -5,14 +5,16 @@
 declare module "*/chord_wasm.js" {
   import type {
     DeviceFacts,
+    EncodeOptions,
     EngineInfo,
-    EngineInspection,
-    EngineLoadProgress,
+    GenerateEvent,
     GenerateRequest,
     GenerateResult,
-    WorkerGenerateEvent,
+    Inspection,
+    LoadOptions,
+    LoadProgress,
+    Message,
   } from "../engine-types.js";
-  import type { LoadOptions, Message, TokenizeOptions } from "../engine-types.js";
 
   export interface Host {
     /** Bytes of the model, valid until the next read. */
@@ -44,16 +46,16 @@ declare module "*/chord_wasm.js" {
       host: Host,
       size: bigint,
       options: LoadOptions,
-      on_progress: (progress: EngineLoadProgress) => void,
+      on_progress: (progress: LoadProgress) => void,
       cancel: CancelToken,
       pool: ThreadPool,
     ): Promise<WasmEngine>;
     generate(
       request: GenerateRequest,
-      on_event: (event: WorkerGenerateEvent) => void,
+      on_event: (event: GenerateEvent) => void,
       cancel: CancelToken,
     ): Promise<GenerateResult>;
-    tokenize(text: string, options: TokenizeOptions): Uint32Array<ArrayBuffer>;
+    tokenize(text: string, options: EncodeOptions): Uint32Array<ArrayBuffer>;
     tokenize_chat(messages: Message[], now: number): Uint32Array<ArrayBuffer>;
     logits(tokens: Uint32Array, cancel: CancelToken): Promise<Float32Array<ArrayBuffer>>;
     info(): EngineInfo;
@@ -67,7 +69,7 @@ declare module "*/chord_wasm.js" {
     options: LoadOptions,
     device: DeviceFacts,
     cancel: CancelToken,
-  ): Promise<EngineInspection>;
+  ): Promise<Inspection>;
 
   /** Sets the handler of panics. */
   export function on_panic(callback: (message: string) => void): void;

@@ -1,7 +1,7 @@
 /** The engine worker: the wasm module and the GPU, behind the protocol. */
 
 import { chooseArtifact, detectFeatures } from "../artifacts.js";
-import type { GenerateEvent, WorkerGenerateEvent } from "../engine-types.js";
+import type { GenerateEvent } from "../engine-types.js";
 import { abortError, ChordError, toErrorRecord } from "../errors.js";
 import { ProgressMeter } from "../progress.js";
 import type { CallName, EngineCalls, EngineRequest, EngineResponse } from "../protocol.js";
@@ -89,9 +89,9 @@ export function runEngine(ioPort: MessagePort): void {
       // What the next backend needs to continue where this one ended.
       const answered: number[] = [];
       const seed = params.seed ?? randomSeed();
-      const onEvent = (heard: WorkerGenerateEvent) => {
+      const onEvent = (heard: GenerateEvent) => {
         if ("token" in heard) answered.push(heard.token);
-        else event(heard satisfies GenerateEvent);
+        else event(heard);
       };
       return model.run(stop, (engine, token) =>
         engine.generate({ ...params, seed, answered: [...answered] }, onEvent, token),

@@ -1,7 +1,7 @@
 /** The loaded model: the rung of the ladder it is on, and how it goes down when that breaks. */
 
 import { type ArtifactChoice, chooseArtifact, detectFeatures, type WasmFeatures, wideArtifact } from "../artifacts.js";
-import type { EngineInfo, EngineLoadProgress } from "../engine-types.js";
+import type { EngineInfo, LoadProgress as EngineLoadProgress } from "../engine-types.js";
 import { ChordError, toErrorRecord } from "../errors.js";
 import type { LoadParams, StoreReport, WorkerInfo, WorkerLoadTimes } from "../protocol.js";
 import type { IoClient } from "./io-client.js";
@@ -71,7 +71,7 @@ export class Model {
     const opened = performance.now();
     onOpened(file);
     const plan = (this.plan = { ...params, size: file.size, adapter, features, modules });
-    const { rungs, why } = ladder(params.options.backend, adapter, params.softwareGpu);
+    const { rungs, why } = ladder(params.options.backend ?? "auto", adapter, params.softwareGpu);
     this.why = why;
     for (const [index, rung] of rungs.entries()) {
       try {

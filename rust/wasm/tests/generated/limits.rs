@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use chord_engine::pool::MOST_THREADS;
-use chord_engine::{COMPLETION_MAX_TOKENS, MAX_STOP_STRINGS, MAX_TOKENS, NumberField, SEED, Sampling};
+use chord_engine::{COMPLETION_MAX_TOKENS, MAX_STOP_STRINGS, MAX_TOKENS, NumberField, ROOM_OF_32_BITS, SEED, Sampling};
+use chord_gguf::limits::DEFAULT_ALIGNMENT;
+
+use crate::layout::{WIDTH, comment};
 
 /// The lines of the README between which its table is.
 const TABLE: (&str, &str) = ("<!-- generated: numbers of a request -->\n\n", "\n<!-- /generated -->\n");
-
-/// Columns of a line.
-const WIDTH: usize = 120;
 
 fn fields() -> Vec<NumberField> {
     Sampling::FIELDS.into_list().into_iter().chain([MAX_TOKENS, SEED]).collect()
@@ -49,6 +49,16 @@ pub(super) fn typescript() -> String {
         ("MAX_STOP_STRINGS", "Most strings that can end an answer.", MAX_STOP_STRINGS),
         ("COMPLETION_MAX_TOKENS", "Tokens of a completion that asks for no number.", COMPLETION_MAX_TOKENS as usize),
         ("MOST_THREADS", "Most threads of the CPU.", MOST_THREADS),
+        (
+            "ROOM_OF_32_BITS",
+            "Bytes that a model can have on the CPU with addresses of 32 bits.",
+            ROOM_OF_32_BITS as usize,
+        ),
+        (
+            "DEFAULT_ALIGNMENT",
+            "What the data of a GGUF file is aligned to that says nothing.",
+            DEFAULT_ALIGNMENT as usize,
+        ),
     ] {
         write!(text, "\n/** {doc} */\nexport const {name} = {value};\n").unwrap();
     }
@@ -78,24 +88,6 @@ fn table() -> String {
         cells.collect::<String>() + "|\n"
     };
     rows.iter().map(line).collect()
-}
-
-/// A comment in front of a declaration, in lines that are not too long.
-fn comment(text: &str, indent: &str) -> String {
-    let line = format!("{indent}/** {text} */\n");
-    if line.len() <= WIDTH {
-        return line;
-    }
-    let mut lines = vec![format!("{indent} *")];
-    for word in text.split(' ') {
-        let last = lines.last_mut().expect("there is a line");
-        if last.len() + 1 + word.len() <= WIDTH {
-            *last += &format!(" {word}");
-        } else {
-            lines.push(format!("{indent} * {word}"));
-        }
-    }
-    format!("{indent}/**\n{}\n{indent} */\n", lines.join("\n"))
 }
 
 fn described(field: &NumberField) -> String {
