@@ -318,7 +318,7 @@ export type ModelInfo = {
   file_bytes: number;
   /** Bytes of all tensors. */
   tensor_bytes: number;
-  /** Trained context length, if the file tells. */
+  /** Trained context length, if the file has it. */
   n_ctx_train: number | null;
   /** Bytes of each storage type among the tensors, largest first. */
   types: Array<[string, number]>;
@@ -342,7 +342,7 @@ export type GpuFacts = {
   is_software: boolean;
 };
 
-/** What a file's header tells. */
+/** The facts of a file's header. */
 export type Inspection = {
   /** What the file says about itself. */
   model: ModelInfo;
@@ -358,7 +358,7 @@ export type Inspection = {
   backend: "gpu" | "cpu" | null;
   /** Bytes it may take there, if there is a limit. */
   budget_bytes: number | null;
-  /** True if nobody told the limit: see `GpuFacts::likely_bytes`. */
+  /** True if the limit is an estimate: see `GpuFacts::likely_bytes`. */
   budget_is_guess: boolean;
   /** Whether the device can run it. */
   verdict: Verdict;
@@ -370,7 +370,7 @@ export type Inspection = {
   ignored_tensors: Array<string>;
 };
 
-/** Whether a device can run a model, with the options asked for. */
+/** Whether a device can run a model with the given options. */
 export type Verdict =
   | { kind: "fits" }
   | {

@@ -25,6 +25,12 @@ struct Sequence {
 /// Greedy steps enqueued beyond the last id that has arrived.
 pub const LOOK_AHEAD: u32 = 4;
 
+// After a stop, tokens decoded ahead are cut off: a ring must still hold what they would have overwritten.
+const _: () = assert!(LOOK_AHEAD <= chord_model::RING_SLACK);
+// The GPU has a place for the id of each of them, so that none waits for another to be fetched.
+#[cfg(feature = "gpu")]
+const _: () = assert!(LOOK_AHEAD as usize <= chord_gpu::MAX_AHEAD);
+
 /// Prompt chunks that are enqueued at a time.
 const CHUNKS_AHEAD: usize = 2;
 

@@ -24,7 +24,7 @@ use memory::{all_weights, make_device, make_weights};
 use paging::{Pages, Work};
 
 /// Decode steps in flight before the host must fetch an id.
-const MAX_AHEAD: usize = 8;
+pub const MAX_AHEAD: usize = 8;
 
 /// Where a batch's ids begin, in bytes: see `include/batch.wgsl`.
 const BATCH_IDS: u64 = 16;

@@ -19,7 +19,7 @@ mod trace;
 pub mod weights;
 
 pub use device::{Features, Gpu, GpuOptions};
-pub use executor::{GpuExecutor, PlanOptions};
+pub use executor::{GpuExecutor, MAX_AHEAD, PlanOptions};
 pub use kernel::{Access, Activation, Binding, Dispatch, Grid, KernelSource, Kernels};
 pub use plan::missing_kernel;
 pub use resources::{Allocation, MemoryKind, MemoryWatch, PipelineKey, Resources};

@@ -17,7 +17,7 @@ pub use arch::{architectures, check_architecture, is_supported};
 pub use error::ModelError;
 pub use hyperparameters::{Hyperparameters, notes};
 pub use lower::{lower, memory, needs};
-pub use lowering::BuildOptions;
+pub use lowering::{BuildOptions, RING_SLACK};
 pub use rope::{RopeScaling, Yarn};
 pub use shapes::{Quant, SHAPES, Shape};
 pub use unread::ignored_tensors;

@@ -12,7 +12,7 @@ use crate::{Hyperparameters, ModelError};
 /// Default context length: enough for a chat, with a KV cache that fits on small devices.
 const DEFAULT_CTX: u32 = 4096;
 /// Positions that a ring holds beyond window and batch, so that tokens decoded ahead can be dropped.
-const LOOK_AHEAD: u32 = 16;
+pub const RING_SLACK: u32 = 16;
 
 /// Sizes that the program is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,7 +262,7 @@ impl<'a> Lowering<'a> {
     pub(crate) fn attention(&mut self, name: &str, [q, k, v]: [BufferId; 3], attend: Attend) -> BufferId {
         let [_, pos, seq, _] = self.program.inputs();
         let n_ctx = self.sizes.n_ctx;
-        let ring = |window: u32| window.saturating_add(self.sizes.max_batch).saturating_add(LOOK_AHEAD).min(n_ctx);
+        let ring = |window: u32| window.saturating_add(self.sizes.max_batch).saturating_add(RING_SLACK).min(n_ctx);
         let slot = self.program.slot(KvSlot {
             name: self.buffer_name("kv"),
             n_kv_heads: self.h.n_kv_head,

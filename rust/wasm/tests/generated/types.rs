@@ -48,7 +48,7 @@ pub(super) fn typescript() -> String {
     text
 }
 
-/// Adds a type's declaration. `serde(default)`, by which fields may be left out, is not known to ts-rs: `partial` says so.
+/// Adds a type's declaration. Fields may be left out by `serde(default)`, which ts-rs does not know: `partial` says so.
 fn declare<T: TS>(text: &mut String, partial: bool) {
     // Integers arrive as numbers, which are exact up to 2^53.
     let config = Config::new().with_large_int("number");
