@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { chromium } from "@playwright/test";
 import { StepError } from "../scripts/steps/console.mjs";
-import { fromRoot } from "../scripts/steps/paths.mjs";
+import { fromRoot, root } from "../scripts/steps/paths.mjs";
 import { listen, staticServer } from "../scripts/server/static-server.mjs";
 import { findChromium } from "../scripts/tests/adapters.mjs";
 
@@ -21,15 +21,16 @@ args.push("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enabl
  * @template T
  * @param {string} model path of the file
  * @param {(page: import("@playwright/test").Page, url: string) => Promise<T>} work the model's address comes second
+ * @param {string} [source] the source tree whose package and page are served; this one without it
  * @returns {Promise<{ result: T, browser: string }>}
  */
-export async function inBrowser(model, work) {
-  const packageFolder = fromRoot("web", "dist");
-  if (!existsSync(fromRoot("web", "dist", "index.js"))) {
+export async function inBrowser(model, work, source = root) {
+  const packageFolder = join(source, "web", "dist");
+  if (!existsSync(join(packageFolder, "index.js"))) {
     throw new StepError("the package is not built", "run: npm run build:web");
   }
   const routes = [
-    { prefix: "/page/", folder: fromRoot("bench", "page") },
+    { prefix: "/page/", folder: join(source, "bench", "page") },
     { prefix: "/package/", folder: packageFolder },
     { prefix: "/wllama/", folder: fromRoot("node_modules", "@wllama", "wllama") },
     { prefix: `/${basename(model)}`, file: model },

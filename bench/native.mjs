@@ -33,7 +33,9 @@ export async function measureNative(options) {
       /** @type {{ chord: Rates[], llama_cpp: Rates[] }} */
       const samples = { chord: [], llama_cpp: [] };
       const sides = [
-        ...(build === null ? [] : [() => samples.chord.push(runChord(chord, options, threads, prompt))]),
+        ...(build === null
+          ? []
+          : [() => samples.chord.push(runChord(chord, [options.model], options, threads, prompt))]),
         ...(system === null ? [] : [() => samples.llama_cpp.push(runLlamaCpp(python, model, threads, prompt, tokens))]),
       ];
       for (let n = 0; n < repeat; n++) for (const side of n % 2 ? [...sides].reverse() : sides) side();
@@ -70,16 +72,19 @@ function llamaCpp(python) {
 const script = fromRoot("bench", "llama_cpp_bench.py");
 
 /**
- * @param {string} chord
+ * One run of `chord bench`.
+ *
+ * @param {string} chord the program
+ * @param {string[]} model its arguments that say which
  * @param {Options} options
  * @param {number} threads
  * @param {number} prompt
  * @returns {Rates}
  */
-function runChord(chord, { model, tokens, activations }, threads, prompt) {
+export function runChord(chord, model, { tokens, activations }, threads, prompt) {
   const sizes = ["-p", String(prompt), "-n", String(tokens), "-r", "1"];
   const device = ["--backend", "cpu", "--threads", String(threads), "--activations", activations];
-  const args = ["bench", model, ...device, ...sizes, "--json"];
+  const args = ["bench", ...model, ...device, ...sizes, "--json"];
   const report = answer(chord, args);
   return { prefill: report.prefill_tokens_per_s, decode: report.decode_tokens_per_s };
 }

@@ -13,17 +13,19 @@ export const usage = `npm run bench -- [what] [options]
 what   (none)        prefill and decode in Chromium, beside wllama
        --load        load from each side's own cache, and the first token
        --native      chord bench beside llama.cpp (Python package llama-cpp-python)
+       --against REV this working tree beside another revision: chord bench, or with --tab its package in Chromium
        --ceilings    what this machine can stream and multiply at most, in Chromium and natively
 
 --model FILE         a GGUF file; a bare name is looked up in models/   (${smollm2.file})
 --threads 1,2        thread counts
---prompts 16,128,512 prompt lengths in tokens
+--prompts 16,128,512 prompt lengths in tokens (128 with --against)
 --tokens 64          tokens to decode after the first
 --repeat 5           repetitions, of which the median counts
 --activations mixed|q16|q8|f32  of our side, on the CPU                (mixed)
 --only ours|wllama|llama.cpp  leave the other side out
 --chord FILE         with --native: this program, instead of building it
 --python FILE        the Python that has llama-cpp-python                (CHORD_PYTHON, or python3)
+--at-least 0.97      with --against: fail where a ratio is below
 --json FILE          write the JSON there instead of printing it`;
 
 const ACTIVATIONS = /** @type {const} */ (["mixed", "q16", "q8", "f32"]);
@@ -43,10 +45,22 @@ export function readOptions() {
   if (!activations) throw new StepError(`--activations ${values.activations}`, `choose ${ACTIVATIONS.join(", ")}`);
   return {
     help: values.help === true,
-    what: values.native ? "native" : values.load ? "load" : values.ceilings ? "ceilings" : "speed",
-    model: findModel(values.model),
+    what: values.against
+      ? "against"
+      : values.native
+        ? "native"
+        : values.load
+          ? "load"
+          : values.ceilings
+            ? "ceilings"
+            : "speed",
+    model: values.against && !values.model ? join(modelsFolder, smollm2.file) : findModel(values.model ?? smollm2.file),
+    ownModel: values.model !== undefined,
+    against: values.against ?? null,
+    tab: values.tab === true,
+    atLeast: values["at-least"] === undefined ? null : ratio(values["at-least"]),
     threads: numbers("--threads", values.threads),
-    prompts: numbers("--prompts", values.prompts),
+    prompts: numbers("--prompts", values.prompts ?? (values.against ? "128" : "16,128,512")),
     tokens: numbers("--tokens", values.tokens)[0] ?? 64,
     repeat: numbers("--repeat", values.repeat)[0] ?? 5,
     activations,
@@ -65,9 +79,12 @@ function parse() {
         load: { type: "boolean" },
         native: { type: "boolean" },
         ceilings: { type: "boolean" },
-        model: { type: "string", default: smollm2.file },
+        against: { type: "string" },
+        tab: { type: "boolean" },
+        "at-least": { type: "string" },
+        model: { type: "string" },
         threads: { type: "string", default: "1,2" },
-        prompts: { type: "string", default: "16,128,512" },
+        prompts: { type: "string" },
         tokens: { type: "string", default: "64" },
         repeat: { type: "string", default: "5" },
         activations: { type: "string", default: "mixed" },
@@ -98,4 +115,11 @@ function numbers(option, list) {
   const values = list.split(",").map(Number);
   if (values.every((value) => Number.isInteger(value) && value > 0)) return values;
   throw new StepError(`${option} ${list}`, "give whole numbers, separated by commas");
+}
+
+/** @param {string} text */
+function ratio(text) {
+  const value = Number(text);
+  if (value > 0) return value;
+  throw new StepError(`--at-least ${text}`, "give a ratio such as 0.97");
 }

@@ -4,13 +4,20 @@
 import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { line, main } from "../scripts/steps/console.mjs";
+import { measureAgainst } from "./against.mjs";
 import { measureCeilings } from "./ceilings.mjs";
 import { measureLoad } from "./load.mjs";
 import { measureNative } from "./native.mjs";
 import { readOptions, usage } from "./options.mjs";
 import { measureSpeed } from "./speed.mjs";
 
-const benchmarks = { speed: measureSpeed, load: measureLoad, native: measureNative, ceilings: measureCeilings };
+const benchmarks = {
+  speed: measureSpeed,
+  load: measureLoad,
+  native: measureNative,
+  against: measureAgainst,
+  ceilings: measureCeilings,
+};
 
 await main(async () => {
   const options = readOptions();

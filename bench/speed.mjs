@@ -67,7 +67,8 @@ async function withThreads(page, url, threads, options, prompts, facts) {
     facts[side] = report.facts;
   }
   // One short run each, of a prompt that does not come again: code is compiled, pages are touched.
-  for (const side of sides) await run(page, side, /** @type {Prompt} */ (prompts.get(WARM_UP)?.[options.repeat]), 4);
+  for (const side of sides)
+    await runInPage(page, side, /** @type {Prompt} */ (prompts.get(WARM_UP)?.[options.repeat]), 4);
 
   /** @type {Row[]} */
   const rows = [];
@@ -76,7 +77,7 @@ async function withThreads(page, url, threads, options, prompts, facts) {
     const samples = { chord: [], wllama: [] };
     for (const [n, each] of (prompts.get(prompt) ?? []).slice(0, options.repeat).entries()) {
       for (const side of n % 2 ? [...sides].reverse() : sides) {
-        samples[side].push(await run(page, side, each, options.tokens + 1));
+        samples[side].push(await runInPage(page, side, each, options.tokens + 1));
       }
     }
     const [ours, theirs] = [samples.chord, samples.wllama].map((each) => (each.length ? rates(each) : undefined));
@@ -105,7 +106,7 @@ function sidesOf(only) {
  * @param {Prompt} prompt
  * @param {number} maxTokens
  */
-async function run(page, side, prompt, maxTokens) {
+export async function runInPage(page, side, prompt, maxTokens) {
   const given = /** @type {const} */ ([side, prompt, maxTokens]);
   const sample = await page.evaluate(([side, prompt, maxTokens]) => bench[side].run(prompt, maxTokens), given);
   if (sample.promptTokens !== prompt.ids.length) {

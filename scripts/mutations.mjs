@@ -1,5 +1,5 @@
-// npm run test:mutations [-- WORD …]: breaks the source in the ways of mutations/list.mjs, one after the other, in a copy
-// in target/mutations, and fails unless tests find each. With words: only entries that contain one of them.
+// npm run test:mutations [-- WORD …]: breaks a copy of the source in the ways of mutations/list.mjs, one after the
+// other, and fails unless tests find each. With words: only entries that contain all of them.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

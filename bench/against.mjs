@@ -1,0 +1,207 @@
+// @ts-check
+// This working tree beside another revision: both are built, take turns, and the ratios of their rates are printed.
+
+import { cpSync, existsSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { line, step, StepError } from "../scripts/steps/console.mjs";
+import { fetchModel } from "../scripts/steps/model.mjs";
+import { smollm2 } from "../scripts/steps/models.mjs";
+import { installNodeModules, npm } from "../scripts/steps/node-modules.mjs";
+import { fromRoot, root } from "../scripts/steps/paths.mjs";
+import { hostCargo } from "../scripts/steps/rust.mjs";
+import { run } from "../scripts/steps/shell.mjs";
+import { buildWasm } from "../scripts/steps/wasm.mjs";
+import { buildPackage } from "../scripts/steps/web.mjs";
+import { inBrowser } from "./browser.mjs";
+import { runChord } from "./native.mjs";
+import { makePrompts } from "./prompts.mjs";
+import { runInPage } from "./speed.mjs";
+import { figure, median, table } from "./statistics.mjs";
+
+/**
+ * @import { Options } from "./options.mjs"
+ * @import { Prompt } from "./page/side.js"
+ * @typedef {{ prefill: number, decode: number }} Rates tokens per second
+ * @typedef {{ name: string, root: string, target: string }} Side a source tree, and where cargo builds it
+ * @typedef {(side: Side, threads: number, prompt: number, round: number) => Promise<Rates>} Measure
+ * @typedef {{ model: string, threads: number, prompt: number, kind: "prefill" | "decode", here: number, there: number,
+ *   ratio: number, ratios: number[] }} Row
+ */
+
+const folder = (/** @type {string[]} */ ...parts) => fromRoot("target", "against", ...parts);
+const program = process.platform === "win32" ? "chord.exe" : "chord";
+
+/** Random weights in Q4_K_M, made by `chord bench` itself. */
+const SHAPE = "tinyllama-1.1b";
+/** Tokens of a run that does not count, after which code is compiled and pages are touched. */
+const WARM_UP = 16;
+
+/** @param {Options} options */
+export async function measureAgainst(options) {
+  const here = { name: "here", root, target: fromRoot("target") };
+  const there = { name: options.against ?? "", root: folder("source"), target: folder("build") };
+  await step(`revision ${there.name}`, () => checkOut(there));
+  if (!options.ownModel) await step("model SmolLM2", () => fetchModel(smollm2));
+  const rows = options.tab ? await inTabs(here, there, options) : await natively(here, there, options);
+
+  line(`\n${there.name} beside the working tree, ${options.repeat} rounds, tokens per second`);
+  line(toTable(rows));
+  const { atLeast } = options;
+  const slow = rows.filter(({ ratio }) => atLeast !== null && ratio < atLeast);
+  for (const { model, threads, prompt, kind, ratio } of slow) {
+    line(`FAIL ${model}, ${threads} threads, ${kind} of ${prompt}: ${figure(ratio)} × is below ${atLeast}`);
+  }
+  if (slow.length > 0) process.exitCode = 1;
+  return { against: there.name, repeat: options.repeat, atLeast, rows };
+}
+
+/**
+ * The revision in a worktree, which is kept for the next comparison.
+ *
+ * @param {Side} side
+ */
+async function checkOut(side) {
+  const git = async (/** @type {string[]} */ ...args) => (await run("git", args, { log: "against-git" })).output.trim();
+  const commit = await git("rev-parse", "--verify", `${side.name}^{commit}`).catch((error) => {
+    throw new StepError(`there is no revision ${side.name}`, "fetch it, or name another", { cause: error });
+  });
+  if (existsSync(side.root)) await git("-C", side.root, "checkout", "--quiet", "--detach", commit);
+  else await git("worktree", "add", "--quiet", "--detach", side.root, commit);
+  return commit.slice(0, 12);
+}
+
+/**
+ * @param {Side} here
+ * @param {Side} there
+ * @param {Options} options
+ */
+async function natively(here, there, options) {
+  for (const side of [here, there]) await step(`chord of ${side.name}`, () => buildChord(side));
+  const models = options.ownModel ? [[options.model]] : [[options.model], ["--shape", SHAPE, "--quant", "Q4_K_M"]];
+  const rows = [];
+  for (const model of models) {
+    /** @type {Measure} */
+    const measure = async (side, threads, prompt) => runChord(chordOf(side), model, options, threads, prompt);
+    rows.push(
+      ...(await takeTurns(model.length === 1 ? basename(options.model) : SHAPE, here, there, options, measure)),
+    );
+  }
+  return rows;
+}
+
+const chordOf = (/** @type {Side} */ { target }) => join(target, "release", program);
+
+/** @param {Side} side */
+async function buildChord(side) {
+  const { cargo, env } = await hostCargo();
+  const settings = { ...env, CARGO_TARGET_DIR: side.target };
+  await run(cargo, ["build", "--release", "-p", "chord-cli"], { cwd: side.root, env: settings, log: "against-cargo" });
+}
+
+/**
+ * The packages of both, each in a browser of its own for every round.
+ *
+ * @param {Side} here
+ * @param {Side} there
+ * @param {Options} options
+ */
+async function inTabs(here, there, options) {
+  await step("npm packages", installNodeModules);
+  await step("package of here", async () => void (await buildWasm(), await buildPackage()));
+  await step(`package of ${there.name}`, () => buildPackageOf(there));
+  const nCtx = Math.max(...options.prompts) + options.tokens + 8;
+  const lengths = [...new Set([WARM_UP, ...options.prompts])];
+  const count = options.repeat * options.threads.length;
+  const { result: prompts } = await inBrowser(options.model, (page, url) => makePrompts(page, url, lengths, count + 1));
+  const promptOf = (/** @type {number} */ length, /** @type {number} */ n) =>
+    /** @type {Prompt} */ (prompts.get(length)?.[n]);
+  /** @type {Measure} */
+  const measure = async (side, threads, prompt, round) => {
+    const { result } = await inBrowser(
+      options.model,
+      async (page, url) => {
+        const request = { url, threads, nCtx, activations: options.activations };
+        await page.evaluate((request) => bench.chord.load(request), request);
+        await runInPage(page, "chord", promptOf(WARM_UP, count), 4);
+        return runInPage(page, "chord", promptOf(prompt, round), options.tokens + 1);
+      },
+      side.root,
+    );
+    const { promptTokens, firstMs, totalMs, tokens } = result;
+    return { prefill: (promptTokens * 1000) / firstMs, decode: ((tokens - 1) * 1000) / (totalMs - firstMs) };
+  };
+  return takeTurns(basename(options.model), here, there, options, measure);
+}
+
+/**
+ * Builds a package with the scripts of its own revision, and with our npm packages where they are the same.
+ *
+ * @param {Side} side
+ */
+async function buildPackageOf(side) {
+  const lock = (/** @type {string} */ from) => readFileSync(join(from, "package-lock.json"), "utf8");
+  const modules = join(side.root, "node_modules");
+  if (!existsSync(modules)) {
+    if (lock(side.root) === lock(root)) {
+      // npm's links to the workspaces are relative, so that they lead to this revision's.
+      cpSync(fromRoot("node_modules"), modules, { recursive: true, verbatimSymlinks: true });
+    } else {
+      await npm(["ci", "--no-audit", "--no-fund"], { cwd: side.root, log: "against-npm" });
+    }
+  }
+  await run(process.execPath, ["scripts/build.mjs", "wasm", "web"], { cwd: side.root, log: "against-package" });
+}
+
+/**
+ * @param {string} model
+ * @param {Side} here
+ * @param {Side} there
+ * @param {Options} options
+ * @param {Measure} measure
+ * @returns {Promise<Row[]>}
+ */
+async function takeTurns(model, here, there, options, measure) {
+  /** @type {Row[]} */
+  const rows = [];
+  for (const threads of options.threads) {
+    for (const prompt of options.prompts) {
+      /** @type {Map<Side, Rates[]>} */
+      const samples = new Map([
+        [here, []],
+        [there, []],
+      ]);
+      for (let round = 0; round < options.repeat; round++) {
+        for (const side of round % 2 ? [there, here] : [here, there]) {
+          samples.get(side)?.push(await measure(side, threads, prompt, round));
+        }
+      }
+      for (const kind of /** @type {const} */ (["prefill", "decode"])) {
+        const [ours, theirs] = [here, there].map((side) => (samples.get(side) ?? []).map((rates) => rates[kind]));
+        rows.push({ model, threads, prompt, kind, ...compare(ours ?? [], theirs ?? []) });
+      }
+    }
+  }
+  return rows;
+}
+
+/**
+ * Each round's two runs lie next to each other in time: what slows the machine slows both.
+ *
+ * @param {number[]} here
+ * @param {number[]} there
+ */
+function compare(here, there) {
+  const ratios = here.map((rate, round) => rate / (there[round] ?? NaN));
+  return { here: median(here), there: median(there), ratio: median(ratios), ratios };
+}
+
+/** @param {Row[]} rows */
+function toTable(rows) {
+  const head = ["model", "threads", "what", "here", "there", "ratio", "range"];
+  const cells = rows.map(({ model, threads, prompt, kind, here, there, ratio, ratios }) => {
+    const range = `${figure(Math.min(...ratios))} to ${figure(Math.max(...ratios))}`;
+    const what = kind === "prefill" ? `prefill ${prompt}` : `decode`;
+    return [model, String(threads), what, figure(here), figure(there), `${figure(ratio)} ×`, range];
+  });
+  return table(head, cells);
+}
