@@ -81,9 +81,10 @@ impl Own {
     }
 }
 
-/// The promise: text without U+2581, which SentencePiece cannot tell from a space, comes back byte for byte.
+/// The promise: text without U+2581, which SentencePiece cannot tell from a space, comes back byte for byte. Nor may it
+/// have a user-defined token, behind which SentencePiece puts a space, as llama.cpp does.
 fn round_trip(tokenizer: &Tokenizer, text: &str) {
-    let text = text.replace('\u{2581}', "_");
+    let text = text.replace('\u{2581}', "_").replace("<tool>", "<_>");
     let ids = tokenizer.encode(&text, EncodeOptions::default());
     for &id in &ids {
         assert!(!matches!(tokenizer.kind(id), TokenKind::Control | TokenKind::Unknown), "{id} from {text:?}");

@@ -120,4 +120,18 @@ export const mutations = [
     replace: "if self.sampling.min_p > 0.5 {",
     test: sampler,
   },
+  {
+    covers: "decoding allocates: executor",
+    file: "rust/cpu/src/run/executor.rs",
+    find: "let shown = Batch { out_rows, ..*batch };",
+    replace: "let copied = batch.ids.to_vec();\n        let shown = Batch { ids: &copied, out_rows, ..*batch };",
+    test: ["-p", "chord-cpu", "--test", "allocations"],
+  },
+  {
+    covers: "decoding allocates: queue",
+    file: "rust/cpu/src/run/schedule.rs",
+    find: "self.spare.pop().unwrap_or_default()",
+    replace: "OwnedBatch::default()",
+    test: ["-p", "chord-engine", "--no-default-features", "--test", "allocations"],
+  },
 ];

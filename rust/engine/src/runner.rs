@@ -31,6 +31,14 @@ const _: () = assert!(LOOK_AHEAD <= chord_model::RING_SLACK);
 #[cfg(feature = "gpu")]
 const _: () = assert!(LOOK_AHEAD as usize <= chord_gpu::MAX_AHEAD);
 
+/// Lists that a step fills anew.
+#[derive(Default)]
+struct Scratch {
+    pos: Vec<u32>,
+    seq: Vec<u32>,
+    arrived: Vec<u32>,
+}
+
 /// Prompt chunks that are enqueued at a time.
 const CHUNKS_AHEAD: usize = 2;
 
@@ -43,6 +51,8 @@ pub struct Runner {
     /// Brings layers that are not on the device.
     pager: Option<Pager>,
     clock: Clock,
+    /// Memory of single steps, kept so that decoding allocates nothing.
+    scratch: Scratch,
     /// What the load took.
     pub(crate) load_times: LoadTimes,
     /// The self-test that was passed.
@@ -64,6 +74,7 @@ impl Runner {
             logits_under_way: 0,
             pager,
             clock,
+            scratch: Scratch::default(),
             load_times: LoadTimes::default(),
             self_test: None,
         }
@@ -256,26 +267,30 @@ impl Runner {
         out_rows: &[u32],
         want: Want,
     ) -> Result<(), EngineError> {
-        let pos: Vec<u32> = (first as u32..).take(ids.len()).collect();
-        let seq = vec![id; ids.len()];
-        self.executor.enqueue_prefill(&Batch { ids, pos: &pos, seq: &seq, out_rows }, want)?;
+        let Scratch { pos, seq, .. } = &mut self.scratch;
+        pos.clear();
+        pos.extend((first as u32..).take(ids.len()));
+        seq.clear();
+        seq.resize(ids.len(), id);
+        self.executor.enqueue_prefill(&Batch { ids, pos, seq, out_rows }, want)?;
         self.logits_under_way += usize::from(want == Want::Logits);
         Ok(())
     }
 
     /// Waits for at least one id.
     pub(crate) async fn next_ids(&mut self, ids: &mut VecDeque<u32>) -> Result<(), EngineError> {
-        let mut arrived = Vec::new();
-        poll_fn(|cx| self.executor.poll_ids(cx, &mut arrived)).await?;
+        let arrived = &mut self.scratch.arrived;
+        arrived.clear();
+        poll_fn(|cx| self.executor.poll_ids(cx, arrived)).await?;
         if arrived.is_empty() {
             return Err(EngineError::Internal("the executor lost ids that were asked for".into()));
         }
-        let n_vocab = self.program().n_vocab;
+        let n_vocab = self.executor.program().n_vocab;
         // An argmax over numbers that are not comparable finds no token.
         if let Some(&token) = arrived.iter().find(|&&id| id >= n_vocab) {
             return Err(EngineError::BadLogits { token, value: f32::NAN });
         }
-        ids.extend(arrived);
+        ids.extend(arrived.iter());
         Ok(())
     }
 

@@ -88,7 +88,11 @@ impl CpuExecutor {
     fn step(&mut self) -> Result<(), ExecError> {
         let Some(queued) = self.schedule.pop() else { return Ok(()) };
         let done = match queued {
-            Queued::Batch(batch, want) => self.run_batch(&batch.borrow(), want),
+            Queued::Batch(batch, want) => {
+                let done = self.run_batch(&batch.borrow(), want);
+                self.schedule.recycle(batch);
+                done
+            }
             Queued::Decode { seq, pos } => {
                 self.tokens += 1;
                 let batch = Batch { ids: &[self.chosen[seq as usize]], pos: &[pos], seq: &[seq], out_rows: &[0] };

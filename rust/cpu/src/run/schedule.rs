@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use chord_program::{Batch, ExecError, Program, Want};
 
 /// A copy of a [`Batch`], kept until it runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OwnedBatch {
     ids: Vec<u32>,
     pos: Vec<u32>,
@@ -16,6 +16,14 @@ pub(crate) struct OwnedBatch {
 impl OwnedBatch {
     pub(crate) fn borrow(&self) -> Batch<'_> {
         Batch { ids: &self.ids, pos: &self.pos, seq: &self.seq, out_rows: &self.out_rows }
+    }
+
+    fn fill(&mut self, batch: &Batch<'_>) {
+        let lists = [&mut self.ids, &mut self.pos, &mut self.seq, &mut self.out_rows];
+        for (list, values) in lists.into_iter().zip([batch.ids, batch.pos, batch.seq, batch.out_rows]) {
+            list.clear();
+            list.extend_from_slice(values);
+        }
     }
 }
 
@@ -52,15 +60,31 @@ struct Sequence {
 pub(crate) struct Schedule {
     queue: VecDeque<Queued>,
     sequences: Vec<Sequence>,
+    /// Copies of batches that have run: their memory is used again, so that decoding allocates nothing.
+    spare: Vec<OwnedBatch>,
+    /// Memory of [`Schedule::advance`].
+    advanced: Vec<Sequence>,
+    begun: Vec<bool>,
 }
 
 impl Schedule {
     pub(crate) fn new(program: &Program) -> Self {
-        Schedule { queue: VecDeque::new(), sequences: vec![Sequence::default(); program.n_seq_max as usize] }
+        Schedule {
+            queue: VecDeque::new(),
+            sequences: vec![Sequence::default(); program.n_seq_max as usize],
+            spare: Vec::new(),
+            advanced: Vec::new(),
+            begun: Vec::new(),
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Queued> {
         self.queue.pop_front()
+    }
+
+    /// Takes back a batch that has run.
+    pub(crate) fn recycle(&mut self, batch: OwnedBatch) {
+        self.spare.push(batch);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -84,8 +108,10 @@ impl Schedule {
     /// Checks a batch and advances its sequences, cutting those first that go on from before their end.
     pub(crate) fn advance(&mut self, program: &Program, batch: &Batch<'_>, chooses: bool) -> Result<(), ExecError> {
         batch.check(program)?;
-        let mut sequences = self.sequences.clone();
-        let mut begun = vec![false; sequences.len()];
+        let (sequences, begun) = (&mut self.advanced, &mut self.begun);
+        sequences.clone_from(&self.sequences);
+        begun.clear();
+        begun.resize(sequences.len(), false);
         for (&pos, &seq) in batch.pos.iter().zip(batch.seq) {
             let sequence = &mut sequences[seq as usize];
             if !begun[seq as usize] && pos < sequence.n_past {
@@ -101,18 +127,14 @@ impl Schedule {
         if chooses {
             batch.out_rows.iter().for_each(|&row| sequences[batch.seq[row as usize] as usize].has_choice = true);
         }
-        self.sequences = sequences;
+        std::mem::swap(&mut self.sequences, &mut self.advanced);
         Ok(())
     }
 
     pub(crate) fn push_batch(&mut self, program: &Program, batch: &Batch<'_>, want: Want) -> Result<(), ExecError> {
         self.advance(program, batch, want == Want::Ids)?;
-        let owned = OwnedBatch {
-            ids: batch.ids.to_vec(),
-            pos: batch.pos.to_vec(),
-            seq: batch.seq.to_vec(),
-            out_rows: batch.out_rows.to_vec(),
-        };
+        let mut owned = self.spare.pop().unwrap_or_default();
+        owned.fill(batch);
         self.queue.push_back(Queued::Batch(owned, want));
         Ok(())
     }

@@ -1,0 +1,65 @@
+//! Decoding allocates nothing: all memory of a step is there from the load on. Alone in its binary, for it counts every
+//! allocation of the process, those of workers included.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use chord_cpu::{ActivationType, CpuOptions};
+use chord_program::{Batch, Executor, KvType, Want};
+use chord_testkit::Recipe;
+use support::{executor_with, lower, options, wait};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged; the counter touches no allocated memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// One test, so that nothing else allocates meanwhile.
+#[test]
+fn decode_steps_allocate_nothing() {
+    const PROMPT: usize = 5;
+    for name in ["llama.Q4_K", "gemma3.Q4_K", "olmoe.Q4_K"] {
+        for (threads, activations) in [(1, ActivationType::F32), (1, ActivationType::Mixed), (2, ActivationType::Mixed)]
+        {
+            let recipe = Recipe::named(name);
+            let program = lower(&recipe.file(), &options(KvType::F16, 48));
+            let mut executor =
+                executor_with(&recipe.file(), program, CpuOptions { threads: Some(threads), activations });
+            let ids: Vec<u32> = (1..=PROMPT as u32).collect();
+            let pos: Vec<u32> = (0..PROMPT as u32).collect();
+            let batch = Batch { ids: &ids, pos: &pos, seq: &[0; PROMPT], out_rows: &[PROMPT as u32 - 1] };
+            executor.enqueue_prefill(&batch, Want::Ids).expect("a valid batch");
+            let mut chosen = Vec::with_capacity(48);
+            let mut decode = |n: usize| {
+                for _ in 0..n {
+                    executor.enqueue_decode(0, 1).expect("room in the context");
+                    wait(|cx| executor.poll_ids(cx, &mut chosen)).expect("an id");
+                }
+            };
+            // Scratch memory of a token's size is made once.
+            decode(2);
+            let before = ALLOCATIONS.load(Relaxed);
+            decode(30);
+            let made = ALLOCATIONS.load(Relaxed) - before;
+            assert_eq!(made, 0, "{name}, {threads} threads, {activations:?}: allocations in 30 tokens");
+        }
+    }
+}
