@@ -3,31 +3,11 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use chord_cpu::{ActivationType, CpuOptions};
 use chord_program::{Batch, Executor, KvType, Want};
 use chord_testkit::Recipe;
+use chord_testkit::allocations::{Counting, count};
 use support::{executor_with, lower, options, wait};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged; the counter touches no allocated memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -56,9 +36,9 @@ fn decode_steps_allocate_nothing() {
             };
             // Scratch memory of a token's size is made once.
             decode(2);
-            let before = ALLOCATIONS.load(Relaxed);
+            let before = count();
             decode(30);
-            let made = ALLOCATIONS.load(Relaxed) - before;
+            let made = count() - before;
             assert_eq!(made, 0, "{name}, {threads} threads, {activations:?}: allocations in 30 tokens");
         }
     }

@@ -3,34 +3,14 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use chord_engine::{
     CancelFlag, EngineError, Flow, KvCache, LoadOptions, PromptProgress, RunObserver, Sampling, TokenRequest,
     load_runner, read_header,
 };
 use chord_testkit::Recipe;
+use chord_testkit::allocations::{Counting, count};
 use common::{TestFile, clock, cpu, written};
 use pollster::block_on;
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged; the counter touches no allocated memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -42,7 +22,7 @@ impl RunObserver for AtTokens {
     fn prompt(&mut self, _: PromptProgress) {}
 
     fn token(&mut self, _: u32) -> Result<Flow, EngineError> {
-        self.0.push(ALLOCATIONS.load(Relaxed));
+        self.0.push(count());
         Ok(Flow::Continue)
     }
 }

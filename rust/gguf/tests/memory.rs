@@ -1,58 +1,23 @@
 //! A refused file costs at most twice the bytes seen and 1 MiB, at every moment.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use chord_gguf::{GgmlType, HeaderReader, Status, ValueType, limits};
 use chord_testkit::FileBuilder;
+use chord_testkit::allocations::{Counting, live, peak, reset_peak};
 use chord_testkit::hostile::{accepts, rejects};
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-fn grown(bytes: usize) {
-    PEAK.fetch_max(LIVE.fetch_add(bytes, Relaxed) + bytes, Relaxed);
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grown(layout.size());
-        // SAFETY: the caller's promise is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Old and new may exist side by side.
-        grown(size);
-        // SAFETY: as above.
-        let moved = unsafe { System.realloc(pointer, layout, size) };
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        moved
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 /// Reads `file` in pieces and checks the peak after each; `true` if it was accepted.
 fn check(name: &str, file: &[u8], piece: usize) -> bool {
-    let base = LIVE.load(Relaxed);
+    let base = live();
     let mut reader = HeaderReader::new(file.len() as u64);
     loop {
-        PEAK.store(LIVE.load(Relaxed), Relaxed);
+        reset_peak();
         let start = reader.position() as usize;
         let end = file.len().min(start + piece);
         let result = reader.feed(&file[start..end]);
-        let used = PEAK.load(Relaxed) - base;
+        let used = peak() - base;
         let limit = 2 * end + (1 << 20);
         assert!(used <= limit, "{name} in pieces of {piece}: {used} bytes used, {end} seen, {limit} allowed");
         match result {

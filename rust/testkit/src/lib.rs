@@ -3,6 +3,7 @@
 //!
 //! A dev-dependency only; nothing that ships uses it.
 
+pub mod allocations;
 pub mod blocks;
 pub mod compare;
 pub mod gguf_file;

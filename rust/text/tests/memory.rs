@@ -4,53 +4,31 @@ mod support;
 #[path = "support/synthetic.rs"]
 mod synthetic;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use chord_gguf::{Array, Metadata, StringArray, Value};
+use chord_testkit::allocations::{Counting, live, peak, reset_peak};
 use chord_text::Tokenizer;
-
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged; the counters touch no allocated memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
 /// Builds a tokenizer; gives what it keeps, and the most that was held on the way, in bytes.
 fn measure(name: &str, metadata: &Metadata) -> (usize, usize) {
-    let before = NOW.load(Relaxed);
-    PEAK.store(before, Relaxed);
+    let before = reset_peak();
     let begin = Instant::now();
     let tokenizer = Tokenizer::from_metadata(metadata).unwrap();
     let took = begin.elapsed();
-    let (kept, peak) = (NOW.load(Relaxed) - before, PEAK.load(Relaxed) - before);
+    let (kept, most) = (live() - before, peak() - before);
     eprintln!(
-        "{name}: {} tokens, keeps {kept} bytes (says {}), at most {peak}, built in {took:?}",
+        "{name}: {} tokens, keeps {kept} bytes (says {}), at most {most}, built in {took:?}",
         tokenizer.n_vocab(),
         tokenizer.heap_bytes()
     );
     assert!(took < Duration::from_millis(500), "{name}: built in {took:?}");
     // The difference is the index of special tokens and a few small lists.
     assert!(kept.abs_diff(tokenizer.heap_bytes()) < 64 << 10, "{name}: keeps {kept}");
-    (kept, peak)
+    (kept, most)
 }
 
 /// One test, so that nothing else allocates meanwhile.
@@ -65,15 +43,15 @@ fn vocabularies_are_small_and_quick_to_build() {
     insert("tokens", Value::Array(Array::String(tokens)));
     insert("scores", Value::Array(Array::F32((0..n).map(|id| -(id as f32)).collect())));
     insert("token_type", Value::Array(Array::I32(vec![1; n])));
-    let (kept, peak) = measure("synthetic", &metadata);
-    assert!(kept < 10 << 20 && peak < 12 << 20);
+    let (kept, most) = measure("synthetic", &metadata);
+    assert!(kept < 10 << 20 && most < 12 << 20);
 
     for name in ["gemma-3-270m-q4_k_m.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf"] {
         let path = support::model_path(name);
-        let before = NOW.load(Relaxed);
+        let before = live();
         let metadata = support::metadata(&path);
-        eprintln!("{name}: metadata of {} bytes", NOW.load(Relaxed) - before);
-        let (kept, peak) = measure(name, &metadata);
-        assert!(kept < 8 << 20 && peak < 10 << 20, "{name}");
+        eprintln!("{name}: metadata of {} bytes", live() - before);
+        let (kept, most) = measure(name, &metadata);
+        assert!(kept < 8 << 20 && most < 10 << 20, "{name}");
     }
 }
