@@ -21,12 +21,9 @@ export function piecesOf(body: ReadableStream<Uint8Array>): Pieces {
   }
 }
 
-/**
- * The same for a Blob. In Chromium 148 a Blob's stream that should fill our memory sometimes never answers (once in
- * some 300 to 2,000 Blobs of 64 KiB), so it allocates its own.
- */
+/** The same of a Blob. */
 export function piecesOfBlob(blob: Blob): Pieces {
-  return new GivenPieces(blob.stream().getReader());
+  return new BlobPieces(blob);
 }
 
 /** One piece of memory, filled again and again. */
@@ -56,5 +53,43 @@ class GivenPieces implements Pieces {
     const { done, value } = await this.reader.read();
     this.last = value;
     return done ? undefined : value;
+  }
+}
+
+/** How long a Blob's stream may take to answer. */
+const ANSWER_MS = 2000;
+
+/**
+ * A Blob's bytes in one piece of memory, filled again and again. In Chromium 148 a Blob's stream sometimes never answers
+ * (once in some 300 to 2,000 Blobs of 64 KiB), so that the end, which is known, is not asked for, and what does not
+ * come is read in another way.
+ */
+class BlobPieces implements Pieces {
+  private at = 0;
+  private pieces: Pieces | undefined;
+
+  constructor(private readonly blob: Blob) {
+    this.pieces = piecesOf(new Response(blob).body!);
+  }
+
+  async next(): Promise<Uint8Array | undefined> {
+    if (this.at >= this.blob.size) return undefined;
+    const piece = (await this.fromStream()) ?? (await this.slice());
+    this.at += piece.length;
+    return piece;
+  }
+
+  private async fromStream(): Promise<Uint8Array | undefined> {
+    if (!this.pieces) return undefined;
+    let timer;
+    const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, ANSWER_MS)));
+    const piece = await Promise.race([this.pieces.next(), late]);
+    clearTimeout(timer);
+    if (!piece) this.pieces = undefined;
+    return piece;
+  }
+
+  private async slice(): Promise<Uint8Array> {
+    return new Uint8Array(await this.blob.slice(this.at, this.at + PIECE_BYTES).arrayBuffer());
   }
 }
