@@ -60,9 +60,9 @@ class GivenPieces implements Pieces {
 const ANSWER_MS = 2000;
 
 /**
- * A Blob's bytes in one piece of memory, filled again and again. In Chromium 148 a Blob's stream sometimes never answers
- * (once in some 300 to 2,000 Blobs of 64 KiB), so that the end, which is known, is not asked for, and what does not
- * come is read in another way.
+ * A Blob's bytes in one piece of memory, filled again and again. In Chromium 148 a Blob's stream sometimes never
+ * answers (once in some 300 to 2,000 Blobs of 64 KiB), so that the end, which is known, is not asked for, and bytes
+ * that do not come are read as slices.
  */
 class BlobPieces implements Pieces {
   private at = 0;
