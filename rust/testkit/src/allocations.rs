@@ -1,13 +1,6 @@
-//! An allocator that counts, for tests of what code allocates. A test's binary declares it:
-//!
-//! ```
-//! use chord_testkit::allocations::Counting;
-//!
-//! #[global_allocator]
-//! static ALLOCATOR: Counting = Counting;
-//! ```
-//!
-//! Every allocation of the process counts, those of other threads included, so that such a test is alone in its binary.
+//! An allocator that counts, for tests of what code allocates: a test's binary declares a static [`Counting`] as its
+//! `#[global_allocator]`. Every allocation of the process counts, those of other threads included, so that such a test
+//! is alone in its binary.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
