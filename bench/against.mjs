@@ -1,5 +1,6 @@
 // @ts-check
-// This working tree beside another revision: both are built, take turns, and the ratios of their rates are printed.
+// Compares this working tree with another revision: builds both, runs them alternately, prints the ratios of their
+// rates.
 
 import { cpSync, existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";

@@ -259,7 +259,7 @@ export type PagingInfo = {
   paged_layers: number;
   /** Bytes read for every token decoded, and for every chunk of a prompt. */
   bytes_per_token: number;
-  /** Bytes of each of the two slots that paged layers take turns in. */
+  /** Bytes of each of the two slots that paged layers share. */
   slot_bytes: number;
   /** Bytes read since the load. */
   bytes_read: number;

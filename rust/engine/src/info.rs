@@ -115,7 +115,7 @@ pub struct PagingInfo {
     pub paged_layers: u32,
     /// Bytes read for every token decoded, and for every chunk of a prompt.
     pub bytes_per_token: u64,
-    /// Bytes of each of the two slots that paged layers take turns in.
+    /// Bytes of each of the two slots that paged layers share.
     pub slot_bytes: u64,
     /// Bytes read since the load.
     pub bytes_read: u64,

@@ -46,8 +46,8 @@ pub struct TensorPlaces {
 pub type NewTensor<'a> = (&'a str, &'a [u64], GgmlType);
 
 impl FileBuilder {
-    /// A header with these entries and tensors, up to where the data begins. The data of each tensor is to follow, in
-    /// this order, each at the next multiple of [`ALIGNMENT`]; the number is the length of the data section.
+    /// A header with these entries and tensors, padded to where the data begins, and the length of the data section.
+    /// The caller appends the data in the order of the tensors, each at the next multiple of [`ALIGNMENT`].
     ///
     /// # Panics
     /// If a row is not a whole number of blocks of its type.

@@ -7,7 +7,7 @@
 //!
 //! The device: read bandwidth, multiply-add rate from registers and from memory, the price of dispatches, and a round
 //! trip with a read-back. The kernels: for each shape, type and number of tokens, time, GMAC/s and GB/s of weights.
-//! Weights are random; enough copies of a matrix take turns that no cache holds them. Without `--shapes`, those of an
+//! Weights are random; there are so many copies of a matrix that no cache holds them. Without `--shapes`, those of an
 //! 8B Llama. Rates are of wall time over submits that take at least `--seconds` together (0.3), the best of three.
 
 use std::time::Instant;

@@ -26,6 +26,8 @@ fn check(program: &Program, op: &Op) {
     for (id, input) in op.kind.batch_inputs() {
         assert_eq!(id, program.inputs[input as usize], "{context}: {input:?}");
     }
+    assert_eq!(op.outputs.len(), op.kind.n_outputs(), "{context} has other outputs than it says");
+    // An op that writes the cache alone has no output to compare with.
     let Some(out) = out else { return };
     let has_rows_of_inputs = inputs.iter().all(|id| rows(id) == rows(out));
     assert!(has_rows_of_inputs || !op.kind.is_row_wise(), "{context} changes the number of rows");

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use crate::{ExecError, Program, SegmentKind, WeightId, WeightSink};
 
-/// Places that paged layers take turns in: one is computed with while the next is filled.
+/// Places that paged layers share: the device computes with one while the next is filled.
 pub const PAGE_SLOTS: usize = 2;
 
 /// How a program is divided between what stays on the device and what streams through it.

@@ -1,5 +1,5 @@
-//! By how much codes are too large as they are multiplied, which their minima make good: signed codes that an
-//! instruction wants unsigned, and unsigned codes that are centred so that 16 bits hold their sums.
+//! Codes that are multiplied with an offset, for which their minima are corrected: signed codes, where an instruction
+//! takes unsigned ones, and unsigned codes that are centred so that their sums fit 16 bits.
 
 use super::codes::Codes;
 use super::formats::Format;
@@ -37,6 +37,6 @@ pub(crate) const fn bias<I: Isa, F: Format, D: Dot<I>>() -> f32 {
 /// The middle of the codes of `F` in both 16-bit numbers of each lane.
 #[inline(always)]
 pub(crate) unsafe fn middle<I: Isa, F: Format>() -> I::V {
-    // SAFETY: the caller's.
+    // SAFETY: the caller's promise.
     unsafe { I::splat(F::Codes::MIDDLE as u32 * 0x1_0001) }
 }

@@ -1,4 +1,4 @@
-//! How rounded activations lie: panels of tokens, and what is known of each 32 columns.
+//! How rounded activations are stored: in panels of tokens, with a record for each 32 columns.
 
 /// Columns that share a scale.
 pub(crate) const BLOCK: usize = 32;
@@ -21,7 +21,7 @@ pub(crate) struct Record {
     pub(crate) neg_sums: [u32; 3],
 }
 
-/// How the bytes of codes lie.
+/// How the bytes of codes are stored.
 #[derive(Clone, Copy)]
 pub(super) enum ByteLayout {
     /// One byte for each code.

@@ -20,7 +20,7 @@ pub(crate) struct Chunk<I: Isa, const S: usize> {
 /// Unpacks `n_blocks` blocks of a row block for `D`, from block `first` on, to the first blocks of `chunk`.
 ///
 /// # Safety
-/// As for [`product`](super::product::product); `chunk` can be written, and holds what it held behind these blocks.
+/// As for [`product`](super::product::product); `chunk` can be written. Its other blocks stay as they are.
 #[inline(always)]
 pub(crate) unsafe fn unpack<I: Isa, F: Format, D: Dot<I>, const S: usize>(
     job: &Job,

@@ -1,4 +1,5 @@
-//! Layers that are not held: they take turns in two slots, and what is enqueued runs as far as its layers are there.
+//! Layers that the device does not hold: they share two slots, and enqueued work runs as far as its layers have
+//! arrived.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use chord_gguf::GgmlType;
 
-/// Some bytes of a block of the file.
+/// Some bytes of a block, as the file has it.
 pub(super) enum Part {
     /// As they are.
     Bytes(Range<usize>),
@@ -23,7 +23,7 @@ pub(super) enum Part {
 pub(super) struct Planes {
     /// A part of each block, one block after the other.
     pub(super) codes: Part,
-    /// For each row the first part of all its blocks, then the second one; whole words in the end.
+    /// For each row the first part of all its blocks, then the second one, padded to whole words.
     pub(super) scales: &'static [Part],
 }
 

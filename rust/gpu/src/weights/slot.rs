@@ -1,4 +1,5 @@
-//! Slots: room that layers take turns in. Each layer's weights lie at offsets of their own in the same few buffers.
+//! Slots: room that several layers share, one at a time. Each layer's weights have their own offsets in the same few
+//! buffers.
 
 use std::sync::Arc;
 

@@ -64,7 +64,10 @@ enum Alternative<'a> {
 impl Alternative<'_> {
     /// With a line for each member of an object.
     fn text(&self, indent: usize) -> String {
-        let Alternative::Object(members) = self else { return self.in_one_line().unwrap_or_default() };
+        let members = match self {
+            Alternative::Name(name) => return (*name).to_owned(),
+            Alternative::Object(members) => members,
+        };
         let inner = " ".repeat(indent + 2);
         let members = members.iter().map(|(docs, member)| {
             let docs = if docs.is_empty() { String::new() } else { comment(docs, &inner) };
