@@ -5,7 +5,7 @@ import { minimalRoutes } from "../scripts/server/demo.mjs";
 import { listen, staticServer } from "../scripts/server/static-server.mjs";
 import { smollm2 } from "../scripts/steps/models.mjs";
 import { fromRoot } from "../scripts/steps/paths.mjs";
-import { elsewhere, goldenFolder, hostile, models, port } from "./support/places.mjs";
+import { elsewhere, goldenFolders, hostile, models, port } from "./support/places.mjs";
 
 const sent = new Map();
 const listed = {
@@ -20,7 +20,7 @@ const routes = [
   { prefix: "/models.json", json: () => listed },
   { prefix: "/models/", folder: models },
   { prefix: "/slow/", folder: models, bytesPerSecond: 20e6 },
-  { prefix: "/golden/", folder: goldenFolder },
+  { prefix: "/golden/", folder: goldenFolders },
   { prefix: "/hostile/", folder: hostile },
   { prefix: "/package/", folder: fromRoot("web", "dist") },
   { prefix: "/elsewhere/", folder: elsewhere },

@@ -2,7 +2,6 @@
 
 import { defineConfig } from "@playwright/test";
 import base from "../playwright.config.ts";
-import { fromRoot } from "../../scripts/steps/paths.mjs";
 import { port } from "../support/places.mjs";
 import { syntheticPort } from "./synthetic.ts";
 
@@ -19,7 +18,7 @@ export default defineConfig({
     { ...server, command: "node ../server.mjs", url: `http://localhost:${port}/transfers.json` },
     // Makes files of any size as they are read.
     {
-      command: `${fromRoot("target", "release", "synthetic-gguf")} serve ${syntheticPort}`,
+      command: `node server.mjs ${syntheticPort}`,
       port: syntheticPort,
       reuseExistingServer: false,
     },

@@ -8,12 +8,11 @@ import { join } from "node:path";
 import { isCurrent, remember } from "../../scripts/steps/fingerprint.mjs";
 import { npm } from "../../scripts/steps/node-modules.mjs";
 import { fromRoot, scratch } from "../../scripts/steps/paths.mjs";
-import { goldenFolder } from "../support/places.mjs";
+import { tinyModel } from "../support/places.mjs";
 
 const fixtures = fromRoot("playwright", "packages", "fixtures");
 const folder = join(scratch, "packages");
 const tarballs = join(folder, "tarballs");
-const model = join(goldenFolder ?? "", "tiny", "llama.Q4_0.gguf");
 
 export interface Project {
   name: string;
@@ -35,7 +34,7 @@ export async function makeProject(project: Project): Promise<string> {
   const home = project.workspace ? join(root, "app") : root;
   mkdirSync(join(home, project.public ?? ""), { recursive: true });
   for (const fixture of [...project.fixtures, "shared"]) cpSync(join(fixtures, fixture), home, { recursive: true });
-  cpSync(model, join(home, project.public ?? "", "model.gguf"));
+  cpSync(tinyModel, join(home, project.public ?? "", "model.gguf"));
 
   const dependencies: Record<string, string> = {
     ...project.dependencies,

@@ -3,9 +3,8 @@
  */
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Page } from "@playwright/test";
-import { goldenFolder } from "./places.mjs";
+import { tinyModel } from "./places.mjs";
 
 const template = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}\n{% endfor %}a:";
 
@@ -15,7 +14,7 @@ const alignment = 32;
 
 /** The model's file: 512 tokens of context, a token for about every letter. */
 export function tinyChatModel(): Buffer {
-  return withString(readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf")), "tokenizer.chat_template", template);
+  return withString(readFileSync(tinyModel), "tokenizer.chat_template", template);
 }
 
 /** Loads it by the page's own field for files. */

@@ -1,9 +1,8 @@
 /** The reference's results, as llama.cpp gave them. */
 
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { expect, test } from "@playwright/test";
-import { goldenFolder } from "./places.mjs";
+import { findGolden } from "./places.mjs";
 
 export interface TinyGolden {
   model: string;
@@ -35,10 +34,9 @@ export const margin = 0.02;
 
 /** Reads a golden; without `CHORD_GOLDEN` a test that needs one of the larger set is skipped, and says so. */
 export function readGolden<T>(name: string): T {
-  const path = join(goldenFolder, name);
-  const isOfLargerSet = process.env["CHORD_GOLDEN"] === undefined && !existsSync(path);
-  test.skip(isOfLargerSet, "needs the larger set of results: CHORD_GOLDEN");
-  return JSON.parse(readFileSync(path, "utf8")) as T;
+  const path = findGolden(name);
+  test.skip(path === null, "needs the larger set of results: CHORD_GOLDEN");
+  return JSON.parse(readFileSync(path!, "utf8")) as T;
 }
 
 /** The choice at every position, of the first ones, with a clear margin. */

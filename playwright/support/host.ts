@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listen, staticServer } from "../../scripts/server/static-server.mjs";
 import { fromRoot } from "../../scripts/steps/paths.mjs";
-import { goldenFolder, models } from "./places.mjs";
+import { goldenFolders, models } from "./places.mjs";
 
 const built = fromRoot("examples", "chat", "dist");
 
@@ -43,7 +43,7 @@ export class Host {
     const server = staticServer([
       { prefix: `${folder}models.json`, json: () => list, isolated },
       { prefix: `${folder}models/`, folder: models, isolated },
-      { prefix: `${folder}golden/`, folder: goldenFolder, isolated },
+      { prefix: `${folder}golden/`, folder: goldenFolders, isolated },
       { prefix: folder, folder: served, isolated },
     ]);
     server.prependListener("request", ({ url = "" }: { url?: string }) => asked.push(url.slice(folder.length)));

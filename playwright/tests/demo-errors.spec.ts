@@ -1,11 +1,10 @@
 /** What a visitor reads when something goes wrong: what happened, and a next step that the page has. */
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, type Page, test } from "@playwright/test";
 import { explain, isKnown } from "../../examples/chat/src/problem-texts.ts";
 import { fromRoot } from "../../scripts/steps/paths.mjs";
-import { goldenFolder } from "../support/places.mjs";
+import { tinyModel } from "../support/places.mjs";
 
 const problem = (page: Page) => page.locator("#picker-problem");
 
@@ -89,7 +88,7 @@ test("a web page, another kind of file and a file that is not whole are told apa
   await expect(problem(page)).toContainText("it begins with `.PNG`");
   await expect(problem(page)).not.toContainText(/\[|0x|, 4e|89, /);
 
-  const whole = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
+  const whole = readFileSync(tinyModel);
   for (const length of [3, 100, whole.length - 1000]) {
     await chooseFile(page, `cut-${length}.gguf`, whole.subarray(0, length));
     await expect(problem(page)).toContainText("The file is incomplete: it ends at", { timeout: 60_000 });

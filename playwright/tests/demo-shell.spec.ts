@@ -1,9 +1,8 @@
 /** What is around the chat: questions before something is lost, notices, dropped files, sizes for fingers. */
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, type Locator, type Page, test } from "@playwright/test";
-import { goldenFolder } from "../support/places.mjs";
+import { tinyModel } from "../support/places.mjs";
 
 const tiny = "/golden/tiny/llama.Q4_0.gguf";
 const chat = (page: Page) => page.locator("#chat");
@@ -62,7 +61,7 @@ test("removing a stored model asks first, and says what it costs", async ({ page
 });
 
 test("a file dropped during a chat is offered, and nothing is lost where it is not wanted", async ({ page }) => {
-  const file = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
+  const file = readFileSync(tinyModel);
   await page.goto("/");
   await loadTiny(page);
   await page.getByRole("textbox", { name: "Message" }).fill("a draft");
@@ -85,7 +84,7 @@ test("a file dropped during a chat is offered, and nothing is lost where it is n
 });
 
 test("a file dropped during a load takes its place where it is wanted", async ({ page }) => {
-  const file = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
+  const file = readFileSync(tinyModel);
   await page.goto("/");
   await page.getByRole("radio", { name: "The same, from a slow host" }).check();
   await page.getByRole("button", { name: "Load model" }).click();

@@ -1,12 +1,11 @@
 /** What stays in the browser, what comes over the network, and what a cancelled load leaves behind. */
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test } from "@playwright/test";
 import { ModelServer } from "../../web/src/testing/model-server.ts";
 import { splitGguf } from "../../web/src/testing/split-gguf.ts";
 import { bytesSent, openSdk, settled } from "../support/page.ts";
-import { goldenFolder } from "../support/places.mjs";
+import { tinyModel } from "../support/places.mjs";
 
 const path = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 const slowPath = "/slow/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -165,7 +164,7 @@ test("a file is imported under a name, loaded by it, exported as it was, and not
 });
 
 test("a split model gives the same text as the whole one, and is stored as one file", async ({ page }) => {
-  const whole = readFileSync(join(goldenFolder, "tiny", "llama.Q4_0.gguf"));
+  const whole = readFileSync(tinyModel);
   const server = await ModelServer.start(whole);
   splitGguf(whole, 3).forEach((part, no) => server.files.set(`/tiny-0000${no + 1}-of-00003.gguf`, part));
   await openSdk(page);

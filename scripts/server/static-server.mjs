@@ -4,8 +4,8 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { setTimeout } from "node:timers/promises";
+import { sendFile } from "./byte-ranges.mjs";
 
 const types = {
   ".html": "text/html; charset=utf-8",
@@ -30,9 +30,10 @@ const isolation = {
 /**
  * @typedef {object} Route
  * @property {string} prefix path that the route answers; ends in "/" for a folder
- * @property {string} [folder] folder on disk
+ * @property {string | string[]} [folder] folder on disk, or several: the first that has the file
  * @property {string} [file] one file on disk
  * @property {() => unknown} [json] makes the answer
+ * @property {(name: string) => import("./byte-ranges.mjs").ServedFile | null} [made] makes the file of a name
  * @property {number} [bytesPerSecond] of all connections together, for tests of progress and cancelling
  * @property {boolean} [isolated] false leaves out the headers of cross-origin isolation, as hosts do that cannot set
  * them
@@ -57,10 +58,15 @@ export function staticServer(routes, options = {}) {
     if (route?.isolated !== false) send(response, isolation);
     if (!route) return refuse(response, 404, "nothing here");
     if (route.json) return sendJson(request, response, route.json());
+    if (route.made) {
+      const file = route.made(path.slice(route.prefix.length));
+      return file ? sendFile(request, response, file) : refuse(response, 404, "nothing here");
+    }
 
-    const file = route.file ?? fileIn(route.folder, path.slice(route.prefix.length));
+    const found = [route.folder ?? []].flat().map((folder) => fileIn(folder, path.slice(route.prefix.length)));
+    const file = route.file ?? found.find((file) => file !== null);
     if (!file) return refuse(response, 404, "nothing here");
-    sendFile(request, response, file, lines.get(route), (bytes) => options.onSent?.(path, bytes));
+    sendFromDisk(request, response, file, lines.get(route), (bytes) => options.onSent?.(path, bytes));
   });
 }
 
@@ -94,30 +100,17 @@ function sendJson(request, response, value) {
   response.end(request.method === "HEAD" ? undefined : JSON.stringify(value));
 }
 
-function sendFile(request, response, file, pass, onSent) {
-  const { size, mtimeMs } = statSync(file);
-  const etag = `"${size.toString(16)}-${Math.round(mtimeMs).toString(16)}"`;
-  response.setHeader("Content-Type", types[extname(file)] ?? "application/octet-stream");
-  response.setHeader("Accept-Ranges", "bytes");
-  response.setHeader("ETag", etag);
+function sendFromDisk(request, response, path, pass, onSent) {
+  const { size, mtimeMs } = statSync(path);
+  response.setHeader("Content-Type", types[extname(path)] ?? "application/octet-stream");
   // The demo's bundler puts a content hash into the names under assets/.
-  const hashed = /[\\/]assets[\\/].+-[\w-]{8}\.\w+$/.test(file);
+  const hashed = /[\\/]assets[\\/].+-[\w-]{8}\.\w+$/.test(path);
   response.setHeader("Cache-Control", hashed ? "public, max-age=31536000, immutable" : "no-cache");
-  if (request.headers["if-none-match"] === etag) return response.writeHead(304).end();
-
-  const range = parseRange(request.headers.range, size);
-  if (range === "unsatisfiable") {
-    response.writeHead(416, { "Content-Range": `bytes */${size}` });
-    return response.end();
-  }
-  const { start, end } = range ?? { start: 0, end: size - 1 };
-  response.setHeader("Content-Length", end - start + 1);
-  if (range) response.setHeader("Content-Range", `bytes ${start}-${end}/${size}`);
-  response.writeHead(range ? 206 : 200);
-  if (request.method === "HEAD" || size === 0) return response.end();
-
-  const body = pieces(createReadStream(file, { start, end, highWaterMark: 1 << 18 }), pass, onSent);
-  pipeline(body, response).catch(() => response.destroy()); // The visitor has gone, or the file has.
+  sendFile(request, response, {
+    size,
+    etag: `"${size.toString(16)}-${Math.round(mtimeMs).toString(16)}"`,
+    read: (start, end) => pieces(createReadStream(path, { start, end: end - 1, highWaterMark: 1 << 18 }), pass, onSent),
+  });
 }
 
 async function* pieces(stream, pass, onSent) {
@@ -136,15 +129,6 @@ function line(bytesPerSecond) {
     free = Math.max(free, Date.now()) + (bytes / bytesPerSecond) * 1000;
     await setTimeout(free - Date.now());
   };
-}
-
-/** One byte range. Several at once, and any of an empty file, are answered with the whole, as the standard allows. */
-function parseRange(header, size) {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "");
-  if (!match || size === 0 || (match[1] === "" && match[2] === "")) return null;
-  const start = match[1] === "" ? Math.max(0, size - Number(match[2])) : Number(match[1]);
-  const end = match[1] === "" || match[2] === "" ? size - 1 : Math.min(Number(match[2]), size - 1);
-  return start > end || start >= size ? "unsatisfiable" : { start, end };
 }
 
 /** Starts listening; resolves when the port is open, rejects with the system's error otherwise. */

@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
+import { parseRange } from "../../../scripts/server/byte-ranges.mjs";
 
 /** How the server treats the next requests. */
 export interface Behaviour {
@@ -124,23 +125,23 @@ export class ModelServer {
     this.served.push(served);
     if (behaviour.redirect) return void response.writeHead(302, { location: behaviour.redirect }).end();
     if (behaviour.status) return void response.writeHead(behaviour.status, behaviour.headers).end("no");
-    const match = behaviour.noRanges ? null : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
-    const start = match ? Number(match[1]) + (behaviour.shiftRange ?? 0) : 0;
-    const end = Math.min(bytes.length, match?.[2] ? Number(match[2]) + 1 : bytes.length);
-    if (start >= bytes.length) {
-      return void response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end();
-    }
+    const range = behaviour.noRanges ? null : parseRange(request.headers.range, bytes.length);
+    const beyond = () => void response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end();
+    if (range === "unsatisfiable") return beyond();
+    const start = range ? range.start + (behaviour.shiftRange ?? 0) : 0;
+    const end = range?.end ?? bytes.length;
+    if (start >= bytes.length) return beyond();
     const body = behaviour.gzip ? gzipSync(bytes.subarray(start, end)) : bytes.subarray(start, end);
     const headers: Record<string, string> = {
       etag: this.etag,
       "content-length": String(body.length),
-      ...(match ? { "content-range": `bytes ${start}-${end - 1}/${bytes.length}` } : {}),
+      ...(range ? { "content-range": `bytes ${start}-${end - 1}/${bytes.length}` } : {}),
       ...(behaviour.gzip ? { "content-encoding": "gzip" } : {}),
       ...behaviour.headers,
     };
     if (behaviour.endAfter !== undefined) delete headers["content-length"];
     for (const name of behaviour.without ?? []) delete headers[name];
-    response.writeHead(match ? 206 : 200, headers);
+    response.writeHead(range ? 206 : 200, headers);
     if (request.method === "HEAD") return void response.end();
     await this.send(response, body, start, behaviour, served);
   }
