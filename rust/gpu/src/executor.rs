@@ -149,6 +149,12 @@ impl GpuExecutor {
         &self.device.resources
     }
 
+    /// Bytes of weights that the dispatches for a batch bind. Kernels may read fewer: of an embedding they read the
+    /// rows of the batch.
+    pub fn weight_bytes_bound(&self, shape: BatchShape) -> u64 {
+        self.plan.weight_bytes(shape)
+    }
+
     fn check_ready(&self) -> Result<(), ExecError> {
         self.gpu.fault.check()?;
         match self.is_finished {
@@ -160,7 +166,9 @@ impl GpuExecutor {
     /// Puts a batch on the device, in place of any decode step prepared there.
     fn write_batch(&mut self, words: &[u32]) {
         self.primed = None;
-        self.gpu.queue.write_buffer(&self.device.batch, 0, bytemuck::cast_slice(words));
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        self.gpu.queue.write_buffer(&self.device.batch, 0, bytes);
+        Tally::add(&self.device.resources.tally.bytes_uploaded, bytes.len() as u64);
     }
 
     fn check_resident(&self, what: &str) -> Result<(), ExecError> {
@@ -224,6 +232,21 @@ impl GpuExecutor {
         self.gpu.queue.submit([encoder.finish()])
     }
 
+    /// Submits `encoder` and after it a copy of `bytes` bytes from an offset of a buffer to `staging`, which the host
+    /// then reads.
+    fn submit_and_read(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        (source, offset): (&wgpu::Buffer, u64),
+        staging: Allocation,
+        bytes: u64,
+    ) -> (Readback, wgpu::SubmissionIndex) {
+        encoder.copy_buffer_to_buffer(source, offset, &staging, 0, bytes);
+        let submission = self.submit(encoder);
+        Tally::add(&self.device.resources.tally.bytes_read_back, bytes);
+        (Readback::start(staging, bytes, submission.clone()), submission)
+    }
+
     /// All segments, their weights where they are if nothing is paged.
     fn all_segments(&self) -> Vec<(usize, usize)> {
         (0..self.plan.segments.len()).map(|segment| (segment, 0)).collect()
@@ -271,15 +294,14 @@ impl GpuExecutor {
         let Some(argmax) = &self.plan.argmax else { return Err(ExecError::NoOutput(OutputName::Logits)) };
         let staging = self.staging.take(&self.device.resources, 4)?;
         let shape = BatchShape { n_tokens: 1, n_outputs: 1 };
-        let mut encoder = self.encode_segments(encoder, segments, shape, Some(argmax));
-        encoder.copy_buffer_to_buffer(&self.device.ids, 0, &staging, 0, 4);
-        let submission = self.submit(encoder);
+        let encoder = self.encode_segments(encoder, segments, shape, Some(argmax));
+        let (readback, submission) = self.submit_and_read(encoder, (&self.device.ids, 0), staging, 4);
         let tally = &self.device.resources.tally;
         Tally::add(&tally.tokens, 1);
         if std::mem::take(&mut self.has_awaited) && self.ids.is_empty() {
             Tally::add(&tally.readbacks_before_submit, 1);
         }
-        self.ids.push_back(Readback::start(staging, 4, submission.clone()));
+        self.ids.push_back(readback);
         self.primed = Some((seq, pos + 1));
         Ok(submission)
     }
@@ -292,22 +314,20 @@ impl GpuExecutor {
     ) -> Result<wgpu::SubmissionIndex, ExecError> {
         let Prefill { shape, result, .. } = prefill;
         let argmax = self.plan.argmax.as_ref().filter(|_| matches!(result, Some(PrefillResult { next: Some(_), .. })));
-        let mut encoder = self.encode_segments(encoder, segments, shape, argmax.map(<[Dispatch; 2]>::as_slice));
+        let encoder = self.encode_segments(encoder, segments, shape, argmax.map(<[Dispatch; 2]>::as_slice));
         let Some(PrefillResult { staging, bytes, logits, next }) = result else {
             return Ok(self.submit(encoder));
         };
         self.has_awaited = false;
         if next.is_some() {
-            encoder.copy_buffer_to_buffer(&self.device.ids, 0, &staging, 0, bytes);
-            let submission = self.submit(encoder);
-            self.ids.push_back(Readback::start(staging, bytes, submission.clone()));
+            let (readback, submission) = self.submit_and_read(encoder, (&self.device.ids, 0), staging, bytes);
+            self.ids.push_back(readback);
             self.primed = next;
             return Ok(submission);
         }
         let (offset, _) = self.plan.layout.range(logits).ok_or(ExecError::NoOutput(OutputName::Logits))?;
-        encoder.copy_buffer_to_buffer(&self.plan.arena, offset, &staging, 0, bytes);
-        let submission = self.submit(encoder);
-        self.logits.push_back(Readback::start(staging, bytes, submission.clone()));
+        let (readback, submission) = self.submit_and_read(encoder, (&self.plan.arena, offset), staging, bytes);
+        self.logits.push_back(readback);
         Ok(submission)
     }
 

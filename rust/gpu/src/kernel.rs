@@ -97,12 +97,14 @@ pub struct Binding {
     pub offset: u64,
     /// Bytes, at least 4.
     pub bytes: u64,
+    /// Bytes of weights among them that no other binding of the same dispatch has.
+    pub weight_bytes: u64,
 }
 
 impl Binding {
     /// A whole buffer.
     pub fn whole(access: Access, buffer: &wgpu::Buffer) -> Self {
-        Binding { access, buffer: buffer.clone(), offset: 0, bytes: buffer.size() }
+        Binding { access, buffer: buffer.clone(), offset: 0, bytes: buffer.size(), weight_bytes: 0 }
     }
 
     pub(crate) fn resource(&self) -> wgpu::BindingResource<'_> {
@@ -137,6 +139,7 @@ impl Activation {
             buffer: self.buffer.clone(),
             offset: self.offset,
             bytes: self.bytes.next_multiple_of(4).max(4),
+            weight_bytes: 0,
         }
     }
 }
@@ -192,6 +195,8 @@ pub struct Dispatch {
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) bind_group: wgpu::BindGroup,
     pub(crate) grid: Grid,
+    /// Bytes of the weights that are bound.
+    pub(crate) weight_bytes: u64,
 }
 
 impl Dispatch {

@@ -195,6 +195,12 @@ impl Plan {
         Ok(Plan { arena, layout, steps, segments, argmax, _scratch: scratch })
     }
 
+    /// Bytes of weights that the dispatches for a batch bind, the greedy choice aside.
+    pub(crate) fn weight_bytes(&self, shape: BatchShape) -> u64 {
+        let chosen = self.steps.iter().filter_map(|step| step.kernels.first());
+        chosen.flat_map(|kernels| kernels.select(shape)).map(|dispatch| dispatch.weight_bytes).sum()
+    }
+
     /// Bytes of the activations and of the scratch that [`Plan::new`] allocates.
     pub(crate) fn bytes(program: &Program, settings: PlanSettings, outline: &Outline) -> u64 {
         outline.layout.total + scratch_bytes(program, settings.attention_splits) + UNUSED_BYTES
@@ -316,7 +322,7 @@ impl Compiler<'_> {
         match self.scratch {
             Some(scratch) => Binding::whole(Access::ReadWrite, scratch),
             // Nothing is written there: a single part needs no room.
-            None => Binding { access: Access::ReadWrite, buffer: (**self.arena).clone(), offset: 0, bytes: 16 },
+            None => Binding { bytes: 16, ..Binding::whole(Access::ReadWrite, self.arena) },
         }
     }
 

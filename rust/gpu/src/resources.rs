@@ -39,6 +39,8 @@ pub(crate) struct Tally {
     pub(crate) dispatches: AtomicU64,
     pub(crate) tokens: AtomicU64,
     pub(crate) readbacks_before_submit: AtomicU64,
+    pub(crate) bytes_uploaded: AtomicU64,
+    pub(crate) bytes_read_back: AtomicU64,
     weights: AtomicU64,
     kv: AtomicU64,
     scratch: AtomicU64,
@@ -67,6 +69,8 @@ impl Tally {
             dispatches: get(&self.dispatches),
             tokens: get(&self.tokens),
             readbacks_before_submit: get(&self.readbacks_before_submit),
+            bytes_uploaded: get(&self.bytes_uploaded),
+            bytes_read_back: get(&self.bytes_read_back),
         }
     }
 
@@ -239,7 +243,8 @@ impl Resources {
         Tally::add(&self.tally.bind_groups, 1);
         let what = format!("kernel {} {:?}", source.file, source.defines);
         self.watch(Box::pin(scope.pop()), Explain::Kernel { what })?;
-        Ok(Dispatch { pipeline: made.kernel.pipeline, bind_group, grid })
+        let weight_bytes = bindings.iter().map(|binding| binding.weight_bytes).sum();
+        Ok(Dispatch { pipeline: made.kernel.pipeline, bind_group, grid, weight_bytes })
     }
 
     /// A uniform buffer of these words. Most layers of a model have the same.
@@ -264,7 +269,8 @@ impl Resources {
             *pool = Some(self.buffer("unused", UNUSED_BYTES, wgpu::BufferUsages::STORAGE, MemoryKind::Scratch)?);
         }
         let buffer: &wgpu::Buffer = pool.as_ref().expect("just made");
-        Ok([0, 256].map(|offset| Binding { access: Access::ReadWrite, buffer: buffer.clone(), offset, bytes: 4 }))
+        let whole = Binding::whole(Access::ReadWrite, buffer);
+        Ok([0, 256].map(|offset| Binding { offset, bytes: 4, ..whole.clone() }))
     }
 
     /// A view of what is held that outlives the pools.

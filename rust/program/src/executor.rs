@@ -46,7 +46,8 @@ impl MemoryUse {
     }
 }
 
-/// Counts since the executor was made; the hot path must leave all but `submits`, `dispatches` and `tokens` unmoved.
+/// Counts since the executor was made; the hot path must leave all but `submits`, `dispatches`, `tokens`
+/// and `bytes_read_back` unmoved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Device buffers created.
@@ -63,6 +64,10 @@ pub struct Counters {
     pub tokens: u64,
     /// Decode submits made only after a read-back of the step before had been awaited.
     pub readbacks_before_submit: u64,
+    /// Bytes of batches written to the device.
+    pub bytes_uploaded: u64,
+    /// Bytes of results read back from the device.
+    pub bytes_read_back: u64,
 }
 
 /// What runs the program.

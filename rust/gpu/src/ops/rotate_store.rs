@@ -66,7 +66,7 @@ pub fn rotate_store(ctx: &OpContext<'_>, op: &RotateStore<'_>) -> Result<Kernels
         .constant("K_AT", at(op.k))
         .constant("V_AT", at(op.v))
         .constant("OUT_AT", at(op.out));
-    let arena = Binding { access: Access::ReadWrite, buffer: op.q.buffer.clone(), offset: start, bytes: end - start };
+    let arena = Binding { offset: start, bytes: end - start, ..Binding::whole(Access::ReadWrite, &op.q.buffer) };
     let [k_cache, v_cache] = op.cache.bindings(Access::ReadWrite);
     let mut bindings = vec![ctx.batch.clone(), arena, op.table.clone(), k_cache, v_cache];
     if let Some(norms) = &op.norms {

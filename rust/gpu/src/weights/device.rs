@@ -24,7 +24,8 @@ pub(crate) struct Plane {
 impl Plane {
     fn binding(&self) -> Binding {
         let bytes = self.bytes.next_multiple_of(4).max(4);
-        Binding { access: Access::Read, buffer: (**self.buffer).clone(), offset: self.offset, bytes }
+        let whole = Binding::whole(Access::Read, &self.buffer);
+        Binding { offset: self.offset, bytes, weight_bytes: self.bytes, ..whole }
     }
 }
 
@@ -48,8 +49,10 @@ impl WeightPart {
     /// The planes `codes` and `scales`, in this order. Types without scales bind their codes twice, so that all
     /// kernels have the same bindings.
     pub fn bindings(&self) -> [Binding; 2] {
-        let scales = self.scales.as_ref().unwrap_or(&self.codes);
-        [self.codes.binding(), scales.binding()]
+        let codes = self.codes.binding();
+        let again = || Binding { weight_bytes: 0, ..codes.clone() };
+        let scales = self.scales.as_ref().map_or_else(again, Plane::binding);
+        [codes, scales]
     }
 }
 
@@ -171,7 +174,8 @@ impl DeviceWeight {
     pub fn vector(&self) -> Result<Binding, ExecError> {
         match &self.parts[..] {
             [part] if self.layout.ty == GgmlType::F32 && self.n_rows == 1 && part.first == 0 => {
-                Ok(Binding { bytes: u64::from(self.layout.cols) * 4, ..part.codes.binding() })
+                let bytes = u64::from(self.layout.cols) * 4;
+                Ok(Binding { bytes, weight_bytes: bytes, ..part.codes.binding() })
             }
             _ => Err(ExecError::Unsupported {
                 backend: "gpu",

@@ -1,7 +1,10 @@
 //! What a greedy run makes and moves: nothing is created after the first token, one submit a token, no waiting.
 
-use chord_gpu::PlanOptions;
-use chord_program::{Executor, KvType, Want};
+use std::collections::BTreeSet;
+
+use chord_gpu::{PlanOptions, missing_kernel};
+use chord_program::{BatchShape, Executor, KvType, Want};
+use chord_testkit::architecture_recipes;
 
 use crate::models::{ModelFile, build, golden_and_model, recipe};
 use crate::setup::{Tokens, all_ids, gpu, no_wake};
@@ -33,6 +36,56 @@ fn tokens_2_to_20_create_nothing_and_submit_once_each() {
     assert_eq!(after.bind_groups_created, before.bind_groups_created);
     assert_eq!(after.pipelines_created, before.pipelines_created);
     assert_eq!(after.readbacks_before_submit - before.readbacks_before_submit, 0);
+    // The batch of a step is prepared by the step before; the host only learns the id.
+    assert_eq!(after.bytes_uploaded - before.bytes_uploaded, 0);
+    assert_eq!(after.bytes_read_back - before.bytes_read_back, 4 * 19);
+}
+
+/// Dispatches of a decode step for each layer, by architecture. Every dispatch costs a real GPU microseconds: a number
+/// here may fall, and rises only for a reason.
+const DISPATCHES_PER_LAYER: [(&str, u64); 4] = [("llama", 8), ("qwen2", 10), ("gemma3", 12), ("olmo2", 12)];
+/// Where a token's keys are many, several workgroups share them, and another dispatch merges what they found.
+const MERGE: u64 = 1;
+/// The embedding, the rows wanted, their norm, the logits, and two for the greedy choice.
+const OTHER_DISPATCHES: u64 = 6;
+
+#[test]
+fn a_decode_step_makes_so_many_dispatches_and_binds_each_weight_once() {
+    let mut seen = BTreeSet::new();
+    for recipe in architecture_recipes() {
+        let model = ModelFile::of(recipe.file(), &build(recipe.golden().n_ctx, KvType::F16, 16));
+        if missing_kernel(&model.program).is_none() {
+            let known = DISPATCHES_PER_LAYER.into_iter().find(|(name, _)| *name == recipe.architecture);
+            let (architecture, per_layer) = known.expect("a number for every architecture that runs");
+            check_step(&recipe.name, per_layer, &model);
+            seen.insert(architecture);
+        }
+    }
+    assert_eq!(seen, DISPATCHES_PER_LAYER.map(|(name, _)| name).into());
+    let (_, path) = golden_and_model("smollm2-135m-instruct.q4_1");
+    let (_, per_layer) = DISPATCHES_PER_LAYER[0];
+    check_step("SmolLM2", per_layer + MERGE, &ModelFile::open(&path, &build(512, KvType::F16, 16)));
+}
+
+fn check_step(name: &str, per_layer: u64, model: &ModelFile) {
+    let mut executor = model.on_gpu(&gpu(), PlanOptions::default());
+    executor.enqueue_prefill(&Tokens::run(0, 5).with_outputs(&[4]).batch(), Want::Ids).expect("a prompt");
+    all_ids(&mut executor).expect("an id");
+    let before = executor.counters();
+    executor.enqueue_decode(0, 1).expect("room");
+    all_ids(&mut executor).expect("an id");
+    let program = &model.program;
+    let n_layers = program.slots.len() as u64;
+    let dispatches = executor.counters().dispatches - before.dispatches;
+    assert_eq!(dispatches, n_layers * per_layer + OTHER_DISPATCHES, "{name}: {n_layers} layers");
+
+    // A type with an odd number of blocks in a row takes two bytes more on the device.
+    let bound = executor.weight_bytes_bound(BatchShape { n_tokens: 1, n_outputs: 1 });
+    let used = program.ops.iter().flat_map(|op| op.kind.weights()).map(|used| program.weight(used.weight));
+    let used: u64 = used
+        .map(|weight| (weight.n_bytes() / u64::from(weight.rows)).next_multiple_of(4) * u64::from(weight.rows))
+        .sum();
+    assert_eq!(bound, used, "{name}: bytes of weights");
 }
 
 #[test]
