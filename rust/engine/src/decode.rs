@@ -55,13 +55,13 @@ struct Run<'a> {
     prompt: &'a [u32],
     cancel: &'a CancelFlag,
     observer: &'a mut dyn RunObserver,
-    /// Ids that have come from the executor and were not looked at yet.
+    /// Ids that have arrived from the executor and have not been taken yet.
     arrived: VecDeque<u32>,
     report: RunReport,
 }
 
 impl Run<'_> {
-    /// Plain greedy choice: the device feeds itself, and ids arrive a few steps behind.
+    /// Plain greedy choice: the device continues from its own choices, and ids arrive a few steps later.
     async fn choose_on_device(&mut self, limit: u32, pause: &mut impl AsyncFnMut()) -> Result<(), EngineError> {
         if !self.prefill(Want::Ids, pause).await? {
             return Ok(());
@@ -94,7 +94,7 @@ impl Run<'_> {
         self.settle(enqueued - 1)
     }
 
-    /// Every other choice waits for the logits of the step before.
+    /// Any other choice: each step waits for the logits of the step before.
     async fn choose_from_logits(
         &mut self,
         mut sampler: Sampler,
@@ -139,10 +139,10 @@ impl Run<'_> {
     /// Enqueues the tokens that the cache lacks, chunk by chunk. The result of the last position can then be polled.
     /// Returns false if cancelled.
     ///
-    /// The chunks before the last report that they are done, which paces the device, keeps the progress accurate
-    /// and lets a cancellation through, for the price of one output row per chunk where the device has no cheaper sign.
-    /// What is left over by whole chunks comes first: the rows right in front of the first token belong together (see
-    /// [`ActivationType::Mixed`](chord_cpu::ActivationType::Mixed)).
+    /// Each chunk but the last reports when it is done, which paces the device, keeps the progress accurate and lets a
+    /// cancellation take effect. It costs one output row per chunk where the device has no cheaper signal.
+    /// The first chunk takes the remainder, so that the last one is whole: the rows just before the first token belong
+    /// together (see [`ActivationType::Mixed`](chord_cpu::ActivationType::Mixed)).
     async fn prefill(&mut self, last: Want, pause: &mut impl AsyncFnMut()) -> Result<bool, EngineError> {
         let chunk = self.runner.program().max_batch as usize;
         let (_, most_ahead) = self.runner.most_ahead();
@@ -209,8 +209,8 @@ impl Run<'_> {
         self.observer.token(id)
     }
 
-    /// Brings the books up to date after `steps` decode steps: each put the token chosen before it into the cache.
-    /// Steps whose token was never looked at are cut off, which also drops their ids.
+    /// Updates the record of the cache after `steps` decode steps, each of which put the token chosen before it into
+    /// the cache. Steps whose token was never taken are cut off, which also drops their ids.
     fn settle(&mut self, steps: u32) -> Result<(), EngineError> {
         let taken = &self.report.tokens[..self.report.tokens.len().min(steps as usize)];
         let cached: Vec<u32> = self.prompt.iter().chain(taken).copied().collect();

@@ -7,10 +7,10 @@ use chord_program::{
     Batch, Counters, DeviceInfo, ExecError, Executor, Program, TraceVisitor, Want, WeightId, WeightSink,
 };
 
-/// Counts what comes, and holds nothing of it.
+/// Counts the bytes of each weight and keeps none of them.
 pub(crate) struct DiscardingExecutor {
     program: Arc<Program>,
-    /// Bytes of each weight that have come.
+    /// Bytes received of each weight.
     seen: Vec<u64>,
 }
 

@@ -19,13 +19,13 @@ pub struct Engine {
     why: Vec<String>,
     warnings: Vec<String>,
     notes: Vec<String>,
-    /// Requests without a seed.
+    /// Number of requests so far that had no seed.
     seeds_made: u32,
 }
 
 impl Engine {
-    /// Reads the header, builds the tokenizer, chooses a backend and brings the weights to their place. The reader is
-    /// kept as long as the engine where layers are paged ([`LoadOptions::max_gpu_bytes`]).
+    /// Reads the header, builds the tokenizer, chooses a backend and brings the weights to their place. Where layers
+    /// are paged ([`LoadOptions::max_gpu_bytes`]), the reader is kept as long as the engine.
     ///
     /// # Errors
     /// Errors of the file, of the source and of the requested backend, and [`EngineError::Cancelled`].
@@ -65,7 +65,7 @@ impl Engine {
         Ok(Engine { runner, tokenizer, template, model, why, warnings, notes, seeds_made: 0 })
     }
 
-    /// Keeps for [`info`](Self::info) how long it took to read the header that [`Self::load_with_header`] was given.
+    /// Records, for [`info`](Self::info), how long it took to read the header given to [`Self::load_with_header`].
     pub fn set_header_ms(&mut self, header_ms: f64) {
         self.runner.load_times.header_ms = header_ms;
     }

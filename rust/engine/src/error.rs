@@ -81,7 +81,7 @@ pub enum EngineError {
         /// Its logit.
         value: f32,
     },
-    /// The caller stopped the load.
+    /// The caller stopped a load, or a computation of logits. A cancelled generation is not an error.
     #[error("cancelled")]
     Cancelled,
     /// The engine contradicts itself: a bug.

@@ -25,15 +25,15 @@ pub(crate) struct FakeState {
     pub(crate) most_ahead: usize,
     /// Tokens of each prefill.
     pub(crate) prefills: Vec<usize>,
-    /// Sequences can be cut to this position or to 0.
+    /// The lowest position, besides 0, to which sequences can be cut.
     pub(crate) floor: u32,
-    /// All ids that are there come with one poll.
+    /// One poll returns all ids that are ready, instead of one.
     pub(crate) in_bulk: bool,
     /// Polls answer `Pending` once before each answer.
     pub(crate) late: bool,
-    /// Put in place of one logit.
+    /// Replaces one logit.
     pub(crate) poison: Option<f32>,
-    /// The n-th call of an enqueue fails.
+    /// The number of the enqueue call that fails, counted from 1.
     pub(crate) fail_at: Option<usize>,
     calls: usize,
     was_pending: bool,
@@ -68,7 +68,7 @@ pub(crate) struct FakeExecutor {
 }
 
 impl FakeExecutor {
-    /// The executor and what the test sees of it.
+    /// The executor and the state that the test sees.
     pub(crate) fn with_state(
         n_ctx: u32,
         n_seq_max: u32,

@@ -17,11 +17,11 @@ pub struct NumberField {
     pub alias: Option<&'static str>,
     /// Whether it must be a whole number.
     pub whole: bool,
-    /// The least that is accepted.
+    /// The smallest number accepted.
     pub least: f64,
-    /// The most that is accepted.
+    /// The largest number accepted.
     pub most: f64,
-    /// Its value if it is left out; without one it has no effect then.
+    /// Its value if it is left out; `None` if it then has no effect.
     pub default: Option<f64>,
     /// What it does.
     pub doc: &'static str,
@@ -145,9 +145,9 @@ macro_rules! field_values {
 
 field_values!(f64 whole false, u32 whole true, u64 whole true);
 
-/// A struct of numbers that are all in a request or have their defaults: `name: type = default, range;` declares one.
-/// Besides the struct this makes `$each`, which has something else for each of them: their [`NumberField`]s, or the
-/// [`RawNumber`]s that were given.
+/// Declares a struct of numbers of a request, each with a default: `name: type = default, range;` declares one number.
+/// It also declares `$each<T>`, a struct with the same field names and a `T` for each of them: its [`NumberField`], or
+/// the [`RawNumber`] that was given.
 macro_rules! number_fields {
     (
         $(#[$attribute:meta])*
@@ -213,7 +213,7 @@ macro_rules! number_fields {
             /// What was given, checked, with defaults for the rest.
             ///
             /// # Errors
-            /// As those of `check` of the numbers themselves.
+            /// Those of `NumberField::check`.
             pub fn check(self) -> Result<$name, $crate::EngineError> {
                 Ok($name {$(
                     $field: $name::FIELDS.$field.check(self.$field)?.map_or($default, $crate::fields::FieldValue::from_number),
@@ -225,7 +225,7 @@ macro_rules! number_fields {
 
 pub(crate) use number_fields;
 
-/// Of the names, the only one there can be.
+/// The alias of a field, which has one or none.
 pub(crate) const fn alias(names: &[&'static str]) -> Option<&'static str> {
     match names {
         [name] => Some(name),

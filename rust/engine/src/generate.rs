@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Engine {
-    /// Runs one generation. `on_event` is told of progress, tokens and text as they come; `pause` is awaited after each
+    /// Runs one generation. `on_event` receives progress, tokens and text as they come; `pause` is awaited after each
     /// prompt chunk and token, so that the host can do other work and raise `cancel`.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl<'a> TextStream<'a> {
         }
     }
 
-    /// Takes tokens whose text has been shown before. [`Flow::Stop`] if the last of them ended the answer.
+    /// Takes tokens whose text has been shown before. Returns [`Flow::Stop`] if one of them ends the answer.
     fn replay(&mut self, answered: &[u32]) -> Flow {
         for &id in answered {
             if self.take(id) == Flow::Stop {

@@ -111,7 +111,7 @@ impl From<Counters> for CounterInfo {
 pub struct PagingInfo {
     /// Layers held on the device.
     pub resident_layers: u32,
-    /// Layers that are not.
+    /// Layers not held there.
     pub paged_layers: u32,
     /// Bytes read for every token decoded, and for every chunk of a prompt.
     pub bytes_per_token: u64,
@@ -123,28 +123,28 @@ pub struct PagingInfo {
     pub stall_ms: f64,
 }
 
-/// Everything there is to know about a loaded engine.
+/// What is loaded and what runs it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct EngineInfo {
-    /// What runs it.
+    /// The backend that runs it.
     #[cfg_attr(feature = "typescript", ts(type = "\"gpu\" | \"cpu\""))]
     pub backend: String,
-    /// Each step of the ladder of backends, with its reason.
+    /// Why this backend runs it: each fallback with its reason, in the order in which backends were tried.
     pub why: Vec<String>,
     /// Adapter or processor, as the system names it.
     pub device: String,
-    /// True for a GPU that is computed on the CPU.
+    /// True for a software GPU, which computes on the CPU.
     pub is_software: bool,
     /// Optional features in use.
     pub features: Vec<String>,
     /// Bytes held.
     pub memory: MemoryInfo,
-    /// What is not held.
+    /// Layers that are not held.
     pub paging: PagingInfo,
     /// Counts so far.
     pub counters: CounterInfo,
-    /// The self-test that the device has passed, now or before. Its name says all that it is made of.
+    /// Name of the self-test that the device has passed, now or before. It lists everything that the test depends on.
     pub self_test: Option<String>,
     /// What the load took.
     pub load: LoadTimes,
@@ -164,12 +164,12 @@ pub struct EngineInfo {
     pub model: ModelInfo,
     /// What makes answers worse than the model could give them, in sentences to show.
     pub warnings: Vec<String>,
-    /// What is odd in the file and changes no answer.
+    /// Oddities of the file that change no answer.
     pub notes: Vec<String>,
 }
 
 impl EngineInfo {
-    /// Of a runner without a text side.
+    /// For a runner without a text side.
     pub(crate) fn new(runner: &Runner, model: &ModelInfo, why: &[String]) -> Self {
         let (device, program) = (runner.executor().device(), runner.program());
         let (pages, cost) = (device.pages, runner.page_cost());

@@ -11,14 +11,14 @@ use crate::{Backend, CancelFlag, EngineError, LoadOptions, MemoryInfo, ModelInfo
 /// Contexts are offered in multiples of this, and none shorter.
 const CONTEXT_STEP: u32 = 256;
 
-/// What a device says of itself.
+/// What a device reports about itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct DeviceFacts {
     /// Its GPU, if it has one.
     pub gpu: Option<GpuFacts>,
-    /// Most bytes that a model can have on the CPU; no limit that matters without it.
+    /// Most bytes that a model may take on the CPU; no limit if absent.
     pub cpu_bytes: Option<u64>,
 }
 
@@ -30,7 +30,7 @@ pub struct GpuFacts {
     pub max_buffer_bytes: u64,
     /// Largest range of a buffer that a kernel can see.
     pub max_binding_bytes: u64,
-    /// True for a GPU that is computed on the CPU.
+    /// True for a software GPU, which computes on the CPU.
     pub is_software: bool,
 }
 
@@ -78,15 +78,15 @@ pub enum Verdict {
 pub struct Inspection {
     /// What the file says about itself.
     pub model: ModelInfo,
-    /// Bytes before the first tensor: all that was read.
+    /// Bytes before the first tensor.
     pub header_bytes: u64,
     /// True if messages can be given.
     pub has_chat_template: bool,
     /// Context that the figures are for; absent for a model that cannot be lowered.
     pub n_ctx: Option<u32>,
-    /// Bytes needed for it with everything held; absent likewise.
+    /// Bytes needed for that context with all layers held; absent likewise.
     pub memory: Option<MemoryInfo>,
-    /// What would run it.
+    /// The backend that would run it.
     #[cfg_attr(feature = "typescript", ts(type = "\"gpu\" | \"cpu\" | null"))]
     pub backend: Option<Backend>,
     /// Bytes it may take there, if there is a limit.
@@ -97,7 +97,7 @@ pub struct Inspection {
     pub verdict: Verdict,
     /// What makes answers worse than the model could give them, in sentences to show.
     pub warnings: Vec<String>,
-    /// What is odd in the file and changes no answer.
+    /// Oddities of the file that change no answer.
     pub notes: Vec<String>,
     /// Names of the tensors that no answer to a text needs, in the order of the file.
     pub ignored_tensors: Vec<String>,
@@ -158,7 +158,7 @@ struct Judged {
     verdict: Verdict,
 }
 
-/// The rungs of the ladder, as a load takes them: the GPU if it can hold or page the model, else the CPU.
+/// The fallback order of a load: the GPU if it can hold or page the model, else the CPU.
 fn judge(header: &Header, options: &LoadOptions, device: &DeviceFacts) -> Judged {
     let gpu = device.gpu.filter(|gpu| match options.backend {
         Backend::Auto => !gpu.is_software,
@@ -184,7 +184,7 @@ fn judge(header: &Header, options: &LoadOptions, device: &DeviceFacts) -> Judged
 const EMPTY: Judged =
     Judged { program: None, backend: None, budget_bytes: None, budget_is_guess: false, verdict: Verdict::Fits };
 
-/// A GPU with its limits, or the CPU.
+/// One backend to judge: a GPU with its limits, or the CPU.
 struct Rung<'a> {
     header: &'a Header,
     options: &'a LoadOptions,
@@ -218,7 +218,8 @@ impl Rung<'_> {
         Judged { program: Some(program), verdict, ..judged }
     }
 
-    /// Values of tensors change no size: lowering gets ones instead of the factors that it needs, if they can be read.
+    /// Lowers with RoPE factors of 1, because their values change no size. Factors that a load could not dequantize are
+    /// left out, as there.
     fn lower(&self, n_ctx: Option<u32>) -> Result<Program, EngineError> {
         let factors = chord_model::needs(self.header).first().and_then(|name| self.header.tensor(name));
         let factors = factors.filter(|info| info.ty.can_dequantize());
@@ -232,7 +233,7 @@ impl Rung<'_> {
         self.budget.is_none_or(|budget| chord_model::memory(program).total() <= budget) && self.is_bindable(program)
     }
 
-    /// Keys and values of a layer, and tables, must each be seen through one binding. Weights are split.
+    /// A layer's keys, its values and each table must fit one binding. Weights are split.
     fn is_bindable(&self, program: &Program) -> bool {
         let Some(gpu) = self.gpu else { return true };
         let most = gpu.max_binding_bytes.min(gpu.max_buffer_bytes);
@@ -276,7 +277,7 @@ impl Rung<'_> {
         })
     }
 
-    /// The fewest bytes that `program` could do with here.
+    /// The fewest bytes with which this backend can run `program`.
     fn least(&self, program: &Program) -> u64 {
         let (resident, layer) = (chord_model::memory(program).total(), layer_bytes(program));
         match self.gpu {

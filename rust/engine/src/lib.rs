@@ -1,5 +1,5 @@
-//! Sequences, prefill, decode, sampling, text in and out: what a face (a command, a browser worker) needs to run a
-//! model.
+//! Sequences, prefill, decode, sampling, text in and out: what a front end (the command, a browser worker) needs to run
+//! a model.
 //!
 //! [`Engine::load`] pulls a file through a [`ReadAt`] and [`Engine::generate`] runs a [`GenerateRequest`]; both are
 //! asynchronous functions on one thread that report through callbacks and can be cancelled. Below them, [`Runner`]

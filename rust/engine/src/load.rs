@@ -1,4 +1,4 @@
-//! From a header to a runner: lowering, the ladder of backends, weights.
+//! From a header to a runner: lowering, the fallback order of backends, weights.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -17,16 +17,18 @@ use crate::runner::Runner;
 use crate::weights::{self, Placed, zeroed};
 use crate::{Backend, CancelFlag, EngineError, LoadOptions, LoadProgress, LoadStage, LoadTimes, ReadAt};
 
-/// Prompt chunks on a GPU: enough rows for tiled kernels, few enough for one submit to stay short.
+/// Tokens of a prompt chunk on a GPU: enough rows for tiled kernels, few enough for one submit to stay short.
 pub(crate) const GPU_BATCH: u32 = 256;
-/// Prompt chunks on the CPU: weights are unpacked once for this many tokens, and a stop waits for no more than these.
+/// Tokens of a prompt chunk on the CPU: weights are unpacked once for this many tokens, and a cancellation waits for no
+/// more than these.
 pub(crate) const CPU_BATCH: u32 = 128;
 
-/// What a model may take of a 32-bit address space, the rest being for the tokenizer, the window and the stack.
+/// Bytes that a model may take of a 32-bit address space: 3.5 of 4 GiB. The rest is for the tokenizer, the window and
+/// the stack.
 pub const ROOM_OF_32_BITS: u64 = 7 << 29;
 
 /// Loads a model without its text side, and says why it runs on this backend: each fallback with its reason.
-/// The header is freed as soon as it has been lowered. The reader is kept where layers are paged, and else dropped.
+/// The header is freed as soon as it has been lowered. The reader is kept where layers are paged and dropped elsewhere.
 pub async fn load_runner(
     mut reader: impl ReadAt + 'static,
     header: Header,
@@ -83,7 +85,8 @@ pub async fn load_runner(
     Ok((runner, why))
 }
 
-/// Errors of a device are; those of the file, the source or the caller are not.
+/// Whether the next backend is tried: after an error of a device, but not after one of the file, the source or the
+/// caller.
 fn is_reason_to_step_down(error: &EngineError) -> bool {
     matches!(error, EngineError::NoBackend { .. } | EngineError::Exec(_))
 }
@@ -114,9 +117,9 @@ pub(crate) fn lower(
     Ok(Arc::new(chord_model::lower(header, &build, rope_factors)?))
 }
 
-/// The values of the one small tensor that lowering needs in some files.
+/// The RoPE factors: the values of the one small tensor that lowering needs in some files.
 async fn read_rope_factors(reader: &mut impl ReadAt, header: &Header) -> Result<Option<Vec<f32>>, EngineError> {
-    /// Far above half of any head's size; keeps a hostile file from asking for more.
+    /// Far above half of any head's size; limits what a hostile file can make a load read.
     const MOST_FACTORS: u64 = 1 << 16;
     let Some(info) = chord_model::needs(header).first().and_then(|name| header.tensor(name)) else { return Ok(None) };
     if info.n_elements() > MOST_FACTORS {
@@ -137,7 +140,7 @@ fn check_address_space(needed: u64, bits: u32) -> Result<(), EngineError> {
     }
 }
 
-/// What every rung of the ladder needs.
+/// What loading onto any backend needs.
 struct Load<'a, R> {
     reader: R,
     placed: Vec<Placed>,
@@ -145,9 +148,9 @@ struct Load<'a, R> {
     clock: Clock,
     progress: &'a mut dyn FnMut(LoadProgress),
     cancel: &'a CancelFlag,
-    /// Of the rung that is tried.
+    /// Times of the backend being tried.
     times: LoadTimes,
-    /// The self-test that its device has passed.
+    /// Name of the self-test that its device has passed.
     self_test: Option<String>,
 }
 
@@ -274,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_beyond_32_bits_is_refused_by_32_bit_builds_alone() {
+    fn only_32_bit_builds_refuse_a_model_beyond_32_bits() {
         let error = check_address_space(ROOM_OF_32_BITS + 1, 32).unwrap_err();
         assert_eq!(error.code(), "needs-memory64");
         assert!(error.to_string().contains("3758096385 bytes") && error.to_string().contains("3758096384"), "{error}");

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// A real GPU if there is one that computes rightly, else the CPU.
+    /// A real GPU if there is one that computes correctly, else the CPU.
     #[default]
     Auto,
-    /// A GPU, also one computed in software, or failure.
+    /// A GPU, even a software one; without any, the load fails.
     Gpu,
     /// The CPU.
     Cpu,
@@ -52,11 +52,11 @@ pub enum Activations {
     /// `Q16`.
     #[default]
     Mixed,
-    /// Rounded to 8 bits: fastest, and close choices between tokens are left to chance.
+    /// Rounded to 8 bits: fastest, but rounding may decide between tokens that are nearly as likely.
     Q8,
-    /// Rounded to 16 bits: nearly exact, for twice the products of `Q8`, and much faster than `F32`.
+    /// Rounded to 16 bits: nearly exact, with twice the multiplications of `Q8`, and much faster than `F32`.
     Q16,
-    /// As they are: exact up to the order of sums.
+    /// Not rounded: exact up to the order of sums.
     F32,
 }
 
@@ -71,7 +71,7 @@ impl From<Activations> for ActivationType {
     }
 }
 
-/// A pool being made; the error says why it cannot be had.
+/// A pool that is being started; the error says why there is none.
 pub type StartingPool = Pin<Box<dyn Future<Output = Result<Pool, String>>>>;
 
 /// Where the CPU executor's threads come from: from the system, unless the host has to start them.
@@ -79,16 +79,16 @@ pub type StartingPool = Pin<Box<dyn Future<Output = Result<Pool, String>>>>;
 pub struct PoolSource(Option<Rc<dyn Fn(usize) -> StartingPool>>);
 
 impl PoolSource {
-    /// Pools of `n` threads are made by `start(n)`. It is asked only once the CPU has been chosen, and never for one
+    /// `start(n)` starts a pool of `n` threads. It is called only after the CPU has been chosen, and never for one
     /// thread.
     pub fn new(start: impl Fn(usize) -> StartingPool + 'static) -> Self {
         PoolSource(Some(Rc::new(start)))
     }
 
-    /// A pool of so many threads.
+    /// A pool of `n_threads` threads.
     ///
     /// # Errors
-    /// With the reason why there is none.
+    /// The reason why there is none.
     pub(crate) async fn start(&self, n_threads: usize) -> Result<Pool, String> {
         match &self.0 {
             _ if n_threads <= 1 => Ok(Pool::alone()),
@@ -120,26 +120,26 @@ impl PartialEq for PoolSource {
 pub struct LoadOptions {
     /// What to run on.
     pub backend: Backend,
-    /// Positions of the context; the trained length, at most 4,096, without one.
+    /// Positions of the context. Default: the trained length, at most 4,096.
     pub n_ctx: Option<u32>,
     /// Storage type of the KV cache.
     pub kv: KvCache,
     /// Sequences held at once.
     pub n_seq_max: u32,
-    /// Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a stop takes effect
-    /// between two chunks. Without one: 256 on a GPU, 128 on the CPU.
+    /// Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a cancellation takes
+    /// effect between two chunks. Default: 256 on a GPU, 128 on the CPU.
     pub max_batch: Option<u32>,
     /// Positions whose logits are brought back at a time by [`Engine::logits`](crate::Engine::logits).
     pub max_outputs: u32,
-    /// Threads of the CPU, the engine's own included; all cores, less one where there are more than two, without a
-    /// number.
+    /// Threads on the CPU, the engine's own included. Default: one for each core, less one where there are more than
+    /// two.
     pub threads: Option<u32>,
     /// Form of activations on the CPU.
     pub activations: Activations,
     /// What starts those threads.
     #[serde(skip)]
     pub pool: PoolSource,
-    /// Bytes of the window through which the weights pass.
+    /// Bytes of the window through which weights pass on their way to the device.
     pub window_bytes: u64,
     /// Only a GPU whose name contains this.
     pub adapter: Option<String>,
@@ -147,7 +147,7 @@ pub struct LoadOptions {
     pub disable_features: Vec<String>,
     /// Most bytes to hold on the GPU. Where the model needs more, as many layers as fit stay there beside the embedding
     /// and the output, and the others are read from the file again for every token and every chunk of a prompt. A limit
-    /// too small even for that is as a GPU without memory: `auto` takes the CPU. Without one, everything is held.
+    /// too small even for that makes `auto` take the CPU and `gpu` fail. Default: no limit, everything is held.
     pub max_gpu_bytes: Option<u64>,
     /// Lowers the largest binding of the GPU, so that large matrices are split.
     pub max_binding_bytes: Option<u64>,
@@ -160,8 +160,8 @@ pub struct LoadOptions {
     /// Self-tests that this build is known to have passed on this device, by [name](crate::EngineInfo::self_test): they
     /// are not repeated.
     pub passed_tests: Vec<String>,
-    /// Drops the weights on arrival instead of bringing them to a device: the whole way of a load without its end, so
-    /// that its own memory can be measured with models that no device holds. What is loaded so cannot run.
+    /// Drops the weights on arrival instead of writing them to a device, to measure the memory of the load itself, even
+    /// with models that no device holds. A model loaded this way cannot run.
     pub discard_weights: bool,
 }
 
@@ -213,8 +213,8 @@ pub enum LoadStage {
 pub struct LoadProgress {
     /// What is being done.
     pub stage: LoadStage,
-    /// Bytes of this stage that are done.
+    /// Bytes of this stage that are done; in `prepare` and `ready`, 0 or 1.
     pub loaded: u64,
-    /// Bytes of this stage.
+    /// Bytes of this stage; in `prepare` and `ready`, 1.
     pub total: u64,
 }

@@ -1,4 +1,4 @@
-//! Bringing the layers that the device does not hold: read from the file again for every pass, one layer ahead.
+//! Reads the layers that the device does not hold from the file, again for every pass and one layer ahead.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::weights::{Placed, Windows, resize};
 use crate::{CancelFlag, EngineError, ReadAt, ReadError};
 
-/// A [`ReadAt`] whatever its type.
+/// A [`ReadAt`] that can be a trait object.
 trait PageFile {
     fn read<'a>(
         &'a mut self,
@@ -33,12 +33,12 @@ impl<R: ReadAt> PageFile for R {
 pub(crate) struct PageCost {
     /// Bytes of weights read.
     pub(crate) bytes_read: u64,
-    /// Milliseconds in which the device had nothing to do because a page was not there. A device that falls idle within
-    /// a window of reading counts from the window's beginning.
+    /// Milliseconds in which the device had nothing to do because a page was not there. If the device becomes idle
+    /// while a window is read, the time counts from the beginning of that window.
     pub(crate) stall_ms: f64,
 }
 
-/// The file behind the pages of an executor.
+/// Reads the pages of an executor from the file.
 pub(crate) struct Pager {
     file: Box<dyn PageFile>,
     /// The weights of each paged segment, in the order of the file.

@@ -28,7 +28,7 @@ pub struct ReadError {
 }
 
 impl ReadError {
-    /// An error of the operating system's or the store's input and output.
+    /// An I/O error of the operating system or of the store.
     pub fn io(message: impl Into<String>) -> Self {
         ReadError { code: Cow::Borrowed("io"), message: message.into() }
     }

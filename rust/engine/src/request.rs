@@ -30,7 +30,7 @@ impl Default for Prompt {
 /// Most strings that can end a generation: more are a mistake, and slow.
 pub const MAX_STOP_STRINGS: usize = 16;
 
-/// What OpenAI's `completions` take for `max_tokens` where a request says nothing.
+/// The default of `max_tokens` in OpenAI's `completions`.
 pub const COMPLETION_MAX_TOKENS: u32 = 16;
 
 /// [`GenerateRequest::max_tokens`].
@@ -62,19 +62,19 @@ pub struct GenerateRequest {
     pub prompt: Prompt,
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Most tokens to generate; up to the end of the context without one.
+    /// Most tokens to generate. Default: up to the end of the context.
     pub max_tokens: Option<u32>,
-    /// Generation ends before any of these strings, of which there are at most [`MAX_STOP_STRINGS`].
+    /// Generation ends before any of these strings, at most [`MAX_STOP_STRINGS`].
     pub stop: Vec<String>,
-    /// The same seed draws the same tokens; the result tells which one was used where none is given.
+    /// The same seed draws the same tokens. Without one, a seed is made up; the result says which.
     pub seed: Option<u64>,
-    /// Tokens of the answer that are there already, from a run that another device broke off. The generation goes on
-    /// after them as if it had never ended: with the draws, the limits and the text that follow.
+    /// Tokens of the answer that exist already, from a run that was interrupted, for example by a lost device. The
+    /// generation continues after them as if it had not been: draws, limits and text go on from there.
     pub answered: Vec<u32>,
     /// The sequence whose cache is used.
     pub sequence: u32,
-    /// What chat templates show as the date and time: the seconds that a clock at the user's place would have counted
-    /// since 1970-01-01 00:00, summer time included. Without it `strftime_now` is not defined in templates.
+    /// The date and time for chat templates: the user's local time, summer time included, in seconds since 1970-01-01
+    /// 00:00. Without it `strftime_now` is not defined in templates.
     pub now: Option<i64>,
 }
 
@@ -99,7 +99,7 @@ impl GenerateRequest {
     }
 }
 
-/// A [`GenerateRequest`] as it comes from outside. What is left out, or null, has its default.
+/// A [`GenerateRequest`] as it comes from outside. What is left out has its default, and so has a number that is null.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "GenerateRequest"))]
 #[serde(default, deny_unknown_fields)]
@@ -114,11 +114,11 @@ pub struct RawRequest {
     pub stop: Vec<String>,
     /// Seed of the draws.
     pub seed: RawNumber,
-    /// Tokens of the answer that are there already.
+    /// Tokens of the answer that exist already.
     pub answered: Vec<u32>,
     /// The sequence whose cache is used.
     pub sequence: u32,
-    /// What chat templates show as the time.
+    /// The user's local time for chat templates, in seconds since 1970-01-01 00:00.
     pub now: Option<i64>,
 }
 
@@ -145,7 +145,7 @@ impl RawRequest {
 pub enum FinishReason {
     /// An end-of-generation token or a stop string.
     Stop,
-    /// `max_tokens` are there, or the context is full.
+    /// `max_tokens` were generated, or the context is full.
     Length,
     /// The caller raised the cancel flag.
     Cancelled,
@@ -159,7 +159,7 @@ pub struct Usage {
     pub prompt_tokens: u32,
     /// Tokens of the prompt that the cache held already.
     pub cached_tokens: u32,
-    /// Tokens generated, those answered before and an end-of-generation token included.
+    /// Tokens generated, including those answered before and an end-of-generation token.
     pub completion_tokens: u32,
 }
 
@@ -181,7 +181,7 @@ pub struct Timings {
     pub total_ms: f64,
     /// Of `prefill_ms`, the time in which the device waited for layers that are paged.
     pub prefill_stall_ms: f64,
-    /// The same of `decode_ms`, for each token after the first.
+    /// Likewise of `decode_ms`, for each token after the first.
     pub stall_ms_per_token: f64,
 }
 
@@ -205,11 +205,11 @@ pub struct GenerateResult {
 pub struct PromptProgress {
     /// Tokens of the prompt.
     pub total: u32,
-    /// Of these, held by the cache before.
+    /// Of these, held by the cache already.
     pub cached: u32,
-    /// Of these, done by now, cached ones included.
+    /// Of these, done so far, cached ones included.
     pub processed: u32,
-    /// Milliseconds since the call.
+    /// Milliseconds since the prefill began.
     pub time_ms: f64,
 }
 

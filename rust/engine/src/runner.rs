@@ -31,7 +31,7 @@ const _: () = assert!(LOOK_AHEAD <= chord_model::RING_SLACK);
 #[cfg(feature = "gpu")]
 const _: () = assert!(LOOK_AHEAD as usize <= chord_gpu::MAX_AHEAD);
 
-/// Lists that a step fills anew.
+/// Lists that each step fills anew.
 #[derive(Default)]
 struct Scratch {
     pos: Vec<u32>,
@@ -39,7 +39,7 @@ struct Scratch {
     arrived: Vec<u32>,
 }
 
-/// Prompt chunks that are enqueued at a time.
+/// Prompt chunks that may be enqueued at once.
 const CHUNKS_AHEAD: usize = 2;
 
 /// An executor and what its caches hold.
@@ -51,7 +51,7 @@ pub struct Runner {
     /// Brings layers that are not on the device.
     pager: Option<Pager>,
     clock: Clock,
-    /// Memory of single steps, kept so that decoding allocates nothing.
+    /// Lists of single steps, kept so that decoding allocates nothing.
     scratch: Scratch,
     /// What the load took.
     pub(crate) load_times: LoadTimes,
@@ -60,7 +60,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Runs on an executor whose weights are there.
+    /// Runs on an executor whose weights are loaded.
     pub fn new(executor: Box<dyn Executor>, clock: Clock) -> Self {
         Runner::with_pager(executor, None, clock)
     }
@@ -85,8 +85,8 @@ impl Runner {
         self.pager.as_ref().map(Pager::cost).unwrap_or_default()
     }
 
-    /// Greedy steps that may be enqueued beyond the last id that has arrived, and prompt chunks at a time. With paged
-    /// layers, each further token reads all of them once more, so nothing runs ahead.
+    /// Greedy steps that may be enqueued beyond the last id that has arrived, and prompt chunks that may be enqueued at
+    /// once. With paged layers, each further token reads all of them once more, so nothing runs ahead.
     pub(crate) fn most_ahead(&self) -> (u32, usize) {
         if self.pager.is_some() { (1, 1) } else { (LOOK_AHEAD, CHUNKS_AHEAD) }
     }
@@ -102,7 +102,7 @@ impl Runner {
         Ok(is_fed)
     }
 
-    /// Drops what waits for layers.
+    /// Drops the work that waits for layers.
     fn abandon(&mut self) {
         if let Some(executor) = self.executor.paged() {
             self.logits_under_way -= executor.abandon().min(self.logits_under_way);
@@ -114,7 +114,7 @@ impl Runner {
         self.executor.program()
     }
 
-    /// The executor, to look at.
+    /// The executor, read-only.
     pub fn executor(&self) -> &dyn Executor {
         self.executor.as_ref()
     }
@@ -215,7 +215,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Clears up after work that failed or was dropped half-way: its results are thrown away, its sequences emptied.
+    /// Cleans up after work that failed or was dropped half-way: its results are thrown away, its sequences emptied.
     async fn recover(&mut self) -> Result<(), EngineError> {
         self.abandon();
         let mut thrown_away = Vec::new();
@@ -286,7 +286,7 @@ impl Runner {
             return Err(EngineError::Internal("the executor lost ids that were asked for".into()));
         }
         let n_vocab = self.executor.program().n_vocab;
-        // An argmax over numbers that are not comparable finds no token.
+        // An argmax over NaNs finds no token and gives an id that is out of range.
         if let Some(&token) = arrived.iter().find(|&&id| id >= n_vocab) {
             return Err(EngineError::BadLogits { token, value: f32::NAN });
         }

@@ -23,7 +23,7 @@ fn prompt(n: u32) -> Vec<u32> {
     (0..n).map(|i| (i * 7 + 3) % N_VOCAB).collect()
 }
 
-/// Stops after a number of tokens; raises a flag after others.
+/// Stops after a number of tokens; raises the cancel flag after a number of tokens or chunks.
 #[derive(Default)]
 struct Script {
     stop_after: Option<usize>,
@@ -63,7 +63,7 @@ fn generate(runner: &mut Runner, prompt: &[u32], n: u32, sampling: Sampling) -> 
     run_script(runner, request(prompt, n, sampling), &mut Script::default()).unwrap()
 }
 
-/// The engine's idea of the cache and the executor's agree.
+/// The runner's record of the cache matches the executor's cache.
 fn assert_books(runner: &Runner, state: &Rc<RefCell<FakeState>>) {
     assert_eq!(runner.cached(0), state.borrow().cache[0]);
 }
@@ -136,7 +136,7 @@ fn the_same_prompt_again_computes_its_last_token_only() {
 }
 
 #[test]
-fn where_a_ring_has_lost_what_a_cut_needs_the_sequence_starts_afresh() {
+fn a_sequence_starts_afresh_where_a_ring_has_lost_what_a_cut_needs() {
     let (mut runner, state) = runner(256, 1, 16);
     generate(&mut runner, &prompt(20), 10, Sampling::GREEDY);
     state.borrow_mut().floor = 15;

@@ -139,7 +139,7 @@ impl Sampler {
                 return candidate.id;
             }
         }
-        // Rounding has left a sliver beyond the last one.
+        // Rounding can leave a remainder beyond the last candidate.
         self.candidates.iter().rfind(|c| weight(c) > 0.0).map_or(0, |c| c.id)
     }
 }

@@ -15,7 +15,7 @@ use chord_program::{
 
 use crate::rng::uniform;
 
-/// Mean squared error over mean square of the logits that a whole model is allowed with half-precision keys and values.
+/// Largest NMSE of the logits: as much as a whole model is allowed with half-precision keys and values.
 const NMSE_LIMIT: f64 = 1e-5;
 /// Below this difference of the two best logits the choice is not compared.
 const MARGIN: f32 = 0.02;
@@ -26,18 +26,18 @@ const N_VOCAB: u32 = 512;
 const N_EMBD: u32 = 256;
 const N_FF: u32 = 512;
 const N_LAYERS: u32 = 2;
-/// Of a model's query heads, those for each key head, and columns of them all, that the test has at most.
+/// The most query heads for each key head, and the most columns of all query heads, that the test has.
 const MAX_GROUP: u32 = 4;
 const MAX_Q_COLS: u32 = 1024;
 
-/// The contents of a test, in words: two of one name on one device and build are the same test.
+/// Everything that a test depends on: on one device and with one build, tests of the same name are the same test.
 pub(crate) fn name(gpu: &chord_gpu::Gpu, program: &Program, plan: &chord_gpu::PlanOptions) -> String {
     let (like, kv, lanes) = (Likeness::of(program), program.kv_type, gpu.lanes_are_a_loop);
     let (fusion, features, binding) = (plan.fusion, gpu.features, gpu.max_binding_bytes());
     format!("{like:?}, kv {kv:?}, fusion {fusion}, {features:?}, binding {binding}, lanes in a loop {lanes}")
 }
 
-/// Runs two random layers of the storage types that `program` uses on both, and says what differs.
+/// Runs two random layers, of the block types that `program` uses, on the GPU and on the CPU, and says what differs.
 pub(crate) async fn compare_with_cpu(
     gpu: &chord_gpu::Gpu,
     program: &Program,
@@ -47,7 +47,7 @@ pub(crate) async fn compare_with_cpu(
     let tiny = tiny_program(program).map_err(|error| format!("self-test: {error}"))?;
     let tiny = Arc::new(tiny);
     let mut making = pin!(chord_gpu::GpuExecutor::new(gpu, tiny.clone(), plan));
-    // Once asked, the device compiles while the CPU computes what is to be expected.
+    // The first poll starts the compilation, which goes on while the CPU computes the expected answers.
     let made = poll_fn(|cx| Poll::Ready(making.as_mut().poll(cx))).await;
     yield_once().await;
     let mut cpu = CpuExecutor::new(tiny.clone(), CpuOptions::exact()).map_err(|e| failed("CPU", e))?;
@@ -63,7 +63,7 @@ pub(crate) async fn compare_with_cpu(
     expected.compare(&found)
 }
 
-/// Lets a browser's other tasks run: only then do commands leave for the device.
+/// Lets a browser's other tasks run: commands are sent to the device only then.
 async fn yield_once() {
     let mut is_first = true;
     poll_fn(|cx| {
@@ -167,7 +167,7 @@ fn fill(executor: &mut dyn Executor) -> Result<(), ExecError> {
     executor.finish()
 }
 
-/// The storage types of the program's matrices that can be made here.
+/// The block types of the program's matrices to which random weights can be quantized.
 fn matrix_types(program: &Program) -> Vec<GgmlType> {
     let mut types = Vec::new();
     for weight in program.weights.iter().filter(|w| w.rows > 1) {
@@ -184,8 +184,8 @@ fn matrix_types(program: &Program) -> Vec<GgmlType> {
 /// The properties of a program that its small likeness shares, so that it mostly uses the same kernels.
 #[derive(Debug)]
 struct Likeness {
-    /// Of all matrices, and of those of the embedding, of the first layer and of the output where they can be made
-    /// here.
+    /// Block types of all matrices, and of the embedding, of the first layer and of the output, as far as weights can
+    /// be quantized to them.
     types: Vec<GgmlType>,
     embedding: Option<GgmlType>,
     layer: Vec<GgmlType>,
@@ -195,7 +195,7 @@ struct Likeness {
     n_kv_heads: u32,
     pairing: RopePairing,
     act: Activation,
-    /// Some layers see a window only.
+    /// Some layers attend to a window only.
     has_window: bool,
 }
 
@@ -236,7 +236,7 @@ impl Likeness {
                     like.n_kv_heads = slot.n_kv_heads.min(room);
                     like.n_heads = like.n_kv_heads * group;
                 }
-                // Nothing that the tiny program could take over.
+                // The tiny program takes nothing from these.
                 OpKind::RmsNorm { .. }
                 | OpKind::LayerNorm { .. }
                 | OpKind::MatMulId { .. }
@@ -254,7 +254,7 @@ impl Likeness {
     }
 
     /// The type of the matrix number `place` of a layer. The first layer has the model's types; the following layers
-    /// cycle through all types.
+    /// cycle through all types, unless the first layer has them all.
     fn matrix(&self, layer: u32, place: usize) -> GgmlType {
         let turn = self.types[(place + layer as usize) % self.types.len()];
         match layer {
@@ -265,7 +265,7 @@ impl Likeness {
     }
 }
 
-/// Two layers with the ops and attributes of the common decoder, as far as may be those of `program`.
+/// Two layers of the common decoder, with the properties of `program` that [`Likeness`] has.
 fn tiny_program(program: &Program) -> Result<Program, ProgramError> {
     let like = Likeness::of(program);
     let head_dim = like.head_dim;
@@ -370,7 +370,7 @@ mod tests {
 
     use super::*;
 
-    /// The kernels of hardware, on whatever there is.
+    /// The kernels for hardware GPUs, on whatever adapter there is.
     fn gpu() -> Gpu {
         let disable_features = vec!["software-kernels".to_owned()];
         let options = GpuOptions { allow_software: true, disable_features, ..GpuOptions::default() };
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_that_computes_rightly_passes() {
+    fn a_gpu_that_computes_correctly_passes() {
         let gpu = gpu();
         let mut runs = vec![("Q4_0", true), ("Q8_0", true), ("Q4_K_M", true), ("Q4_K_M", false), ("F16", true)];
         if std::env::var_os("CHORD_FULL").is_some_and(|value| value == "1") {
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_that_computes_wrongly_is_found_out() {
+    fn a_gpu_that_computes_wrongly_fails() {
         let gpu = gpu();
         let broken = [
             ("ops/rope.wgsl", "u * turn.x - v * turn.y", "u * turn.x + v * turn.y"),

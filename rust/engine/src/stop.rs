@@ -34,7 +34,7 @@ impl StopMatcher {
         self.held.clear();
     }
 
-    /// Bytes of the longest end of the held text that is the beginning of a stop string.
+    /// Bytes of the longest suffix of the held text that is a prefix of a stop string.
     fn longest_beginning(&self) -> usize {
         let longest = |stop: &String| {
             let most = self.held.len().min(stop.len() - 1);
@@ -49,7 +49,7 @@ impl StopMatcher {
 mod tests {
     use super::*;
 
-    /// Feeds `pieces` and checks after each that nothing shown could still become part of a stop string.
+    /// Feeds `pieces` until a stop string is complete. Returns the text shown, and whether one was found.
     fn feed(stops: &[&str], pieces: &[&str]) -> (String, bool) {
         let stops: Vec<String> = stops.iter().map(|s| s.to_string()).collect();
         let mut matcher = StopMatcher::new(&stops);

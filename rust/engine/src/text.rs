@@ -43,7 +43,7 @@ pub(crate) fn warnings(tokenizer: Option<&Tokenizer>, n_ctx: Option<u32>, n_ctx_
     of_text.chain(of_context).collect()
 }
 
-/// What is odd in the file and changes no answer.
+/// Oddities of the file that change no answer.
 pub(crate) fn notes(header: &Header, tokenizer: Option<&Tokenizer>) -> Vec<String> {
     let mut notes = chord_model::notes(header);
     if header.trailing_bytes > 0 {

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// Milliseconds of the engine's parts of a load, one after the other. What the source reads and checks meanwhile is in
-/// them only as far as the engine waits for it.
+/// Milliseconds of the engine's parts of a load, one after the other. Work of the source, which reads and checks
+/// meanwhile, counts only as far as the engine waits for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct LoadTimes {
@@ -15,7 +15,7 @@ pub struct LoadTimes {
     pub device_ms: f64,
     /// Comparing the device with the CPU; its kernels are those of the model and are compiled here.
     pub self_test_ms: f64,
-    /// Compiling the kernels that are left and making room for the weights.
+    /// Compiling the remaining kernels and making room for the weights.
     pub compile_ms: f64,
     /// Waiting for the bytes of the weights.
     pub read_ms: f64,

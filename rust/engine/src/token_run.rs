@@ -1,4 +1,4 @@
-//! A generation in terms of tokens: what is asked, who is told, and what came of it.
+//! A generation in terms of tokens: its request, its observer and its report.
 
 use crate::{EngineError, PromptProgress, Sampling};
 
@@ -11,7 +11,7 @@ pub enum Flow {
     Stop,
 }
 
-/// Told of each step of a run.
+/// Receives the steps of a run as they happen.
 pub trait RunObserver {
     /// A chunk of the prompt is done.
     fn prompt(&mut self, progress: PromptProgress);
@@ -39,9 +39,9 @@ pub struct TokenRequest<'a> {
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunEnd {
-    /// The observer said so.
+    /// The observer returned [`Flow::Stop`].
     Stopped,
-    /// As many tokens as wanted, or the context is full.
+    /// `max_tokens` were generated, or the context is full.
     Length,
     /// The cancel flag was raised.
     Cancelled,
@@ -58,13 +58,13 @@ pub struct RunReport {
     pub tokens: Vec<u32>,
     /// When it began.
     pub started_ms: f64,
-    /// When the first token was there, if one was.
+    /// When the first token was chosen, if one was.
     pub first_token_ms: Option<f64>,
-    /// When the last token was there.
+    /// When it ended.
     pub ended_ms: f64,
     /// Milliseconds in which a device that pages waited for layers, up to the first token.
     pub prefill_stall_ms: f64,
-    /// And after it.
+    /// The same, after the first token.
     pub decode_stall_ms: f64,
 }
 

@@ -27,18 +27,18 @@ pub struct TraceRow {
     pub max: f64,
     /// Values that are NaN or infinite.
     pub not_finite: usize,
-    /// Against the expected values, where there are any.
+    /// NMSE against the expected values, where there are any.
     pub nmse: Option<f64>,
 }
 
 impl TraceRow {
-    /// True if the op computed something that it should not have.
+    /// True if the op computed a value that is not finite, or an NMSE above `tolerance`.
     pub fn is_out_of(&self, tolerance: f64) -> bool {
         self.not_finite > 0 || self.nmse.is_some_and(|nmse| nmse.is_nan() || nmse > tolerance)
     }
 }
 
-/// What each buffer should hold, by name: the last rows of it.
+/// What the last rows of each buffer should hold, by the buffer's name.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
     buffers: HashMap<String, Vec<f32>>,
@@ -91,7 +91,7 @@ impl Expected {
     /// Mean squared error over mean square, the expected values being the last rows of `values`.
     fn nmse(&self, buffer: &str, values: &[f32]) -> Option<f64> {
         let expected = self.buffers.get(buffer)?;
-        // Another shape than ours: as wrong as can be.
+        // More values than ours: as wrong as can be.
         let Some(skipped) = values.len().checked_sub(expected.len()) else { return Some(f64::INFINITY) };
         let pairs = || expected.iter().zip(&values[skipped..]).map(|(&a, &b)| (f64::from(a), f64::from(b)));
         let error: f64 = pairs().map(|(a, b)| (a - b).powi(2)).sum();
@@ -101,7 +101,7 @@ impl Expected {
 }
 
 /// Runs `tokens` from position 0 of sequence 0 without fusion and shows a row for each op. Where there are more tokens
-/// than a batch holds, the last batch is traced.
+/// than a batch holds, only the last batch is traced.
 pub async fn trace(
     executor: &mut dyn Executor,
     tokens: &[u32],
@@ -152,7 +152,7 @@ async fn run(executor: &mut dyn Executor, tokens: &[u32], visit: &mut Visit<'_>)
         let seq = vec![0; ids.len()];
         let n = ids.len() as u32;
         if first == traced_from {
-            // The last rows, for these are the ones that stored activations have.
+            // Stored activations have the last rows only.
             let out_rows: Vec<u32> = (n.saturating_sub(max_outputs)..n).collect();
             let batch = Batch { ids, pos: &pos, seq: &seq, out_rows: &out_rows };
             executor.trace(&batch, &mut |op, buffer, values| visit(op, buffer.0 as usize, values))?;

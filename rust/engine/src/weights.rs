@@ -104,7 +104,7 @@ impl Iterator for Windows<'_> {
     }
 }
 
-/// Makes the window as long as one read. A single row may be longer than the window was to be, and in a 32-bit build
+/// Makes the window as long as one read. A single row may be longer than the requested window, and in a 32-bit build
 /// longer than memory can be.
 pub(crate) fn resize(bytes: &mut Vec<u8>, n_bytes: u64) -> Result<(), EngineError> {
     let refused =
@@ -115,7 +115,7 @@ pub(crate) fn resize(bytes: &mut Vec<u8>, n_bytes: u64) -> Result<(), EngineErro
     Ok(())
 }
 
-/// `n_bytes` zeros, for what is read whole.
+/// `n_bytes` zeros, for a tensor that is read whole.
 pub(crate) fn zeroed(n_bytes: u64) -> Result<Vec<u8>, EngineError> {
     let mut bytes = Vec::new();
     resize(&mut bytes, n_bytes)?;
@@ -212,13 +212,13 @@ mod tests {
         assert_eq!(windows.iter().map(|w| (w.offset, w.n_bytes)).collect::<Vec<_>>(), [(0, 228), (50_000, 100)]);
     }
 
-    /// Byte `i` of the file, and no bytes in memory.
+    /// Byte `i` of a generated file, which takes no memory.
     fn byte_at(i: u64) -> u8 {
         (i ^ i >> 8 ^ i >> 16 ^ i >> 24 ^ i >> 32) as u8
     }
 
     thread_local! {
-        /// The time, which only reads and writes pass.
+        /// Milliseconds that have passed; only reads and writes take time.
         static NOW: Cell<f64> = const { Cell::new(0.0) };
     }
 

@@ -1,5 +1,5 @@
-//! The loop that decodes allocates nothing but the growth of its list of tokens. Alone in its binary, for it counts
-//! every allocation of the process.
+//! The decode loop allocates only to let its lists of tokens grow. Alone in its binary, because it counts every
+//! allocation of the process.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The engine on a GPU, a software one where there is no other: the same text as on the CPU, nothing made on the way.
+//! The engine on a GPU, a software one where there is no other: it gives the same text as the CPU, and decoding creates
+//! no GPU objects.
 #![cfg(feature = "gpu")]
 
 mod common;

@@ -108,7 +108,7 @@ fn a_budget_is_used_up_before_the_context_is_cut_and_before_layers_are_paged() {
 }
 
 #[test]
-fn what_the_gpu_cannot_do_the_cpu_may() {
+fn the_cpu_may_run_what_the_gpu_cannot() {
     let little = Some(100 << 20);
     let on_cpu = judge(little, None, Backend::Auto, None);
     assert_eq!((on_cpu.backend, on_cpu.verdict), (Some(Backend::Cpu), Verdict::Fits));
@@ -161,7 +161,7 @@ fn experts_run_on_the_cpu_and_a_gpu_that_was_asked_for_says_why_not() {
 }
 
 #[test]
-fn a_loaded_model_takes_the_memory_that_was_foretold() {
+fn a_loaded_model_takes_the_memory_that_the_verdict_gave() {
     let path = model_path("llama.Q4_K_M.gguf");
     let options = common::cpu();
     let found = look(TestFile::open(&path), &options, &DeviceFacts::default());

@@ -165,7 +165,7 @@ fn a_run_can_be_cancelled_or_fail_between_layers_and_the_next_one_is_right() {
         }
     }
 
-    // A slow file is what the device waits for.
+    // The device waits for a slow file.
     delay.set(Duration::from_millis(20));
     paged.runner_mut().clear(0).unwrap();
     let (_, result) = generate(&mut paged, &request("Once", 3)).unwrap();

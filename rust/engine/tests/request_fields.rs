@@ -1,5 +1,5 @@
-//! What is accepted and refused of a request, and the words for it: `tests/request-fields.json`, which the SDK's tests
-//! go through as well (`web/src/openai/request-fields.test.ts`).
+//! Which values of a request are accepted and refused, and with which words: `tests/request-fields.json`, which the
+//! SDK's tests go through as well (`web/src/openai/request-fields.test.ts`).
 
 use std::iter::once;
 
@@ -22,7 +22,7 @@ fn number_fields() -> Vec<NumberField> {
     Sampling::FIELDS.into_list().into_iter().chain([MAX_TOKENS, SEED]).collect()
 }
 
-/// The number that a value of the file stands for, if it does for one.
+/// The number that a value of the file stands for, if any.
 fn number(value: &Value) -> Option<f64> {
     match value["number"].as_str() {
         Some(number) => Some(number.parse().unwrap()),

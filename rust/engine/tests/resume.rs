@@ -51,7 +51,7 @@ fn middle(text: &str) -> String {
 }
 
 #[test]
-fn broken_off_after_any_token_the_answer_goes_on_as_it_would_have() {
+fn an_answer_broken_off_after_any_token_goes_on_as_it_would_have() {
     let mut engine = tiny();
     let greedy = Sampling::GREEDY;
     let drawn = Sampling { temperature: 1.5, top_k: 40, repeat_penalty: 1.3, ..greedy };
@@ -75,7 +75,7 @@ fn broken_off_after_any_token_the_answer_goes_on_as_it_would_have() {
 }
 
 #[test]
-fn broken_off_after_its_last_token_an_answer_only_ends() {
+fn an_answer_broken_off_after_its_last_token_only_ends() {
     let mut engine = tiny();
     let free = run(&mut engine, &request(Sampling::GREEDY, &[]));
     let stop = middle(&free.text);

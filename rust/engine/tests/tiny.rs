@@ -91,7 +91,7 @@ fn greedy_text_takes_the_best_logit_at_every_step() {
     assert_eq!(best[n_prompt - 1..tokens.len() - 1], shown.tokens);
 }
 
-/// Whatever piece of the text is made a stop string, wherever tokens end within it, what is shown ends before it.
+/// Any piece of the text can be a stop string, wherever tokens end within it: the text shown ends before it.
 #[test]
 fn a_stop_string_ends_the_text_before_it_and_no_part_of_it_is_shown() {
     let mut engine = tiny();
@@ -135,7 +135,7 @@ fn a_turn_reuses_the_cache_and_says_what_it_would_have_said_without() {
 }
 
 #[test]
-fn a_seed_gives_the_same_text_again_and_is_told_where_it_was_not_given() {
+fn a_seed_gives_the_same_text_again_and_is_returned_where_none_was_given() {
     let mut engine = tiny();
     let sampling = Sampling { temperature: 1.5, top_k: 40, top_p: 0.95, min_p: 0.01, ..Sampling::GREEDY };
     let drawn = GenerateRequest { sampling, ..request("Hello", 24) };

@@ -1,5 +1,5 @@
-//! One answer: what a verdict says before anything of the weights is read is what a load then does. And files that are
-//! odd but mean the same give the same tokens.
+//! A verdict, given before any weights are read, says what the load then does. And files that are odd but mean the same
+//! give the same tokens.
 
 mod common;
 

@@ -50,7 +50,7 @@ pub fn clock() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0
 }
 
-/// The CPU, nothing rounded.
+/// Options for the CPU with nothing rounded.
 pub fn cpu() -> LoadOptions {
     let (kv, activations) = (KvCache::F32, Activations::F32);
     LoadOptions { backend: Backend::Cpu, kv, activations, ..LoadOptions::default() }
