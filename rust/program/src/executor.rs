@@ -13,7 +13,7 @@ pub trait WeightSink {
     fn finish(&mut self) -> Result<(), ExecError>;
 }
 
-/// What to bring back of a batch.
+/// The result of a batch that is brought back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// Only fill the KV cache: the epilogue is not run.
@@ -46,8 +46,8 @@ impl MemoryUse {
     }
 }
 
-/// Counts since the executor was made; the hot path must leave all but `submits`, `dispatches`, `tokens`
-/// and `bytes_read_back` unmoved.
+/// Counts since the executor was made; the hot path must change none but `submits`, `dispatches`, `tokens` and
+/// `bytes_read_back`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Device buffers created.
@@ -77,7 +77,7 @@ pub struct DeviceInfo {
     pub backend: &'static str,
     /// Adapter or processor, as the system names it.
     pub name: String,
-    /// True for a GPU that is computed on the CPU (SwiftShader, lavapipe).
+    /// True for a software GPU, which computes on the CPU (SwiftShader, lavapipe).
     pub is_software: bool,
     /// Optional features in use (`subgroups`, `shader-f16`, `simd128`).
     pub features: Vec<String>,
@@ -111,7 +111,8 @@ pub trait Executor: WeightSink {
         None
     }
 
-    /// Enqueues all segments for one batch. Positions of each sequence continue where it ends, or cut it first.
+    /// Enqueues all segments for one batch. The positions of each sequence continue where it ends; if they begin
+    /// further back, the sequence is cut there first.
     fn enqueue_prefill(&mut self, batch: &Batch<'_>, want: Want) -> Result<(), ExecError>;
     /// Enqueues `n` greedy steps of a sequence: each takes the id chosen last as its input at the next position.
     fn enqueue_decode(&mut self, seq: u32, n: u32) -> Result<(), ExecError>;

@@ -1,4 +1,4 @@
-//! The place of each buffer in one arena, from the ops between its writing and its last reading.
+//! The place of each buffer in one arena, found from the ops between the one that writes it and the last that reads it.
 
 use crate::{BufferClass, BufferId, Program};
 
@@ -74,7 +74,7 @@ impl MemoryPlan {
     }
 }
 
-/// First and last op that touch a buffer, both included.
+/// First and last step that touch a buffer, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Life {
     first: usize,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_fused_step_reads_and_writes_does_not_overlap() {
+    fn inputs_and_outputs_of_a_fused_step_do_not_overlap() {
         let program = chain();
         let id =
             |name: &str| BufferId(program.buffers.iter().position(|b| b.name == name).expect("named above") as u32);

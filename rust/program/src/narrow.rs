@@ -1,14 +1,14 @@
 //! Choosing the output rows early: a pass that leaves out rows whose results are not needed.
 //!
-//! Only a prompt's last token needs logits, and behind its attention the last layer treats every row separately. Rows
-//! are therefore chosen there instead of in front of the output matrix, and most of that layer's products have one row.
+//! Only a prompt's last token needs logits, and after its attention the last layer treats every row separately. Rows
+//! are therefore chosen there instead of just before the output matrix, and most of that layer's products have one row.
 
 use crate::{BufferClass, BufferId, Op, OpKind, Program, Rows, SegmentKind};
 
 impl Program {
     /// The same program with the op that chooses the output rows moved up, past every row-wise op of the last layer;
-    /// unchanged where no product would be spared, or where it was not valid. Names of weights, slots and buffers stay,
-    /// and so do the values of all rows that are left.
+    /// unchanged where that would make no product smaller, or would not be valid. Names of weights, slots and buffers
+    /// stay, and so do the values of all rows that are left.
     pub fn narrowed(&self) -> Program {
         self.try_narrow().unwrap_or_else(|| self.clone())
     }
@@ -21,7 +21,7 @@ impl Program {
             return None;
         }
 
-        // From the end: ops whose result is read by nothing but the choice and ops like them.
+        // From the end backwards: ops whose result only the choice and other such ops read.
         let mut is_narrow = vec![false; self.ops.len()];
         is_narrow[choice] = true;
         for index in last_layer.clone().rev() {
@@ -41,7 +41,7 @@ impl Program {
         }
 
         let mut program = self.clone();
-        // What ops behind the choice read instead of a buffer of all rows.
+        // For each buffer of all rows, the buffer of chosen rows that ops after the choice read instead.
         let mut chosen: Vec<Option<BufferId>> = vec![None; self.buffers.len()];
         (program.ops, program.segments) = (Vec::new(), Vec::new());
         for segment in &self.segments {
@@ -62,7 +62,7 @@ impl Program {
                 }
                 let behind = narrow(index) || index > choice;
                 for id in op.kind.inputs_mut().into_iter().filter(|_| behind) {
-                    // The choice's own result is that of what it chose from.
+                    // The choice's result becomes the chosen rows of its input.
                     let of = if *id == self.ops[choice].out() { x } else { *id };
                     *id = chosen[of.0 as usize].unwrap_or(*id);
                 }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_chosen_behind_the_last_attention() {
+    fn rows_are_chosen_after_the_last_attention() {
         let (whole, narrow) = (program(true), program(true).narrowed());
         let gathers: Vec<&str> = narrow
             .ops
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_spares_no_product_is_left_alone() {
+    fn a_program_in_which_no_product_gets_smaller_is_left_alone() {
         assert_eq!(program(false).narrowed(), program(false));
     }
 

@@ -99,7 +99,7 @@ pub enum OpKind {
         /// Added to the variance.
         eps: f32,
     },
-    /// `out = x · weightᵀ (+ bias)`, times `scale`.
+    /// `out = scale · (x · weightᵀ) (+ bias)`.
     MatMul {
         /// `[rows, weight.cols]`.
         x: BufferId,

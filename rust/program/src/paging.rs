@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use crate::{ExecError, Program, SegmentKind, WeightId, WeightSink};
 
-/// Places that paged layers share: the device computes with one while the next is filled.
+/// Slots that paged layers share: the device computes with one while the next is filled.
 pub const PAGE_SLOTS: usize = 2;
 
 /// How a program is divided between what stays on the device and what streams through it.
@@ -17,14 +17,14 @@ pub struct PagePlan {
     /// Bytes of the weights that are paged, as the file stores them: read once for every token decoded and for every
     /// chunk of a prompt.
     pub bytes_per_pass: u64,
-    /// Bytes on the device with the slots.
+    /// Bytes on the device, slots included.
     pub total: u64,
 }
 
 impl PagePlan {
-    /// The plan that pages the fewest layers and stays within `max` bytes, `resident` being the bytes on the device
-    /// with all weights and `layer_bytes` those of a segment's own weights there. None where even two slots are too
-    /// much.
+    /// The plan that pages the fewest layers and stays within `max` bytes. `resident` is the bytes on the device with
+    /// all weights, `layer_bytes` those of a segment's own weights there, `slot_bytes` those of a slot that holds each
+    /// of the given segments. None where even two slots are too much.
     ///
     /// Paged layers are spread evenly among the others, so that a layer can be read while those before it are computed.
     pub fn choose(
@@ -52,7 +52,8 @@ impl PagePlan {
         })
     }
 
-    /// The fewest bytes to do with: every layer is paged, unless holding all of them takes no more than the two slots.
+    /// The fewest bytes that are enough: every layer is paged, unless holding all of them takes no more than the two
+    /// slots.
     pub fn least(
         program: &Program,
         resident: u64,
@@ -161,7 +162,7 @@ mod tests {
         let tight = choose(9, EMBEDDING + 9 * LAYER - 1).unwrap();
         // Two slots and six layers.
         assert_eq!((tight.segments.len(), tight.total), (3, EMBEDDING + 8 * LAYER));
-        assert_eq!(tight.segments, [3, 6, 9], "dealt evenly");
+        assert_eq!(tight.segments, [3, 6, 9], "spread evenly");
         assert_eq!(tight.bytes_per_pass, 3 * LAYER);
         let third = choose(9, EMBEDDING + 3 * LAYER).unwrap();
         assert_eq!((third.segments.len(), third.total), (8, EMBEDDING + 3 * LAYER));

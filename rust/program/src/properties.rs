@@ -134,7 +134,7 @@ impl OpKind {
         self.clone().inputs_mut().into_iter().map(|id| *id).collect()
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub(crate) fn inputs_mut(&mut self) -> Vec<&mut BufferId> {
         match self {
             OpKind::Embed { ids, .. } => vec![ids],
@@ -156,7 +156,7 @@ impl OpKind {
         }
     }
 
-    /// Those of the buffers read that must be batch inputs, and which.
+    /// The buffers read that must be batch inputs, and which input each must be.
     pub fn batch_inputs(&self) -> Vec<(BufferId, BatchInput)> {
         match *self {
             OpKind::Embed { ids, .. } => vec![(ids, BatchInput::Ids)],
@@ -268,7 +268,7 @@ impl OpKind {
         }
     }
 
-    /// Multiplications for each row of the batch, to within what counts: of products and of attention over a full slot.
+    /// Multiplications for each row of the batch, roughly: those of products and of attention over a full slot.
     pub fn multiplications(&self, program: &Program) -> u64 {
         let of_matrix = |weight: &WeightRef| {
             u64::from(program.weight(weight.weight).cols) * u64::from(weight.rows.end - weight.rows.start)

@@ -31,7 +31,7 @@ impl RopeTable {
         RopeTable { inv_freq, magnitude: 1.0 }
     }
 
-    /// Columns turned in each head.
+    /// Columns rotated in each head.
     pub fn n_rot(&self) -> u32 {
         2 * self.inv_freq.len() as u32
     }

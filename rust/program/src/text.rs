@@ -74,7 +74,7 @@ impl OpText<'_> {
     }
 }
 
-/// Writes ` name=value` unless the value is the ordinary one.
+/// ` scale=…`, or nothing for the usual 1.
 fn unless_one(scale: f32) -> String {
     if scale == 1.0 { String::new() } else { format!(" scale={scale}") }
 }
