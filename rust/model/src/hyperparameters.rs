@@ -30,9 +30,9 @@ pub struct Hyperparameters {
     pub n_ctx_train: u32,
     /// Columns of the residual stream.
     pub n_embd: u32,
-    /// Layers that the answer is computed with.
+    /// Layers that compute the answer.
     pub n_layer: u32,
-    /// Layers of the file: some behind those for the answer may predict further tokens.
+    /// Layers of the file: those after the layers for the answer may predict further tokens.
     pub n_block: u32,
     /// Columns of the feed-forward network (of one expert, where there are experts).
     pub n_ff: u32,
@@ -145,7 +145,7 @@ impl Hyperparameters {
     }
 }
 
-/// Unusual ways in which a header gives the numbers of its model, without effect.
+/// Unusual ways in which a header gives the numbers of its model; none changes an answer.
 pub fn notes(header: &Header) -> Vec<String> {
     const MAY_BE_ARRAYS: [&str; 6] = [
         "attention.head_count",

@@ -133,8 +133,8 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// Which of the layers have a sliding window: told by a flag for each of them, or by a period of which all layers
-    /// but the last have one (all, for a period of 0).
+    /// Which layers have a sliding window. The key holds a flag for each layer, or a period: of each period, all layers
+    /// but the last have a window (all of them, for a period of 0).
     pub(crate) fn windowed_layers(&self, name: &str, n_block: u32, period: u32) -> Result<Vec<bool>, ModelError> {
         let Some(array) = self.layers_array(name, n_block)? else {
             let period = self.integer(name, 0, MAX_LAYERS)?.unwrap_or(period);
@@ -165,7 +165,7 @@ impl<'a> Keys<'a> {
         self.any_number(name, min, max)?.ok_or_else(|| self.missing(name))
     }
 
-    /// A finite number from `min` to `max`, if the key is there. 0 is how llama.cpp writes that there is none.
+    /// A finite number from `min` to `max`, if the key is there. llama.cpp writes 0 where there is none.
     pub(crate) fn optional_number(&self, name: &str, min: f64, max: f64) -> Result<Option<f64>, ModelError> {
         match self.get(name).and_then(Value::as_f64) {
             Some(0.0) => Ok(None),

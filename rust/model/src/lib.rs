@@ -1,4 +1,4 @@
-//! Model architectures: what a GGUF header says becomes a [`Program`](chord_program::Program).
+//! Model architectures: a GGUF header becomes a [`Program`](chord_program::Program).
 //!
 //! [`lower`] reads the [`Hyperparameters`], picks the architecture and lets its page (`arch/*.rs`) write the ops. Every
 //! tensor is checked against the shape that the op needs. No other crate names an architecture.

@@ -116,12 +116,12 @@ impl<'a> Lowering<'a> {
         Ok(self.program.finish()?)
     }
 
-    /// Metadata that only one architecture has.
+    /// The metadata, for keys that only one architecture has.
     pub(crate) fn keys(&self) -> Result<Keys<'a>, ModelError> {
         Keys::new(self.header)
     }
 
-    /// Refuses keys that this architecture's page would otherwise ignore.
+    /// Refuses a count above 0 that this architecture's page would otherwise ignore.
     pub(crate) fn refuse(&self, key: &str, found: Option<u32>) -> Result<(), ModelError> {
         let architecture = &self.h.architecture;
         match found {
@@ -137,7 +137,7 @@ impl<'a> Lowering<'a> {
         self.refuse(key, self.keys()?.optional_count(key, u32::MAX)?.filter(|&found| found != taken))
     }
 
-    /// Refuses a model without what this architecture's page cannot do without.
+    /// Refuses a model without a count that this architecture's page needs.
     pub(crate) fn require(&self, key: &str, found: u32) -> Result<(), ModelError> {
         let key = format!("{}.{key}", self.h.architecture);
         if found > 0 { Ok(()) } else { Err(ModelError::MissingKey { key }) }

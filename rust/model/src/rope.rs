@@ -22,7 +22,7 @@ pub(crate) fn theta(keys: &Keys<'_>, name: &str) -> Result<Option<f64>, ModelErr
 
 /// Values of YaRN keys that are ignored, unless they equal the ones in use: see [`Yarn`].
 pub(crate) fn notes(keys: &Keys<'_>) -> Vec<String> {
-    // With each key the value that holds, and the one by which llama.cpp says that it is not set.
+    // Each key with the value in use, and the value that llama.cpp writes where the key is not set.
     let unread = [
         ("rope.scaling.yarn_beta_fast", BETA_FAST, None),
         ("rope.scaling.yarn_beta_slow", BETA_SLOW, None),
@@ -56,8 +56,8 @@ pub struct RopeScaling {
 /// (<https://arxiv.org/abs/2309.00071>).
 ///
 /// The reference reads `rope.scaling.yarn_beta_fast`, `yarn_beta_slow`, `yarn_ext_factor`, `yarn_attn_factor` and
-/// `yarn_log_multiplier` for a few architectures of which none is supported yet. For all others its defaults hold
-/// whatever the file says, and so they do here.
+/// `yarn_log_multiplier` for a few architectures, none of which is supported yet. For all others it uses its defaults
+/// whatever the file says, and so does this crate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Yarn {
     /// Positions first trained for (`rope.scaling.original_context_length`).
@@ -71,7 +71,7 @@ pub struct Yarn {
 impl RopeScaling {
     /// Reads the keys of any architecture. A factor or a length of zero means absent.
     pub(crate) fn from_keys(keys: &Keys<'_>, n_ctx_train: u32) -> Result<Self, ModelError> {
-        // Early files have only `rope.scale_linear`. It does not count beside a factor of zero.
+        // Early files have only `rope.scale_linear`. It does not replace a factor of zero.
         let name = if keys.get("rope.scaling.factor").is_some() { "rope.scaling.factor" } else { "rope.scale_linear" };
         let factor = keys.optional_number(name, 0.0, MAX_FACTOR)?;
         let attn_factor = keys.optional_number("rope.scaling.attn_factor", 0.0, MAX_FACTOR)?;
@@ -97,7 +97,7 @@ impl RopeScaling {
         for (freq, kept) in table.inv_freq.iter_mut().zip(yarn.kept(theta, n_rot)) {
             *freq *= (1.0 - kept) / divisor + kept;
         }
-        // A factor below 1 has no growth itself, but layers with another divisor keep their part of it.
+        // With a factor below 1, layers divided by it do not grow; those with another divisor grow relative to them.
         table.magnitude = self.attn_factor * growth(self.factor.max(1.0)) * growth(divisor) / growth(self.factor);
         table
     }

@@ -5,7 +5,7 @@ use chord_gguf::{Array, FileBuilder, GgmlType, StringArray, Value};
 /// Sizes of a model of the llama family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     n_vocab: u32,
     n_embd: u32,
@@ -126,8 +126,8 @@ impl Shape {
         SHAPES.into_iter().find(|shape| shape.name == name)
     }
 
-    /// A GGUF header of this shape, and the length of the file that it belongs to. Of the vocabulary it has no more
-    /// than what a load asks for.
+    /// A GGUF header of this shape, and the length of the file that it belongs to. Its vocabulary has only the tokens
+    /// that a load requires.
     pub fn gguf_header(&self, quant: Quant) -> (Vec<u8>, u64) {
         let mut tensors = Vec::new();
         let n_embd = self.n_embd;

@@ -1,14 +1,14 @@
 //! Tensors that a program does not read. A few kinds cannot change an answer and are ignored; with any other the file
-//! is refused, for a model computed without some of its weights gives wrong answers without a sign.
+//! is refused, because a model computed without some of its weights gives wrong answers without a sign.
 
 use chord_gguf::Header;
 
 use crate::keys::Keys;
 use crate::{Hyperparameters, ModelError};
 
-/// Beginnings of names of vision and audio encoders and of what projects their output: text alone never reaches them.
+/// Prefixes of the tensors of vision and audio encoders and of their projections: text alone never reaches them.
 const OTHER_SENSES: [&str; 5] = ["v.", "a.", "mm.", "mmproj.", "resampler."];
-/// Scales for rounding what goes into a product. Products here round by their own scales, found from the values.
+/// Scales for rounding the inputs of a product. Products here find their own scales from the values.
 const INPUT_SCALE: &str = ".input_scale";
 
 /// Names of the tensors that are ignored because they cannot change an answer, in the order of the file: scales of

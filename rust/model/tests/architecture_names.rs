@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Families as `general.architecture` spells them, and what their names begin with.
+/// Families as `general.architecture` spells them, and beginnings of such names.
 const NAMES: [&str; 16] = [
     "llama",
     "gemma",
@@ -23,7 +23,8 @@ const NAMES: [&str; 16] = [
     "smollm3",
 ];
 
-/// Sources that may not. The text crate is left out: pre-tokenizers carry the names of the models they were made for.
+/// Sources that may not name one. The text crate is left out: pre-tokenizers carry the names of the models they were
+/// made for.
 fn sources() -> Vec<PathBuf> {
     let root = chord_testkit::repo_dir();
     let crates = ["gguf", "program", "cpu", "gpu", "engine", "wasm", "cli"];

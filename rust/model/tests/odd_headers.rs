@@ -95,7 +95,7 @@ fn equal_numbers_for_all_layers_are_one_number() {
 }
 
 #[test]
-fn layers_with_a_window_are_told_by_period_or_by_flags() {
+fn layers_with_a_window_are_given_by_a_period_or_by_flags() {
     let windows = |model: &TinyModel| program(model).slots.iter().map(|slot| slot.window).collect::<Vec<_>>();
     let pattern = |value| TinyModel::gemma3().with("attention.sliding_window_pattern", value);
     assert_eq!(windows(&TinyModel::gemma3()), [Some(4), None]);
@@ -187,9 +187,9 @@ fn what_cannot_change_an_answer_is_ignored_and_listed() {
     assert!(ignored_tensors(&header(&TinyModel::llama())).is_empty());
 }
 
-/// The last layers of some files foretell the tokens after the next.
+/// The last layers of some files predict the tokens after the next.
 #[test]
-fn layers_that_look_ahead_are_no_layers_of_the_answer() {
+fn layers_that_look_ahead_do_not_compute_the_answer() {
     let plain = program(&TinyModel::llama());
     let model = TinyModel::llama()
         .with("block_count", Value::U32(TINY_LAYERS + 1))

@@ -172,7 +172,7 @@ fn what_does_not_count_is_noted() {
         "llama.rope.scaling.yarn_log_multiplier = 0.1 does not count: 0 holds, as in llama.cpp",
     ];
     assert_eq!(found, expected);
-    // What llama.cpp writes beside every model says nothing else than what holds.
+    // The values that llama.cpp writes for every model are those in use.
     let saved = [
         ("scaling.yarn_ext_factor", Value::F32(-1.0)),
         ("scaling.yarn_attn_factor", Value::F32(1.0)),

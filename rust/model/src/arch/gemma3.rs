@@ -1,16 +1,17 @@
-//! Gemma 3: norms before and after each block and on the heads of Q and K; five layers with a sliding window and a
-//! rotation of their own for each layer that sees everything. Stored norm weights already include the `+ 1`.
+//! Gemma 3: norms before and after each block and on the heads of Q and K. Of every six layers, five have a sliding
+//! window and a rotation of their own; the sixth attends to the whole context. Stored norm weights already include the
+//! `+ 1`.
 
 use chord_program::{Activation, RopePairing};
 
 use crate::lowering::{Attend, Lowering};
 use crate::{ModelError, rope};
 
-/// Every sixth layer sees the whole context.
+/// Every sixth layer attends to the whole context.
 const WINDOW_PERIOD: u32 = 6;
 /// Rotation of the layers with a window.
 const WINDOW_THETA: f64 = 10_000.0;
-/// The 27B model, the only one with this many layers, scales its scores by embedding columns per head.
+/// The 27B model, the only one with this many layers, scales its scores by `1 / √(n_embd / n_head)`.
 const LAYERS_27B: u32 = 62;
 
 pub(crate) fn lower(m: &mut Lowering<'_>) -> Result<(), ModelError> {

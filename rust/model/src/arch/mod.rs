@@ -33,8 +33,8 @@ pub fn is_supported(architecture: &str) -> bool {
     PAGES.iter().any(|(name, _)| *name == architecture)
 }
 
-/// Whether files of the architecture may have a divisor for each frequency of the rotation. llama.cpp reads them for
-/// this one of those here.
+/// Whether files of the architecture may have a divisor for each frequency of the rotation. Of the architectures here,
+/// llama.cpp reads them for this one only.
 pub(crate) fn has_rope_factors(architecture: &str) -> bool {
     architecture == "llama"
 }

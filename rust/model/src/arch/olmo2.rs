@@ -1,4 +1,4 @@
-//! OLMo 2: no norms before the blocks, but after them, and on all columns of Q and K together.
+//! OLMo 2: norms after the blocks instead of before them, and on all columns of Q and K together.
 
 use chord_program::{Activation, RopePairing};
 

@@ -1,5 +1,5 @@
 //! OLMoE: pre-norm, norms on all columns of Q and K together, and a mixture of experts whose weights are the soft-max
-//! over all of them as it is.
+//! over all experts, not renormalized.
 
 use chord_program::{Activation, Gating, RopePairing};
 
