@@ -9,7 +9,7 @@ pub(crate) struct Directory {
     tensors: Vec<TensorInfo>,
     /// Indices into `tensors`, sorted by name.
     by_name: Vec<u32>,
-    /// Where the data offset of each tensor stands in the header.
+    /// Where in the header the data offset of each tensor is.
     fields: Vec<u64>,
     /// The entry that is being read.
     name: String,
@@ -24,12 +24,12 @@ pub(crate) struct Checked {
     pub(crate) tensors: Vec<TensorInfo>,
     /// Indices into `tensors`, sorted by name.
     pub(crate) by_name: Vec<u32>,
-    /// Bytes behind the last tensor and its padding.
+    /// Bytes after the last tensor and its padding.
     pub(crate) trailing_bytes: u64,
 }
 
 impl Directory {
-    /// Begins the entry of tensor `name`, which stands at byte `offset` of the file.
+    /// Begins the entry of tensor `name`, which is at byte `offset` of the file.
     pub(crate) fn begin(&mut self, name: String, offset: u64) -> Result<(), GgufError> {
         if self.find(&name).is_ok() {
             return Err(GgufError::DuplicateTensor { tensor: name, offset });
@@ -43,7 +43,7 @@ impl Directory {
         std::mem::take(&mut self.name)
     }
 
-    /// Takes the extents, which stand at byte `offset`.
+    /// Takes the extents, which are at byte `offset`.
     pub(crate) fn dimensions(&mut self, dims: Vec<u64>, offset: u64) -> Result<(), GgufError> {
         if let Some(index) = dims.iter().position(|&extent| extent == 0) {
             let (index, offset) = (index as u32, offset + index as u64 * 8);
@@ -53,7 +53,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Takes the type, with which the size is known.
+    /// Takes the type, and with it computes the size.
     pub(crate) fn tensor_type(&mut self, ty: GgmlType) -> Result<(), GgufError> {
         let (offset, cols) = (self.dims_offset, self.dims[0]);
         let block = ty.block_elems();
@@ -71,7 +71,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Takes the data offset, which stands at byte `field`, and ends the entry.
+    /// Takes the data offset, which is at byte `field`, and ends the entry.
     pub(crate) fn data_offset(&mut self, found: u64, field: u64, alignment: u64) -> Result<(), GgufError> {
         if !found.is_multiple_of(alignment) {
             return Err(GgufError::MisalignedTensor { tensor: self.take_name(), offset: field, found, alignment });
@@ -86,13 +86,13 @@ impl Directory {
     }
 
     /// Checks that the tensors follow each other from the start of the data section on, with nothing but padding
-    /// between them. Their order in the file may differ from that of the directory. Behind the last one the file may go
-    /// on.
+    /// between them. Their order in the file may differ from that of the directory. The file may continue after the
+    /// last one.
     ///
     /// Offsets of the tensors returned count from the start of the file.
     pub(crate) fn check(mut self, data_offset: u64, alignment: u64, file_len: u64) -> Result<Checked, GgufError> {
         for tensor in &mut self.tensors {
-            // Past any file's end it makes no difference how far.
+            // Past the end of any file, it makes no difference how far.
             tensor.offset = tensor.offset.saturating_add(data_offset);
         }
         let mut order: Vec<u32> = (0..self.tensors.len() as u32).collect();
@@ -121,7 +121,7 @@ impl Directory {
 }
 
 /// Checks one tensor's data against the end of the file and the start of the `next` tensor's data. `offset` is where
-/// its data offset stands in the header.
+/// in the header its data offset is.
 fn check_range(
     tensor: &TensorInfo,
     offset: u64,
@@ -140,8 +140,7 @@ fn check_range(
         let (start, available) = (tensor.offset, to_end);
         return Err(GgufError::TensorPastEnd { tensor: name(), offset, ty, dims: dims(), start, needed, available });
     }
-    // A tensor past the end is reported as such, not as a gap before it; what follows the last one is
-    // free.
+    // A tensor past the end is reported as such, not as a gap before it. Anything may follow the last one.
     let Some(next) = next.filter(|next| next.offset <= file_len) else { return Ok(()) };
     let available = next.offset - tensor.offset;
     // No overflow: the bytes lie within the file, and an alignment is small.

@@ -41,7 +41,7 @@ pub enum GgufError {
     CountTooLarge {
         /// What is counted.
         what: &'static str,
-        /// Where the count stands.
+        /// Where the count is.
         offset: u64,
         /// The count in the file.
         count: u64,
@@ -53,7 +53,7 @@ pub enum GgufError {
     StringTooLong {
         /// What the string is.
         what: &'static str,
-        /// Where the length stands.
+        /// Where the length is.
         offset: u64,
         /// The length in the file.
         length: u64,
@@ -79,7 +79,7 @@ pub enum GgufError {
     /// A metadata key of length 0.
     #[error("the metadata key at byte {offset} is empty")]
     EmptyKey {
-        /// Where the key's length stands.
+        /// Where the key's length is.
         offset: u64,
     },
     /// The same key twice.
@@ -95,7 +95,7 @@ pub enum GgufError {
     UnknownValueType {
         /// The key.
         key: String,
-        /// Where the type id stands.
+        /// Where the type id is.
         offset: u64,
         /// The id.
         found: u32,
@@ -105,7 +105,7 @@ pub enum GgufError {
     NestedArray {
         /// The key.
         key: String,
-        /// Where the element type stands.
+        /// Where the element type is.
         offset: u64,
     },
     /// A truth value that is neither 0 nor 1.
@@ -113,7 +113,7 @@ pub enum GgufError {
     InvalidBool {
         /// The key.
         key: String,
-        /// Where the byte stands.
+        /// Where the byte is.
         offset: u64,
         /// The byte.
         found: u8,
@@ -121,7 +121,7 @@ pub enum GgufError {
     /// `general.alignment` is not a `u32`.
     #[error("metadata key `general.alignment` at byte {offset} is of type {found}, expected u32")]
     AlignmentType {
-        /// Where the value's type stands.
+        /// Where the value's type is.
         offset: u64,
         /// The type in the file.
         found: &'static str,
@@ -129,7 +129,7 @@ pub enum GgufError {
     /// `general.alignment` is not a power of two between 1 and [`crate::limits::MAX_ALIGNMENT`].
     #[error("`general.alignment` at byte {offset} is {found}, expected a power of two from 1 to {limit}")]
     BadAlignment {
-        /// Where the value stands.
+        /// Where the value is.
         offset: u64,
         /// The alignment in the file.
         found: u64,
@@ -139,7 +139,7 @@ pub enum GgufError {
     /// A tensor name of length 0.
     #[error("the tensor name at byte {offset} is empty")]
     EmptyTensorName {
-        /// Where the name's length stands.
+        /// Where the name's length is.
         offset: u64,
     },
     /// The same tensor name twice.
@@ -155,7 +155,7 @@ pub enum GgufError {
     BadDimensionCount {
         /// The tensor.
         tensor: String,
-        /// Where the count stands.
+        /// Where the count is.
         offset: u64,
         /// The count.
         found: u32,
@@ -167,7 +167,7 @@ pub enum GgufError {
     ZeroDimension {
         /// The tensor.
         tensor: String,
-        /// Where the extent stands.
+        /// Where the extent is.
         offset: u64,
         /// Which extent.
         index: u32,
@@ -177,7 +177,7 @@ pub enum GgufError {
     UnknownTensorType {
         /// The tensor.
         tensor: String,
-        /// Where the id stands.
+        /// Where the id is.
         offset: u64,
         /// The id.
         found: u32,
@@ -187,7 +187,7 @@ pub enum GgufError {
     PartialBlock {
         /// The tensor.
         tensor: String,
-        /// Where its first extent stands.
+        /// Where its first extent is.
         offset: u64,
         /// Its type.
         ty: GgmlType,
@@ -201,7 +201,7 @@ pub enum GgufError {
     SizeOverflow {
         /// The tensor.
         tensor: String,
-        /// Where its first extent stands.
+        /// Where its first extent is.
         offset: u64,
         /// Its extents.
         dims: Vec<u64>,
@@ -211,7 +211,7 @@ pub enum GgufError {
     MisalignedTensor {
         /// The tensor.
         tensor: String,
-        /// Where the data offset stands.
+        /// Where the data offset is.
         offset: u64,
         /// The data offset, from the start of the data section.
         found: u64,
@@ -226,7 +226,7 @@ pub enum GgufError {
     TensorPastEnd {
         /// The tensor.
         tensor: String,
-        /// Where its data offset stands in the header.
+        /// Where its data offset is in the header.
         offset: u64,
         /// Its type.
         ty: GgmlType,
@@ -247,7 +247,7 @@ pub enum GgufError {
     TensorOverlap {
         /// The tensor.
         tensor: String,
-        /// Where its data offset stands in the header.
+        /// Where its data offset is in the header.
         offset: u64,
         /// Its type.
         ty: GgmlType,
@@ -268,7 +268,7 @@ pub enum GgufError {
     TensorGap {
         /// The tensor before the gap.
         tensor: String,
-        /// Where its data offset stands in the header.
+        /// Where its data offset is in the header.
         offset: u64,
         /// Its type.
         ty: GgmlType,
@@ -288,7 +288,7 @@ pub enum GgufError {
     LeadingGap {
         /// The tensor with the lowest data offset.
         tensor: String,
-        /// Where its data offset stands in the header.
+        /// Where its data offset is in the header.
         offset: u64,
         /// Its data offset.
         found: u64,

@@ -54,7 +54,7 @@ pub struct Header {
     pub data_offset: u64,
     /// Length of the file in bytes.
     pub file_len: u64,
-    /// Bytes of the file behind the last tensor and its padding, which nothing in the header explains.
+    /// Bytes of the file after the last tensor and its padding, which nothing in the header explains.
     pub trailing_bytes: u64,
     /// Indices into `tensors`, sorted by name.
     pub(crate) by_name: Vec<u32>,

@@ -2,8 +2,8 @@
 //!
 //! [`HeaderReader`] is fed a file's first bytes and gives a [`Header`]: typed [`Metadata`] and a directory of
 //! [`TensorInfo`] whose byte ranges have been checked. [`dequantize`] and [`quantize`] are the plain reference for
-//! the contents of tensors. [`FileBuilder`] writes files, for tests and for models without
-//! weights. The crate does no input or output, knows no devices and no models.
+//! the contents of tensors. [`FileBuilder`] writes files, for tests and for models without weights. The crate does no
+//! I/O and knows neither devices nor models.
 
 #[macro_use]
 mod value;

@@ -21,9 +21,9 @@ pub const MAX_DIMENSIONS: u32 = 4;
 pub const MAX_ALIGNMENT: u64 = 1 << 20;
 /// Bytes of a whole header. The largest real ones are about 20 MB, twice that with an embedded `tokenizer.json`.
 pub const MAX_HEADER_BYTES: u64 = 64 << 20;
-/// Alignment of a file that names none.
+/// Alignment of a file that gives none.
 pub const DEFAULT_ALIGNMENT: u64 = 32;
-/// What a metadata entry takes at least: length and one byte of the key, type, one byte of value.
+/// Fewest bytes of a metadata entry: length and one byte of the key, type, one byte of value.
 pub const MIN_METADATA_BYTES: u64 = 8 + 1 + 4 + 1;
-/// What a directory entry takes at least: length and one byte of the name, dimension count, one extent, type, offset.
+/// Fewest bytes of a directory entry: length and one byte of the name, dimension count, one extent, type, offset.
 pub const MIN_TENSOR_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;

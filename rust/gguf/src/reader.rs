@@ -76,7 +76,7 @@ enum Stage {
     },
     ElementType,
     ElementCount(ValueType),
-    /// Elements of an array of numbers or truth values: as many as there are.
+    /// Elements of an array of numbers or truth values: as many as are available.
     Numbers {
         width: u64,
     },
@@ -157,7 +157,7 @@ impl HeaderReader {
 
     /// Takes the file's next bytes, from [`HeaderReader::position`] on; bytes past the header are ignored.
     ///
-    /// Uses at most twice the bytes seen and 1 MiB of memory.
+    /// Uses at most 1 MiB of memory more than twice the bytes seen.
     ///
     /// # Errors
     /// If the file is not a valid GGUF file. The reader is finished then, as it is after [`Status::Done`]: a further
@@ -213,7 +213,7 @@ impl HeaderReader {
         if self.item_offset + size > MAX_HEADER_BYTES {
             return Err(GgufError::HeaderTooLong { offset: self.item_offset, limit: MAX_HEADER_BYTES });
         }
-        // Nothing is larger than a header may be.
+        // It fits: the header's limit is far below 4 GiB.
         Ok(size as usize)
     }
 
@@ -225,7 +225,7 @@ impl HeaderReader {
         Ok(())
     }
 
-    /// How many of `available` bytes to take at once: all elements of an array of numbers that are there, or the item.
+    /// How many of `available` bytes to take at once: all whole elements of an array of numbers, or the one item.
     fn stretch(&self, size: usize, available: usize) -> usize {
         match self.stage {
             Stage::Numbers { .. } => {
@@ -366,7 +366,7 @@ impl HeaderReader {
         }
     }
 
-    /// The stage that the next element of the current array begins with; an array without any goes into the map.
+    /// The stage that the next element of the current array begins with; an array with none left goes into the map.
     fn next_element(&mut self, ty: ValueType, offset: u64) -> Result<Stage, GgufError> {
         if self.array_left > 0 {
             return Ok(match ty {

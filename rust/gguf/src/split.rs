@@ -16,7 +16,7 @@ const TENSORS: &str = "split.tensors.count";
 pub struct SplitError {
     /// The part, from 1.
     pub part: usize,
-    /// Parts there are.
+    /// Number of parts given.
     pub parts: usize,
     /// What was expected and found.
     pub what: String,
@@ -36,10 +36,10 @@ impl Header {
     }
 
     /// Joins the headers of all parts of a model, in their order: the metadata of the first, the tensors of all.
-    /// Offsets count from the start of the first file, as if the files stood one behind the other.
+    /// Offsets count from the start of the first file, as if the files were concatenated.
     ///
     /// # Errors
-    /// For parts in another order, of another model, or fewer or more than there are.
+    /// For parts in another order or of another model, and for too few or too many of them.
     pub fn join(parts: Vec<Header>) -> Result<Header, SplitError> {
         let n_parts = parts.len();
         let n_tensors: u64 = parts.iter().map(|part| part.tensors.len() as u64).sum();

@@ -1,4 +1,4 @@
-//! Writes GGUF files field by field, valid ones and others.
+//! Writes GGUF files field by field, valid and invalid ones.
 
 use crate::{Array, GgmlType, Value, ValueType};
 

@@ -59,7 +59,7 @@ fn every_reject_is_refused_with_its_code_place_and_numbers() {
 
 #[test]
 fn every_kind_of_error_is_provoked() {
-    // Two that need a larger file than is worth keeping, or a misuse, are tested in other places of this file.
+    // One needs a larger file than is worth keeping (`memory.rs`), the other a misuse of the reader (below).
     let elsewhere = ["header-too-long", "finished"];
     let source = include_str!("../src/error.rs");
     let codes = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());

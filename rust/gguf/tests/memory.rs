@@ -1,4 +1,4 @@
-//! A refused file costs at most twice the bytes seen and 1 MiB, at every moment.
+//! A file, refused or not, costs at most 1 MiB more than twice the bytes seen, at every moment.
 
 use chord_gguf::{GgmlType, HeaderReader, Status, ValueType, limits};
 use chord_testkit::FileBuilder;
@@ -99,7 +99,7 @@ fn memory_stays_below_twice_the_bytes_seen_and_one_mebibyte() {
             assert!(check(accept.name, &accept.bytes, piece));
         }
     }
-    // Each is refused at its very end, with all that came before in memory.
+    // Each is refused at its very end, when everything before it is in memory.
     let large: [(&str, FileBuilder); 8] = [
         ("many small entries", many_small_entries()),
         ("many small arrays", many_small_arrays()),

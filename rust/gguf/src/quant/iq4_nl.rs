@@ -16,7 +16,7 @@ pub const IQ4_NL_VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1
 pub struct BlockIQ4_NL {
     /// Scale.
     pub d: F16Le,
-    /// Elements, two to a byte.
+    /// Codes, two to a byte.
     pub qs: [u8; 16],
 }
 

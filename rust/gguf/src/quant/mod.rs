@@ -38,7 +38,7 @@ use block::{dequantize_all, quantize_all};
 /// Calls a macro with every quantized type that is read, and its block:
 /// `for_each_quantized!(name: arguments)` becomes `name!((arguments) Q4_0 BlockQ4_0, Q4_1 BlockQ4_1, …)`.
 ///
-/// What has to be done for each type is made from this list, here and in the executors. A type that is not on it can be
+/// The code for each type is generated from this list, here and in the executors. A type that is not on it can be
 /// listed, but its tensors cannot be read.
 #[macro_export]
 macro_rules! for_each_quantized {
@@ -97,8 +97,8 @@ pub enum DequantizeError {
 /// Decodes `bytes` to `out.len()` elements, bit for bit as the reference does.
 ///
 /// # Errors
-/// If the type has no decoder, if `out` is not a whole number of blocks, or if `bytes` is not exactly as long as they
-/// are.
+/// If the type has no decoder, if `out` is not a whole number of blocks, or if `bytes` is not exactly as long as those
+/// blocks.
 pub fn dequantize(ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> Result<(), DequantizeError> {
     let elements = out.len();
     if !ty.can_dequantize() {
@@ -129,7 +129,7 @@ macro_rules! dequantize_as {
 }
 use dequantize_as;
 
-/// Encodes `values` by simple rounding; what it gives is valid, not the best that the format can do.
+/// Encodes `values` by simple rounding: the result is valid, but not the best that the format allows.
 ///
 /// `None` if the type has no encoder or the values are not whole blocks. Types with a decoder have an encoder.
 pub fn quantize(ty: GgmlType, values: &[f32]) -> Option<Vec<u8>> {
@@ -156,7 +156,7 @@ use quantize_as;
 mod tests {
     use super::*;
 
-    /// Values as weights have them: bell-shaped, with the odd larger one.
+    /// Values distributed as weights are, in the shape of a bell.
     fn sample(n: usize, seed: u64) -> Vec<f32> {
         let mut state = seed;
         let mut uniform = || {

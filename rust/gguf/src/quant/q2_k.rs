@@ -15,7 +15,7 @@ use crate::GgmlType;
 pub struct BlockQ2_K {
     /// Scale of group `g` in the low half of byte `g`, its minimum in the high half.
     pub scales: [u8; 16],
-    /// Elements, four to a byte.
+    /// Codes, four to a byte.
     pub qs: [u8; 64],
     /// Scale of the scales.
     pub d: F16Le,

@@ -14,7 +14,7 @@ use crate::GgmlType;
 pub struct BlockQ3_K {
     /// Third bits.
     pub hmask: [u8; 32],
-    /// Low two bits, four elements to a byte.
+    /// Low two bits of the codes, four to a byte.
     pub qs: [u8; 64],
     /// Packed scales, see [`BlockQ3_K::scale`].
     pub scales: [u8; 12],

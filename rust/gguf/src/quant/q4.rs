@@ -13,7 +13,7 @@ use crate::GgmlType;
 pub struct BlockQ4_0 {
     /// Scale.
     pub d: F16Le,
-    /// Elements, two to a byte.
+    /// Codes, two to a byte.
     pub qs: [u8; 16],
 }
 
@@ -46,7 +46,7 @@ pub struct BlockQ4_1 {
     pub d: F16Le,
     /// Minimum.
     pub m: F16Le,
-    /// Elements, two to a byte.
+    /// Codes, two to a byte.
     pub qs: [u8; 16],
 }
 

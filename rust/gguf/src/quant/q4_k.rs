@@ -18,7 +18,7 @@ pub struct BlockQ4_K {
     pub dmin: F16Le,
     /// Packed scales and minima, see [`scale_min`].
     pub scales: [u8; 12],
-    /// Elements, two to a byte.
+    /// Codes, two to a byte.
     pub qs: [u8; 128],
 }
 
@@ -37,7 +37,7 @@ pub fn scale_min(scales: &[u8; 12], g: usize) -> (u8, u8) {
     }
 }
 
-/// The other way round of [`scale_min`].
+/// The inverse of [`scale_min`].
 pub(super) fn pack_scale_min(scales: &[u8; 8], minima: &[u8; 8]) -> [u8; 12] {
     let mut packed = [0; 12];
     for g in 0..4 {

@@ -15,7 +15,7 @@ pub struct BlockQ5_0 {
     pub d: F16Le,
     /// Fifth bits.
     pub qh: [u8; 4],
-    /// Low four bits, two elements to a byte.
+    /// Low four bits of the codes, two to a byte.
     pub qs: [u8; 16],
 }
 
@@ -46,7 +46,7 @@ pub struct BlockQ5_1 {
     pub m: F16Le,
     /// Fifth bits.
     pub qh: [u8; 4],
-    /// Low four bits, two elements to a byte.
+    /// Low four bits of the codes, two to a byte.
     pub qs: [u8; 16],
 }
 

@@ -21,7 +21,7 @@ pub struct BlockQ5_K {
     pub scales: [u8; 12],
     /// Fifth bits.
     pub qh: [u8; 32],
-    /// Low four bits, two elements to a byte.
+    /// Low four bits of the codes, two to a byte.
     pub qs: [u8; 128],
 }
 

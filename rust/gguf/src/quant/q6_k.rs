@@ -14,9 +14,9 @@ use crate::GgmlType;
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ6_K {
-    /// Low four bits, two elements to a byte.
+    /// Low four bits of the codes, two to a byte.
     pub ql: [u8; 128],
-    /// High two bits, four elements to a byte.
+    /// High two bits of the codes, four to a byte.
     pub qh: [u8; 64],
     /// Scale of each group.
     pub scales: [i8; 16],

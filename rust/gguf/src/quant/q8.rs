@@ -12,7 +12,7 @@ use crate::GgmlType;
 pub struct BlockQ8_0 {
     /// Scale.
     pub d: F16Le,
-    /// Elements.
+    /// Codes.
     pub qs: [i8; 32],
 }
 
