@@ -1,4 +1,4 @@
-//! Renders what comes as lines of JSON, `{"source": …, "variables": {…}}`, and answers in the form of
+//! Renders templates given as lines of JSON, `{"source": …, "variables": {…}}`, and answers in the form of
 //! `scripts/templates/jinja.py`. For comparisons with Jinja2 by `scripts/templates/compare.py`.
 
 use std::io::BufRead;

@@ -8,10 +8,10 @@
 //!
 //! Templates process messages differently, so three ways of marking are tried:
 //! 1. around the whole of each content and name, within its outer white space, which templates trim;
-//! 2. that for all but the assistant's messages, and in these as in 3 (templates cut thoughts out of replies);
+//! 2. as in 1, but the assistant's messages as in 3 (templates cut thoughts out of replies);
 //! 3. in place of each control token's text in a content or name.
 //!
-//! A conversation for which none works is refused. That takes a message with a control token's text in it: without
+//! A conversation for which none works is refused. This needs a message with a control token's text in it: without
 //! one, the third way changes nothing.
 
 use std::ops::Range;
@@ -36,7 +36,7 @@ pub fn encode_chat(
     let protected = protected_places(tokenizer, template, messages, &rendered)?;
     let mut ids = Vec::with_capacity(rendered.len() / 3 + 2);
     tokenizer.encode_into(&rendered, true, &protected, &mut ids);
-    // A message that begins with the text of BOS is not the token.
+    // A message that begins with the text of BOS does not count as the token.
     if let Some(bos) = tokenizer.bos().filter(|&bos| tokenizer.adds_bos() && ids.first() != Some(&bos)) {
         ids.insert(0, bos);
     }
@@ -138,7 +138,7 @@ impl Marks {
                     ![&*message.content, &*message.role, name].iter().any(|text| text.contains(key))
                 })
         };
-        // The first is nearly always free. Without one (`places` then refuses) no way works.
+        // The first is nearly always free. If none is, the key is empty, and `places` refuses every text with marks.
         let mut candidates = (0..1000u64).map(|n| {
             let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x5851_f42d_4c95_7f2d);
             format!("{spread:0width$}", width = KEY_DIGITS)

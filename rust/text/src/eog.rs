@@ -81,7 +81,7 @@ pub(crate) fn special_id(metadata: &Metadata, n_vocab: usize, key: &str) -> Resu
     Ok(value.and_then(|id| u32::try_from(id).ok()).filter(|&id| (id as usize) < n_vocab))
 }
 
-/// Marks well-known tokens as the control tokens they are, whatever the file says, and gives the ids that end a
+/// Marks well-known tokens as the control tokens they are, whatever the file says, and returns the ids that end a
 /// generation in ascending order.
 pub(crate) fn correct_and_find_ends(
     vocabulary: &mut Vocabulary,

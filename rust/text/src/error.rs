@@ -40,7 +40,7 @@ pub enum TextError {
         /// Most bytes accepted.
         limit: usize,
     },
-    /// Two tokens have the same text, so that text cannot be told to be one of them.
+    /// Two tokens have the same text, which therefore identifies neither.
     #[error("tokens {first} and {second} have the same text {text:?}")]
     DuplicateToken {
         /// The lower id.
@@ -50,7 +50,7 @@ pub enum TextError {
         /// Their text.
         text: String,
     },
-    /// An array that runs beside the vocabulary has another length.
+    /// An array of one element for each token has another length than the vocabulary.
     #[error("metadata key `{key}` has {found} elements for {expected} tokens")]
     ArrayLength {
         /// The array's key.
@@ -102,7 +102,7 @@ pub enum TextError {
         /// The key of the missing id.
         key: &'static str,
     },
-    /// Texts chosen so that they fall onto each other in the vocabulary's index.
+    /// So many texts collide in the vocabulary's index that they must have been chosen for it.
     #[error("the vocabulary cannot be indexed: more than {limit} entries share a hash slot (at entry {entry})")]
     IndexCollisions {
         /// The entry that found no place.

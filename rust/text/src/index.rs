@@ -36,7 +36,7 @@ impl Index {
         None
     }
 
-    /// Adds `id` unless an entry that is the same is there, which is then given back.
+    /// Adds `id`. If an equal entry is there already, adds nothing and returns that entry.
     pub(crate) fn insert(
         &mut self,
         hash: u64,
@@ -63,7 +63,7 @@ impl Index {
     }
 }
 
-/// Odd constants with well-spread bits (of the golden ratio and of pi).
+/// Odd constants with well-spread bits (of the golden ratio, and from the finalizer of MurmurHash3).
 const K: u64 = 0x9e37_79b9_7f4a_7c15;
 const L: u64 = 0xc4ce_b9fe_1a85_ec53;
 

@@ -1,7 +1,7 @@
 //! Splitting text into words before byte-pair encoding.
 //!
-//! Each split is defined by a regular expression of the model's authors. They are written out by hand here: four
-//! patterns with look-ahead over Unicode classes do not justify a regular-expression engine in the wasm.
+//! Each split is defined by a regular expression of the model's authors. They are written out by hand here: a few
+//! patterns over Unicode classes do not justify a regular-expression engine in the wasm.
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 
@@ -32,7 +32,7 @@ pub(crate) struct PreTokenizer {
     pub(crate) add_bos: bool,
 }
 
-/// Names in `tokenizer.ggml.pre` that mean the same split under several models' names, and what they mean.
+/// Names in `tokenizer.ggml.pre`, those of one meaning together, and what they mean.
 const NAMED: [(&[&str], PreTokenizer); 5] = [
     (
         &[
@@ -173,13 +173,13 @@ fn run_of(text: &str, start: usize, class: Class) -> usize {
     run_end(text, start, |c| class_of(c) == class)
 }
 
-/// End of the first characters that are all of the set, or all not of it. `text` is not empty.
+/// End of the first run of characters that are all in the set, or all outside it. `text` is not empty.
 fn end_of_same(text: &str, is_in_set: impl Fn(char) -> bool) -> usize {
     let first = text.chars().next().is_some_and(&is_in_set);
     run_end(text, 0, |c| is_in_set(c) == first)
 }
 
-/// Where the first three digits of `text` end if it begins with three, else where three digits begin.
+/// Where the first three digits of `text` end if it begins with three, else where three digits begin, or its end.
 fn three_digits_end(text: &str) -> usize {
     match text.as_bytes().windows(3).position(|three| three.iter().all(u8::is_ascii_digit)) {
         Some(0) => 3,
@@ -232,7 +232,7 @@ fn space_end(text: &str) -> usize {
     }
 }
 
-/// The class of the character at `at`, and where the run of its class from there on ends. `at` may be the end.
+/// The class of the character at `at`; `None` at the end of `text`.
 fn class_at(text: &str, at: usize) -> Option<Class> {
     text[at..].chars().next().map(class_of)
 }

@@ -151,7 +151,7 @@ impl SpecialTokens {
         fragments
     }
 
-    /// Texts of control and unknown tokens in `text`, wherever they overlap any other, joined where they overlap.
+    /// Places of the texts of control and unknown tokens in `text`, in ascending order; overlapping ones are joined.
     pub(crate) fn control_texts(&self, vocabulary: &Vocabulary, text: &str) -> Vec<Range<usize>> {
         let bytes = text.as_bytes();
         let mut places = Vec::<Range<usize>>::new();

@@ -38,7 +38,7 @@ pub struct EncodeOptions {
     pub parse_special: bool,
 }
 
-/// Something in a file that was repaired by a default; what comes of it may be worse than the model can do.
+/// Something that a file lacks and a default replaces; answers may be worse than the model could give them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenizerWarning {
@@ -314,7 +314,7 @@ impl Tokenizer {
         &self.warnings
     }
 
-    /// Oddities of the file that do not affect nearly all texts.
+    /// Oddities of the file that change nothing for nearly all texts.
     pub fn notes(&self) -> &[TokenizerNote] {
         self.vocabulary.notes()
     }

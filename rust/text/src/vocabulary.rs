@@ -261,7 +261,7 @@ fn read_scores(metadata: &Metadata, n_vocab: usize, notes: &mut Vec<TokenizerNot
     let mut nan = (0..).zip(&scores).filter(|(_, score)| score.is_nan()).map(|(id, _)| id);
     if let Some(first) = nan.next() {
         notes.push(TokenizerNote::ScoresNotANumber { first, count: 1 + nan.count() as u32 });
-        // Not a number is neither above nor below another: the order of joining would hang on chance.
+        // NaN is neither above nor below another score, so the order of joining would be arbitrary.
         scores.iter_mut().filter(|score| score.is_nan()).for_each(|score| *score = f32::NEG_INFINITY);
     }
     Ok(scores)

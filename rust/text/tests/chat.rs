@@ -189,7 +189,7 @@ fn one_bos_whether_the_template_writes_it_or_not() {
         let ids = encode_chat(&tokenizer, &template, &[Message::new("user", "he<s>")]).unwrap();
         assert_eq!(control_tokens(&tokenizer, &ids), [1], "{source}");
         assert_eq!(ids[0], 1);
-        // A message is not the template: one that begins with the text of BOS does not take its place.
+        // A message is not the template: the text of BOS at its beginning does not replace the token.
         let ids = encode_chat(&tokenizer, &template, &[Message::new("user", "<s>he")]).unwrap();
         assert_eq!((control_tokens(&tokenizer, &ids), ids[0]), (vec![1], 1), "{source}");
     }

@@ -1,11 +1,11 @@
-//! Templates made to hang, to fill the memory or to overflow the stack end in an error, quickly.
+//! Templates made to hang, to fill the memory or to overflow the stack quickly end in an error.
 
 use std::time::{Duration, Instant};
 
 use chord_text::limits::{MAX_RENDERED_BYTES, MAX_TEMPLATE_BYTES, TEMPLATE_FUEL};
 use chord_text::{ChatTemplate, Message, TextError};
 
-/// Far above what any of these needs, far below what they demand.
+/// Far longer than any of these takes until it is refused, far shorter than it would run without limits.
 const QUICKLY: Duration = Duration::from_secs(10);
 
 /// On a stack of the size that wasm has.
@@ -230,7 +230,7 @@ fn sizes_are_bounded() {
 }
 
 #[test]
-fn there_is_nothing_to_reach_outside() {
+fn templates_reach_nothing_outside() {
     for source in [
         "{% include '/etc/passwd' %}",
         "{% import 'os' as os %}{{ os }}",

@@ -13,7 +13,7 @@ use chord_text::Tokenizer;
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Builds a tokenizer; gives what it keeps, and the most that was held on the way, in bytes.
+/// Builds a tokenizer; returns the bytes that it keeps, and the most that were held meanwhile.
 fn measure(name: &str, metadata: &Metadata) -> (usize, usize) {
     let before = reset_peak();
     let begin = Instant::now();

@@ -190,8 +190,8 @@ fn odd_but_valid() {
 }
 
 #[test]
-fn texts_made_to_collide_take_bounded_time() {
-    // All of one length and differing in few bits; honest hashing spreads them.
+fn texts_that_are_alike_take_bounded_time() {
+    // All of one length and differing in few bits; the hash spreads them.
     let tokens: StringArray = (0..200_000u32).map(|n| n.to_le_bytes()).collect();
     let mut metadata = Metadata::default();
     metadata.insert("tokenizer.ggml.model".into(), text("llama")).unwrap();

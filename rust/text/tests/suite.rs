@@ -42,7 +42,7 @@ fn known_differences() -> Vec<String> {
         .collect()
 }
 
-/// What differs must be what is known to: a new difference fails, and so does one that is gone.
+/// The differences must be exactly the known ones: a new one fails, and so does one that is gone.
 fn compare(differing: &[(String, String)], among: impl Fn(&str) -> bool) {
     let known = known_differences();
     let new: Vec<&str> =

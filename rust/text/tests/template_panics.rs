@@ -1,8 +1,8 @@
 //! No template makes the engine panic: random expressions of everything that the language has, with numbers and texts
 //! at their limits.
 //!
-//! A panic comes back as an error that says so. `CHORD_TEMPLATE_CASES` sets how many are tried, `CHORD_TEMPLATE_SEED`
-//! which.
+//! A panic comes back as an error that says so. `CHORD_TEMPLATE_CASES` sets how many expressions are tried,
+//! `CHORD_TEMPLATE_SEED` which ones.
 
 #[path = "support/mod.rs"]
 mod support;

@@ -274,8 +274,8 @@ fn only_the_space_that_encoding_added_is_taken_away() {
     assert_eq!(shown, " hello");
 }
 
-/// The same by the definition: of all neighbours that may be joined the best, of these the leftmost, until none is
-/// left. Quadratic.
+/// The same by the definition: joins the best pair of neighbours, of equal ones the leftmost, until no pair can be
+/// joined. Quadratic.
 fn join_by_definition(parts: Vec<String>, rank: impl Fn(&str, &str) -> Option<f32>) -> Vec<String> {
     let mut parts = parts;
     loop {

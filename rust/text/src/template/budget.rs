@@ -9,7 +9,7 @@ use minijinja::{Error, ErrorKind};
 use super::writing;
 use crate::limits::{MAX_TEMPLATE_VALUE_BYTES, MAX_TEMPLATE_WORK_BYTES};
 
-/// What one element of a list or map costs beside its contents.
+/// Bytes that one element of a list or map costs besides its contents.
 const ELEMENT_BYTES: usize = 64;
 
 /// Levels of lists within lists that are looked into.

@@ -7,7 +7,7 @@ use super::budget::Budget;
 use super::spec::Spec;
 use super::{invalid, writing};
 
-/// How deeply fields may stand in the specs of others: `{:{width}}`, and once more.
+/// How deeply fields may be nested in the specs of others: `{:{width}}`, and once more.
 const MAX_NESTING: usize = 2;
 
 /// `text.format(*values, **names)`.
@@ -16,7 +16,7 @@ pub(super) fn str_format(budget: &Budget, text: &str, values: &[Value], names: &
     arguments.expand(text, MAX_NESTING).map(Value::from)
 }
 
-/// What fields can take.
+/// The arguments that fields refer to.
 struct Arguments<'a> {
     budget: &'a Budget,
     values: &'a [Value],
@@ -115,7 +115,7 @@ impl Arguments<'_> {
 }
 
 impl<'a> Field<'a> {
-    /// The field that `text` begins with, behind its brace, and what follows it.
+    /// The field that `text` begins with, after its brace, and what follows it.
     fn parse(text: &'a str) -> Result<(Self, &'a str), Error> {
         let unfinished = || invalid("a field of the format does not end");
         let mut in_brackets = false;

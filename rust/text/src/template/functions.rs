@@ -1,4 +1,4 @@
-//! The functions and filters that chat templates expect beside Jinja's own.
+//! The functions and filters that chat templates expect besides Jinja's own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Adds `raise_exception`, `tojson`, `strftime_now` where there is a time, and what answers otherwise in the engine.
+/// Adds `raise_exception`, `tojson`, `strftime_now` where there is a time, and whatever differs in the engine.
 pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: Option<i64>) {
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Refused(message)))
@@ -37,7 +37,7 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: 
         environment.add_function("strftime_now", move |format: &str| now.format(format));
     }
     environment.add_filter("tojson", to_json);
-    // Jinja defines the name in every template; all it has is blocks.
+    // Jinja defines the name in every template; it gives access to blocks only.
     environment.add_function("self", || Err::<Value, _>(invalid("`self` is no function")));
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.add_filter("truncate", truncate);
@@ -66,7 +66,7 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: 
         let trimmed = |c: char| characters.as_ref().map_or_else(|| is_space(c), |of| of.contains(c));
         writing::text(value).trim_matches(trimmed).to_owned()
     });
-    // Python's: texts, lists and maps can be gone through; an undefined value is empty; None and numbers cannot.
+    // As in Python: texts, lists and maps can be iterated, an undefined value is empty, None and numbers cannot be.
     let iterable = |value: &Value| {
         !matches!(value.kind(), ValueKind::None | ValueKind::Number | ValueKind::Bool)
             && (value.as_str().is_some() || value.try_iter().is_ok())
@@ -77,7 +77,7 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: 
         if name.as_str().is_none() {
             return Err(invalid("an attribute must be named by a text"));
         }
-        // Elements of maps and lists are no attributes.
+        // Elements of maps and lists are not attributes.
         let is_object = value.kind() == ValueKind::Plain || has_attributes(value) || value.is_undefined();
         if is_object { value.get_item(name) } else { Ok(Value::UNDEFINED) }
     });
@@ -88,7 +88,7 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: 
     });
     let budget = Arc::clone(budget);
     environment.add_filter("urlencode", move |value: &Value| urlencode(&budget, value));
-    // Jinja calls a sequence what has a length and can be indexed, which maps and texts can.
+    // To Jinja, whatever has a length and can be indexed is a sequence, maps and texts included.
     environment.add_test("sequence", |value: &Value| {
         value.as_str().is_some()
             || value.downcast_object_ref::<Range>().is_some()
@@ -145,7 +145,7 @@ fn round(value: &Value, given: Rest<Value>, options: Kwargs) -> Result<Value, Er
     if rounded.is_finite() { Ok(Value::from(rounded)) } else { Err(invalid("a number too large to round")) }
 }
 
-/// Without its fraction, where that is a number that templates can count with.
+/// `number` without its fraction; `None` where that does not fit an i64.
 fn truncated(number: f64) -> Option<Value> {
     (number.abs() < 9e18).then(|| Value::from(number.trunc() as i64))
 }
@@ -230,7 +230,7 @@ fn urlencode(budget: &Budget, value: &Value) -> Result<String, Error> {
     Ok(out)
 }
 
-/// Writes a value as part of an address, with one more character kept: a space as `+`.
+/// Writes a value as part of an address. `kept` is one more character to leave as it is; a space becomes `+`.
 fn quote(budget: &Budget, out: &mut String, value: &Value, kept: &str) -> Result<(), Error> {
     let text = writing::text(value);
     budget.charge_value(text.len().checked_mul(3))?;

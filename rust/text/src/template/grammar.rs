@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
-/// Words behind which an operand is yet to come.
+/// Words after which an operand follows.
 const OPERATORS: &[&str] = &["not", "and", "or", "in", "is", "if", "elif", "else", "print"];
 
 /// A token with where it begins and ends.
@@ -16,10 +16,10 @@ struct Placed<'a> {
     end: usize,
 }
 
-/// Pieces of a source to replace, and what by.
+/// Places of a source to replace, and their replacements.
 type Edits = Vec<(std::ops::Range<usize>, String)>;
 
-/// The source in the engine's grammar. A source that cannot be split into tokens is left to the parser's error.
+/// The source in the engine's grammar. A source that cannot be split into tokens stays as it is: the parser refuses it.
 pub(super) fn rewritten<'a>(source: &'a str, syntax: &SyntaxConfig) -> Cow<'a, str> {
     let mut edits = Edits::new();
     let mut tag = Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn rewritten<'a>(source: &'a str, syntax: &SyntaxConfig) -> Cow<'a, s
     if edits.is_empty() {
         return Cow::Borrowed(source);
     }
-    // A bracket goes before the token that it opens for.
+    // A bracket is inserted before a token that is replaced itself.
     edits.sort_by_key(|(place, _)| (place.start, place.end));
     let mut out = String::with_capacity(source.len());
     let mut done = 0;
@@ -77,7 +77,7 @@ fn edit_operands(source: &str, tag: &[Placed<'_>], edits: &mut Edits) {
     }
 }
 
-/// A literal with `\a`, `\v`, `\/` and `\U0001f680` in escapes that the engine reads as Python does.
+/// A literal with `\a`, `\v`, `\/` and `\U0001f680` rewritten to escapes that the engine knows, with Python's meaning.
 fn escapes(literal: &str) -> String {
     let mut out = String::with_capacity(literal.len());
     let mut rest = literal;

@@ -2,7 +2,7 @@
 //!
 //! The engine's fuel counts steps, but one step can double a string. So every instruction that reads or makes text of
 //! any size is preceded by a call of a guard, which sees the operands, takes their cost off the run's [`Budget`], and
-//! puts them back. Its names begin with a character that no template can write.
+//! puts them back. Names of guards begin with a character that no template can write.
 //!
 //! The engine's parser bounds nesting, but its compiler recurses along chains (`a + a + …`, `elif … elif …`) which
 //! the parser reads in a loop, and works out constant expressions; [`check_source`] bounds both.
@@ -91,11 +91,11 @@ struct Tag {
     /// Holds a product of constants that can be the repetition of a literal.
     multiplies: bool,
     before: Operand,
-    /// What stands left of a `*` that was just read.
+    /// What is to the left of a `*` that was just read.
     left: Option<Operand>,
     /// Holds numbers whose size does not show in the tokens: powers, quotients, and floats.
     has_hidden_numbers: bool,
-    /// At least what sums and products of its whole numbers can come to.
+    /// An upper bound of what sums and products of its whole numbers can come to.
     product: Option<u128>,
 }
 
@@ -108,7 +108,7 @@ enum Operand {
     Number,
     /// Not a constant.
     Name,
-    /// A `*` behind it spreads arguments.
+    /// A `*` after it spreads arguments.
     Opening,
 }
 
@@ -237,7 +237,7 @@ fn guard_of(instruction: &Instruction<'_>) -> Result<Option<(&'static str, u16)>
     }))
 }
 
-/// As many operands as an instruction takes of `each` of its `parts`.
+/// The number of operands of an instruction of `parts` parts, each with `each` operands.
 fn operands(parts: usize, each: usize) -> Result<u16, Error> {
     u16::try_from(parts.saturating_mul(each)).map_err(|_| invalid("a list of too many elements"))
 }
@@ -455,7 +455,8 @@ fn batch(items: &Value, size: usize, fill: Option<Value>) -> Result<Value, Error
     Ok(lists.into_iter().map(Value::from).collect())
 }
 
-/// Jinja's filter `slice`: that many lists, the first ones longer where they are not equal, or the others filled up.
+/// Jinja's filter `slice`: `parts` lists. Where they cannot be equal, the first ones are longer, and `fill`, if given,
+/// is added to the others.
 fn slice(items: &Value, parts: usize, fill: Option<Value>) -> Result<Value, Error> {
     if !(1..=MAX_WIDTH).contains(&parts) {
         return Err(invalid(format!("cannot slice into {parts}")));

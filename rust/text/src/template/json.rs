@@ -57,7 +57,7 @@ struct Writer {
     out: String,
     comma: String,
     colon: String,
-    /// Of one level; with it each element has a line.
+    /// The indentation of one level; with it, each element has a line of its own.
     indent: Option<String>,
     ascii: bool,
     sorted: bool,

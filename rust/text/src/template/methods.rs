@@ -39,7 +39,7 @@ fn object_method(value: &Value, method: &str, arguments: &[Value]) -> Result<Opt
         }
         "copy" if is_map || is_list && !value.is_tuple() => {
             let () = from_args(arguments)?;
-            // No template can change it.
+            // No template can change it, so no copy is needed.
             return Ok(Some(value.clone()));
         }
         "keys" if is_map => Part::Keys,
@@ -134,7 +134,7 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
         }
         "casefold" => {
             let () = from_args(arguments)?;
-            // Full case folding differs from lower case in the letters that become two.
+            // Full case folding differs from lower case in letters that become two.
             Value::from(text.to_lowercase().replace('ß', "ss"))
         }
         "title" => {
@@ -173,7 +173,7 @@ fn text_method(budget: &Budget, text: &str, method: &str, arguments: &[Value]) -
     }))
 }
 
-/// Writes a letter as a word in title case begins with it.
+/// Writes the first letter of a word in title case.
 fn push_title(out: &mut String, c: char) {
     match c {
         // Two letters in one character.
@@ -196,7 +196,7 @@ fn push_title(out: &mut String, c: char) {
     }
 }
 
-/// The part of a text between two places, counted in characters as Python counts them, and its own place.
+/// Where the part of a text between two places begins, and that part. Places are counted in characters, as in Python.
 fn part_of(text: &str, from: Option<i64>, to: Option<i64>) -> (usize, &str) {
     if from.is_none() && to.is_none() {
         return (0, text);

@@ -1,7 +1,7 @@
 //! Chat templates: the Jinja programs in model files that write a conversation as the text a model was trained on.
 //!
-//! They come with the file and are hostile until shown otherwise: no files, no clock, no other templates, and bounds
-//! on steps, nesting and the text they make (see [`crate::limits`] and `guard`).
+//! They come with the file and are treated as hostile: they reach no files, no clock and no other templates, and steps,
+//! nesting and the text they make are bounded (see [`crate::limits`] and `guard`).
 
 mod budget;
 mod format;
@@ -39,7 +39,7 @@ pub use panics::{PanicGuard, panic_words, set_panic_guard};
 
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
-/// The name under which errors know the template.
+/// The name of the template in errors.
 const NAME: &str = "chat_template";
 
 /// Depth of macro calls and blocks. Templates that draw JSON schemas recurse a few levels.
@@ -50,11 +50,11 @@ const MAX_RECURSION: usize = 200;
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
 #[serde(deny_unknown_fields)]
 pub struct Message {
-    /// `system`, `user`, `assistant`, or what else the template knows.
+    /// `system`, `user`, `assistant`, or another role that the template knows.
     pub role: String,
     /// The text.
     pub content: String,
-    /// Who says it, where several speak in one role. Whether it shows is up to the template.
+    /// Who says it, where several speak in one role. Whether it is shown is up to the template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
@@ -111,9 +111,9 @@ impl ChatTemplate {
         ChatTemplate::new(source, &text_of("tokenizer.ggml.bos_token_id")?, &text_of("tokenizer.ggml.eos_token_id")?)
     }
 
-    /// Sets the time that `strftime_now` shows: the seconds that a clock at the user's place would have counted since
-    /// 1970-01-01 00:00, summer time included. Without it the function is not defined, and templates that ask for it by
-    /// `is defined` take a date of their own.
+    /// Sets the time that `strftime_now` shows: the user's local time, summer time included, in seconds since
+    /// 1970-01-01 00:00. Without it the function is not defined, and templates that test for it with `is defined` use a
+    /// date of their own.
     pub fn with_time(mut self, local_seconds: impl Into<Option<i64>>) -> Self {
         self.now = local_seconds.into();
         self
@@ -141,7 +141,7 @@ impl ChatTemplate {
         })
     }
 
-    /// The template's text with variables of any kind, and no others.
+    /// Renders the template with these variables and no others.
     ///
     /// # Errors
     /// As [`ChatTemplate::render`].
@@ -203,8 +203,8 @@ fn syntax() -> Result<SyntaxConfig, TextError> {
     syntax_or_error().map_err(into_text_error)
 }
 
-/// Replaces the tags `{% generation %}` and `{% endgeneration %}`, which mark replies for training and say nothing
-/// otherwise, by tags that do no more than they: names set within are gone behind them.
+/// Replaces the tags `{% generation %}` and `{% endgeneration %}`, which mark replies for training, by `with` and
+/// `endwith`, which have the same effect: names set between them do not exist after them.
 fn without_generation_tags(source: &str) -> Cow<'_, str> {
     if !source.contains("generation") {
         return Cow::Borrowed(source);

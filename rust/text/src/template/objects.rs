@@ -40,7 +40,7 @@ pub(super) fn has_attributes(value: &Value) -> bool {
     is_namespace(value) || is_of(value, "::Loop") || is_of(value, "::Macro")
 }
 
-/// The engine's own types are not public.
+/// The engine's own types are not public, so they are told apart by name.
 fn is_of(value: &Value, name: &str) -> bool {
     value.as_object().is_some_and(|object| object.type_name().ends_with(name))
 }
@@ -77,13 +77,13 @@ impl Range {
     /// The range of the elements from place `start` to `stop`.
     pub(super) fn slice(&self, start: i128, stop: i128, step: i128) -> Result<Value, Error> {
         let place = |at: i128| i128::from(self.start) + at * i128::from(self.step);
-        // A step beyond all elements is as good as any other.
+        // Steps beyond all elements have the same effect.
         let step = step.clamp(-i128::from(i64::MAX), i64::MAX.into());
         Range::value(place(start), place(stop), step * i128::from(self.step))
     }
 
     fn at(&self, place: usize) -> Value {
-        // Between start and stop.
+        // No overflow: it is between start and stop.
         Value::from(self.start + place as i64 * self.step)
     }
 }
@@ -150,7 +150,7 @@ impl Object for View {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         self.mapped_enumerator(|view| {
             let (map, part) = (&view.map, view.part);
-            // It knows its length, which loops need.
+            // This iterator knows its length, which loops need.
             let Ok(keys) = map.try_iter() else { return Box::new(std::iter::empty()) };
             Box::new(keys.map(move |key| match part {
                 Part::Keys => key,
@@ -163,7 +163,7 @@ impl Object for View {
         })
     }
 
-    /// A view has no elements by place, which the engine would count off.
+    /// A view cannot be indexed; by default the engine would count its elements off.
     fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
         Some(Value::UNDEFINED)
     }

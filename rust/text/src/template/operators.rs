@@ -128,7 +128,7 @@ pub(super) fn nest(budget: &Budget, parts: &[Value]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a loop goes through: of a text its characters, as a list that knows its length.
+/// What a loop iterates over: of a text its characters, as a list, which knows its length.
 pub(super) fn looped(budget: &Budget, value: &Value) -> Result<Value, Error> {
     let Some(text) = value.as_str() else {
         if matches!(value.kind(), ValueKind::None | ValueKind::Number | ValueKind::Bool) {

@@ -1,4 +1,4 @@
-//! A panic in a template is an error of the template, and the program continues.
+//! A panic while a template runs becomes an error of the template, and the program continues.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::TextError;
 
-/// Runs the function it is given, and says what a panic in it said.
+/// Runs the function it is given; the error is the message of a panic in it.
 pub type PanicGuard = fn(&mut dyn FnMut()) -> Result<(), String>;
 
 static GUARD: OnceLock<PanicGuard> = OnceLock::new();
@@ -38,7 +38,7 @@ fn unwinding(run: &mut dyn FnMut()) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_words(&*panic).to_owned())
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn panic_words(payload: &(dyn Any + Send)) -> &str {
     let words = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
     words.unwrap_or("no words")

@@ -36,7 +36,7 @@ pub(super) fn percent(budget: &Budget, text: &str, right: &Value) -> Result<Valu
             if found.is_undefined() {
                 return Err(invalid(format!("no `{name}` to format")));
             }
-            // From here on it is the one value there is, as in Python.
+            // From here on it is the only value, as in Python.
             values = vec![found].into_iter();
         }
         let mut next = || values.next().ok_or_else(|| invalid("too few values to format"));
@@ -49,7 +49,7 @@ pub(super) fn percent(budget: &Budget, text: &str, right: &Value) -> Result<Valu
         budget.check_value(out.len())?;
     }
     out.push_str(rest);
-    // What has elements by key or place may be left over in Python.
+    // In Python, a value whose elements have keys or places may be left over.
     let may_be_left = !right.is_tuple()
         && matches!(right.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Undefined)
         || right.downcast_object_ref::<Range>().is_some();
@@ -155,7 +155,7 @@ fn converted(mut spec: Spec, value: &Value) -> Result<String, Error> {
         }
         _ => return Err(invalid(format!("unknown conversion `%{kind}`"))),
     };
-    // Zeros are for numbers.
+    // Only numbers are padded with zeros.
     spec.fill = None;
     if kind == 'c' {
         spec.precision = None;

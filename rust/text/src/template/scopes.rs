@@ -1,11 +1,11 @@
 //! Scopes of names that the engine does not open or close as Jinja2 does.
 //!
-//! Variables set within `{% set x %}…{% endset %}` and `{% filter %}` do not outlive it. `break` and `continue` leave
-//! the scopes between them and their loop; the engine's jump leaves them open, and then takes one for the loop's.
+//! Variables set within `{% set x %}…{% endset %}` and `{% filter %}` do not outlive them. `break` and `continue` leave
+//! the scopes between them and their loop; the engine's jump leaves those open, and then takes one for the loop's.
 
 use minijinja::machinery::Instruction;
 
-/// Something that is open while instructions run.
+/// A scope that is open while instructions run.
 #[derive(Clone, Copy)]
 enum Scope {
     With,
@@ -42,7 +42,7 @@ impl Scopes {
         scopes
     }
 
-    /// What closes the scopes that a jump leaves.
+    /// The instructions that close the scopes that a jump leaves.
     pub(super) fn closed<'a>(&self, from: usize, to: u32) -> Vec<Instruction<'a>> {
         let at = |place: usize| self.innermost.get(place).copied().flatten();
         let (mut scope, last) = (at(from), at(to as usize));

@@ -21,14 +21,14 @@ pub(super) struct Spec {
     /// Writes `0x` and the like, and the point and zeros of a float.
     pub(super) alternate: bool,
     pub(super) width: usize,
-    /// Stands between groups of digits.
+    /// Separates groups of digits.
     grouping: Option<char>,
     pub(super) precision: Option<usize>,
     /// The letter at the end.
     pub(super) kind: Option<char>,
 }
 
-/// A whole number of Python, which truth values are too: whether it is negative, and its amount.
+/// A value that is a whole number in Python, as truth values are: whether it is negative, and its absolute value.
 pub(super) fn whole(value: &Value) -> Option<(bool, u128)> {
     match value.kind() {
         ValueKind::Bool => Some((false, u128::from(value.is_true()))),
@@ -67,7 +67,7 @@ pub(super) fn number(rest: &mut &str) -> Result<Option<usize>, Error> {
     }
 }
 
-/// Takes a character that fits off the beginning of a format.
+/// Takes one of the characters of `fits` off the beginning of a format.
 pub(super) fn next_if(rest: &mut &str, fits: &str) -> Option<char> {
     let next = rest.chars().next().filter(|&c| fits.contains(c))?;
     *rest = &rest[next.len_utf8()..];
@@ -128,7 +128,7 @@ impl Spec {
         invalid(format!("the format, of type `{kind}`, does not fit {}", value.kind()))
     }
 
-    /// A text cut to the precision, at the side that `align` says where the spec does not.
+    /// A text cut to the precision and padded, by `align` where the spec has no alignment.
     pub(super) fn text(&self, text: &str, align: char) -> String {
         let cut = self.precision.and_then(|precision| text.char_indices().nth(precision));
         self.padded("", cut.map_or(text, |(end, _)| &text[..end]), self.align.unwrap_or(align))
@@ -187,9 +187,9 @@ impl Spec {
         Some(self.number(negative, "", digits, rest))
     }
 
-    /// So many significant digits, with an exponent where the number is far from 1.
+    /// `precision` significant digits, with an exponent where the number is far from 1.
     fn general(&self, amount: f64, precision: usize) -> String {
-        // Without a type, one digit stays behind the point.
+        // Without a type, one digit stays after the point.
         let dotted = self.kind.is_none();
         let trimmed = |text: &str| match text.contains('.') && !self.alternate {
             true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -259,7 +259,7 @@ impl Spec {
     }
 }
 
-/// What Rust writes as `1.5e7`, with Python's exponent of a sign and two digits.
+/// Rust's `1.5e7` with Python's exponent: a sign and at least two digits.
 fn with_exponent(text: &str, mantissa: impl Fn(&str) -> String) -> String {
     let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);

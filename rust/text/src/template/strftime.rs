@@ -42,7 +42,7 @@ fn civil(days: i64) -> (i64, usize, i64) {
     (era * 400 + year + i64::from(month <= 2), month as usize, day_of_month)
 }
 
-/// A time as the clock on the wall shows it.
+/// A local date and time, without a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DateTime {
     days: i64,
@@ -58,7 +58,7 @@ enum Pad {
 }
 
 impl DateTime {
-    /// From the seconds that a clock at this place would have counted since 1970-01-01 00:00.
+    /// From local time in seconds since 1970-01-01 00:00.
     pub(super) fn from_local_seconds(seconds: i64) -> DateTime {
         // Within 100,000 years of 1970 nothing overflows.
         let days = seconds.div_euclid(86_400).clamp(-36_524_250, 36_524_250);
@@ -96,7 +96,7 @@ impl DateTime {
                 return Err(invalid(format!("a date cannot be padded to {size}")));
             }
             rest = &rest[digits..];
-            // Other forms of a locale, of which C has none.
+            // These ask for a locale's other forms; C has none.
             rest = rest.strip_prefix(['E', 'O']).unwrap_or(rest);
             let Some(kind) = rest.chars().next() else {
                 out.push_str(conversion);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_conversion_stays() {
+    fn text_that_is_not_a_conversion_stays() {
         assert_eq!(strftime(0, "%Q 100%"), "%Q 100%");
         assert!(!strftime(i64::MAX, "%F %V %U %W %j").is_empty());
         assert!(!strftime(i64::MIN, "%F %V %U %W %j").is_empty());

@@ -38,7 +38,7 @@ type Piece<'a> = (&'a str, usize);
 /// Adds the rows of a line, at least one.
 fn wrap(line: &str, width: usize, breaks_words: bool, at_hyphens: bool, rows: &mut Vec<String>) {
     let is_blank = |(text, _): &Piece<'_>| text.chars().all(is_space);
-    // The next one is last.
+    // Reversed, so that the next piece can be popped.
     let mut pieces = pieces(line, at_hyphens);
     pieces.reverse();
     let first = rows.len();
@@ -84,7 +84,7 @@ fn is_space(c: char) -> bool {
     matches!(c, '\t'..='\r' | ' ')
 }
 
-/// Words and the space between them; words also in their parts, if `at_hyphens`.
+/// Words and the space between them; with `at_hyphens`, words are also cut at hyphens.
 fn pieces(line: &str, at_hyphens: bool) -> Vec<Piece<'_>> {
     let chars: Vec<char> = line.chars().collect();
     let at = |place: usize| chars.get(place).copied().unwrap_or(' ');

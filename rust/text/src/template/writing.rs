@@ -77,7 +77,6 @@ fn write_repr(out: &mut String, value: &Value) {
             out.push_str(&float_text(f64::try_from(value.clone()).unwrap_or(f64::NAN)));
         }
         ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
-        // An object with its own text, such as a loop or a function, keeps it.
         ValueKind::Seq => {
             let (open, close) = match value.is_tuple() {
                 true if value.len() == Some(1) => ('(', ",)"),
@@ -102,6 +101,7 @@ fn write_repr(out: &mut String, value: &Value) {
             }
             out.push_str(close);
         }
+        // An object with its own text, such as a loop or a function, keeps it.
         _ => {
             let _ = write!(out, "{value}");
         }

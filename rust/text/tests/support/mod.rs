@@ -11,7 +11,7 @@ use chord_text::Tokenizer;
 
 pub use chord_testkit::{golden_path, model_path};
 
-/// A file of the reference's tokenizer vectors, which `CHORD_VOCAB` names the folder of.
+/// A file of the reference's tokenizer vectors, whose folder is `CHORD_VOCAB`.
 ///
 /// # Panics
 /// If it is not there. Tests that need it are ignored unless `npm test` finds `CHORD_VOCAB` set.

@@ -1,4 +1,4 @@
-//! Small vocabularies made here, so that the tests say something without a model.
+//! Small vocabularies made here, so that the tests need no model.
 
 #![allow(dead_code, unreachable_pub, reason = "shared by test binaries that each use a part")]
 
@@ -22,7 +22,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a token and gives its id.
+    /// Adds a token and returns its id.
     pub fn token(&mut self, text: &str, token_type: i32, score: f32) -> u32 {
         self.tokens.push(text.as_bytes().to_vec());
         self.types.push(token_type);
@@ -74,7 +74,7 @@ pub fn text(value: &str) -> Value {
     Value::String(value.to_owned())
 }
 
-/// The character that spells each byte in byte-level vocabularies, by the rule in GPT-2's paper code: printable
+/// The character that spells each byte in byte-level vocabularies, by the rule of GPT-2's published code: printable
 /// Latin-1 for itself, the rest from U+0100 on.
 pub fn byte_chars() -> Vec<char> {
     let mut next = 0x100;
