@@ -27,7 +27,7 @@ pub fn peak() -> usize {
     PEAK.load(Relaxed)
 }
 
-/// Begins to look for the peak anew; returns the bytes that are allocated now.
+/// Starts to measure the peak anew; returns the bytes that are allocated now.
 pub fn reset_peak() -> usize {
     let now = live();
     PEAK.store(now, Relaxed);

@@ -158,7 +158,7 @@ impl fmt::Display for LogitsReport {
 }
 
 /// Compares rows of logits, `[n_rows, n_vocab]`, with the reference's. The choice of each row is compared too, with
-/// with margins from the expected logits.
+/// margins from the expected logits.
 ///
 /// # Panics
 /// If the lengths differ or are not whole rows.
@@ -229,7 +229,7 @@ impl<'a> LogitsComparison<'a> {
         }
     }
 
-    /// What was found.
+    /// The comparison of the rows so far.
     pub fn report(&self) -> LogitsReport {
         self.measure.report()
     }

@@ -7,7 +7,7 @@ use crate::TinyModel;
 /// A model that is odd.
 #[derive(Clone, Debug)]
 pub struct Odd {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     /// The model.
     pub model: TinyModel,

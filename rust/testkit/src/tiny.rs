@@ -19,7 +19,7 @@ pub struct TinyModel {
     pub metadata: Vec<(String, Value)>,
     /// Names and extents of the tensors, in the order of the file. All are F32.
     pub tensors: Vec<(String, Vec<u64>)>,
-    /// Bytes behind the last tensor.
+    /// Bytes after the last tensor.
     pub trailing_bytes: usize,
 }
 
@@ -197,7 +197,7 @@ impl TinyModel {
         self
     }
 
-    /// With byte-level BPE that is split as `pre` says, or does not say. The tokens are single bytes.
+    /// With byte-level BPE and the pre-tokenizer `pre`, or without one. The tokens are single bytes.
     pub fn with_bpe(self, pre: Option<&str>) -> Self {
         let mut texts: Vec<String> = (0..256u32).map(|byte| char::from_u32(0x100 + byte).unwrap().into()).collect();
         // Printable characters spell themselves, the rest does not matter here.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chord_testkit::{GgufFile, Golden, LogitsComparison, Trace, repo_dir};
 
-/// Those of the repository.
+/// The goldens of the repository.
 fn goldens() -> Vec<Golden> {
     let mut goldens = Vec::new();
     for dir in ["", "tiny", "recipes"].map(|name| repo_dir().join("tests/golden").join(name)) {

@@ -244,7 +244,7 @@ fn last_tensor_not_padded() -> Valid {
     (file, |header| assert_eq!((header.file_len, header.trailing_bytes), (header.data_offset + 36, 0)))
 }
 
-/// llama.cpp never looks behind the last tensor; some uploads have a line break or a signature there.
+/// llama.cpp never looks past the last tensor; some uploads have a line break or a signature there.
 fn bytes_behind_the_padding() -> Valid {
     let mut file = FileBuilder::new(3, 1, 0);
     file.tensor("a", &[9], GgmlType::F32, 0);

@@ -6,12 +6,12 @@ use super::{FileBuilder, Refusal, refusal};
 
 const TWO_TO_THE_60: u64 = 1 << 60;
 
-/// A file with one entry, which is to follow, and enough bytes behind it for counts to be believed.
+/// A file with one entry, which is to follow.
 fn one_entry() -> FileBuilder {
     FileBuilder::new(3, 0, 1)
 }
 
-/// Ends a file whose error comes before its end.
+/// Ends a file whose error comes before its end, with enough bytes for small counts to be believed.
 fn with_tail(mut file: FileBuilder) -> FileBuilder {
     file.zeros(64);
     file

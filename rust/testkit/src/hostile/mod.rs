@@ -38,7 +38,7 @@ pub struct Accept {
     pub check: fn(&Header),
 }
 
-/// What a function of this module says about its file.
+/// What a function of these modules returns: its file, and how it must be refused.
 struct Refusal {
     bytes: Vec<u8>,
     code: &'static str,

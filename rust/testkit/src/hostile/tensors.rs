@@ -151,7 +151,7 @@ pub(super) fn data_past_the_end() -> Refusal {
     one(entry, 64, "tensor-past-end", |p| p.offset, &[&"far", &"needs 32 bytes", &"has 0 from there"])
 }
 
-/// The first lies within the file, with room behind it.
+/// The first lies within the file, with room after it.
 pub(super) fn second_tensor_past_the_end() -> Refusal {
     let tensors: [Entry<'_>; 2] = [("near", &[8], F32, 0), ("far", &[8], F32, 1 << 40)];
     let (file, places) = file_of(&tensors, 96);
@@ -192,7 +192,7 @@ pub(super) fn no_data() -> Refusal {
     refusal(file, "tensor-past-end", places.offset, &[&"token_embd.weight", &"needs 72 bytes", &"has 0 from there"])
 }
 
-/// 16 bytes a block instead of 18, with the next tensor right behind them.
+/// 16 bytes a block instead of 18, with the next tensor right after them.
 pub(super) fn q4_0_without_scales() -> Refusal {
     let tensors: [Entry<'_>; 2] = [("blk.0.ffn_up.weight", &[256, 4], Q4_0, 0), ("output_norm.weight", &[8], F32, 512)];
     let (file, places) = file_of(&tensors, 544);

@@ -16,7 +16,7 @@ const N_EXPERT: u32 = 4;
 const N_EXPERT_USED: u32 = 2;
 /// Positions of a window, where a layer has one.
 const WINDOW: u32 = 16;
-/// Size of queries and keys beside inputs of size 1: scores must vary enough for a wrong angle to be seen.
+/// Size of queries and keys for inputs of size 1: scores must vary enough for a wrong angle to be seen.
 const SHARP: f32 = 1.6;
 
 /// Sizes of a decoder.

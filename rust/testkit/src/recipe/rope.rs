@@ -41,7 +41,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
             &[kind.clone(), ("scaling.factor", Value::F32(0.5)), ("dimension_count", Value::U32(16))],
         ),
         with("gemma3-linear", &yarn[1..], &attn),
-        // What makes no difference.
+        // Keys that make no difference.
         same(
             with("llama-yarn-no-length", &yarn, &[("scaling.original_context_length", Value::U32(0))]),
             "llama-yarn-trained-length",

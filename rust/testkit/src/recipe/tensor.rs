@@ -29,7 +29,7 @@ impl TensorRecipe {
         TensorRecipe { around, reach: 0.3, ..TensorRecipe::matrix(name, &[cols], 0.0) }
     }
 
-    /// A bias of a column each.
+    /// A bias, with a number for each column.
     pub(crate) fn bias(name: &str, cols: u32) -> Self {
         let name = format!("{name}.bias");
         TensorRecipe { name, dims: vec![cols.into()], ty: GgmlType::F32, around: 0.0, reach: 0.3 }

@@ -1,6 +1,6 @@
 //! Models of any size whose bytes are made when they are read: files of many gigabytes for tests that need their sizes
 //! and offsets, not their weights. A header of the llama architecture with a small vocabulary comes first; every byte
-//! behind it is a function of its place in the file alone. All weights are finite and of such a size that activations
+//! after it is a function of its place in the file alone. All weights are finite and of such a size that activations
 //! stay near 1, so that the model can also be run, and gives the same numbers wherever its bytes are made.
 
 mod bytes;
