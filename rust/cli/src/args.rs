@@ -52,7 +52,7 @@ pub(crate) enum KvName {
 pub(crate) enum ActivationsName {
     /// As q8 in the middle of prompts, as q16 elsewhere.
     Mixed,
-    /// Rounded to 8 bits: fastest for prompts, but close choices are left to chance.
+    /// Rounded to 8 bits: fastest for prompts, but rounding may decide between close choices.
     Q8,
     /// Rounded to 16 bits: nearly exact, and much faster than f32.
     Q16,
@@ -140,7 +140,7 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// Loads the model, with a progress bar where someone is watching.
+    /// Loads the model, with a progress bar if standard error is a terminal.
     pub(crate) async fn load(&self, options: &LoadOptions) -> Result<Engine, CliError> {
         let bar = LoadBar::new();
         let (_busy, cancel) = Busy::begin();
@@ -165,7 +165,7 @@ pub(crate) struct TimeArgs {
 }
 
 impl TimeArgs {
-    /// Seconds since 1970-01-01 00:00 by the clock at this place.
+    /// Local time, in seconds since 1970-01-01 00:00.
     pub(crate) fn local_seconds(&self) -> i64 {
         self.now.unwrap_or_else(|| chrono::Local::now().naive_local().and_utc().timestamp())
     }
@@ -183,8 +183,8 @@ fn parse_time(text: &str) -> Result<i64, String> {
     }
 }
 
-/// How tokens are chosen. Ranges, defaults and help are the engine's, except that the command is greedy unless it is
-/// told a temperature.
+/// How tokens are chosen. Ranges, defaults and help are the engine's, except that the command is greedy unless a
+/// temperature is given.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SamplingArgs {
     /// Most tokens to generate. Default: up to the end of the context.

@@ -5,7 +5,7 @@ use chord_engine::pool::{Pool, Worker, default_threads};
 
 use crate::args::clock;
 
-/// Measurements, of which the best counts: everything that disturbs one makes it slower.
+/// Measurements, the fastest of which counts: any disturbance makes one slower.
 const PASSES: usize = 5;
 
 /// Bytes per second that the device of this backend reads, where it can be measured.
@@ -13,7 +13,7 @@ pub(crate) async fn stream_bytes_per_s(backend: &str, options: &LoadOptions) -> 
     if backend == "cpu" { of_cpu(options) } else { of_gpu(options).await }
 }
 
-/// More memory than caches hold, read by as many threads as the executor has, each its part.
+/// Reads more memory than caches hold, with as many threads as the executor has, each reading its part.
 fn of_cpu(options: &LoadOptions) -> Option<f64> {
     const BYTES: usize = 256 << 20;
     let data = vec![1u64; BYTES / 8];
@@ -41,7 +41,7 @@ async fn of_gpu(_: &LoadOptions) -> Option<f64> {
     None
 }
 
-/// One buffer read by every lane, again and again for a while; none if the device has no room for it.
+/// Reads one buffer with every lane, again and again for a while; none if the device has no room for it.
 #[cfg(feature = "gpu")]
 async fn of_gpu(options: &LoadOptions) -> Option<f64> {
     use chord_gpu::shader::ShaderSet;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::error::CliError;
 
-/// Fields of a request beside the messages that would be part of the prompt. All others steer the answer.
+/// Fields of a request, other than the messages, that would be part of the prompt. All others steer the answer.
 const PROMPT_FIELDS: [&str; 6] =
     ["tools", "tool_choice", "functions", "documents", "chat_template", "chat_template_kwargs"];
 

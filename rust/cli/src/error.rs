@@ -48,7 +48,7 @@ pub(crate) enum CliError {
     /// Standard input or output failed.
     #[error("standard input or output: {0}")]
     Stream(#[from] io::Error),
-    /// What was given holds something unusable.
+    /// An argument, a file or the standard input holds something unusable.
     #[error("{0}")]
     Input(String),
     /// A message has a field that would be ignored.

@@ -31,7 +31,7 @@ impl Part {
     }
 }
 
-/// The open files of a model, read as if they stood one behind the other.
+/// The open files of a model, read as if they were one file.
 pub(crate) struct ModelFile {
     parts: Vec<Part>,
     len: u64,

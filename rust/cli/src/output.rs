@@ -1,4 +1,4 @@
-//! Writing to standard output: failures are errors, so that a reader who has gone ends the command quietly.
+//! Writing to standard output: failures are errors, so that a pipe that its reader has closed ends the command quietly.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ pub(crate) fn piece(text: &str) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
-/// A line on standard error that is not an error.
+/// A warning, on standard error.
 pub(crate) fn warning(text: impl std::fmt::Display) {
     eprintln!("warning: {text}");
 }

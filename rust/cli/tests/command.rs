@@ -348,7 +348,7 @@ fn chat_keeps_the_conversation() {
 /// `chord run … | head -c 1` says nothing.
 #[cfg(unix)]
 #[test]
-fn a_reader_who_has_gone_ends_the_command_quietly() {
+fn a_closed_output_ends_the_command_quietly() {
     let model = model_path("llama.Q4_0.gguf");
     for args in [
         &["inspect", path(&model), "--tensors"][..],
@@ -366,7 +366,7 @@ fn a_reader_who_has_gone_ends_the_command_quietly() {
     }
 }
 
-/// Ctrl-C while text is generated: what is there is kept, figures are printed, the status says why.
+/// Ctrl-C while text is generated: the text so far is kept, figures are printed, the status says why.
 #[cfg(unix)]
 #[test]
 fn an_interrupt_stops_a_generation_cleanly() {

@@ -1,4 +1,4 @@
-//! Models in parts, odd files, and what the command says of them.
+//! Models in parts, odd files, and what the command says about them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -43,7 +43,7 @@ fn file(name: &str, model: &TinyModel) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Writes a model in parts; gives the path of each.
+/// Writes a model in parts; returns the path of each.
 fn parts(name: &str, n: usize) -> Vec<String> {
     let dir = folder(name);
     let write = |(no, bytes): (usize, Vec<u8>)| {

@@ -1,4 +1,4 @@
-//! `chord render`: what of a conversation and of the clock reaches the template.
+//! `chord render`: which parts of a conversation reach the template, and which time.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -52,14 +52,14 @@ fn templates_are_told_the_time() {
     assert_eq!(text(&render(&file, HI, &["--date", "2024-02-29"])), "29 Feb 2024 00:00:00");
     assert_eq!(render(&file, HI, &["--now", "yesterday"]).status.code(), Some(2));
 
-    // Without the option the clock here: the year is the one before or after at most.
+    // Without the option, local time: around New Year its year may be the one before or after.
     let years = model("years", "{{ strftime_now('%Y') }}");
     let seconds = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
     let year = 1970.0 + seconds as f64 / (365.2425 * 86_400.0);
     let shown: f64 = text(&render(&years, HI, &[])).parse().expect("a year");
     assert!((shown + 0.5 - year).abs() < 0.51, "{shown} {year}");
 
-    // In the zone of this process.
+    // In the time zone of the process.
     let zones = model("zones", "{{ strftime_now('%Y-%m-%d %H') }}");
     let at = |zone: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_chord"))
@@ -96,7 +96,7 @@ fn names_reach_the_template_and_what_would_be_dropped_is_refused() {
 }
 
 #[test]
-fn templates_that_ended_the_engine_render() {
+fn templates_that_made_the_engine_panic_render() {
     for (name, template, expected) in [
         ("reverse-of-nothing", "{{ [][::-1] }}", "[]"),
         ("reverse-of-a-slice", "{{ messages[1:][::-1] }}", "[]"),

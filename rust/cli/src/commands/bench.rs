@@ -132,7 +132,7 @@ async fn measure(
     let decode_bytes_per_s = bytes_per_token as f64 * decode_tokens_per_s;
     let device = runner.executor().device();
     let (weight_bytes, kv) = (runner.program().weight_bytes(), format!("{:?}", runner.program().kv_type));
-    // The model makes room first.
+    // The model's memory is freed first.
     drop(runner);
     let stream_bytes_per_s = stream_bytes_per_s(device.backend, options).await;
     Ok(Report {

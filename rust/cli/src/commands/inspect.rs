@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
         let text = lower_header(&mut file, &header, &options).await?.to_string();
         return if args.json { output::json(&json!({ "program": text })) } else { output::piece(&text) };
     }
-    // Without a GPU to judge for, the figures are those of a CPU with all the memory in the world.
+    // Without a GPU to judge for, the figures are those of a CPU with unlimited memory.
     let backend = if args.gpu_mem.is_some() { Backend::Gpu } else { Backend::Cpu };
     let options = LoadOptions { backend, max_gpu_bytes: args.gpu_mem, ..options };
     let device = DeviceFacts { gpu: Some(DESKTOP_GPU), cpu_bytes: None };
@@ -109,7 +109,7 @@ struct Report {
     cannot_run: Option<String>,
     /// What makes answers worse than the model could give them.
     warnings: Vec<String>,
-    /// What is odd in the file and changes no answer.
+    /// Oddities of the file that change no answer.
     notes: Vec<String>,
     /// Tensors that no answer to a text needs.
     ignored_tensors: Vec<String>,

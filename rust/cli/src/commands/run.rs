@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
     if interrupted { Err(chord_engine::EngineError::Cancelled.into()) } else { Ok(()) }
 }
 
-/// Generates, showing the text as it comes if `show`; Ctrl-C and a reader who has gone end it. Returns the text.
+/// Generates, showing the text as it comes if `show`; Ctrl-C or a closed output ends it. Returns the text.
 pub(crate) async fn stream(
     engine: &mut Engine,
     request: &GenerateRequest,

@@ -14,7 +14,7 @@ use crate::output;
 use crate::progress::LoadBar;
 use crate::tokens::TokenList;
 
-/// Tokens of a batch in a traced run, so that rows of one batch hold a whole short prompt.
+/// Largest batch of a traced run, so that one batch holds a whole short prompt.
 const LARGEST_BATCH: u32 = 256;
 
 /// Run op by op and compare each result with another backend's, or with stored activations of the reference.
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CliError> {
     };
     let batch = (tokens.len() as u32).clamp(1, LARGEST_BATCH);
     let device = &args.model.device;
-    // What is compared op by op had better be exact.
+    // Exact by default, because results are compared op by op.
     let activations = device.activations.map_or(Activations::F32, Activations::from);
     let options = LoadOptions { max_batch: Some(batch), max_outputs: batch, activations, ..device.options() };
     let expected = match (stored, args.compare) {
