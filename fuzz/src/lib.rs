@@ -1,5 +1,5 @@
 //! What the fuzz targets share. A target is a function of bytes that must neither panic nor use more memory or time
-//! than its limits: libFuzzer ends the process at the first panic, also at one that the code under test would catch.
+//! than its limits: libFuzzer ends the process at the first panic, even one that the code under test would catch.
 
 pub mod memory;
 pub mod nearly_valid;
@@ -16,7 +16,7 @@ pub struct ZeroFilled<'a> {
     pub start: &'a [u8],
     /// Bytes of the whole file.
     pub len: u64,
-    /// Where the last read ended that ended farthest.
+    /// The farthest position at which a read has ended.
     pub end_of_reads: u64,
 }
 

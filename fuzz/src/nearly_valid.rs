@@ -1,4 +1,4 @@
-//! Files that are tiny models but for a few edits, so that a fuzzer gets past the magic number and the lengths.
+//! Tiny models with a few edits, so that a fuzzer gets past the magic number and the lengths.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use chord_gguf::{Array, GgmlType, StringArray, Value, ValueType};
@@ -106,7 +106,7 @@ const TEXTS: &[&str] = &[
     "t h",
 ];
 
-/// Names of tensors beside those that the tiny models have.
+/// Names of tensors besides those that the tiny models have.
 const NAMES: &[&str] = &[
     "output.weight",
     "output.bias",
@@ -172,7 +172,7 @@ struct Tensor {
     name: String,
     dims: Vec<u64>,
     ty: GgmlType,
-    /// Added to where it should lie.
+    /// Added to its data offset.
     shift: i64,
 }
 

@@ -54,7 +54,7 @@ fn read(data: &[u8], piece: usize) -> Result<Header, GgufError> {
     }
 }
 
-/// Judges a file that goes on with zeros, and tells how much of it was read.
+/// Judges a file that goes on with zeros; returns how far it was read.
 fn judge(start: &[u8], len: u64) -> u64 {
     let mut end_of_reads = 0;
     let mut look = |options: &LoadOptions, device: &DeviceFacts| -> Option<Inspection> {

@@ -1,4 +1,4 @@
-//! Files that are nearly valid: what a verdict says of them is what a load does, and what loads runs.
+//! Files that are nearly valid: a load does what the verdict says, and a model that loads also runs.
 
 #![no_main]
 
@@ -10,10 +10,10 @@ use chord_fuzz::{WholeFile, memory, one_thread};
 use libfuzzer_sys::fuzz_target;
 use pollster::block_on;
 
-/// Models that ask for more are judged and not loaded.
+/// Bytes of the largest model that is loaded; larger ones are only judged.
 const MOST_MODEL: u64 = 16 << 20;
 /// What a run may hold at once: the two blocks of 32 MiB that the CPU executor asks the system for (and touches where
-/// it needs them), on the way three times the model (its bytes as they are read, as they are packed, and what a prompt
+/// it needs them), up to three times the model (its bytes as they are read, as they are packed, and what a prompt
 /// needs), and what is made of the header.
 const MOST_BYTES: usize = (72 << 20) + 3 * MOST_MODEL as usize;
 

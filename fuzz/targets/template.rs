@@ -1,5 +1,5 @@
-//! Chat templates. `chord_text` makes an error of a panic under a template; libFuzzer ends the process before that, so
-//! that here a panic counts. Fuel bounds the time.
+//! Chat templates. `chord_text` turns a panic of a template into an error, but libFuzzer ends the process before that,
+//! so that a panic counts here. Fuel bounds the time.
 
 #![no_main]
 
@@ -10,13 +10,13 @@ use chord_text::{ChatTemplate, Message};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 
-/// What templates are rendered with, beside messages of the input's own.
+/// What templates are rendered with, besides messages of the input's own.
 static CONVERSATIONS: LazyLock<Vec<Map<String, Value>>> = LazyLock::new(|| {
     let text = include_str!("../../rust/text/tests/suite/conversations.json");
     serde_json::from_str(text).expect("a list of objects")
 });
 
-// The first byte chooses the conversation, and the template follows. Behind a zero byte are the contents of messages,
+// The first byte chooses the conversation, and the template follows. After a zero byte come the contents of messages,
 // with zero bytes between them.
 fuzz_target!(|data: &[u8]| {
     let Some((choice, data)) = data.split_first() else { return };

@@ -82,7 +82,7 @@ impl Own {
 }
 
 /// The promise: text without U+2581, which SentencePiece cannot tell from a space, comes back byte for byte. Nor may it
-/// have a user-defined token, behind which SentencePiece puts a space, as llama.cpp does.
+/// have a user-defined token, after which SentencePiece puts a space, as llama.cpp does.
 fn round_trip(tokenizer: &Tokenizer, text: &str) {
     let text = text.replace('\u{2581}', "_").replace("<tool>", "<_>");
     let ids = tokenizer.encode(&text, EncodeOptions::default());
@@ -129,7 +129,7 @@ fn streams(tokenizer: &Tokenizer, ids: &[u32]) {
         shown.push_str(detokenizer.finish());
         assert_eq!(shown, whole);
     }
-    // As a text of its own, but for one space that the tokenizer may have put before it.
+    // Decoded as a whole text, it is the same but for one space that the tokenizer may have put before it.
     let bytes: Vec<u8> = ids.iter().flat_map(|&id| tokenizer.token_bytes(id).into_owned()).collect();
     let (whole, decoded) = (String::from_utf8_lossy(&bytes), tokenizer.decode(ids));
     assert!(decoded == whole || Some(decoded.as_str()) == whole.strip_prefix(' '), "{decoded:?} of {whole:?}");

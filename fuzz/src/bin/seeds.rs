@@ -1,5 +1,5 @@
 //! Writes the inputs that fuzzing begins with: `seeds DIR` makes a folder for each target. They come from the hand-made
-//! files of the tests, so that nothing of them is kept here.
+//! files of the tests, so that no copies are kept here.
 
 use std::error::Error;
 use std::fs;
@@ -29,7 +29,7 @@ fn write(dir: &Path, inputs: Vec<Vec<u8>>) -> Result<usize, Box<dyn Error>> {
     Ok(inputs.len())
 }
 
-/// The headers of all models and files of the tests, behind the byte that says how they are cut.
+/// The headers of all models and files of the tests, after the byte that says how they are cut.
 fn headers() -> Vec<Vec<u8>> {
     let models = TinyModel::of_each_architecture().into_iter().map(|model| model.file());
     let odd = odd_models().into_iter().map(|odd| odd.model.file());
