@@ -11,13 +11,13 @@ use pollster::block_on;
 /// A file that is long enough for the tensors of any header.
 const LONG: u64 = 1 << 45;
 
-/// What may be held at once where `n` bytes were read: what the reader keeps of them, twice while it grows, two windows
+/// Bytes that may be held at once where `n` were read: what the reader keeps of them, twice while it grows, two windows
 /// of 8 MiB, and a MiB for all that is made of a small header.
 const fn most_bytes(n: usize) -> usize {
     (17 << 20) + 2 * n
 }
 
-/// Bytes that may be made of one that is kept: entries of hash tables, instructions of templates, ops of layers.
+/// Bytes that may be made of one byte of input: entries of hash tables, instructions of templates, ops of layers.
 const EXPANSION: usize = 256;
 
 fuzz_target!(|data: &[u8]| {
@@ -78,7 +78,7 @@ fn check(found: &Inspection, look: &mut impl FnMut(&LoadOptions, &DeviceFacts) -
     let memory = found.memory.expect("a model that fits has a size");
     let needed = memory.weights + memory.kv + memory.scratch;
 
-    // Where half of it fits, what the verdict offers is true.
+    // With room for half of it, what the verdict offers must be true.
     let gpu = GpuFacts { max_buffer_bytes: needed, max_binding_bytes: needed, is_software: false };
     let device = DeviceFacts { gpu: Some(gpu), cpu_bytes: Some(needed / 2) };
     let options = LoadOptions { max_gpu_bytes: Some(needed / 2), ..LoadOptions::default() };

@@ -81,8 +81,8 @@ impl Own {
     }
 }
 
-/// The promise: text without U+2581, which SentencePiece cannot tell from a space, comes back byte for byte. Nor may it
-/// have a user-defined token, after which SentencePiece puts a space, as llama.cpp does.
+/// The promise: text comes back byte for byte if it has neither U+2581, which SentencePiece cannot tell from a space,
+/// nor a user-defined token, after which SentencePiece puts a space, as llama.cpp does.
 fn round_trip(tokenizer: &Tokenizer, text: &str) {
     let text = text.replace('\u{2581}', "_").replace("<tool>", "<_>");
     let ids = tokenizer.encode(&text, EncodeOptions::default());

@@ -58,7 +58,7 @@ impl SyntheticFile {
         let mut done = 0;
         while done < out.len() {
             let at = start + done as u64;
-            // Successive blocks are a prime stride apart; each tensor begins at another block.
+            // Successive blocks are a prime stride apart; each tensor begins at a different block.
             let block = (at / block_bytes).wrapping_mul(617).wrapping_add(tensor as u64 * 89) % POOL_BLOCKS;
             let from = (block * block_bytes + at % block_bytes) as usize;
             let n = ((block_bytes - at % block_bytes) as usize).min(out.len() - done);

@@ -145,8 +145,8 @@ pub struct LoadOptions {
     pub adapter: Option<String>,
     /// GPU features not to use: `subgroups`, `shader-f16`.
     pub disable_features: Vec<String>,
-    /// Most bytes to hold on the GPU. Where the model needs more, as many layers as fit stay there beside the embedding
-    /// and the output, and the others are read from the file again for every token and every chunk of a prompt. A limit
+    /// Most bytes to hold on the GPU. Where the model needs more, the embedding, the output and as many layers as fit
+    /// stay there; the other layers are read from the file again for every token and every chunk of a prompt. A limit
     /// too small even for that makes `auto` take the CPU and `gpu` fail. Default: no limit, everything is held.
     pub max_gpu_bytes: Option<u64>,
     /// Lowers the largest binding of the GPU, so that large matrices are split.

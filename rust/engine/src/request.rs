@@ -69,7 +69,7 @@ pub struct GenerateRequest {
     /// The same seed draws the same tokens. Without one, a seed is made up; the result says which.
     pub seed: Option<u64>,
     /// Tokens of the answer that exist already, from a run that was interrupted, for example by a lost device. The
-    /// generation continues after them as if it had not been: draws, limits and text go on from there.
+    /// generation continues after them as that run would have: with the draws, the limits and the text that follow.
     pub answered: Vec<u32>,
     /// The sequence whose cache is used.
     pub sequence: u32,

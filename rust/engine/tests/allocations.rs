@@ -1,4 +1,4 @@
-//! The decode loop allocates only to let its lists of tokens grow. Alone in its binary, because it counts every
+//! The decode loop allocates only when its lists of tokens grow. Alone in its binary, because it counts every
 //! allocation of the process.
 
 mod common;

@@ -86,7 +86,7 @@ pub enum ModelError {
         /// What `general.architecture` says.
         architecture: String,
     },
-    /// A tensor has another shape than its op needs.
+    /// A tensor does not have the shape that its op needs.
     #[error("tensor {tensor}: dims {found:?}, expected {expected:?}")]
     TensorShape {
         /// Its name.

@@ -1,12 +1,12 @@
 //! Tensors that a program does not read. A few kinds cannot change an answer and are ignored; with any other the file
-//! is refused, because a model computed without some of its weights gives wrong answers without a sign.
+//! is refused, because a model computed without some of its weights gives wrong answers, and nothing shows it.
 
 use chord_gguf::Header;
 
 use crate::keys::Keys;
 use crate::{Hyperparameters, ModelError};
 
-/// Prefixes of the tensors of vision and audio encoders and of their projections: text alone never reaches them.
+/// Name prefixes of the tensors of vision and audio encoders and of their projections: text alone never reaches them.
 const OTHER_SENSES: [&str; 5] = ["v.", "a.", "mm.", "mmproj.", "resampler."];
 /// Scales for rounding the inputs of a product. Products here find their own scales from the values.
 const INPUT_SCALE: &str = ".input_scale";

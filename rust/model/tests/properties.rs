@@ -26,7 +26,7 @@ fn check(program: &Program, op: &Op) {
     for (id, input) in op.kind.batch_inputs() {
         assert_eq!(id, program.inputs[input as usize], "{context}: {input:?}");
     }
-    assert_eq!(op.outputs.len(), op.kind.n_outputs(), "{context} has another number of outputs than it says");
+    assert_eq!(op.outputs.len(), op.kind.n_outputs(), "{context} has a different number of outputs than it says");
     // An op that writes the cache alone has no output to compare with.
     let Some(out) = out else { return };
     let has_rows_of_inputs = inputs.iter().all(|id| rows(id) == rows(out));
@@ -34,10 +34,10 @@ fn check(program: &Program, op: &Op) {
     match op.kind.division() {
         Division::Columns(same) => {
             let cols = |id: &BufferId| program.buffer(*id).cols;
-            assert!(same.iter().all(|id| cols(id) == cols(out)), "{context} has other columns than its inputs");
+            assert!(same.iter().all(|id| cols(id) == cols(out)), "{context} differs from its inputs in columns");
         }
         Division::Groups(n) => assert!(program.buffer(*out).cols.is_multiple_of(n), "{context}: groups of {n}"),
-        Division::Rows => assert!(has_rows_of_inputs, "{context} has other rows than its inputs"),
+        Division::Rows => assert!(has_rows_of_inputs, "{context} differs from its inputs in rows"),
         Division::Heads(_) => {}
     }
 }

@@ -129,7 +129,8 @@ impl KvType {
     }
 }
 
-/// A named place for keys and values, one per sequence. Layout `[kv_head][position % capacity][dim]`.
+/// Room for the keys and values of a layer, for each sequence. Position `p` is in cell `p % capacity`; how cells are
+/// laid out is up to the executor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KvSlot {
     /// Unique name (`kv-3`).
@@ -146,7 +147,7 @@ pub struct KvSlot {
     pub window: Option<u32>,
 }
 
-/// Where in the model a segment stands.
+/// Where in the model a segment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SegmentKind {
     /// Before the first layer: embedding.

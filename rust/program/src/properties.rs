@@ -256,7 +256,7 @@ impl OpKind {
             | OpKind::Act { .. }
             | OpKind::SoftCap { .. }
             | OpKind::Scale { .. } => true,
-            // They read the batch by token, or change the number of rows.
+            // They read the batch by token, have a row for every token, or change the number of rows.
             OpKind::Embed { .. }
             | OpKind::MatMulId { .. }
             | OpKind::Rope { .. }

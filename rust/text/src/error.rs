@@ -2,7 +2,7 @@
 
 use chord_gguf::MetadataError;
 
-/// A vocabulary, tokenizer setting or chat template that cannot be used, with the place and both sides of it.
+/// A vocabulary, tokenizer setting or chat template that cannot be used: where, what was found and what was expected.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -50,7 +50,7 @@ pub enum TextError {
         /// Their text.
         text: String,
     },
-    /// An array of one element for each token has another length than the vocabulary.
+    /// An array of one element for each token is shorter or longer than the vocabulary.
     #[error("metadata key `{key}` has {found} elements for {expected} tokens")]
     ArrayLength {
         /// The array's key.
@@ -118,7 +118,7 @@ pub enum TextError {
         /// Number of tokens.
         n_vocab: u32,
     },
-    /// The model brings no chat template.
+    /// The file has no chat template.
     #[error("the model has no chat template (`tokenizer.chat_template`)")]
     NoChatTemplate,
     /// A template's source is longer than [`crate::limits::MAX_TEMPLATE_BYTES`].

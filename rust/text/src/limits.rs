@@ -1,4 +1,4 @@
-//! Limits on a file's contents, each with the largest value seen in real files.
+//! Limits on a file's contents and on templates, with values of real files for comparison.
 
 /// Tokens in a vocabulary. Gemma has 262,144.
 pub const MAX_TOKENS: usize = 1 << 22;

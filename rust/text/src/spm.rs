@@ -31,7 +31,7 @@ struct Pair {
     score: f32,
     left: usize,
     right: usize,
-    /// Length of both together when the pair was found: if it is another by now, the pair is out of date.
+    /// Length of both together when the pair was found: if it has changed since, the pair is outdated.
     len: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Templates made to hang, to fill the memory or to overflow the stack quickly end in an error.
+//! Templates made to hang, to fill the memory or to overflow the stack are soon stopped with an error.
 
 use std::time::{Duration, Instant};
 

@@ -156,7 +156,7 @@ use quantize_as;
 mod tests {
     use super::*;
 
-    /// Values distributed as weights are, in the shape of a bell.
+    /// Values distributed like weights, on a bell curve.
     fn sample(n: usize, seed: u64) -> Vec<f32> {
         let mut state = seed;
         let mut uniform = || {

@@ -99,7 +99,7 @@ struct Tag {
     product: Option<u128>,
 }
 
-/// The role of a token beside a `*`.
+/// The role of a token next to a `*`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Operand {
     /// The end of a literal or of something in brackets.

@@ -1,4 +1,4 @@
-//! A panic while a template runs becomes an error of the template, and the program continues.
+//! A panic of the template engine becomes an error of the template, and the program continues.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -22,7 +22,7 @@ pub fn vocab(name: &str) -> PathBuf {
     path
 }
 
-/// The metadata of a GGUF file; reads no further than its header.
+/// The metadata of a GGUF file; reads pieces of 1 MiB until the header is complete.
 pub fn metadata(path: &Path) -> Metadata {
     let mut file = File::open(path).unwrap();
     let mut reader = HeaderReader::new(file.metadata().unwrap().len());

@@ -30,7 +30,7 @@ impl Builder {
         self.tokens.len() as u32 - 1
     }
 
-    /// Sets a `tokenizer.ggml.*` key, in place of an earlier value.
+    /// Sets a `tokenizer.*` key, in place of an earlier value.
     pub fn set(mut self, key: &'static str, value: Value) -> Self {
         self.settings.retain(|(other, _)| *other != key);
         self.settings.push((key, value));
