@@ -1,4 +1,4 @@
-// Does next to nothing: what is left is the price of a dispatch.
+// Does next to nothing: measures what a dispatch costs.
 
 @group(0) @binding(0) var<storage, read_write> cells: array<u32>;
 

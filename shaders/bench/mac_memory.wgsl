@@ -1,5 +1,6 @@
 // A plain f32 product of a matrix and a vector: one multiplication and addition for every float read from a storage
-// buffer, each lane on a row of its own (ROW_PER_LANE) or all lanes on one. Measures a device, not a model.
+// buffer, each lane on a row of its own (ROW_PER_LANE) or all lanes of a workgroup on one. Measures a device, not a
+// model.
 
 override K: u32 = 4096u;
 

@@ -1,4 +1,4 @@
-// Multiplications and additions with nothing to wait for: four vec4 of sums in registers. Measures a device, not a
+// Multiplications and additions that wait for no memory: four vec4 of sums in registers. Measures a device, not a
 // model.
 
 override STEPS: u32 = 1024u;
@@ -19,7 +19,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         d = fma(d, factor, factor);
     }
     let sum = a + b + c + d;
-    // Never true, but no compiler knows.
+    // Never true, but a compiler cannot know.
     if sum.x == 12345.0 {
         cells[id.x % 64u] = sum;
     }

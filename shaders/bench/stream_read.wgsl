@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         d ^= source[first + i + 768u];
     }
     let all = (a ^ b) ^ (c ^ d);
-    // Hardly ever true, but no compiler knows.
+    // Hardly ever true, but a compiler cannot know.
     if (all.x & all.y & all.z & all.w) == 0xffffffffu {
         out[lane] = all;
     }

@@ -1,4 +1,4 @@
-// Non-linearities. They stay finite for every finite input: a device need not have infinities.
+// Non-linearities. Their `exp` never overflows: a device need not support infinities.
 
 // `exp` leaves f32's range beyond about ±88.
 const EXP_LIMIT: f32 = 80.0;

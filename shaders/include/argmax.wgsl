@@ -1,6 +1,6 @@
-// Candidates of a greedy choice: (rank, id). A greater rank wins, then the lower id.
+// Candidates of a greedy choice: (rank, id). The greater rank wins; of equal ranks, the lower id.
 
-// Order of f32 as u32: the same order, without a comparison of floats. NaN ranks above all, so that it shows.
+// A u32 in the order of the f32 values, so that no floats are compared. NaN ranks above all, so that it is noticed.
 fn rank_of(logit: f32) -> u32 {
     let bits = bitcast<u32>(logit);
     if (bits & 0x7fffffffu) > 0x7f800000u {
@@ -24,7 +24,7 @@ fn workgroup_best(candidate: vec2<u32>, lane: u32) -> vec2<u32> {
 
 var<workgroup> candidates: array<vec2<u32>, LANES>;
 
-// The best candidate of the workgroup; every invocation gets it, and all must make the call.
+// The best candidate of the workgroup. Every invocation gets it, and all must make the call.
 fn workgroup_best(candidate: vec2<u32>, lane: u32) -> vec2<u32> {
     candidates[lane] = candidate;
     workgroupBarrier();

@@ -1,13 +1,13 @@
-// The KV cache of one slot: keys and values in a buffer each, [seq][kv_head][position % CAPACITY][dim].
+// The KV cache of one slot: a buffer of keys and one of values, [seq][kv_head][position % CAPACITY][dim] each.
 //
-// KV_F16: two f16 in each u32, otherwise f32. Kernels see quads of four columns.
+// KV_F16: two f16 in each u32, otherwise f32. Kernels read and write quads: four neighbouring columns.
 
 override CAPACITY: u32;
 
 #if KV_F16
 alias KvQuad = vec2<u32>;
 
-// Beyond f16's range packing is undefined.
+// Packing is undefined beyond f16's range.
 const F16_MAX: f32 = 65504.0;
 
 fn kv_pack(v: vec4<f32>) -> KvQuad {
@@ -30,7 +30,7 @@ fn kv_unpack(q: KvQuad) -> vec4<f32> {
 }
 #endif
 
-// Row of a position of one head, to be multiplied by the quads of a row.
+// The row of a head's key or value at a position; times the quads of a row, the place of its first quad.
 fn kv_row(seq: u32, kv_head: u32, pos: u32) -> u32 {
     return (seq * N_KV_HEADS + kv_head) * CAPACITY + pos % CAPACITY;
 }

@@ -1,4 +1,4 @@
-// What one invocation knows of its place. A kernel's `main` takes it as its last parameter.
+// An invocation's place in its workgroup and subgroup. A kernel's `main` takes it as its last parameter.
 
 struct Lanes {
     @builtin(local_invocation_index) lane: u32,

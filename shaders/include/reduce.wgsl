@@ -1,10 +1,10 @@
 // Sums over a workgroup of WG_SIZE invocations (a power of two). Every invocation gets the result, and all of the
 // workgroup must make the call.
 //
-// With a WG_SIZE of 1 there is nothing to add up: for devices that compute a workgroup as a loop over its lanes, where
-// barriers cost more than they save, to compile above all.
+// With a WG_SIZE of 1 there is nothing to add up. That is for devices that compute a workgroup as a loop over its
+// lanes: there barriers cost more than they save, above all in compile time.
 //
-// With SUBGROUPS the lanes of a subgroup are summed first; their number is not assumed.
+// With SUBGROUPS the lanes of a subgroup, however many, are summed first.
 
 #include "include/lanes.wgsl"
 #define WG_SIZE 64u

@@ -1,5 +1,5 @@
-// What both kernels that turn queries and keys, and store keys and values, are bound to. Activations are one binding,
-// with the place of each in *_AT, in elements: eight bindings must do everywhere.
+// Bindings of the two kernels that rotate queries and keys and store keys and values. All activations are in one
+// binding, at the offsets *_AT, in elements: every device allows eight storage bindings, and not every one more.
 
 override N_HEADS: u32;
 override N_ROT: u32;

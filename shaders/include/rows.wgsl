@@ -1,5 +1,5 @@
-// Rows of this batch by numbers: a kernel that counts tokens and one that counts outputs are then one pipeline. The
-// alternative is an expression in the kernel's code.
+// The rows of this batch, computed from constants. Where constants are in a uniform buffer, kernels over tokens and
+// kernels over outputs then share a pipeline; an expression in the kernel's code would make two.
 
 override ROWS_PER_TOKEN: u32 = 0u;
 override ROWS_PER_OUTPUT: u32 = 0u;

@@ -1,4 +1,4 @@
-// Which positions attention sees. WINDOW: 0, or the number of last ones.
+// Which positions attention sees. WINDOW: how many of the last ones, or 0 for all.
 
 // First position that a query at `pos` sees.
 fn first_visible(pos: u32) -> u32 {

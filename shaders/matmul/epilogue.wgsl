@@ -1,5 +1,5 @@
-// What becomes of a product x·wᵀ before it is stored: times SCALE, plus a bias, and, where the op that follows could be
-// taken in, added to a residual.
+// What is done to a product x·wᵀ before it is stored: it is multiplied by SCALE, a bias is added, and where the op Add
+// that follows is fused, it is added to a residual.
 //
 // With GLU there are two products for each element, and out = act(gate) · up.
 // With STACKED (2 or 3) the rows of w are those of several matrices, one after the other, each with an output of its
@@ -10,7 +10,7 @@
 #if GLU
 #include "include/activation.wgsl"
 
-// The rows of the second matrix come this much later than those of the first.
+// How many rows the second matrix lies after the first.
 override GLU_ROWS: u32;
 
 fn finish_pair(token: u32, row: u32, gate: f32, up: f32) {

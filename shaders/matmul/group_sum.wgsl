@@ -1,8 +1,8 @@
 // Sums over groups of ROW_LANES neighbouring lanes of a workgroup of WG_SIZE (both powers of two). The first lane of
-// each group gets the group's sum. A call is uniform control flow: every lane of the workgroup must make it.
+// each group gets the group's sum. Every lane of the workgroup must make the call, in uniform control flow.
 //
-// With SUBGROUPS a group is the whole workgroup. The lanes of a subgroup are summed first; how many they are is not
-// assumed, nor that they are neighbours.
+// With SUBGROUPS a group is the whole workgroup. The lanes of a subgroup are summed first, however many they are and
+// whether or not they are neighbours.
 
 var<workgroup> sum_cells: array<vec4<f32>, WG_SIZE>;
 

@@ -1,10 +1,10 @@
-// Sixteen consecutive columns of a row of x, the counterpart of a run of weights.
+// Sixteen consecutive columns of a row of x, times LANES, and their sum: the counterpart of a run of weights.
 //
 // Where K is a multiple of 32, x is bound as vectors. Otherwise (float weights with odd shapes) it is read value by
 // value, and columns beyond K count as 0, as the padding of the weights does.
 //
-// With BROADCAST, all lanes of a workgroup want the same columns, and the workgroup is one subgroup of BROADCAST lanes:
-// the device says that it has no other width. Then each lane reads a part of the run, and the others get it from there.
+// With BROADCAST, all lanes of a workgroup need the same columns, and the workgroup is one subgroup of BROADCAST lanes,
+// the only width that the device reports. Each lane then reads a part of the run and broadcasts it to the others.
 
 struct InputRun {
     x0: vec4<f32>,
@@ -39,7 +39,7 @@ fn x_vector(row: u32, column: u32) -> vec4<f32> {
 }
 #endif
 
-// `lane` is the lane's place in its subgroup; only BROADCAST looks at it.
+// `lane` is the lane's place in its subgroup; only BROADCAST uses it.
 fn input_run(row: u32, column: u32, lane: u32) -> InputRun {
 #if BROADCAST == 8
     let at = row * K + column + lane;
@@ -54,7 +54,7 @@ fn input_run(row: u32, column: u32, lane: u32) -> InputRun {
     let x3 = vec4<f32>(subgroupBroadcast(b, 4u), subgroupBroadcast(b, 5u), subgroupBroadcast(b, 6u),
         subgroupBroadcast(b, 7u));
 #elif BROADCAST == 4
-    // Such a subgroup is a quad, which some adapters know better.
+    // Such a subgroup is a quad, and some adapters support quad operations better.
     let part = x[((row * K + column) >> 2u) + lane];
     let x0 = quadBroadcast(part, 0u);
     let x1 = quadBroadcast(part, 1u);

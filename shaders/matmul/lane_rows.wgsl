@@ -1,17 +1,17 @@
 // out[t] = x[t] · wᵀ for devices that compute a workgroup as a loop over its lanes and take longer to compile a kernel
 // than to run it: one pipeline for all products with weights of one type, as small as it can be without being slower.
 //
-// Each lane has four rows of w of its own, and walks along K run by run, with up to TOKEN_TILE tokens at once. What
-// follows the product is chosen by numbers, not by the kernel's code:
+// Each lane has four rows of w of its own, and walks along K run by run, with up to TOKEN_TILE tokens at once.
+// Constants, not defines, choose what follows the product:
 //
 //   plain        out = SCALE · product (+ bias)
-//   residual     HAS_RESIDUAL: other + RESIDUAL_SCALE · that
+//   residual     HAS_RESIDUAL: out = other + RESIDUAL_SCALE · (SCALE · product (+ bias))
 //   stacked      rows from SECOND_FIRST on belong to a second matrix with an output of its own, `other`, those from
 //                THIRD_FIRST on to a third with `third_out`
-//   gated pair   GLU_ROWS: the second two rows of a lane are the first two of a second matrix, so many rows further
-//                on, and out = act(first) · second
+//   gated pair   GLU_ROWS: the last two rows of a lane are the first two, in a second matrix GLU_ROWS rows further on;
+//                out = act(first) · second
 //
-// Bindings that a product does not need are bound to something that is not used.
+// Bindings that a product does not need are bound to a placeholder.
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
@@ -40,7 +40,8 @@ override GLU_KIND: u32 = 0u;
 #include "matmul/weight.wgsl"
 #include "matmul/input.wgsl"
 
-// The non-linearities of include/activation.wgsl with one `exp` for both: (1 + tanh(y)) / 2 = 1 / (1 + exp(−2y)).
+// The non-linearities of include/activation.wgsl, silu and gelu_tanh with one `exp` for both:
+// (1 + tanh(y)) / 2 = 1 / (1 + exp(−2y)).
 fn activated(x: f32) -> f32 {
     if GLU_KIND == 2u {
         let y = max(x, 0.0);

@@ -1,13 +1,13 @@
-// out[t] = x[t] · wᵀ for few tokens: every weight is read once per TOKEN_TILE tokens and multiplied at once.
+// out[t] = x[t] · wᵀ for few tokens: every weight is read once per TOKEN_TILE tokens.
 //
-// WG_SIZE lanes are cut into groups of ROW_LANES. A group shares four rows of w (eight with GROUP_ROWS 8) and walks
+// WG_SIZE lanes are divided into groups of ROW_LANES. A group shares four rows of w (eight with GROUP_ROWS 8) and walks
 // along K, unit by unit: lane l takes units l, l + ROW_LANES, … so that neighbours read neighbouring bytes. Each lane
 // keeps one vec4 of sums per four rows and token; the group's sums are added up at the end. With ROW_LANES 1 each lane
-// has rows of its own, all lanes read the same x, and there is nothing to add up and no barrier: that suits devices
-// that compute a workgroup as a loop, and with a TOKEN_TILE of 8 it is their matmul too.
+// has rows of its own, all lanes read the same x, and there is nothing to add up and no barrier. That suits devices
+// that compute a workgroup as a loop; with a TOKEN_TILE of 8 it can be their matmul too.
 //
 // The loops over a tile's tokens have a fixed number of steps, so that a compiler can unroll them and keep all sums in
-// registers. With EXACT_TILES they end at the last token: for devices that do neither.
+// registers. With EXACT_TILES they end at the last token: for devices whose compilers do neither.
 //
 // With GLU the second four rows are the same rows of a second matrix that lies GLU_ROWS rows further on in the same
 // part, and out = act(x · gateᵀ) · (x · upᵀ).
@@ -37,7 +37,7 @@
 
 const GROUPS = WG_SIZE / ROW_LANES;
 
-// Something of each of a group's rows.
+// The numbers of a group's rows.
 struct QuadRows {
     first: vec4<u32>,
 #if SECOND_QUAD
@@ -156,7 +156,7 @@ fn main(
     let subgroup_lane = 0u;
 #endif
 #if ROW_LANES == 1u
-    // The loop below is then uniform control flow, as a broadcast wants it.
+    // The loop below is then uniform control flow, as broadcasts require.
     let group_lane = 0u;
 #else
     let group_lane = lane_index % ROW_LANES;

@@ -2,8 +2,8 @@
 //
 // 128 lanes. In each step, half of them dequantize a unit of one row of w each, and half fetch the same columns of one
 // token of x each, both as eight vec4 into workgroup memory (16 KiB together). Then each lane adds up 8 rows by 4
-// tokens in registers. Vectors are stored at a place that depends on their row's lower bits, so that lanes with
-// different rows read different memory banks.
+// tokens in registers. Where a vector is stored depends on its row's lower bits, so that lanes with different rows read
+// different memory banks.
 //
 // With GLU a tile is 32 rows of each of two matrices; the second lies GLU_ROWS rows further on in the same part.
 
@@ -47,7 +47,7 @@ fn store_x(row: u32, vector: u32, token: u32, column: u32) {
     x_tile[place(row, vector + 3u)] = x_vector(token, column + 12u);
 }
 
-// w[row..][k..k+4] · x[token][k..k+4] for four rows.
+// The sums so far plus w[row][k..k+4] · x[token][k..k+4] for four rows.
 fn add_dots(sum: vec4<f32>, w: mat4x4<f32>, v: vec4<f32>) -> vec4<f32> {
     return sum + vec4<f32>(dot(w[0], v), dot(w[1], v), dot(w[2], v), dot(w[3], v));
 }

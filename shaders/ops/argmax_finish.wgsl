@@ -1,5 +1,6 @@
-// Second half of the greedy choice: the best chunk of each output row, in one workgroup. It leaves the ids for the
-// host, each sequence's next id in `next`, and turns the batch into the decode step that follows the last output row.
+// Second half of the greedy choice: the best candidate of each output row's chunks, in one workgroup. It leaves the ids
+// for the host and each sequence's next id in `next`, and turns the batch into the decode step that follows the last
+// output row.
 //
 // An id of 0xffffffff tells the host that a logit was not a number.
 

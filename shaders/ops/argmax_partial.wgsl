@@ -1,4 +1,4 @@
-// First half of the greedy choice: the best of each CHUNK logits of each output row. One workgroup per chunk.
+// First half of the greedy choice: the best of every CHUNK logits of each output row. One workgroup per chunk.
 
 #define LANES 256u
 #include "include/batch.wgsl"

@@ -1,9 +1,9 @@
 // softmax(scale · q kᵀ + mask) · v over one KV slot, with the running soft-max of Milakov and Gimelshein (2018).
 //
 // A row is one query head of one token. The rows that share a KV head are numbered token by token, and a workgroup
-// takes ROWS of them, so that keys and values are read once for all heads of a group and for neighbouring tokens. It
-// walks over the visible keys, 64 at a time: a lane scores one key against all rows, then owns one quad of the value
-// columns for some rows. Keys that no row of the tile can see are never touched.
+// takes a tile of ROWS of them, so that keys and values are read once for all heads of a group and for neighbouring
+// tokens. It walks over the visible keys, 64 at a time: a lane scores one key against all rows, then owns one quad of
+// the value columns for some rows. Keys that no row of the tile can see are never read.
 //
 // With SPLITS > 1 the keys of a tile are divided among that many workgroups, and each leaves its part for
 // attention_merge: (max, sum, 0, 0) and the unnormalized values.
@@ -30,7 +30,7 @@ override CAP: f32;
 #endif
 
 const KEYS: u32 = 64u;  // keys per step, and lanes
-const PARTS: u32 = KEYS / ROWS;  // lanes that search the maximum of one row
+const PARTS: u32 = KEYS / ROWS;  // lanes that search for the maximum of one row
 const ROW_LANES: u32 = KEYS / V_QUADS;  // lanes that own the same columns of different rows
 const OWNED: u32 = (ROWS + ROW_LANES - 1u) / ROW_LANES;  // rows that a lane owns
 const HIDDEN: f32 = -1.0e30;  // score of a key that is not seen
@@ -90,7 +90,7 @@ fn main(
 
     let last_token = (min(first_row + ROWS, n_rows) - 1u) / GROUP;
     var token = first_row / GROUP;
-    // Runs of tokens of one sequence: mostly a single one.
+    // Runs of tokens of one sequence: usually just one.
     while token <= last_token {
         let run_start = token;
         let seq = batch_seq(token);

@@ -1,5 +1,5 @@
 // softmax(scale · q kᵀ + mask) · v over one KV slot for devices that compute a workgroup as a loop over its lanes: no
-// lane waits for another, and there is little code to compile. ops/attention.wgsl computes the same on hardware.
+// lane waits for another, and there is little code to compile. Hardware runs ops/attention.wgsl.
 //
 // A row is one query head of one token. ROW_LANES lanes share it, each with four quads of the value columns, and each
 // walks over all visible keys with the running soft-max of Milakov and Gimelshein (2018).
@@ -47,7 +47,7 @@ fn main(
     let kv_head = (row - token * N_HEADS) / GROUP;
     let seq = batch_seq(token);
     let pos = batch_pos(token);
-    // This lane's quads; those past the last one are computed from it and not stored.
+    // This lane's quads. Those past the last one are computed from the last one and not stored.
     let quads = vec4<u32>(0u, 1u, 2u, 3u) + (unit - row * ROW_LANES) * 4u;
     let read = min(quads, vec4<u32>(V_QUADS - 1u));
 

@@ -1,6 +1,6 @@
-// out[i] = EXPRESSION of a[i] (and b[i]), over [rows, COLS] taken as one row. Each workgroup takes SPAN elements.
+// out[i] from a[i] (and b[i]), with [rows, COLS] taken as one row. Each workgroup takes SPAN elements.
 //
-// N_ROWS: rows of the batch. KIND: add, glu, act, scale or soft_cap. ACT: the non-linearity's function.
+// N_ROWS: rows of the batch. KIND: add, glu, act, scale or soft_cap. ACT: the function of the non-linearity.
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"

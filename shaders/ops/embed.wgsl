@@ -1,7 +1,7 @@
-// out[t] = scale · w[ids[t]], dequantized. One lane expands one unit (32 columns). A table in several parts is one
-// dispatch for each part: a lane whose id lies in another part does nothing.
+// out[t] = scale · w[ids[t]], dequantized. One lane expands one unit (32 columns). A table in several parts takes one
+// dispatch per part: a lane whose id lies in another part does nothing.
 //
-// LITTLE_CODE: what takes long to compile is a loop.
+// LITTLE_CODE: runs and columns are loops, for devices that take long to compile.
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"
@@ -11,7 +11,7 @@
 
 override K: u32;
 override ROWS: u32;
-// First row of w that the dispatch knows: its number among all ids, and its place in this part.
+// First row of w that the dispatch covers: its id, and its place in this part.
 override ID_FIRST: u32 = 0u;
 override ROW_FIRST: u32 = 0u;
 override UNITS: u32;

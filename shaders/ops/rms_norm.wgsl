@@ -1,6 +1,6 @@
 // out = x / sqrt(mean(x²) + eps) · weight, over groups of GROUP columns. One workgroup per group.
 //
-// N_ROWS: rows of the batch, by numbers if not given. WEIGHT: there is a weight. WG_SIZE: lanes per group.
+// N_ROWS: rows of the batch, by include/rows.wgsl if not given. WEIGHT: there is a weight. WG_SIZE: lanes per group.
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"

@@ -1,7 +1,7 @@
 // Rotates pairs of the first N_ROT columns of each head by the row's position; copies the other columns.
 //
-// INTERLEAVED: columns 2i and 2i + 1 turn together, otherwise i and i + N_ROT / 2. `table` has a row of N_ROT / 2
-// (cos, sin) for each position. One invocation turns one pair or copies one column.
+// INTERLEAVED: columns 2i and 2i + 1 are a pair, otherwise i and i + N_ROT / 2. `table` has a row of N_ROT / 2
+// (cos, sin) for each position. One invocation rotates one pair or copies one column.
 
 #include "include/batch.wgsl"
 #include "include/grid.wgsl"

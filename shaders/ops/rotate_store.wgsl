@@ -1,6 +1,6 @@
-// Queries and keys turned by their positions (normalized first with NORM), keys and values stored in the KV cache: what
-// rms_norm, rope and kv_write do one after the other. One workgroup takes one head of one token: first the query heads,
-// then the KV heads, each with its values.
+// Rotates queries and keys by their positions (with NORM, normalizes them first) and stores keys and values in the KV
+// cache: what rms_norm, rope and kv_write do one after the other. One workgroup takes one head of one token: first the
+// query heads, then the KV heads, each with its values.
 
 #define N_KV_HEADS 1u
 #define HEAD_DIM 64u
@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) co
     }
     let head = unit - token * (N_HEADS + N_KV_HEADS);
     let is_key = head >= N_HEADS;
-    let kv_head = head - N_HEADS;  // where is_key
+    let kv_head = head - N_HEADS;  // valid where is_key
     let base = select(Q_AT + (token * N_HEADS + head) * HEAD_DIM, K_AT + (token * N_KV_HEADS + kv_head) * HEAD_DIM, is_key);
 
 #if NORM

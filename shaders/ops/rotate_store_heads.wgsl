@@ -1,6 +1,6 @@
 // What ops/rotate_store.wgsl does, for devices that compute a workgroup as a loop over its lanes: no lane waits for
-// another, and there is little code to compile. Each lane takes one head of one token, column by column: first the
-// query heads, then those of the keys, then those of the values, which are stored as they are.
+// another, and there is little code to compile. Each lane takes one head of one token, column by column: first come the
+// query heads, then the key heads, then the value heads, which are stored as they are.
 
 #define N_KV_HEADS 1u
 #define HEAD_DIM 64u
@@ -25,8 +25,8 @@ fn main(
     let head = unit - token * n_units;
     let is_query = head < N_HEADS;
     let is_value = head >= N_HEADS + N_KV_HEADS;
-    // Among the heads of its kind, those of all tokens.
     let kv_head = (head - N_HEADS) % N_KV_HEADS;
+    // The head's number among those of its kind, counted over all tokens.
     let place = token * select(N_KV_HEADS, N_HEADS, is_query) + select(kv_head, head, is_query);
     let dim = select(HEAD_DIM, V_DIM, is_value);
     let base = place * dim + select(select(K_AT, V_AT, is_value), Q_AT, is_query);

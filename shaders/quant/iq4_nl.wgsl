@@ -1,5 +1,5 @@
 // IQ4_NL: blocks of 32 weights d · value[q] with sixteen unevenly spaced values. A unit is a block.
-//   codes   16 bytes a block, as in the file: byte j holds q[j] below and q[j + 16] above
+//   codes   16 bytes a block, as in the file: byte j holds q[j] in its lower and q[j + 16] in its upper half
 //   scales  d of each block as f16, two to a word
 #include "quant/unit.wgsl"
 #include "quant/shared_words.wgsl"
@@ -17,8 +17,8 @@ fn packed(row: u32, i: u32) -> Packed {
     return Packed(words, vec4<u32>(), vec2<f32>(d), vec2<f32>());
 }
 
-// The values of the lower four bits of each byte. All sixteen, as signed bytes, are in four words: bits 2 and 3 of a
-// code choose the word, bits 0 and 1 the byte.
+// The values of the lower four bits of each byte. The sixteen values, as signed bytes, fill four words: bits 2 and 3 of
+// a code choose the word, bits 0 and 1 the byte.
 fn values(word: u32) -> vec4<f32> {
     let q = vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u);
     let is_odd = (q & vec4<u32>(4u)) != vec4<u32>();

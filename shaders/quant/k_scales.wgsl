@@ -1,6 +1,7 @@
 // The header of Q4_K and Q5_K blocks: d and dmin as f16 in `x`, then eight 6-bit scales and eight 6-bit minima packed
-// in twelve bytes. Groups 0 to 3 keep theirs in the lower six bits of bytes 0 to 3 (scales) and 4 to 7 (minima);
-// groups 4 to 7 have their lower four bits in bytes 8 to 11 and the upper two in the top of bytes 0 to 3 and 4 to 7.
+// in twelve bytes. Groups 0 to 3 have theirs in the lower six bits of bytes 0 to 3 (scales) and 4 to 7 (minima). Groups
+// 4 to 7 have the lower four bits in bytes 8 to 11 (scales in the lower halves, minima in the upper ones) and the upper
+// two bits in the top of bytes 0 to 3 and 4 to 7.
 
 struct GroupPair {
     scale: vec2<f32>,

@@ -1,4 +1,4 @@
-// Types of four bits: the first run of a unit in the lower halves of its bytes, the second in the upper ones.
+// Types of four bits: the first run of a unit is in the lower halves of its bytes, the second in the upper ones.
 #include "quant/shared_words.wgsl"
 
 fn packed_run(p: Packed, h: u32) -> Run {

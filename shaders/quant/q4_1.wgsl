@@ -1,5 +1,5 @@
 // Q4_1: blocks of 32 weights d · q + m. A unit is a block.
-//   codes   16 bytes a block, as in the file: byte j holds q[j] below and q[j + 16] above
+//   codes   16 bytes a block, as in the file: byte j holds q[j] in its lower and q[j + 16] in its upper half
 //   scales  d and m of each block as f16 in one word
 #include "quant/unit.wgsl"
 #include "quant/nibbles.wgsl"

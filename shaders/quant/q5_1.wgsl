@@ -1,5 +1,6 @@
 // Q5_1: blocks of 32 weights d · q + m. A unit is a block.
-//   codes   16 bytes a block, as in the file: byte j holds the lower bits of q[j] below and of q[j + 16] above
+//   codes   16 bytes a block, as in the file: byte j holds the lower four bits of q[j] in its lower half and those of
+//           q[j + 16] in its upper half
 //   scales  for each row, first a word of fifth bits for each block, then d and m of each block as f16 in one word
 #include "quant/unit.wgsl"
 #include "quant/fifth_bits.wgsl"

@@ -1,10 +1,11 @@
 // Q6_K: blocks of 256 weights in sixteen groups of 16, each d·scale · (q − 32), scale a signed byte.
-//   codes   192 bytes a block: 128 of lower halves and 64 of upper bit pairs, as in the file. Each half of the block
-//           (128 weights) has 64 and 32 of them: in the first, byte j holds q[j] below and q[j + 64] above; in the
-//           second, byte l holds the upper bits of q[l], q[l + 32], q[l + 64] and q[l + 96], from the lowest pair on
+//   codes   192 bytes a block, as in the file: 128 of lower four bits, then 64 of upper bit pairs. Each half of the
+//           block (128 weights) has 64 and 32 of them: byte j of the 64 holds the lower bits of q[j] in its lower half
+//           and those of q[j + 64] in its upper half; byte l of the 32 holds the upper pairs of q[l], q[l + 32],
+//           q[l + 64] and q[l + 96], from its lowest pair on
 //   scales  for each row, first the sixteen scales of each block, then d of each block as f16, two to a word. The
 //           upload sorts the scales so that the two of unit u are bytes 2u and 2u + 1
-// A unit is 16 bytes of lower halves: a group of 16 weights, and the group 64 columns further on.
+// A unit is 16 bytes of lower bits: a group of 16 weights, and the group 64 columns further on.
 #include "quant/unit.wgsl"
 #include "quant/shared_words.wgsl"
 #define HAS_OFFSET 1
@@ -25,7 +26,7 @@ fn packed(row: u32, i: u32) -> Packed {
     let block = i >> 3u;
     let at = (row * (UNITS / 8u) + block) * 12u;
     let words = codes[at + (i & 7u)];
-    // Bytes 16 to 31 and 48 to 63 of the lower halves are columns 32 further on: their bits are one pair higher.
+    // Bytes 32 to 63 of each half's lower bits are columns 32 further on: their upper bits are one pair higher.
     let bits = codes[at + 8u + ((i & 4u) >> 1u) + (i & 1u)] >> vec4<u32>(i & 2u);
     let first = row * SCALE_WORDS;
     let two = i32(scales[first + block * 4u + ((i & 7u) >> 1u)] >> ((i & 1u) * 16u));

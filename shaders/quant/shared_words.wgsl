@@ -1,4 +1,4 @@
-// For types whose two runs of a unit lie in the same words. Such a type defines
+// For types that store both runs of a unit in the same words. Such a type defines
 //
 //   packed(row, i)    the unit as it is stored
 //   packed_run(p, h)  its run h: 0 or 1

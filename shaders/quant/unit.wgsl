@@ -1,8 +1,8 @@
-// What every file of this folder defines, so that matvec, matmul and embed read any storage type alike:
+// What the file of each block type defines, so that matmul/ and ops/embed.wgsl read all types alike:
 //
 //   unit(row, i)      the i-th unit of a row of this weight part: 32 weights in two runs of 16 consecutive columns
 //   unit_columns(i)   the first columns of its two runs
-//   LANES             factors of the four lanes of q0 … q3 (see below)
+//   LANES             factors on the four components of q0 … q3 (see below)
 //   HAS_OFFSET        0 if offset is always 0
 //
 // and, for kernels that take a run at a time, what quant/shared_words.wgsl asks for, or
@@ -12,10 +12,10 @@
 //   weight = scale · LANES · q + offset
 //
 // so that a dot product needs one scale per run: scale · Σ q·(LANES·x) + offset · Σ x. Codes of fewer than eight bits
-// stay at their byte's place in the word: masking is enough, shifting them down would cost an instruction each. Lane l
-// of q then holds the code times 256^l, and LANES takes the power of two back, exactly.
+// stay at their byte's place in the word: they are masked, and not shifted, which would cost an instruction each.
+// Component l of q then holds the code times 256^l, and LANES divides by that power of two, exactly.
 //
-// `codes` and `scales` are the two planes that rust/gpu/src/weights/layout.rs lays out; the kernel that includes the
+// `codes` and `scales` are the two planes that rust/gpu/src/weights/planes.rs describes; the kernel that includes the
 // file declares them.
 
 struct Run {

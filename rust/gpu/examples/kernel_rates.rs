@@ -1,14 +1,14 @@
-//! What a device can do, and what the product kernels make of it, as one JSON object on stdout.
+//! What a device can do, and how much of it the product kernels achieve, as one JSON object on stdout.
 //!
 //! ```text
 //! kernel_rates [--adapter NAME] [--shapes ROWSxCOLS,…] [--types Q4_K,…] [--tokens 1,128,…]
 //!              [--all-variants] [--without subgroups] [--device-only] [--seconds S]
 //! ```
 //!
-//! The device: read bandwidth, multiply-add rate from registers and from memory, the price of dispatches, and a round
+//! The device: read bandwidth, multiply-add rate from registers and from memory, the cost of dispatches, and a round
 //! trip with a read-back. The kernels: for each shape, type and number of tokens, time, GMAC/s and GB/s of weights.
 //! Weights are random; there are so many copies of a matrix that no cache holds them. Without `--shapes`, those of an
-//! 8B Llama. Rates are of wall time over submits that take at least `--seconds` together (0.3), the best of three.
+//! 8B Llama. Rates are of wall time over one submit of about `--seconds` (0.3), the best of three.
 
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ struct Arguments {
     seconds: f64,
 }
 
-/// All that have kernels, but for the two that models are rarely stored in.
+/// All types that have kernels, but for the two that models are rarely stored in.
 fn default_types() -> String {
     let names = types().filter(|ty| !matches!(ty, GgmlType::F32 | GgmlType::BF16)).map(|ty| ty.name());
     names.collect::<Vec<_>>().join(",")
@@ -88,7 +88,7 @@ impl Bench {
         self.resources.buffer(what, bytes, usage, MemoryKind::Scratch)
     }
 
-    /// Submits `n` dispatches, taking turns, and waits. Seconds.
+    /// Submits `n` dispatches, `dispatches` in turn, and waits. Returns the seconds.
     fn submit(&self, dispatches: &[Dispatch], n: usize, shape: BatchShape) -> f64 {
         let gpu = &self.resources.gpu;
         let start = Instant::now();
@@ -204,7 +204,7 @@ fn read_back_us(bench: &Bench, dispatch: &Dispatch, cells: &Allocation) -> f64 {
     times[times.len() / 2]
 }
 
-/// Rows of random bits with scales that keep products finite.
+/// Rows of random values within ±0.05, stored as `ty`.
 fn random_rows(ty: GgmlType, cols: u32, rows: u32) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bits = || {
@@ -216,7 +216,7 @@ fn random_rows(ty: GgmlType, cols: u32, rows: u32) -> Vec<u8> {
     chord_gguf::quantize(ty, &values).expect("whole blocks of a type with an encoder")
 }
 
-/// As many copies of a matrix as no cache holds.
+/// So many copies of a matrix that no cache holds them.
 fn weights(bench: &Bench, ty: GgmlType, rows: u32, cols: u32) -> Result<Vec<DeviceWeight>, ExecError> {
     let gpu = &bench.resources.gpu;
     let weight = Weight { name: format!("{ty} [{rows}, {cols}]"), ty, cols, rows, experts: 1 };

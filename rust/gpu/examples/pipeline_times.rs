@@ -4,9 +4,8 @@
 //! pipeline_times MODEL.gguf [--adapter NAME] [--without subgroups] [--rounds N] [--dump FOLDER]
 //! ```
 //!
-//! Each pipeline is compiled once per round, by the driver alone and anew (drivers with a cache of their own on the
-//! disk need it switched off); the median is shown. `--dump` writes the WGSL that a browser would be handed. No weights
-//! are uploaded.
+//! Each pipeline is compiled anew once per round (switch off the driver's own cache on disk, if it has one); the median
+//! is shown. `--dump` writes the WGSL that a browser would be given. No weights are uploaded.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let [text, browser] =
             [Dialect::Native, Dialect::Browser].map(|dialect| executor.resources().wgsl(&source, dialect));
         let (text, browser) = (text?, browser?);
-        // Where they are fields of a uniform buffer, the pipeline has none, and `source` neither.
+        // Where constants are fields of a uniform buffer, neither the pipeline nor `source` has any.
         let constants = &source.constants;
         let mut times: Vec<f64> = (0..arguments.rounds).map(|_| compile(&gpu, &text, constants)).collect();
         times.sort_by(f64::total_cmp);

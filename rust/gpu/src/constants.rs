@@ -1,13 +1,13 @@
 //! `override` constants as fields of a uniform buffer: kernels that differ only in numbers are then one pipeline.
 //!
-//! Where compiling takes longer than running (software adapters), that is worth a load for each use. On hardware,
-//! constants stay constants.
+//! On software adapters, where compiling takes longer than running, this is worth a load for each use. On hardware they
+//! stay `override` constants.
 
 use chord_program::ExecError;
 
 use crate::KernelSource;
 
-/// The define that requests it; its text is the number of the binding.
+/// The define that requests this; its text is the number of the binding.
 pub(crate) const UNIFORM: &str = "UNIFORM_CONSTANTS";
 
 /// One former `override` declaration.
@@ -64,7 +64,7 @@ fn replace_words(code: &str, constants: &[Constant], out: &mut String) {
     out.push_str(rest);
 }
 
-/// The words of the uniform buffer, a multiple of 16 bytes.
+/// The words of the uniform buffer, padded to a multiple of 16 bytes.
 ///
 /// # Errors
 /// [`ExecError::Device`] for a constant without a value: a bug in the kernel's Rust side.

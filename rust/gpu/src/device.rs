@@ -11,10 +11,10 @@ use crate::pipelines::PipelinePool;
 pub struct GpuOptions {
     /// Only an adapter whose name contains this, ignoring case (native only: a browser offers one adapter).
     pub adapter_name: Option<String>,
-    /// Accept a GPU that is computed on the CPU (SwiftShader, lavapipe).
+    /// Accept a GPU that is emulated on the CPU (SwiftShader, lavapipe).
     pub allow_software: bool,
-    /// Features not to use even where the device has them: `subgroups`, `shader-f16`; and `software-kernels`, with
-    /// which a software adapter runs the kernels of hardware.
+    /// Features not to use even where the device has them: `subgroups`, `shader-f16`; and `software-kernels`, without
+    /// which a software adapter runs the kernels of hardware, except for products.
     pub disable_features: Vec<String>,
     /// Lowers the largest binding, so that row splits can be tested on small matrices.
     pub max_binding_bytes: Option<u64>,
@@ -43,7 +43,7 @@ impl Features {
     }
 }
 
-/// What went wrong outside of any error scope, or for good. Shared with the device's callbacks.
+/// The loss of the device and the first error outside of any error scope, as the device's callbacks report them.
 #[derive(Debug, Default)]
 pub(crate) struct Fault {
     state: Mutex<FaultState>,
@@ -93,11 +93,11 @@ pub struct Gpu {
     pub device: wgpu::Device,
     /// Its queue.
     pub queue: wgpu::Queue,
-    /// Limits of the device, the largest binding lowered if the options said so.
+    /// Limits of the device; the largest binding is lowered if the options say so.
     pub limits: wgpu::Limits,
     /// Optional features in use.
     pub features: Features,
-    /// A workgroup is computed as a loop over its lanes: kernels are chosen that have no barriers and little code.
+    /// A workgroup is computed as a loop over its lanes: kernels with few barriers and little code are chosen.
     pub lanes_are_a_loop: bool,
     pub(crate) pipelines: Arc<PipelinePool>,
     pub(crate) fault: Arc<Fault>,
@@ -107,7 +107,8 @@ impl Gpu {
     /// Opens the adapter that fits `options` best.
     ///
     /// # Errors
-    /// [`ExecError::Device`] where no adapter fits, with the names of those found.
+    /// [`ExecError::Device`] where no adapter fits, natively with the names of those found, or where the adapter gives
+    /// no device.
     pub async fn request(options: GpuOptions) -> Result<Gpu, ExecError> {
         let instance = wgpu::Instance::new(instance_descriptor());
         let adapter = choose_adapter(&instance, &options).await?;
@@ -150,7 +151,7 @@ impl Gpu {
         Ok(Gpu { adapter: info, device, queue, limits, features, lanes_are_a_loop, pipelines: Arc::default(), fault })
     }
 
-    /// True for a GPU that is computed on the CPU.
+    /// True for a GPU that is emulated on the CPU.
     pub fn is_software(&self) -> bool {
         is_software(&self.adapter)
     }
@@ -173,7 +174,7 @@ fn is_software(info: &wgpu::AdapterInfo) -> bool {
     info.device_type == wgpu::DeviceType::Cpu
 }
 
-/// Loss and uncaught errors go to `fault` instead of a panic.
+/// Records loss and uncaught errors in `fault` instead of panicking.
 fn watch(device: &wgpu::Device, fault: &Arc<Fault>) {
     let lost = fault.clone();
     device.set_device_lost_callback(move |reason, message| {
@@ -187,7 +188,7 @@ fn watch(device: &wgpu::Device, fault: &Arc<Fault>) {
     }));
 }
 
-/// Our error for an error of wgpu's.
+/// The [`ExecError`] for a wgpu error.
 pub(crate) fn device_error(error: &wgpu::Error) -> ExecError {
     match error {
         wgpu::Error::OutOfMemory { .. } => {

@@ -40,13 +40,14 @@ pub struct PlanOptions {
     pub fusion: bool,
     /// Parts into which the keys of a single token are divided; by capacity if not given.
     pub attention_splits: Option<u32>,
-    /// Multiplications after which a prompt's work goes into another submit; what a slow GPU does in time if not given.
+    /// Multiplications after which a prompt's work continues in another submit; by default, what a slow GPU does in
+    /// time.
     pub work_per_submit: Option<u64>,
-    /// Most bytes to hold on the device: where all weights do not fit, layers are paged.
+    /// Most bytes to hold on the device: where not all weights fit, layers are paged.
     pub max_bytes: Option<u64>,
     /// Shader files, broken on purpose in tests.
     pub shaders: ShaderSet,
-    /// Tests let the n-th allocation fail.
+    /// In tests: the allocation that fails, counted from 0.
     pub fail_allocation: Option<u64>,
 }
 
@@ -71,10 +72,10 @@ pub struct GpuExecutor {
     options: PlanOptions,
     device: Device,
     plan: Plan,
-    /// What the executor does not hold, where it does not hold everything.
+    /// The paged layers, if not all weights stay on the device.
     pages: Option<Pages>,
     is_finished: bool,
-    /// The end of the last upload.
+    /// Completion of the last upload.
     written: Option<Arrival>,
     sequences: Sequences,
     /// Sequence and position for which the batch on the device is the next decode step.
@@ -84,13 +85,13 @@ pub struct GpuExecutor {
     ids: VecDeque<Readback>,
     logits: VecDeque<Readback>,
     staging: StagingPool,
-    /// The host has taken the result of the last step submitted.
+    /// The host has taken an id since the last submit.
     has_awaited: bool,
 }
 
 impl GpuExecutor {
     /// Compiles `program` for `gpu` and allocates everything it needs, weights included. Pipelines are compiled now, so
-    /// that they are ready by the time the weights have come.
+    /// that they are ready when the weights have arrived.
     ///
     /// # Errors
     /// [`ExecError::Unsupported`] for ops or types without a kernel, [`ExecError::OutOfMemory`], also where even paging
@@ -139,12 +140,12 @@ impl GpuExecutor {
         })
     }
 
-    /// The kernels in use, for validation.
+    /// The kernels made so far on this device, for validation.
     pub fn kernels(&self) -> Vec<PipelineKey> {
         self.device.resources.pipeline_keys()
     }
 
-    /// The pools everything was made from.
+    /// The pools from which everything was made.
     pub fn resources(&self) -> &Resources {
         &self.device.resources
     }
@@ -185,8 +186,8 @@ impl GpuExecutor {
         self.gpu.device.create_command_encoder(&Default::default())
     }
 
-    /// Adds segments, each with the slot of its weights if they are paged, to `encoder`, in as few submits as their
-    /// work allows; the last one also gets the greedy choice, if wanted, and is returned open.
+    /// Encodes segments, each with the slot of its weights if they are paged, in as few submits as their work allows.
+    /// The last encoder also gets the greedy choice, if wanted, and is returned unsubmitted.
     fn encode_segments(
         &self,
         mut encoder: wgpu::CommandEncoder,
@@ -247,12 +248,12 @@ impl GpuExecutor {
         (Readback::start(staging, bytes, submission.clone()), submission)
     }
 
-    /// All segments, their weights where they are if nothing is paged.
+    /// All segments of a program without pages.
     fn all_segments(&self) -> Vec<(usize, usize)> {
         (0..self.plan.segments.len()).map(|segment| (segment, 0)).collect()
     }
 
-    /// Puts what `work` computes on the device, and records what must happen before it.
+    /// Writes the batch of `work` to the device. The returned encoder holds the commands that must precede it.
     fn begin(&mut self, work: &Work) -> wgpu::CommandEncoder {
         let mut encoder = self.encoder();
         match work {
@@ -271,7 +272,7 @@ impl GpuExecutor {
         encoder
     }
 
-    /// Submits the last segments of `work`, with its greedy choice, and sends its result on its way.
+    /// Submits the last segments of `work`, with its greedy choice, and starts reading its result back.
     fn end(
         &mut self,
         encoder: wgpu::CommandEncoder,
@@ -347,7 +348,7 @@ impl GpuExecutor {
         Ok(())
     }
 
-    /// Segments of a run that is wanted for its outputs, or only for its keys and values.
+    /// The segments to run: all, or without the epilogue if only keys and values are wanted.
     fn segments(&self, with_epilogue: bool) -> Vec<usize> {
         let kinds = self.program.segments.iter().enumerate();
         kinds.filter(|(_, s)| with_epilogue || s.kind != SegmentKind::Epilogue).map(|(index, _)| index).collect()
@@ -370,12 +371,12 @@ fn batch_words(program: &Program, batch: &Batch<'_>) -> Vec<u32> {
     words
 }
 
-/// A batch that was checked.
+/// A checked batch.
 #[derive(Debug)]
 struct Prefill {
     words: Vec<u32>,
     shape: BatchShape,
-    /// What is brought back, if anything is.
+    /// What is read back, if anything.
     result: Option<PrefillResult>,
 }
 
@@ -384,7 +385,7 @@ struct PrefillResult {
     staging: Allocation,
     bytes: u64,
     logits: BufferId,
-    /// Ids are wanted, and the last one is this sequence's next input at this position.
+    /// If ids are wanted: sequence and position of the decode step whose input is the last one.
     next: Option<(u32, u32)>,
 }
 
@@ -406,7 +407,7 @@ impl WeightSink for GpuExecutor {
             let what = format!("{} bytes expected, not all of them came", weight.n_bytes());
             return Err(ExecError::BadWeight { name: weight.name.clone(), what });
         }
-        // Sends what is still staged for upload on its way.
+        // Submits what is still staged for upload.
         let submission = self.gpu.queue.submit([]);
         self.written = Some(Arrival::of_work(&self.gpu, submission));
         self.is_finished = true;
@@ -524,7 +525,7 @@ impl Executor for GpuExecutor {
                 continue;
             };
             if !front.has_arrived() {
-                // Steps that wait for a free place go out before the host waits.
+                // Queued steps are submitted before the host waits.
                 self.pump(false)?;
                 if ids.len() > before {
                     return Poll::Ready(Ok(()));
@@ -570,7 +571,7 @@ impl Executor for GpuExecutor {
             self.abandon();
         }
         self.sequences.truncate(&self.program, seq, n_past)?;
-        // Steps that have claimed a position that stays must still fill it, although their ids are not used.
+        // Steps that claimed a position below `n_past` must still fill it, although their ids are not used.
         self.queued.retain(|&(s, pos)| s != seq || pos < n_past);
         self.pump(true)?;
         self.ids.iter_mut().for_each(|readback| readback.dropped = true);

@@ -1,4 +1,4 @@
-//! Which ops run as one: a pass over the program that only groups, so that switching it off changes nothing but speed.
+//! Which ops run as one dispatch. The pass only groups ops, so that switching it off changes nothing but speed.
 
 use chord_program::{BufferId, OpKind, OutputName, Program, Weight, WeightId, WeightRef};
 
@@ -7,20 +7,20 @@ use chord_program::{BufferId, OpKind, OutputName, Program, Weight, WeightId, Wei
 pub(crate) enum Fused {
     /// One op by itself.
     Single(usize),
-    /// `add(a, matmul(x))`, written at once.
+    /// `add(a, matmul(x))`
     MatMulAdd {
-        /// The matmul, read by nothing but the add.
+        /// The matmul, whose product only the add reads.
         matmul: usize,
         /// The add, with the product on its right.
         add: usize,
     },
-    /// Query and key heads normalized (or not) and turned, keys and values stored.
+    /// Query and key heads, normalized or not, are rotated; keys and values are stored.
     RotateStore {
         /// Norms of query and key heads.
         norms: Option<[usize; 2]>,
         /// Rotations of queries and keys.
         ropes: [usize; 2],
-        /// The KV write that reads the turned keys.
+        /// The KV write that reads the rotated keys.
         kv_write: usize,
     },
     /// `glu(matmul(x), matmul(x))` over stacked weights.
@@ -29,7 +29,7 @@ pub(crate) enum Fused {
         gate: usize,
         /// The other one.
         up: usize,
-        /// What multiplies them.
+        /// The op that multiplies them.
         glu: usize,
     },
     /// Two or three products of one input over stacked weights.
@@ -68,8 +68,8 @@ impl Fused {
         }
     }
 
-    /// The op whose place in the program is the group's: the last one, when all inputs are there; for siblings the
-    /// first, as the results of any may be needed right after it.
+    /// The op at whose place in the program the group runs: the last one, by which all inputs are written; for siblings
+    /// the first, as its result may be needed before the last one's place.
     pub(crate) fn place(&self) -> usize {
         let ops = self.ops().into_iter();
         let place = if matches!(self, Fused::Siblings { .. }) { ops.min() } else { ops.max() };
@@ -131,7 +131,7 @@ pub(crate) fn fuse(program: &Program, fusion: Fusion, stackable: &dyn Fn(&[&Weig
     groups
 }
 
-/// The weight of a matmul that is nothing but a product.
+/// The weight of a matmul without bias and with a scale of 1.
 fn product(kind: &OpKind) -> Option<&WeightRef> {
     if let OpKind::MatMul { weight, bias: None, scale: 1.0, .. } = kind { Some(weight) } else { None }
 }
@@ -206,7 +206,7 @@ impl Ops<'_> {
         (alike && self.can_stack(&[gate, up])).then_some(Fused::Gated { gate, up, glu })
     }
 
-    /// The product at `op` with those after it of the same input and segment that are not taken.
+    /// The product at `op` with one or two later ones of the same input and segment that are not taken.
     fn siblings(&self, op: usize, taken: &[usize]) -> Option<Fused> {
         product(self.kind(op))?;
         let segment = self.program.segments.iter().find(|s| s.ops.contains(&op))?;
@@ -226,7 +226,7 @@ impl Ops<'_> {
         Some(Fused::Siblings { pair: [group[0], group[1]], third: group.get(2).copied() })
     }
 
-    /// True if these are plain products over whole weights that fit together and that nothing else uses.
+    /// True if these are plain products over whole weights that can be stacked and that nothing else uses.
     fn can_stack(&self, ops: &[usize]) -> bool {
         let program = self.program;
         let Some(refs) = ops.iter().map(|op| product(self.kind(*op))).collect::<Option<Vec<_>>>() else { return false };
@@ -240,7 +240,7 @@ impl Ops<'_> {
             && (self.stackable)(&weights)
     }
 
-    /// The norm of each head that writes `id` for the rotation at `rope`.
+    /// The head norm that writes `id`, if only the rotation at `rope` reads it.
     fn head_norm(&self, id: BufferId, rope: usize, head_dim: u32) -> Option<usize> {
         let norm = self.private_writer(id, rope)?;
         let is_norm = matches!(self.kind(norm), OpKind::RmsNorm { weight: Some(_), group, .. } if *group == head_dim);
@@ -248,5 +248,5 @@ impl Ops<'_> {
     }
 }
 
-/// Columns of a head that the fused kernel holds in workgroup memory.
+/// Most columns of a head: the fused kernel holds them in workgroup memory.
 const MAX_HEAD_DIM: u32 = 1024;

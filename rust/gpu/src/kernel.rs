@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 
 use chord_program::{BatchShape, Rows};
 
-/// A kernel and everything that changes its code. Two equal sources are one pipeline.
+/// A kernel and everything that changes its code. Equal sources share a pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelSource {
     /// File below `shaders/`.
@@ -217,7 +217,7 @@ impl Dispatch {
 #[derive(Clone, Debug)]
 pub struct Kernels {
     rows: Rows,
-    /// Ascending limits of rows.
+    /// By ascending limit of rows.
     choices: Vec<(u32, Vec<Dispatch>)>,
 }
 

@@ -1,4 +1,4 @@
-//! Pipelines of one device, made once and shared by all executors on it: the self-test's are those of the model.
+//! Pipelines of one device, made once and shared by all executors on it: the model reuses those of the self-test.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,7 @@ impl PipelineKey {
         constants.sort();
         let mut bindings: Vec<_> = bindings.iter().map(|b| b.access).collect();
         if as_uniform {
-            // The values are no part of the code.
+            // The values are not part of the code.
             defines.push((UNIFORM, bindings.len().to_string()));
             bindings.push(Access::Uniform);
             constants.clear();
@@ -67,7 +67,7 @@ pub(crate) struct Kernel {
 /// A kernel from the pool.
 pub(crate) struct Made {
     pub(crate) kernel: Kernel,
-    /// It was not there before.
+    /// It was compiled now.
     pub(crate) is_new: bool,
 }
 
@@ -87,7 +87,7 @@ impl PipelinePool {
     /// The kernel of `source` for these bindings; `as_uniform` appends a uniform buffer with its constants.
     ///
     /// # Errors
-    /// [`ExecError::Device`] for a shader that cannot be expanded. What the device refuses is told by its error scopes.
+    /// [`ExecError::Device`] for a shader that cannot be expanded. The device's error scopes report what it refuses.
     pub(crate) fn get(
         &self,
         gpu: &Gpu,
@@ -152,7 +152,7 @@ fn compile(
     };
     // SAFETY: the kernels are ours. Every index is bounded by the grid, the shapes they were specialised for, and
     // batch values that the host checked; every loop ends. Tests run them against sentinels on both sides. Browsers
-    // ignore this and check.
+    // ignore these settings and check.
     let module = unsafe { gpu.device.create_shader_module_trusted(source, checks) };
     let constants: Vec<_> = key.constants.iter().map(|(name, bits)| (*name, f64::from_bits(*bits))).collect();
     let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

@@ -58,7 +58,7 @@ pub(crate) struct PlanSettings {
 pub(crate) struct Step {
     /// The op at whose place in the program this runs.
     pub(crate) op: usize,
-    /// One choice, or for a step of a paged layer one for each slot.
+    /// One entry, or for a step of a paged layer one for each slot.
     kernels: Vec<Kernels>,
     /// Multiplications for each row of the batch, roughly.
     pub(crate) work: u64,
@@ -109,13 +109,13 @@ impl Layout {
         Layout { offsets, sizes: plan.sizes, total }
     }
 
-    /// First byte and bytes of a buffer that is not a batch input.
+    /// First byte and number of bytes of a buffer that is not a batch input.
     pub(crate) fn range(&self, id: BufferId) -> Option<(u64, u64)> {
         Some((self.offsets[id.0 as usize]?, self.sizes[id.0 as usize]))
     }
 }
 
-/// What is known of a plan before anything is made on the device.
+/// The part of a plan that is known before anything is made on the device.
 #[derive(Debug)]
 pub(crate) struct Outline {
     groups: Vec<Fused>,
@@ -133,7 +133,7 @@ impl Outline {
         };
         let whole = outline(if settings.fusion { Fusion::ALL } else { Fusion::NONE });
         if settings.fusion && whole.layout.total > gpu.max_binding_bytes() {
-            // The fused rotation sees several activations through one binding.
+            // The fused rotation needs one binding that covers several activations.
             return outline(Fusion { rotations: false, ..Fusion::ALL });
         }
         whole
@@ -201,7 +201,7 @@ impl Plan {
         chosen.flat_map(|kernels| kernels.select(shape)).map(|dispatch| dispatch.weight_bytes).sum()
     }
 
-    /// Bytes of the activations and of the scratch that [`Plan::new`] allocates.
+    /// Bytes that [`Plan::new`] allocates: activations, scratch, and [`Resources::unused`].
     pub(crate) fn bytes(program: &Program, settings: PlanSettings, outline: &Outline) -> u64 {
         outline.layout.total + scratch_bytes(program, settings.attention_splits) + UNUSED_BYTES
     }
@@ -234,7 +234,7 @@ fn work(program: &Program, group: &Fused) -> u64 {
     group.ops().into_iter().map(|index| program.ops[index].kind.multiplications(program)).sum()
 }
 
-/// Why no plan of `program` can be made on any device: an op or a type of weights without a kernel.
+/// Why no plan of `program` can be made on any device: an op or a block type without a kernel.
 pub fn missing_kernel(program: &Program) -> Option<String> {
     let op = program.ops.iter().find_map(|op| op_without_kernel(&op.kind));
     let weight = program.weights.iter().find(|w| weights::Layout::new(w.ty, w.cols).is_none());
@@ -270,7 +270,7 @@ struct Compiler<'a> {
     layout: &'a Layout,
     arena: &'a Allocation,
     scratch: Option<&'a Allocation>,
-    /// Where paged weights are looked for.
+    /// The slot from which paged weights are bound.
     slot: usize,
     ctx: OpContext<'a>,
 }
@@ -317,16 +317,16 @@ impl Compiler<'_> {
         &self.device.caches[id.0 as usize]
     }
 
-    /// The shared room, at least `bytes` of it.
+    /// The room that attention and the greedy choice share.
     fn scratch(&self) -> Binding {
         match self.scratch {
             Some(scratch) => Binding::whole(Access::ReadWrite, scratch),
-            // Nothing is written there: a single part needs no room.
+            // Nothing is written there: keys in a single part need no room.
             None => Binding { bytes: 16, ..Binding::whole(Access::ReadWrite, self.arena) },
         }
     }
 
-    /// The batch inputs are read from the batch itself, so an op must use those and no others.
+    /// Kernels read the batch inputs from the batch itself, so an op must use those and no others.
     fn check_batch_inputs(&self, kind: &OpKind) -> Result<(), ExecError> {
         match kind.batch_inputs().into_iter().find(|(id, input)| *id != self.program.inputs[*input as usize]) {
             Some((id, _)) => {

@@ -1,5 +1,5 @@
-//! Bringing results to the host without stopping the device: each result is copied to its own staging buffer,
-//! mapped when the device gets there, and given back to a pool.
+//! Reading results back without stopping the device: each result is copied to a staging buffer of its own, which is
+//! mapped when the device has filled it and then returned to a pool.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -38,7 +38,7 @@ struct ArrivalState {
     waker: Option<Waker>,
 }
 
-/// An event of the device. Clones wait for the same event; the one polled last is woken.
+/// An event of the device. Clones wait for the same event; the task that polled last is woken.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     // Only native builds wait for a submission; a browser calls back.
@@ -53,12 +53,12 @@ pub(crate) struct Readback {
     staging: Allocation,
     bytes: u64,
     arrival: Arrival,
-    /// It is no longer needed.
+    /// The result is no longer needed.
     pub(crate) dropped: bool,
 }
 
 impl Arrival {
-    /// The end of everything submitted so far, `submission` being the last of it.
+    /// The end of everything submitted so far; `submission` is the last of it.
     pub(crate) fn of_work(gpu: &Gpu, submission: wgpu::SubmissionIndex) -> Self {
         let arrival = Arrival { submission, state: Arc::default() };
         let note = arrival.note();
@@ -66,7 +66,7 @@ impl Arrival {
         arrival
     }
 
-    /// What the device is to call.
+    /// The callback for the device.
     fn note(&self) -> impl FnOnce(Result<(), String>) + use<> {
         let shared = self.state.clone();
         move |result| {
@@ -80,12 +80,12 @@ impl Arrival {
         }
     }
 
-    /// True once the device has told, without waiting.
+    /// True once the device has reported the event; does not wait.
     pub(crate) fn is_there(&self) -> bool {
         self.state.lock().expect("no panic while locked").result.is_some()
     }
 
-    /// Ready once the device has told. A native build waits for it; a browser wakes the task.
+    /// Ready once the device has reported the event. A native build waits for it; a browser wakes the task.
     pub(crate) fn poll(&self, cx: &mut Context<'_>, gpu: &Gpu) -> Poll<Result<(), ExecError>> {
         loop {
             {
@@ -110,7 +110,7 @@ impl Arrival {
 
     #[cfg(not(target_arch = "wasm32"))]
     fn wait(&self, gpu: &Gpu) -> Result<(), ExecError> {
-        // Woken now and then, so that a device that is lost without finishing its work is noticed.
+        // Ends now and then, so that the loss of a device that never finishes its work is noticed.
         let timeout = Some(std::time::Duration::from_millis(500));
         match gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(self.submission.clone()), timeout }) {
             Ok(_) | Err(wgpu::PollError::Timeout) => gpu.fault.check(),
@@ -128,7 +128,7 @@ impl Readback {
         Readback { staging, bytes, arrival, dropped: false }
     }
 
-    /// True once the result is there, without waiting.
+    /// True once the result is there; does not wait.
     pub(crate) fn has_arrived(&self) -> bool {
         self.arrival.is_there()
     }

@@ -101,7 +101,7 @@ impl Drop for Allocation {
     }
 }
 
-/// Reports what an executor holds, even after its end.
+/// Reports what an executor holds, even after it was dropped.
 #[derive(Clone, Debug)]
 pub struct MemoryWatch(Arc<Tally>);
 
@@ -117,7 +117,7 @@ type ScopeFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 #[cfg(target_arch = "wasm32")]
 type ScopeFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
 
-/// Errors of something made, not known yet: browsers answer later.
+/// The errors of something made, where they are not known yet: browsers report them later.
 struct PendingScope {
     future: ScopeFuture,
     explain: Explain,
@@ -143,7 +143,7 @@ impl Explain {
     }
 }
 
-/// Most bytes of [`Resources::unused`].
+/// Bytes of the buffer behind [`Resources::unused`].
 pub(crate) const UNUSED_BYTES: u64 = 260;
 
 /// The pools of one executor.
@@ -155,17 +155,17 @@ pub struct Resources {
     pipelines: Arc<PipelinePool>,
     /// Values of kernels' constants, where they are not part of the pipeline.
     constants: Mutex<HashMap<Vec<u32>, Allocation>>,
-    /// What [`Resources::unused`] hands out.
+    /// The buffer behind [`Resources::unused`].
     unused: Mutex<Option<Allocation>>,
     scopes: Mutex<Vec<PendingScope>>,
-    /// Tests let the n-th allocation fail.
+    /// In tests: the allocation that fails, counted from 0.
     fail_allocation: Option<u64>,
 }
 
 impl Resources {
     /// Empty pools.
     pub fn new(gpu: &Gpu, shaders: ShaderSet) -> Self {
-        // Kernels that a test has broken are not shared.
+        // Kernels from replaced shaders are not shared.
         let pipelines = if shaders.is_stock() { gpu.pipelines.clone() } else { Arc::default() };
         Resources {
             gpu: gpu.clone(),
@@ -179,7 +179,7 @@ impl Resources {
         }
     }
 
-    /// Lets the allocation number `n` (from 0) fail as if memory had run out.
+    /// Makes the allocation number `n` (from 0) fail as if memory had run out.
     pub fn fail_allocation(mut self, n: u64) -> Self {
         self.fail_allocation = Some(n);
         self
@@ -188,7 +188,8 @@ impl Resources {
     /// A buffer of `bytes` (rounded up to a multiple of 4), zeroed.
     ///
     /// # Errors
-    /// [`ExecError::OutOfMemory`], at once or, in a browser, from [`Resources::settle`].
+    /// [`ExecError::OutOfMemory`], or [`ExecError::Device`] for what the device refuses otherwise; at once or, in a
+    /// browser, from [`Resources::settle`].
     pub fn buffer(
         &self,
         what: &str,
@@ -247,7 +248,7 @@ impl Resources {
         Ok(Dispatch { pipeline: made.kernel.pipeline, bind_group, grid, weight_bytes })
     }
 
-    /// A uniform buffer of these words. Most layers of a model have the same.
+    /// A uniform buffer of these words. Most layers of a model share one.
     fn constants(&self, words: &[u32]) -> Result<Binding, ExecError> {
         let mut pool = self.constants.lock().expect("no panic while locked");
         if let Some(buffer) = pool.get(words) {
@@ -261,8 +262,8 @@ impl Resources {
         Ok(binding)
     }
 
-    /// Two activations for bindings of a kernel that it does not use. They are apart, as a device wants it of whatever
-    /// may be written.
+    /// Two placeholders for bindings that a kernel declares but does not use. They do not overlap, as a device requires
+    /// of bindings that may be written.
     pub(crate) fn unused(&self) -> Result<[Binding; 2], ExecError> {
         let mut pool = self.unused.lock().expect("no panic while locked");
         if pool.is_none() {
@@ -273,7 +274,7 @@ impl Resources {
         Ok([0, 256].map(|offset| Binding { offset, bytes: 4, ..whole.clone() }))
     }
 
-    /// A view of what is held that outlives the pools.
+    /// A view of the memory held that outlives the pools.
     pub fn watch_memory(&self) -> MemoryWatch {
         MemoryWatch(self.tally.clone())
     }
@@ -293,12 +294,15 @@ impl Resources {
         self.shaders.expand(source.file, &source.defines, dialect)
     }
 
-    /// Waits for errors of everything made so far.
+    /// Waits until everything made so far is known to be good.
+    ///
+    /// # Errors
+    /// What the device reports of it, or of itself.
     pub async fn settle(&self) -> Result<(), ExecError> {
         std::future::poll_fn(|cx| self.poll_settled(cx)).await
     }
 
-    /// Ready once everything made so far is known to be good, or something is known not to be.
+    /// Ready once everything made so far is known to be good, or something is known to have failed.
     pub fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<Result<(), ExecError>> {
         let mut scopes = self.scopes.lock().expect("no panic while locked");
         while let Some(scope) = scopes.last_mut() {
@@ -311,7 +315,7 @@ impl Resources {
         Poll::Ready(self.gpu.fault.check())
     }
 
-    /// Reads the result of an error scope now if it is there (native), or later.
+    /// Reads the result of an error scope: now if it is there (native), otherwise in [`Resources::poll_settled`].
     fn watch(&self, mut future: ScopeFuture, explain: Explain) -> Result<(), ExecError> {
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(None) => Ok(()),

@@ -24,8 +24,8 @@ impl Sequences {
         self.sequences.get_mut(seq as usize).ok_or_else(|| ExecError::BadBatch(format!("sequence {seq} of {n}")))
     }
 
-    /// Appends a batch. The first position of a sequence continues it or cuts it first; the others rise by one.
-    /// With `chosen`, each output row leaves its sequence a next id.
+    /// Appends a batch. The first position of a sequence continues it, or cuts it and continues from there; the others
+    /// rise by one. With `chosen`, each output row leaves its sequence a next id.
     pub(crate) fn append(&mut self, program: &Program, batch: &Batch<'_>, chosen: bool) -> Result<(), ExecError> {
         let mut after = self.sequences.clone();
         let mut started = vec![false; after.len()];

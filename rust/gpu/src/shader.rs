@@ -24,7 +24,7 @@ use crate::constants::{self, Constant};
 /// Every file below `shaders/`: path and text, sorted by path.
 pub const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
-/// Who will read the text.
+/// The compiler that will read the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// naga, in a native build.
@@ -34,7 +34,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The one of this build.
+    /// That of this build.
     pub const HERE: Dialect = if cfg!(target_arch = "wasm32") { Dialect::Browser } else { Dialect::Native };
 }
 
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_define_wins_a_callers_before_all() {
+    fn the_callers_define_wins_then_the_first_one() {
         assert_eq!(expand("#define N 1\nN\n", &[("N", "2".to_owned())]).unwrap(), "2\n");
         assert_eq!(expand("#define N 1\nN\n", &[]).unwrap(), "1\n");
         assert_eq!(expand("#define N 1\n#define N 2\nN\n", &[]).unwrap(), "1\n");

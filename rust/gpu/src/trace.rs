@@ -1,4 +1,4 @@
-//! A run op by op, each output brought to the host and looked at before the next op runs.
+//! A run op by op: each output is read back and visited before the next op runs.
 
 use chord_program::{BatchShape, BufferId, ExecError, Program, TraceVisitor};
 

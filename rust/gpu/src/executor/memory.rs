@@ -1,4 +1,4 @@
-//! What an executor allocates beside its plan: weights, tables, caches, batch.
+//! What an executor allocates besides its plan: weights, tables, caches, batch.
 
 use chord_program::{ExecError, Program, Weight, WeightId};
 
@@ -8,7 +8,7 @@ use crate::plan::Device;
 use crate::resources::{MemoryKind, Resources};
 use crate::weights::{DeviceWeight, Groups, groups, plane_bytes};
 
-/// Tables, caches and batch for `weights` that have their places.
+/// Allocates tables, caches and batch beside `weights` that have their places.
 pub(super) fn make_device(
     program: &Program,
     resources: Resources,

@@ -15,20 +15,20 @@ use crate::resources::Resources;
 use crate::sequence::Sequences;
 use crate::weights::{DeviceWeight, SlotLayout, groups};
 
-/// Something enqueued.
+/// Enqueued work.
 #[derive(Debug)]
 pub(super) enum Work {
     Prefill(Prefill),
     Decode { seq: u32, pos: u32 },
 }
 
-/// Running work: a part of its segments has been submitted.
+/// Enqueued work, and how many of its segments have been submitted.
 #[derive(Debug)]
 struct Run {
     work: Work,
     shape: BatchShape,
     segments: Vec<usize>,
-    /// Of `segments`.
+    /// How many of `segments`.
     n_submitted: usize,
     /// The sequences before it.
     before: Sequences,
@@ -39,7 +39,7 @@ struct Run {
 struct SlotState {
     segment: Option<usize>,
     is_complete: bool,
-    /// The end of the last work that reads it.
+    /// Completion of the last work that reads it.
     last_use: Option<Arrival>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Pages {
     segment_of: Vec<Option<usize>>,
     slots: [SlotState; PAGE_SLOTS],
     runs: VecDeque<Run>,
-    /// The end of everything submitted.
+    /// Completion of everything submitted.
     last_submit: Option<Arrival>,
 }
 
@@ -101,7 +101,7 @@ impl Pages {
         &self.plan
     }
 
-    /// The segment with which a weight comes and goes.
+    /// The paged segment that a weight belongs to, if any.
     pub(super) fn segment_of(&self, id: WeightId) -> Option<usize> {
         self.segment_of[id.0 as usize]
     }
@@ -130,7 +130,7 @@ impl Pages {
         self.runs.push_back(Run { work, shape, segments, n_submitted: 0, before });
     }
 
-    /// Bytes of a weight whose page was requested.
+    /// Writes bytes of a weight whose page was requested.
     pub(super) fn write(
         &mut self,
         gpu: &Gpu,
@@ -147,7 +147,7 @@ impl Pages {
         weights[id.0 as usize][slot].write(gpu, offset, bytes)?;
         if self.own[segment].iter().all(|id| weights[id.0 as usize][slot].is_complete()) {
             self.slots[slot].is_complete = true;
-            // Sends what is still staged for upload on its way.
+            // Submits what is still staged for upload.
             gpu.queue.submit([]);
         }
         Ok(())
@@ -158,7 +158,7 @@ impl Pages {
         self.slots.iter().position(|slot| slot.segment == Some(segment) && slot.is_complete)
     }
 
-    /// The next pages to be computed with, the first ones of the next run if nothing waits.
+    /// The pages that are computed with next: those of the first run that waits, or of a new run if none does.
     fn needed(&self) -> [usize; PAGE_SLOTS] {
         let pages = &self.plan.segments;
         let rest = self.runs.front().map_or(&[][..], |run| &run.segments[run.n_submitted..]);
@@ -167,7 +167,7 @@ impl Pages {
     }
 }
 
-/// Bytes on the device beside the weights, with room to bring logits back.
+/// Bytes on the device besides the weights, with room to read logits back.
 fn rest_bytes(program: &Program, settings: PlanSettings, outline: &Outline) -> u64 {
     let tables: u64 = program.tables.iter().map(|t| 4 * u64::from(t.cols()) * u64::from(program.n_ctx)).sum();
     let batch = 4 * (4 + 3 * u64::from(program.max_batch) + 2 * u64::from(program.max_outputs));
@@ -226,7 +226,7 @@ impl Paged for GpuExecutor {
         let Some(&page) = needed.iter().find(|page| pages.complete_slot(**page).is_none()) else {
             return Poll::Ready(Ok(None));
         };
-        // Never the slot of the other page that is needed. Of two that are free, the one that has been free for longer.
+        // Never the slot that holds the other needed page. Of two other slots, one whose last work is done.
         let is_needed = |slot: &SlotState| slot.is_complete && slot.segment.is_some_and(|s| needed.contains(&s));
         let is_busy = |slot: &SlotState| slot.last_use.as_ref().is_some_and(|last| !last.is_there());
         let begun = pages.slots.iter().position(|slot| slot.segment == Some(page));
@@ -252,7 +252,7 @@ impl Paged for GpuExecutor {
     }
 
     fn is_idle(&mut self) -> bool {
-        // A native device must be polled; a browser calls by itself.
+        // A native device must be polled; a browser calls back by itself.
         #[cfg(not(target_arch = "wasm32"))]
         let _ = self.gpu.device.poll(wgpu::PollType::Poll);
         self.pages.as_ref().and_then(|pages| pages.last_submit.as_ref()).is_none_or(Arrival::is_there)

@@ -11,7 +11,7 @@ const LANES: u32 = 256;
 /// What the host finds in place of an id where a logit was not a number.
 pub const NOT_A_NUMBER: u32 = u32::MAX;
 
-/// Where the choice leaves its results.
+/// What the greedy choice reads and writes.
 #[derive(Clone, Debug)]
 pub struct Argmax<'a> {
     /// `[R, n_vocab]`.

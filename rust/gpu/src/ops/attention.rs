@@ -6,7 +6,7 @@ use super::OpContext;
 use super::kv::KvCache;
 use crate::{Access, Activation, Binding, Dispatch, Grid, KernelSource, Kernels};
 
-/// Most tokens of a batch for which keys are split over workgroups: beyond it there are enough tiles.
+/// Most tokens of a batch for which keys are split over workgroups: larger batches have enough tiles.
 pub const MAX_SPLIT_TOKENS: u32 = 4;
 /// Positions that are worth a separate workgroup.
 const KEYS_PER_SPLIT: u32 = 256;
@@ -14,9 +14,9 @@ const KEYS_PER_SPLIT: u32 = 256;
 const MAX_SPLITS: u32 = 16;
 /// Most query rows of a tile.
 const MAX_TILE_ROWS: u32 = 16;
-/// Values of a query tile: 8 KiB of the 16 KiB of workgroup memory.
+/// Most values of a query tile: 8 KiB of the 16 KiB of workgroup memory.
 const MAX_TILE_VALUES: u32 = 2048;
-/// Lanes of a workgroup, and with that the most quads of a value head.
+/// Lanes of a workgroup, and so the most quads of a value head.
 const LANES: u32 = 64;
 
 /// Attention of one batch.
@@ -53,7 +53,7 @@ pub fn scratch_bytes(n_heads: u32, v_dim: u32, splits: u32) -> u64 {
     if splits > 1 { u64::from(MAX_SPLIT_TOKENS) * u64::from(n_heads) * u64::from(splits) * quads * 16 } else { 0 }
 }
 
-/// Attention over the slot, the batch's own keys already written.
+/// Attention over the slot, which already holds the batch's own keys and values.
 ///
 /// # Errors
 /// [`ExecError::Unsupported`] for bidirectional masks and heads of more than 256 value or 2,048 key columns.
@@ -114,7 +114,7 @@ pub fn attention(ctx: &OpContext<'_>, op: &Attention<'_>) -> Result<Kernels, Exe
 /// Lanes of a workgroup of `ops/attention_rows.wgsl`.
 const ROWS_LANES: u32 = 4;
 
-/// The kernel without barriers: each lane takes four quads of the columns of one query head.
+/// The kernel without barriers: each lane takes four quads of the value columns of one query head.
 fn rows_dispatch(ctx: &OpContext<'_>, op: &Attention<'_>, source: KernelSource) -> Result<Dispatch, ExecError> {
     let source = source.define("WG_SIZE", format!("{ROWS_LANES}u"));
     let [k, v] = op.cache.bindings(Access::Read);

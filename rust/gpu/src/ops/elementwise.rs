@@ -1,4 +1,4 @@
-//! Add, gated and plain non-linearities, scale, soft-cap: one value from the values at the same place.
+//! Add, gated and plain non-linearities, scale, soft-cap: each value from those at the same place.
 
 use chord_program::{Activation as NonLinearity, ExecError};
 
@@ -8,12 +8,12 @@ use crate::{Activation, Grid, KernelSource, Kernels};
 const FILE: &str = "ops/elementwise.wgsl";
 const SPAN: u32 = 1024;
 
-/// Which value.
+/// The operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Elementwise {
     /// `a + factor · b`
     Add {
-        /// On `b`.
+        /// Factor on `b`.
         factor: f32,
     },
     /// `act(a) · b`
@@ -22,7 +22,7 @@ pub enum Elementwise {
     Act(NonLinearity),
     /// `factor · a`
     Scale {
-        /// On `a`.
+        /// Factor on `a`.
         factor: f32,
     },
     /// `cap · tanh(a / cap)`
@@ -41,7 +41,7 @@ pub fn activation_function(act: NonLinearity) -> &'static str {
     }
 }
 
-/// `out` from `inputs`, all of one shape.
+/// Computes `out` from `inputs`, all of one shape.
 pub fn elementwise(
     ctx: &OpContext<'_>,
     op: Elementwise,

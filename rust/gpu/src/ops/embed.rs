@@ -8,7 +8,7 @@ use super::OpContext;
 use crate::weights::{DeviceWeight, shader_name};
 use crate::{Activation, Grid, KernelSource, Kernels};
 
-/// `out[t] = scale · weight[rows.start + ids[t]]`, the ids being those of the batch.
+/// `out[t] = scale · weight[rows.start + ids[t]]`, with the ids of the batch.
 pub fn embed(
     ctx: &OpContext<'_>,
     weight: &DeviceWeight,

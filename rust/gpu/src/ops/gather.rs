@@ -1,4 +1,4 @@
-//! The rows of a buffer whose outputs are wanted.
+//! Gathers the rows whose outputs are wanted.
 
 use chord_program::ExecError;
 

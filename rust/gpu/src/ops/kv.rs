@@ -18,7 +18,7 @@ impl KvCache {
     /// Room for `n_seq` sequences.
     ///
     /// # Errors
-    /// [`ExecError::Unsupported`] for head sizes that are no multiple of 4, [`ExecError::OutOfMemory`], also for a
+    /// [`ExecError::Unsupported`] for head sizes that are not a multiple of 4, [`ExecError::OutOfMemory`], also for a
     /// cache beyond the largest binding.
     pub fn new(resources: &Resources, slot: &KvSlot, ty: KvType, n_seq: u32) -> Result<Self, ExecError> {
         let unsupported = |what: String| Err(ExecError::Unsupported { backend: "gpu", what });
@@ -38,7 +38,7 @@ impl KvCache {
         Ok(KvCache { slot: slot.clone(), ty, k: allocate(slot.k_dim, "keys")?, v: allocate(slot.v_dim, "values")? })
     }
 
-    /// What the cache holds.
+    /// The slot whose keys and values the cache holds.
     pub fn slot(&self) -> &KvSlot {
         &self.slot
     }
@@ -48,7 +48,7 @@ impl KvCache {
         [Binding::whole(access, &self.k), Binding::whole(access, &self.v)]
     }
 
-    /// `source` with what `include/kv.wgsl` needs.
+    /// `source` with the defines and constants that `include/kv.wgsl` needs.
     pub fn specialise(&self, source: KernelSource) -> KernelSource {
         source
             .flag("KV_F16", self.ty == KvType::F16)

@@ -1,4 +1,4 @@
-//! Products with weights that stay as they are stored.
+//! Products with weights in their stored block type.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ pub struct MatMul<'a> {
     pub x: &'a Activation,
     /// The matrix.
     pub weight: &'a DeviceWeight,
-    /// Its rows that take part, one for each column of `out`.
+    /// The rows of it to use, one for each column of `out`.
     pub rows: Range<u32>,
     /// A vector of f32, one for each column of `out`.
     pub bias: Option<&'a DeviceWeight>,
@@ -27,7 +27,7 @@ pub struct MatMul<'a> {
     pub out: &'a Activation,
 }
 
-/// A way to compute it. What is fastest depends on the device and on the number of tokens.
+/// A way to compute a product. Which is fastest depends on the device and on the number of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Variant {
     /// `matmul/matvec.wgsl`: every weight is read once for each tile of tokens.
@@ -38,7 +38,7 @@ pub enum Variant {
         row_lanes: u32,
         /// Rows that a lane works on at once: 4 or 8.
         group_rows: u32,
-        /// Tokens at once.
+        /// Tokens that a lane works on at once.
         token_tile: u32,
         /// What subgroups are used for.
         subgroups: Subgroups,
@@ -59,7 +59,7 @@ pub enum Variant {
 pub enum Subgroups {
     /// Nothing: they are not there, or do not help.
     Unused,
-    /// To add up, whatever their width. `row_lanes` is `lanes`.
+    /// To add up sums, whatever their width. `row_lanes` is `lanes`.
     Sum,
     /// To share what is read of `x`. `row_lanes` is 1 and `lanes`, 4 or 8, the only width that the device has.
     Broadcast,
@@ -70,7 +70,7 @@ pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> 
     if gpu.is_software() {
         // A workgroup is computed as a loop over vectors of lanes: barriers cost more than loads.
         let width = fixed_subgroup_width(gpu).filter(|width| matches!(width, 4 | 8) && !layout.is_ragged());
-        // SwiftShader takes as long to compile one large kernel as to compute some tokens: there the code is small, and
+        // SwiftShader takes as long to compile one large kernel as to compute some tokens, so its code is small and is
         // the same for all products and numbers of tokens.
         if !gpu.adapter.name.contains("llvmpipe") {
             return vec![(u32::MAX, Variant::LaneRows { broadcast: width == Some(ROW_LANES) })];
@@ -91,7 +91,7 @@ pub fn variants(gpu: &Gpu, layout: &Layout, n_rows: u32) -> Vec<(u32, Variant)> 
 /// Lanes of a workgroup of `matmul/lane_rows.wgsl`.
 const ROW_LANES: u32 = 4;
 
-/// The number of lanes of a subgroup, where the device has subgroups and but one width of them.
+/// The number of lanes of a subgroup, where the device has subgroups of one width only.
 pub fn fixed_subgroup_width(gpu: &Gpu) -> Option<u32> {
     let (min, max) = (gpu.adapter.subgroup_min_size, gpu.adapter.subgroup_max_size);
     (gpu.features.subgroups && min == max).then_some(min)
@@ -101,7 +101,7 @@ pub fn fixed_subgroup_width(gpu: &Gpu) -> Option<u32> {
 const MANY_LANES: u64 = 1 << 16;
 
 /// Lanes that share a row of `units` units: a few units each, so that few lanes idle in the last step. Matrices of few
-/// rows get more, up to one unit each: there the time is that of waiting for memory, and idle lanes cost nothing.
+/// rows get more, up to one lane per unit: they mostly wait for memory, and idle lanes cost nothing.
 fn row_lanes(units: u32, n_rows: u32) -> u32 {
     let mut lanes = match units / 3 {
         0..16 => 8,
@@ -115,7 +115,7 @@ fn row_lanes(units: u32, n_rows: u32) -> u32 {
     lanes
 }
 
-/// The product, by the variants that suit the device.
+/// The product, in the variants that suit the device.
 pub fn matmul(ctx: &OpContext<'_>, op: &MatMul<'_>) -> Result<Kernels, ExecError> {
     let choices = variants(&ctx.resources.gpu, op.weight.layout(), op.rows.end - op.rows.start)
         .into_iter()
@@ -124,7 +124,7 @@ pub fn matmul(ctx: &OpContext<'_>, op: &MatMul<'_>) -> Result<Kernels, ExecError
     Ok(Kernels::by_rows(op.x.rows, choices))
 }
 
-/// The product by one variant: a dispatch for each part of the weight.
+/// The product in one variant: a dispatch for each part of the weight.
 pub fn matmul_with(ctx: &OpContext<'_>, op: &MatMul<'_>, variant: Variant) -> Result<Vec<Dispatch>, ExecError> {
     op.weight.parts_of(op.rows.clone()).map(|(rows, part)| part_dispatch(ctx, op, variant, rows, part)).collect()
 }
@@ -171,8 +171,8 @@ fn part_dispatch(
     ctx.resources.dispatch(&source, &bindings, grid)
 }
 
-/// The kernel of a variant, without its epilogue, and a grid in which each workgroup makes `group_rows` columns of the
-/// output.
+/// The kernel of a variant, without its epilogue, and a grid in which each workgroup computes `group_rows` columns of
+/// the output.
 pub(super) fn kernel(
     variant: Variant,
     layout: &Layout,

@@ -123,7 +123,7 @@ impl Siblings<'_> {
     }
 }
 
-/// As `matmul/lane_rows.wgsl` numbers them.
+/// The number of a non-linearity in `matmul/lane_rows.wgsl`.
 fn glu_kind(act: NonLinearity) -> u32 {
     match act {
         NonLinearity::Silu => 0,

@@ -12,11 +12,11 @@ pub struct Rope<'a> {
     pub x: &'a Activation,
     /// `[n_ctx, n_rot / 2]` of `(cos, sin)`.
     pub table: Binding,
-    /// Columns of each head that turn.
+    /// Columns of each head that are rotated.
     pub n_rot: u32,
     /// Columns of a head.
     pub head_dim: u32,
-    /// Which columns turn together.
+    /// Which columns form a pair.
     pub pairing: RopePairing,
     /// The same shape as `x`.
     pub out: &'a Activation,

@@ -1,4 +1,4 @@
-//! Head norms, rotations and the KV write as one kernel: the ops between the projections and attention.
+//! Head norms, rotations and the KV write in one kernel: the ops between the projections and attention.
 
 use chord_program::{ExecError, RopePairing};
 
@@ -15,7 +15,7 @@ pub struct HeadNorms {
     pub eps: [f32; 2],
 }
 
-/// Queries and keys turned, keys and values stored.
+/// Rotates queries and keys, stores keys and values.
 #[derive(Clone, Debug)]
 pub struct RotateStore<'a> {
     /// `[T, n_heads · k_dim]`.
@@ -24,25 +24,25 @@ pub struct RotateStore<'a> {
     pub k: &'a Activation,
     /// `[T, n_kv_heads · v_dim]`.
     pub v: &'a Activation,
-    /// The queries turned, the shape of `q`.
+    /// The rotated queries, in the shape of `q`.
     pub out: &'a Activation,
     /// Norms before the rotation, if any.
     pub norms: Option<HeadNorms>,
     /// `[n_ctx, n_rot / 2]` of `(cos, sin)`.
     pub table: Binding,
-    /// Columns of each head that turn.
+    /// Columns of each head that are rotated.
     pub n_rot: u32,
-    /// Which columns turn together.
+    /// Which columns form a pair.
     pub pairing: RopePairing,
     /// Where keys and values go.
     pub cache: &'a KvCache,
 }
 
-/// The one dispatch of it.
+/// Norms, rotations and KV write in one dispatch.
 pub fn rotate_store(ctx: &OpContext<'_>, op: &RotateStore<'_>) -> Result<Kernels, ExecError> {
     let slot = op.cache.slot();
     let activations = [op.q, op.k, op.v, op.out];
-    // All four activations are seen through one binding, from the first to the end of the last.
+    // One binding covers all four activations, from the start of the first to the end of the last.
     let start = activations.iter().map(|a| a.offset).min().unwrap_or(0);
     let end = activations.iter().map(|a| a.offset + a.bytes).max().unwrap_or(0);
     let at = |activation: &Activation| ((activation.offset - start) / 4) as u32;
@@ -76,7 +76,7 @@ pub fn rotate_store(ctx: &OpContext<'_>, op: &RotateStore<'_>) -> Result<Kernels
     let grid = match ctx.resources.gpu.lanes_are_a_loop {
         // A lane for each head.
         true => Grid::elements(op.q.rows, n_heads + 2 * slot.n_kv_heads, lanes),
-        // A workgroup for each head of the queries and of keys and values.
+        // A workgroup for each query head and each KV head.
         false => Grid::per_row(op.q.rows, n_heads + slot.n_kv_heads),
     };
     Ok(Kernels::always(vec![ctx.resources.dispatch(&source, &bindings, grid)?]))

@@ -9,7 +9,7 @@ use chord_program::{ExecError, Weight};
 use super::{Layout, repack};
 use crate::{Access, Allocation, Binding, Gpu, MemoryKind, Resources};
 
-/// Bytes repacked between two uploads: bounds the staging memory, whatever the window.
+/// Bytes repacked between two uploads: bounds the staging memory, however large the window is.
 const STAGING_BYTES: u64 = 1 << 20;
 
 /// A range of a buffer that holds one plane of consecutive rows.
@@ -32,7 +32,7 @@ impl Plane {
 /// Consecutive rows of a weight, small enough for one binding per plane.
 #[derive(Debug)]
 pub struct WeightPart {
-    /// Rows of the tensor, those of all experts counted on.
+    /// Rows of the tensor, numbered through all experts.
     pub rows: Range<u32>,
     /// Where its first row lies in the planes, which it may share with other weights.
     first: u32,
@@ -143,22 +143,22 @@ impl DeviceWeight {
         DeviceWeight { name: weight.name.clone(), layout, parts, n_rows, rows_written: 0, staging: Vec::new() }
     }
 
-    /// Rows, those of all experts counted on.
+    /// Rows of all experts together.
     pub fn n_rows(&self) -> u32 {
         self.n_rows
     }
 
-    /// How its rows lie.
+    /// How its rows are laid out.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The tensor's parts, by ascending rows.
+    /// The tensor's parts, in the order of their rows.
     pub fn parts(&self) -> &[WeightPart] {
         &self.parts
     }
 
-    /// The parts that hold `rows`: the rows asked for that lie there, and the part.
+    /// The parts that hold `rows`, each after those of `rows` that it holds.
     pub fn parts_of(&self, rows: Range<u32>) -> impl Iterator<Item = (Range<u32>, &WeightPart)> {
         self.parts.iter().filter_map(move |part| {
             let start = rows.start.max(part.rows.start);
@@ -189,12 +189,12 @@ impl DeviceWeight {
         self.rows_written == self.n_rows
     }
 
-    /// What was written is to be replaced, from the first row on.
+    /// Lets the rows be written again, from the first one on.
     pub(crate) fn restart(&mut self) {
         self.rows_written = 0;
     }
 
-    /// Whole rows of the file from byte `offset` of the tensor on: the next ones, in order.
+    /// Writes the next whole rows, as in the file, from byte `offset` of the tensor on.
     ///
     /// # Errors
     /// [`ExecError::BadWeight`] for bytes that are not the next whole rows.
@@ -219,12 +219,12 @@ impl DeviceWeight {
             self.upload(gpu, part, rows.start, &bytes[start as usize..stop as usize], &mut staging);
         }
         self.rows_written = end;
-        // The staging memory is reused from window to window, and given back with the last one.
+        // The staging memory is reused from window to window and freed with the last one.
         self.staging = if self.is_complete() { Vec::new() } else { staging };
         Ok(())
     }
 
-    /// Brings rows of one part to their place, `first` being the number of the first among the tensor's rows.
+    /// Uploads rows of one part; `first` is the number of the first one among the tensor's rows.
     fn upload(&self, gpu: &Gpu, part: &WeightPart, first: u32, rows: &[u8], staging: &mut Vec<u8>) {
         let layout = &self.layout;
         let mut at = u64::from(part.place_of(first));
@@ -267,7 +267,7 @@ fn write(gpu: &Gpu, plane: &Plane, offset: u64, bytes: &[u8]) {
     gpu.queue.write_buffer(&plane.buffer, plane.offset + offset, bytes);
 }
 
-/// How the rows of one weight are split over bindings, or that those of several lie in one.
+/// The layout, and the rows of each part: one weight is split over bindings, several weights lie in one part.
 fn ranges(gpu: &Gpu, weights: &[&Weight]) -> Result<(Layout, Vec<Range<u32>>), ExecError> {
     if let [weight] = weights {
         let layout = layout_of(weight)?;
@@ -284,8 +284,7 @@ fn ranges(gpu: &Gpu, weights: &[&Weight]) -> Result<(Layout, Vec<Range<u32>>), E
     Ok((layout_of(weights[0])?, std::iter::once(0..total).collect()))
 }
 
-/// Bytes of the planes that weights need which lie together, in the order in which [`DeviceWeight::place`] asks for
-/// them.
+/// Bytes of the planes of weights that lie together, in the order in which [`DeviceWeight::place`] asks for them.
 pub(crate) fn plane_bytes(gpu: &Gpu, weights: &[&Weight]) -> Result<Vec<u64>, ExecError> {
     let (layout, ranges) = ranges(gpu, weights)?;
     let planes = ranges.into_iter().flat_map(|rows| {
@@ -295,7 +294,7 @@ pub(crate) fn plane_bytes(gpu: &Gpu, weights: &[&Weight]) -> Result<Vec<u64>, Ex
     Ok(planes.filter(|bytes| *bytes > 0).collect())
 }
 
-/// Rows whose planes each fit a binding.
+/// The most rows of which each plane fits a binding.
 fn rows_per_part(layout: &Layout, max_binding_bytes: u64) -> u32 {
     let rows = max_binding_bytes / layout.code_bytes.max(layout.scale_bytes);
     u32::try_from(rows).unwrap_or(u32::MAX)

@@ -1,4 +1,4 @@
-//! How rows of each storage type lie on the device: see [`planes`](super::planes).
+//! How rows of each block type lie on the device: see [`planes`](super::planes).
 
 use chord_gguf::GgmlType;
 
@@ -7,11 +7,11 @@ use super::planes::planes;
 /// Weights that a kernel takes at once.
 pub(crate) const UNIT: u32 = 32;
 
-/// A row on the device: one piece in the plane `codes` and one in the plane `scales`. The sum of their bytes is the
-/// file's, but for two bytes in rows with an odd number of blocks.
+/// A row on the device: one piece in the plane `codes` and one in the plane `scales`. Together they have as many bytes
+/// as in the file, but for padding: two bytes after an odd number of f16 scales, and zeros after ragged rows of floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
-    /// Storage type.
+    /// Block type.
     pub ty: GgmlType,
     /// Columns.
     pub cols: u32,
@@ -24,7 +24,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of rows of `cols` columns; none for types without a kernel, and for rows of broken blocks.
+    /// The layout of rows of `cols` columns; none for types without a kernel and for rows that end within a block.
     pub fn new(ty: GgmlType, cols: u32) -> Option<Self> {
         let file_bytes = ty.row_bytes(u64::from(cols)).filter(|bytes| *bytes > 0)?;
         let blocks = u64::from(cols) / ty.block_elems();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_blocks_and_types_without_a_kernel_have_no_layout() {
+    fn partial_blocks_and_types_without_a_kernel_have_no_layout() {
         assert_eq!(Layout::new(GgmlType::Q4_K, 576), None);
         assert_eq!(Layout::new(GgmlType::Q4_0, 33), None);
         assert_eq!(Layout::new(GgmlType::Q2_K, 256), None);

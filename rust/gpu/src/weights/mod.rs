@@ -1,4 +1,4 @@
-//! Weights on the device: how each storage type is laid out there, and the way from a file's bytes to it.
+//! Weights on the device: how each block type is laid out there, and the way from a file's bytes to it.
 //!
 //! Weights stay quantized. `planes` says where the bytes of each type's blocks go, [`Layout`] what a row becomes,
 //! `repack` moves the bits, [`DeviceWeight`] holds the buffers, split by rows where a binding cannot cover a whole

@@ -1,8 +1,8 @@
-//! Where the bytes of each storage type's blocks go on the device: the one description from which room, upload and the
-//! shader's file follow.
+//! Where the bytes of each block type go on the device: the one description from which room, upload and the shader's
+//! file follow.
 //!
 //! Kernels read the plane `codes` as `vec4<u32>` and the plane `scales` as `u32`. Blocks whose size is not a multiple
-//! of 16 bytes are taken apart so that both are aligned. The reader of a type is `shaders/quant/NAME.wgsl`.
+//! of 16 bytes are divided so that both planes are aligned. `shaders/quant/NAME.wgsl` reads the type.
 
 use std::ops::Range;
 
@@ -28,7 +28,7 @@ pub(super) struct Planes {
 }
 
 impl Part {
-    /// Bytes of it.
+    /// Its number of bytes.
     pub(super) fn len(&self) -> usize {
         match self {
             Part::Bytes(range) => range.len(),
@@ -37,7 +37,7 @@ impl Part {
         }
     }
 
-    /// Appends it.
+    /// Appends its bytes of `block`.
     pub(super) fn push(&self, block: &[u8], out: &mut Vec<u8>) {
         match self {
             Part::Bytes(range) => out.extend(&block[range.clone()]),
@@ -47,7 +47,7 @@ impl Part {
     }
 }
 
-/// Scales of a Q6_K block in the order of its units, two groups a unit: see `shaders/quant/q6_k.wgsl`.
+/// Bytes of a Q6_K block's scales in the order of its units, two groups a unit: see `shaders/quant/q6_k.wgsl`.
 const Q6_K_SCALES: [usize; 16] = [192, 196, 193, 197, 194, 198, 195, 199, 200, 204, 201, 205, 202, 206, 203, 207];
 
 /// The quantized types with kernels.
@@ -76,7 +76,7 @@ pub fn types() -> impl Iterator<Item = GgmlType> {
     GgmlType::FLOATS.iter().copied().chain(PLANES.iter().map(|(ty, _)| *ty))
 }
 
-/// The name of the type's reader.
+/// The name of the file in `shaders/quant` that reads the type.
 pub(crate) fn shader_name(ty: GgmlType) -> String {
     ty.name().to_lowercase()
 }

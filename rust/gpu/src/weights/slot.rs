@@ -44,19 +44,19 @@ impl SlotLayout {
         Ok(SlotLayout { buffers })
     }
 
-    /// Room for either.
+    /// Room for either of the two.
     pub(crate) fn or(mut self, other: &SlotLayout) -> Self {
         self.buffers.resize(self.buffers.len().max(other.buffers.len()), 0);
         self.buffers.iter_mut().zip(&other.buffers).for_each(|(a, b)| *a = (*a).max(*b));
         self
     }
 
-    /// The sum.
+    /// Bytes of all buffers together.
     pub(crate) fn bytes(&self) -> u64 {
         self.buffers.iter().sum()
     }
 
-    /// The buffers.
+    /// Allocates the buffers.
     pub(crate) fn allocate(&self, resources: &Resources) -> Result<Slot, ExecError> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let buffer = |bytes: &u64| resources.buffer("page", *bytes, usage, MemoryKind::Weights).map(Arc::new);
@@ -102,7 +102,8 @@ struct End {
 }
 
 impl End {
-    /// Offset of a plane in the buffer that this then stands in: another one where it would grow beyond `limit`.
+    /// Takes room for a plane in `self.buffer`, or in the next one if that would grow beyond `limit`; returns its
+    /// offset there.
     fn take(&mut self, bytes: u64, limit: u64) -> u64 {
         let size = bytes.next_multiple_of(ALIGNMENT);
         if self.offset > 0 && self.offset + size > limit {
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn planes_are_aligned_and_go_on_in_another_buffer() {
+    fn planes_are_aligned_and_continue_in_another_buffer() {
         let mut end = End::default();
         assert_eq!((end.take(100, 1024), end.buffer), (0, 0));
         assert_eq!((end.take(500, 1024), end.buffer), (256, 0));

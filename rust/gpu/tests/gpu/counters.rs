@@ -1,4 +1,4 @@
-//! What a greedy run makes and moves: nothing is created after the first token, one submit a token, no waiting.
+//! What a greedy run creates and submits: nothing is created after the first token, one submit a token, no waiting.
 
 use std::collections::BTreeSet;
 
@@ -116,9 +116,9 @@ fn check_memory(name: &str, model: &ModelFile) {
     assert_eq!(memory.kv, program.kv_bytes(), "{name}");
     let most = program.weight_bytes() * 105 / 100 + tables;
     assert!(memory.weights <= most, "{name}: {} bytes of weights, at most {most}", memory.weights);
-    // Batch, ids and read-back beside the activations.
+    // Batch, ids and read-back besides the activations.
     let activations = chord_program::MemoryPlan::new(program, 256, chord_program::Reuse::Yes).total;
     let rest = memory.scratch - activations.min(memory.scratch);
-    assert!(rest <= 1 << 20, "{name}: {rest} bytes of scratch beside the activations");
+    assert!(rest <= 1 << 20, "{name}: {rest} bytes of scratch besides the activations");
     drop(executor);
 }

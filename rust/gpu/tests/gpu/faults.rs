@@ -1,4 +1,4 @@
-//! What goes wrong ends in a typed error, and everything is given back.
+//! Failures end in typed errors, and all memory is freed.
 
 use chord_gpu::{GpuExecutor, GpuOptions, PlanOptions};
 use chord_program::{ExecError, Executor, Want, WeightId, WeightSink};
@@ -83,7 +83,7 @@ fn an_unknown_adapter_is_named_in_the_error() {
 }
 
 #[test]
-fn weights_that_do_not_come_are_missed() {
+fn missing_weights_are_reported() {
     let gpu = gpu();
     let model = small_model(1);
     let new = GpuExecutor::new(&gpu, model.program.clone(), PlanOptions::default());

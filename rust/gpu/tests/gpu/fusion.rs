@@ -47,7 +47,7 @@ fn a_residual_is_added_by_the_product() {
     assert_eq!(without - with, 1 + 2, "one add, and three products of one input, in one layer");
 }
 
-/// One layer between an embedding and logits, whose queries and keys are turned, and normalized before if `norms`.
+/// One layer between an embedding and logits. Its queries and keys are rotated, and normalized first if `norms`.
 fn turned_model(norms: bool, pairing: RopePairing, n_rot: u32, kv: KvType) -> Model {
     let mut b = ProgramBuilder::new(64, 64, 1, 16, 16, kv);
     b.segment(SegmentKind::Prologue);
@@ -81,7 +81,7 @@ fn turned_model(norms: bool, pairing: RopePairing, n_rot: u32, kv: KvType) -> Mo
 }
 
 #[test]
-fn queries_and_keys_are_normalized_turned_and_stored_at_once() {
+fn queries_and_keys_are_normalized_rotated_and_stored_at_once() {
     for disabled in VARIANTS {
         let gpu = gpu_without(disabled);
         for (norms, pairing, n_rot, kv) in [
@@ -99,7 +99,7 @@ fn queries_and_keys_are_normalized_turned_and_stored_at_once() {
     }
 }
 
-/// Products of one input: three of a type, two of which are gated, and one of another type.
+/// Five products of one input: three of the types `types[..3]`, and a gated pair of the type `types[3]`.
 fn products_model(act: Activation, types: [GgmlType; 4]) -> Model {
     let width = 256;
     let mut b = ProgramBuilder::new(64, 64, 1, 16, 16, KvType::F32);
@@ -146,14 +146,14 @@ fn products_of_one_input_run_together_where_their_types_agree() {
             let [mut fused, mut plain] =
                 [true, false].map(|on| model.on_gpu(&gpu, plan(on)).expect("a model the GPU runs"));
             let [with, without] = compare([&mut fused, &mut plain], 64);
-            // The product added to another includes the add, too, if it has no sibling.
+            // A product without a sibling may take in the add that follows it, too.
             assert!(without - with >= saved, "{types:?}: {with} dispatches fused, {without} not");
         }
     }
 }
 
 #[test]
-fn activations_beyond_one_binding_are_turned_one_by_one() {
+fn activations_beyond_one_binding_are_rotated_one_by_one() {
     let model = turned_model(true, RopePairing::Halves, 80, KvType::F32);
     let small = request(GpuOptions { max_binding_bytes: Some(20_480), ..options() });
     let [mut fused, mut plain] = [true, false].map(|on| model.on_gpu(&small, plan(on)).expect("a model the GPU runs"));

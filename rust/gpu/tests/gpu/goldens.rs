@@ -9,8 +9,7 @@ use chord_testkit::{architecture_recipes, type_recipes};
 use crate::models::{ModelFile, build, check_activations, recipe, run_golden};
 use crate::setup::{VARIANTS, gpu_without, options, request};
 
-/// Every architecture that runs on the device, with its variants, and a llama in each type of weight that stays
-/// quantized there.
+/// Every architecture that runs on the device, with its variants, and a llama in each block type that has kernels.
 fn all() -> Vec<String> {
     let mut names = Vec::new();
     for recipe in architecture_recipes().into_iter().chain(type_recipes()) {
@@ -24,7 +23,7 @@ fn all() -> Vec<String> {
     names
 }
 
-/// One of each family, for what does not depend on the weights' types.
+/// One of each family, for what does not depend on the block type.
 const FAMILIES: [&str; 2] = ["llama.Q4_K", "gemma3.Q4_K"];
 
 fn check(names: &[&str], kv: KvType, limit: f64, chunk: usize, options: PlanOptions) {
@@ -90,7 +89,7 @@ fn activations_match() {
     }
 }
 
-/// The host makes all tables of rotations in the same way, so that one model of each architecture is enough here.
+/// The host makes all rotation tables in the same way, so that one model of each architecture is enough here.
 /// `rust/cpu/tests/golden_rope.rs` has every scaling.
 #[test]
 fn stretched_rotations_match() {

@@ -17,7 +17,7 @@ pub(crate) struct ModelFile {
     pub(crate) program: Arc<Program>,
 }
 
-/// Options with room for a batch of `max_batch` whose every row has an output.
+/// Options with room for a batch of `max_batch` tokens, each of which has an output.
 pub(crate) fn build(n_ctx: u32, kv_type: KvType, max_batch: u32) -> BuildOptions {
     BuildOptions { n_ctx: Some(n_ctx), kv_type, n_seq_max: 1, max_batch, max_outputs: max_batch }
 }
@@ -50,7 +50,7 @@ impl ModelFile {
     }
 }
 
-/// Runs the golden's tokens in chunks of `chunk`, all logits of every chunk compared, the first `n` tokens only.
+/// Runs the first `n` of the golden's tokens in chunks of `chunk` and compares all their logits.
 pub(crate) fn run_golden(executor: &mut GpuExecutor, golden: &Golden, n: usize, chunk: usize) -> LogitsReport {
     let mut comparison = LogitsComparison::new(golden);
     for (index, ids) in golden.tokens[..n.min(golden.tokens.len())].chunks(chunk).enumerate() {

@@ -12,7 +12,7 @@ use crate::setup::{Case, Model, SOFT, Tokens, first_difference, gpu, gpu_without
 /// Runs on software adapters only.
 const SOFTWARE_ATTENTION: &str = "ops/attention_rows.wgsl";
 
-/// The end of a product, and the kernel that has its own on SwiftShader, whatever kernels were requested.
+/// The end of a product, and the kernel that has an end of its own. SwiftShader runs it whatever kernels are requested.
 const EPILOGUE: &str = "matmul/epilogue.wgsl";
 const LANE_ROWS: &str = "matmul/lane_rows.wgsl";
 
@@ -82,7 +82,7 @@ fn batches() -> Vec<Tokens> {
 }
 
 #[test]
-fn nothing_broken_is_no_difference() {
+fn intact_kernels_show_no_difference() {
     let model = every_op();
     let mut executor = model.on_gpu(&gpu(), PlanOptions::default()).expect("a program the GPU runs");
     assert_eq!(first_difference(&model, &mut executor, &batches(), SOFT).expect("traces"), None);

@@ -248,7 +248,7 @@ fn sequences_do_not_see_each_other() {
 
 #[test]
 fn more_rows_than_one_grid_dimension() {
-    // 70,000 rows of one column: norms take a workgroup each.
+    // 70,000 rows of three columns: norms take a workgroup each.
     let mut b = ProgramBuilder::new(64, 70_000, 1, 70_000, 1, KvType::F32);
     b.segment(SegmentKind::Prologue);
     let mut c = Case::new(b);
@@ -260,7 +260,7 @@ fn more_rows_than_one_grid_dimension() {
 }
 
 #[test]
-fn what_no_kernel_computes_is_refused_when_the_executor_is_made() {
+fn heads_without_a_kernel_are_refused_when_the_executor_is_made() {
     let heads = Heads { n_heads: 2, n_kv_heads: 2, k_dim: 6, v_dim: 64 };
     let model = attention_model(heads, KvType::F32, None, None, 512, 1);
     let error = model.on_gpu(&gpu(), PlanOptions::default()).expect_err("heads of 6 columns have no kernel");

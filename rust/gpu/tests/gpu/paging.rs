@@ -1,5 +1,4 @@
-//! Layers that come page by page: the same numbers as with all of them held, within the memory allowed, and nothing
-//! made on the way.
+//! Paged layers: the same numbers as with all layers held, within the memory allowed, and nothing created on the way.
 
 use std::future::poll_fn;
 use std::path::Path;
@@ -13,7 +12,7 @@ use crate::setup::{Tokens, all_ids, gpu, logits};
 
 const GEMMA3: &str = "tiny/gemma3.Q4_K_M";
 
-/// Every weight that is held.
+/// Writes every weight that is held.
 fn load(model: &ModelFile, executor: &mut GpuExecutor) {
     let own = model.program.layer_weights();
     let pages = executor.device().pages;
@@ -38,14 +37,14 @@ fn bring(model: &ModelFile, executor: &mut dyn Paged, segment: usize) {
     for id in &model.program.layer_weights()[segment] {
         let weight = model.program.weight(*id);
         let bytes = model.file.tensor_bytes(&weight.name);
-        // In two parts, as a window would.
+        // In two parts, as through a window.
         let half = (weight.rows / 2) as usize * weight.row_bytes() as usize;
         executor.write(*id, 0, &bytes[..half]).expect("the first rows");
         executor.write(*id, half as u64, &bytes[half..]).expect("the other rows");
     }
 }
 
-/// Brings pages until everything is submitted; which ones, in order.
+/// Brings pages until everything is submitted; returns which ones, in order.
 fn feed(model: &ModelFile, executor: &mut GpuExecutor) -> Vec<usize> {
     let mut brought = Vec::new();
     let Some(paged) = executor.paged() else { return brought };
@@ -61,7 +60,7 @@ fn least(model: &ModelFile, gpu: &Gpu) -> u64 {
     let options = PlanOptions { max_bytes: Some(0), ..PlanOptions::default() };
     match block_on(GpuExecutor::new(gpu, model.program.clone(), options)) {
         Err(ExecError::OutOfMemory { needed, .. }) => needed,
-        other => panic!("expected too little memory, found {other:?}"),
+        other => panic!("expected an error for too little memory, found {other:?}"),
     }
 }
 
@@ -102,7 +101,7 @@ fn logits_are_those_of_the_resident_model_bit_for_bit() {
 }
 
 #[test]
-fn greedy_steps_make_nothing_and_read_each_page_once() {
+fn greedy_steps_create_nothing_and_read_each_page_once() {
     let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let prompt = Tokens::of_ids(0, &golden.tokens[..9]).with_outputs(&[8]);
@@ -130,9 +129,9 @@ fn greedy_steps_make_nothing_and_read_each_page_once() {
     assert_eq!(after.pipelines_created, before.pipelines_created);
 }
 
-/// The next page may arrive before it is waited for; it uses the other slot.
+/// The next page may arrive before it is needed: it uses the other slot.
 #[test]
-fn pages_are_asked_for_a_layer_ahead_and_kept() {
+fn pages_are_requested_a_layer_ahead_and_kept() {
     let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let mut executor = open(&model, &gpu, least(&model, &gpu));
@@ -149,13 +148,13 @@ fn pages_are_asked_for_a_layer_ahead_and_kept() {
     assert!(!executor.paged().expect("it pages").advance().expect("work that runs"));
     assert_eq!([next(&mut executor), next(&mut executor)], [Some(pages[2]), Some(pages[3])]);
     assert_eq!(feed(&model, &mut executor), pages[4..]);
-    // The end of a run requests the first page of the next one.
+    // At the end of a run the first page of the next one is requested.
     assert_eq!(next(&mut executor), Some(pages[0]));
     assert_eq!(all_ids(&mut executor).expect("ids").len(), 3);
 }
 
 #[test]
-fn what_is_abandoned_half_way_leaves_no_trace() {
+fn work_abandoned_halfway_leaves_no_trace() {
     let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let ids = &golden.tokens[..12];
@@ -177,7 +176,7 @@ fn what_is_abandoned_half_way_leaves_no_trace() {
         assert_eq!(paged.abandon(), 1);
         assert!(paged.advance().expect("nothing waits"));
         let rest = Tokens::of_ids(4, &ids[4..]);
-        executor.enqueue_prefill(&rest.batch(), Want::Logits).expect("positions go on where they were");
+        executor.enqueue_prefill(&rest.batch(), Want::Logits).expect("positions continue where they were");
         feed(&model, &mut executor);
         let found = logits(&mut executor).expect("logits");
         let from = 4 * model.program.n_vocab as usize;
@@ -186,7 +185,7 @@ fn what_is_abandoned_half_way_leaves_no_trace() {
 }
 
 #[test]
-fn too_little_even_for_two_slots_is_out_of_memory_with_what_is_needed() {
+fn too_little_memory_for_two_slots_is_an_error_with_the_bytes_needed() {
     let (golden, path) = golden_and_model(GEMMA3);
     let (gpu, model) = (gpu(), model(&path, golden.n_ctx));
     let needed = least(&model, &gpu);

@@ -37,7 +37,7 @@ fn check_logits(name: &str, quick: usize, kv_types: &[(KvType, f64)]) {
     }
 }
 
-/// Greedy continuations of all chats, `quick` tokens of each, or all.
+/// Greedy continuations: `quick` tokens of the first chat, or all of all chats.
 fn check_greedy(name: &str, quick: usize) {
     let (golden, path) = golden_and_model(name);
     let model = ModelFile::open(&path, &build(golden.n_ctx, KvType::F32, 64));
@@ -94,27 +94,27 @@ mod full {
     use super::*;
 
     #[test]
-    #[ignore = "takes minutes, and the larger set of results: CHORD_FULL=1, CHORD_GOLDEN"]
+    #[ignore = "takes minutes and the larger set of results: CHORD_FULL=1, CHORD_GOLDEN"]
     fn smollm2_trace() {
         check_trace(SMOLLM2, NMSE_F32_KV);
     }
 
     #[test]
-    #[ignore = "takes minutes, and the larger set of results: CHORD_FULL=1, CHORD_GOLDEN"]
+    #[ignore = "takes minutes and the larger set of results: CHORD_FULL=1, CHORD_GOLDEN"]
     fn gemma3_trace() {
         check_trace(GEMMA3, NMSE_GELU_TABLE);
     }
 
     /// A text of more than a thousand tokens, in chunks.
     #[test]
-    #[ignore = "takes minutes, and the larger set of results: CHORD_FULL=1, CHORD_GOLDEN"]
+    #[ignore = "takes minutes and the larger set of results: CHORD_FULL=1, CHORD_GOLDEN"]
     fn smollm2_long() {
         check_logits("smollm2-long", 0, &BOTH[..1]);
     }
 
     /// A text that is longer than the window.
     #[test]
-    #[ignore = "takes minutes, and the larger set of results: CHORD_FULL=1, CHORD_GOLDEN"]
+    #[ignore = "takes minutes and the larger set of results: CHORD_FULL=1, CHORD_GOLDEN"]
     fn gemma3_long() {
         check_logits("gemma-3-long", 0, &BOTH[..1]);
     }

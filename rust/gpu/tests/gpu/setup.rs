@@ -72,7 +72,7 @@ pub(crate) struct Case {
     numbers: Numbers,
 }
 
-/// What [`Case::finish`] gives.
+/// A program with the values of its weights: what [`Case::finish`] returns.
 #[derive(Clone)]
 pub(crate) struct Model {
     pub(crate) program: Arc<Program>,
@@ -112,7 +112,7 @@ impl Case {
 impl Model {
     pub(crate) fn load(&self, sink: &mut dyn WeightSink) -> Result<(), ExecError> {
         for (index, weight) in self.program.weights.iter().enumerate() {
-            // In two parts, as a staging window would.
+            // In two parts, as through a window.
             let bytes = &self.weights[&weight.name];
             let half = (weight.rows / 2) as usize * weight.row_bytes() as usize;
             if half > 0 {
@@ -221,14 +221,14 @@ pub(crate) fn check_on(model: &Model, gpu: &Gpu, options: PlanOptions, batches: 
     }
 }
 
-/// Polls an executor that never needs to be woken.
+/// Waits for the logits of a batch.
 pub(crate) fn logits(executor: &mut dyn Executor) -> Result<Vec<f32>, ExecError> {
     let mut logits = Vec::new();
     pollster::block_on(std::future::poll_fn(|cx| executor.poll_logits(cx, &mut logits)))?;
     Ok(logits)
 }
 
-/// All ids that are outstanding.
+/// Waits for all outstanding ids.
 pub(crate) fn all_ids(executor: &mut dyn Executor) -> Result<Vec<u32>, ExecError> {
     let mut ids = Vec::new();
     loop {

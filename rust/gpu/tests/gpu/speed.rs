@@ -1,5 +1,5 @@
-//! A prompt must gain from its tokens being known at once. Only with `CHORD_FULL=1`: other work on the machine disturbs
-//! timings.
+//! A prompt must be faster than decoding, because all its tokens are known. Only with `CHORD_FULL=1`: other work on the
+//! machine disturbs timings.
 
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ fn a_prompt_runs_at_three_times_the_speed_of_single_tokens() {
         all_ids(&mut executor).expect("ids");
         decode.push(f64::from(DECODED) / start.elapsed().as_secs_f64());
     }
-    // The fastest of each: other work on the machine only slows.
+    // The fastest of each: other work on the machine can only slow them down.
     let [prefill, decode] = [prefill, decode].map(|rates| rates.into_iter().fold(0.0, f64::max));
     println!("prefill {prefill:.1} tok/s, decode {decode:.1} tok/s, {:.2} times", prefill / decode);
     assert!(prefill >= 3.0 * decode, "prefill {prefill:.1} tok/s, decode {decode:.1} tok/s");

@@ -1,4 +1,4 @@
-//! The greedy loop on the device: ids in order, sequences side by side, cuts, choices among equals.
+//! The greedy loop on the device: ids in order, sequences side by side, cuts, choices among equal logits.
 
 use chord_gguf::GgmlType;
 use chord_gpu::{Gpu, GpuExecutor, PlanOptions};
@@ -8,7 +8,7 @@ use chord_program::{
 
 use crate::setup::{Case, Model, Tokens, all_ids, gpu, logits};
 
-/// A model of one attention layer that says something different after each prompt.
+/// A model of one attention layer that continues each prompt with different ids.
 pub(crate) fn small_model(n_seq: u32) -> Model {
     let (n_vocab, width) = (64, 32);
     let mut b = ProgramBuilder::new(n_vocab, 256, n_seq, 64, 8, KvType::F32);
@@ -40,7 +40,7 @@ pub(crate) fn small_model(n_seq: u32) -> Model {
     c.finish()
 }
 
-/// Greedy ids by single prefills whose logits the host looks at.
+/// Greedy ids that the host chooses from the logits of one prefill each.
 fn greedy_by_logits(executor: &mut dyn Executor, seq: u32, prompt: &[u32], n: usize) -> Vec<u32> {
     let mut ids = Vec::new();
     let mut next = Tokens::of_ids(0, prompt).with_outputs(&[prompt.len() as u32 - 1]);
@@ -149,7 +149,7 @@ fn a_cut_leaves_no_hole_where_steps_were_still_waiting() {
 }
 
 #[test]
-fn every_output_row_gets_an_id_and_the_last_goes_on() {
+fn every_output_row_gets_an_id_and_decoding_continues_the_last() {
     let gpu = gpu();
     let mut executor = small(&gpu, 1);
     let tokens = Tokens::of_ids(0, &[3, 1, 4, 1, 5]).with_outputs(&[0, 2, 4]);
@@ -213,7 +213,7 @@ fn a_logit_that_is_not_a_number_is_an_error() {
     let model = table_model(300, &[row]);
     let mut executor = model.on_gpu(&gpu, PlanOptions::default()).expect("a model the GPU runs");
     executor.enqueue_prefill(&Tokens::of_ids(0, &[0]).batch(), Want::Ids).expect("a batch that fits");
-    let error = all_ids(&mut executor).expect_err("NaN must not be chosen over");
+    let error = all_ids(&mut executor).expect_err("a NaN must not be passed over");
     assert!(error.to_string().contains("not a number"), "{error}");
 }
 

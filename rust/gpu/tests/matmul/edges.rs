@@ -20,7 +20,7 @@ fn scale_bias_and_residual_match() {
     }
 }
 
-/// A scale that f16 holds with few bits, or as zero, is a scale like any other.
+/// Scales that f16 holds with few bits, or as zero, are scales like any other.
 #[test]
 fn scales_below_the_normal_range_of_f16_match() {
     let bench = Bench::new();

@@ -24,7 +24,7 @@ fn is_seen(bench: &Bench, ty: GgmlType, variant: Variant, (file, from, to): Muta
 }
 
 #[test]
-fn a_broken_storage_type_is_seen() {
+fn a_broken_block_type_is_seen() {
     let bench = Bench::new();
     let mutations = [
         (GgmlType::F32, ("quant/f32.wgsl", "codes[at + 3u]", "codes[at + 2u]")),

@@ -27,7 +27,7 @@ const fn matvec(lanes: u32, row_lanes: u32, group_rows: u32, token_tile: u32) ->
 
 /// Each lane has rows of its own: no sums over lanes.
 pub(crate) const LANE_PER_ROW: Variant = matvec(8, 1, 8, 8);
-/// The same in little code, without broadcasts.
+/// The same with little code, without broadcasts.
 pub(crate) const LANE_ROWS: Variant = Variant::LaneRows { broadcast: false };
 /// Sums over sixteen lanes, in a tree.
 pub(crate) const SHARED_ROWS: Variant = matvec(64, 16, 4, 1);
@@ -76,7 +76,7 @@ impl Numbers {
     }
 }
 
-/// Rows with every bit at random, the scales taken from `scale`; floats are random numbers.
+/// Rows of random bits with scales from `scale`; floats are random numbers.
 pub(crate) fn random_rows(ty: GgmlType, cols: u32, rows: u32, mut scale: impl FnMut(&mut Numbers) -> f32) -> Vec<u8> {
     let mut numbers = Numbers::new(u64::from(cols) * 31 + u64::from(rows));
     let n_values = cols as usize * rows as usize;
@@ -123,8 +123,8 @@ impl Bench {
         Bench { gpu: self.gpu.clone(), resources: Resources::new(&self.gpu, shaders) }
     }
 
-    /// Writes the kernels made so far to `$CHORD_SHADER_DUMP`, if that is set, for a browser's compiler. (naga has seen
-    /// them: they are running.)
+    /// Writes the kernels made so far to `$CHORD_SHADER_DUMP`, if that is set, for a browser's compiler. (naga has
+    /// accepted them: they run.)
     pub(crate) fn dump_kernels(&self, name: &str) {
         let Some(folder) = std::env::var_os("CHORD_SHADER_DUMP").map(PathBuf::from) else { return };
         std::fs::create_dir_all(&folder).expect("a folder for the shaders");
@@ -146,7 +146,7 @@ impl Bench {
         self.resources.buffer(what, bytes, usage, MemoryKind::Scratch).expect("room for a test")
     }
 
-    /// A weight in windows of `window_rows` rows.
+    /// Uploads a weight in windows of `window_rows` rows.
     pub(crate) fn weight(&self, ty: GgmlType, cols: u32, rows: u32, bytes: &[u8], window_rows: u32) -> DeviceWeight {
         let weight = Weight { name: "w".to_owned(), ty, cols, rows, experts: 1 };
         let mut on_device = DeviceWeight::new(&self.resources, &weight).expect("a type with kernels");
@@ -176,7 +176,8 @@ impl Bench {
         bytemuck::cast_slice(&view).to_vec()
     }
 
-    /// Lets `make` bind activations of `n` rows, runs its dispatches and gives the outputs `[n, out_cols[i]]`.
+    /// Lets `make` bind activations of `n_rows` rows, runs its dispatches and returns the outputs,
+    /// `[n_rows, out_cols[i]]` each.
     pub(crate) fn run(
         &self,
         call: &Call<'_>,
@@ -238,7 +239,7 @@ impl Bench {
     }
 }
 
-/// What a run is given.
+/// The inputs of a run.
 #[derive(Default)]
 pub(crate) struct Call<'a> {
     pub(crate) n_rows: u32,
@@ -274,7 +275,7 @@ impl Product {
         Product { ty, cols, n_rows, view: 0..n_rows, n_tokens, scale: 1.0, bias: false, residual: None, bytes }
     }
 
-    /// Runs it by `variant`, or by the device's choice, and compares every element.
+    /// Runs it in `variant`, or in the device's choice, and compares every element.
     #[track_caller]
     pub(crate) fn check(&self, bench: &Bench, variant: Option<Variant>) {
         let weight = bench.weight(self.ty, self.cols, self.n_rows, &self.bytes, self.n_rows.div_ceil(3));
@@ -340,7 +341,7 @@ impl Product {
     }
 }
 
-/// Rows of `weight` for `ids`, compared exactly but for the rounding of a scale.
+/// Checks the rows embedded for `ids`, exactly but for the rounding of a scale.
 #[track_caller]
 pub(crate) fn check_embed(
     bench: &Bench,

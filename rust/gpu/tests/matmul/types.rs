@@ -1,4 +1,4 @@
-//! Every storage type, every variant.
+//! Every block type, every variant.
 
 use chord_gpu::weights::types;
 
