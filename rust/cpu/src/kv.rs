@@ -101,7 +101,7 @@ pub(crate) struct Head<'a, T> {
     pub(crate) v_stride: usize,
     /// Cells of the ring.
     pub(crate) capacity: usize,
-    /// Nothing that was ever stored in this slot as f16 was infinite or a NaN.
+    /// No number that was ever stored in this slot as f16 was infinite or a NaN.
     pub(crate) is_finite: bool,
     _memory: PhantomData<&'a T>,
 }
@@ -156,7 +156,7 @@ struct SlotShape {
     n_kv_heads: usize,
     k_dim: usize,
     v_stride: usize,
-    /// Of the ring.
+    /// Cells of the ring.
     capacity: usize,
     /// The same, padded to whole blocks.
     cells: usize,
@@ -232,7 +232,7 @@ impl KvCache {
         }
     }
 
-    /// The keys and values of a head. What points to them is bound to the rule of [`crate::memory`].
+    /// The keys and values of a head. Its pointers may be used under the rule of [`crate::memory`].
     pub(crate) fn head(&self, slot: SlotId, seq: u32, head: usize) -> AnyHead<'_> {
         let slot = slot.0 as usize;
         let shape = &self.shapes[slot];
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_finite_as_it_is_stored_is_known() {
+    fn values_that_become_infinite_or_nan_in_storage_are_noticed() {
         let slot = KvSlot { name: "kv".into(), n_kv_heads: 1, k_dim: 4, v_dim: 4, capacity: 16, window: None };
         let shape = SlotShape::new(&slot);
         let good = [65_519.0, -65_519.0, 0.0, 1e-9];

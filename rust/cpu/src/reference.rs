@@ -113,7 +113,7 @@ pub struct KeyValues<'a> {
     pub seq: &'a [u32],
 }
 
-/// What attention does beyond its inputs.
+/// Parameters of attention besides its inputs.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionShape<'a> {
     /// Query heads.

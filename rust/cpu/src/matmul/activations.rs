@@ -1,4 +1,4 @@
-//! The other factor of products: activations, quantized to eight bits or as they are.
+//! The other factor of products: activations, rounded to codes of one byte or two, or unchanged.
 
 use std::ops::Range;
 
@@ -10,16 +10,18 @@ use crate::simd::InstructionSet;
 
 /// Activations of some tokens, in the order that products read them.
 ///
-/// Tokens are in panels of as many as a product multiplies at a time, four columns of each token after four columns of
-/// the one before; the last panel is filled up with zeros. One token alone is a panel of one. Of codes, 256 columns of
-/// all panels come before the next 256. Buffers are kept between uses and only grow.
+/// Tokens are in panels of as many as a product multiplies at a time. In a panel of codes, four columns of each token
+/// follow the same four of the token before; in a panel of unchanged values, it is one column of each. The last panel
+/// is padded with zeros; a single token is a panel of one. Codes of 256 columns of all panels come before those of the
+/// next 256. Buffers are kept between uses and only grow.
 ///
-/// Each 32 neighbouring columns are quantized to −127 … 127: where the largest magnitude is `m`, the code of `x` is
+/// Each 32 neighbouring columns are rounded to −127 … 127: where the largest magnitude is `m`, the code of `x` is
 /// `x · (127 / m)`, rounded half to even, and the scale is `m / 127`. A block with an infinity or a NaN has NaN as its
-/// scale, so that every product with it is NaN. This is the high byte where codes have two. The low byte is the rest in
-/// 256ths, at most ±127 of them: the code is `256 · high + low`, its scale `m / 127 / 256`. The low bytes of all codes
-/// are stored behind the high bytes; or, where an instruction set multiplies 16 bits at once, codes are numbers of 16
-/// bits, of each four columns the first and the third before the second and the fourth, for each token.
+/// scale, so that every product with it is NaN. Where codes have two bytes, this is the high byte, and the low byte is
+/// the rest in 256ths, at most ±127 of them: the code is `256 · high + low`, its scale `m / 127 / 256`. The low bytes
+/// of all codes are stored after the high bytes. Where an instruction set multiplies numbers of 16 bits, codes are such
+/// numbers instead: of every four columns, the first and the third of all tokens in the panel come before the second
+/// and the fourth.
 pub struct Activations {
     kernels: &'static Kernels,
     code_bytes: usize,
@@ -54,7 +56,7 @@ impl Activations {
         }
     }
 
-    /// Takes `x`, `[n_tokens, cols]`, as eight-bit codes. `cols` is a multiple of 32.
+    /// Takes `x`, `[n_tokens, cols]`, as codes. `cols` is a multiple of 32.
     pub fn quantize(&mut self, x: &[f32], n_tokens: usize, cols: usize) {
         self.fill(x, n_tokens, cols, true, false);
     }
@@ -73,8 +75,8 @@ impl Activations {
         unsafe { filler.fill(x.as_ptr(), 0..filler.n_panels()) };
     }
 
-    /// Makes room for the rows of `cols` columns that go to `rows` of a result; `rows_per_input` neighbouring rows of
-    /// the result are made from one row. What is returned fills it, by several threads if wanted.
+    /// Makes room for the rows of `cols` columns from which `rows` of a result are made; `rows_per_input` neighbouring
+    /// rows of the result share one. The returned filler fills the room, on several threads if wanted.
     pub fn prepare(
         &mut self,
         rows: impl IntoIterator<Item = usize>,
@@ -125,7 +127,7 @@ impl Activations {
         self.cols
     }
 
-    /// Bytes taken.
+    /// Bytes held.
     pub fn bytes(&self) -> u64 {
         (self.codes.capacity() + self.records.capacity() * size_of::<Record>() + self.values.capacity() * 4) as u64
     }
@@ -138,7 +140,7 @@ impl Activations {
         self.kernels.isa
     }
 
-    /// Codes of all tokens.
+    /// Number of elements of all tokens, padding included.
     fn plane(&self) -> usize {
         self.len().div_ceil(self.panel_tokens()) * self.panel_tokens() * self.cols
     }
@@ -151,12 +153,12 @@ impl Activations {
         }
     }
 
-    /// Whether [`Activations::quantize`] filled them last.
+    /// Whether they were last filled with codes.
     pub(crate) fn has_codes(&self) -> bool {
         self.has_codes
     }
 
-    /// Whether [`Activations::keep`] filled them last.
+    /// Whether they were last filled with unchanged values.
     pub(crate) fn has_values(&self) -> bool {
         self.has_values
     }
@@ -212,7 +214,7 @@ impl Filler {
             for t in 0..width {
                 let token = first + t;
                 let real = token < self.rows.len();
-                // SAFETY: the caller's, and buffers have room for whole panels.
+                // SAFETY: the caller's promise, and buffers have room for whole panels.
                 unsafe {
                     let row = if real { x.add(self.rows.input(token) * self.cols) } else { std::ptr::null() };
                     if !self.codes.is_null() {

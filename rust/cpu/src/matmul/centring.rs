@@ -1,5 +1,5 @@
-//! Codes that are multiplied with an offset, for which their minima are corrected: signed codes, where an instruction
-//! takes unsigned ones, and unsigned codes that are centred so that their sums fit 16 bits.
+//! Codes that are multiplied with an offset, which their minima make up for: signed codes, where an instruction takes
+//! unsigned ones, and unsigned codes that are centred so that their sums fit 16 bits.
 
 use super::codes::Codes;
 use super::formats::Format;
@@ -22,7 +22,7 @@ pub(crate) const fn is_centred<I: Isa, F: Format, D: Dot<I>>() -> bool {
     D::CENTRED && (F::Codes::MIDDLE > 8 || F::Scales::OFFSET.is_some())
 }
 
-/// By how much the codes of `F` are too large as `D` multiplies them.
+/// How much larger the codes of `F` are when `D` multiplies them.
 #[inline(always)]
 pub(crate) const fn bias<I: Isa, F: Format, D: Dot<I>>() -> f32 {
     if F::Codes::SIGNED {

@@ -3,8 +3,7 @@
 //! A *quad* is four neighbouring columns: one 32-bit lane of a row. A block of 32 columns is eight quads, packed into
 //! fewer words where codes have fewer than eight bits. Each word is stored for all rows of a row block side by side.
 //!
-//! What is stored and what is multiplied are separate facts: [`FourBitTable`] stores four bits and multiplies signed
-//! bytes.
+//! What is multiplied can differ from what is stored: [`FourBitTable`] stores four bits and multiplies signed bytes.
 
 use std::marker::PhantomData;
 
@@ -17,10 +16,10 @@ pub(crate) type Quads = [u32; 8];
 pub(crate) trait Codes: 'static {
     /// Words for a block of one row.
     const WORDS: usize;
-    /// Whether codes are unpacked to signed bytes, combined with [`Dot::SIGN`] by exclusive or. They are stored so, or
-    /// the table that they are looked up in has it.
+    /// Whether codes are unpacked to signed bytes, combined with [`Dot::SIGN`] by exclusive or: they are stored in this
+    /// form, or looked up in a table of this form.
     const SIGNED: bool = false;
-    /// The middle of unsigned codes: half of their number.
+    /// The middle of unsigned codes: half of how many there are.
     const MIDDLE: u8 = 0;
     /// Whether unpacking takes so long that the processor would not load the next codes in time by itself: they are
     /// prefetched, [`AHEAD`] bytes ahead.
@@ -32,11 +31,11 @@ pub(crate) trait Codes: 'static {
     /// [`Isa::Dot8`], for types that store it.
     fn pack(quads: &Quads, sign: u8) -> [u32; 8];
 
-    /// The other way round.
+    /// The inverse of [`Codes::pack`].
     fn unpack(words: &[u32; 8], sign: u8) -> Quads;
 
-    /// Quads `w` and `w + 4` of a block, `w` less than four, for a vector of rows, whose words are `stride` bytes
-    /// apart.
+    /// Quads `w` and `w + 4` of a block, `w` less than four, for a vector of rows. The words of a row are `stride`
+    /// bytes apart.
     ///
     /// # Safety
     /// The processor has `I`, and the words can be read.

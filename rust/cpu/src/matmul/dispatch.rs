@@ -25,13 +25,13 @@ pub(crate) struct Kernels {
     pub(crate) row_block_rows: usize,
     /// Tokens of a panel: NR.
     pub(crate) panel_tokens: usize,
-    /// From how many tokens on codes of two bytes are stored as numbers of 16 bits.
+    /// The number of tokens from which on codes of two bytes are stored as numbers of 16 bits.
     pub(crate) dot16_from: usize,
     /// See [`quantize_token`].
     pub(crate) quantize: unsafe fn(*const f32, usize, &TokenSlot),
-    /// Products with activations as they are; `None` for a type without.
+    /// Products with unchanged activations; `None` for a type that has none.
     pub(crate) exact: fn(GgmlType) -> Option<Product>,
-    /// Products with eight-bit activations; `None` for a type without.
+    /// Products with rounded activations; `None` for a type that has none.
     pub(crate) quantized: fn(GgmlType) -> Option<Product>,
     /// [`Dot::SIGN`] of signed weights.
     pub(crate) sign: u8,
@@ -133,7 +133,7 @@ macro_rules! instruction_set {
 
             $(#[$feature])*
             unsafe fn quantized_product<F: Format>(job: &Job) {
-                // SAFETY: the caller's; activations know what they are.
+                // SAFETY: the caller's promise; activations tell how they are stored.
                 unsafe {
                     if <$isa as Isa>::DOT16_FROM < usize::MAX && job.acts.is_16_bit() {
                         product_of::<F, <$isa as Isa>::Dot16>(job)

@@ -1,4 +1,4 @@
-//! Products of row blocks with activations as they are: rows of any type become f32, a chunk at a time.
+//! Products of row blocks with unchanged activations: rows of any type become f32, a chunk at a time.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -79,11 +79,11 @@ impl<F: Format> Rows for Quantized<F> {
     }
 }
 
-/// Rows of plain numbers.
+/// Rows of f32.
 pub(crate) struct F32;
-/// The same.
+/// Rows of f16.
 pub(crate) struct F16;
-/// The same.
+/// Rows of bf16.
 pub(crate) struct Bf16;
 
 macro_rules! plain {
@@ -116,7 +116,7 @@ plain!(F32, 4, |from| I::load_f32(from.cast()));
 plain!(F16, 2, |from| I::load_f16(from));
 plain!(Bf16, 2, |from| I::as_f32(I::shl(I::load_u16(from), 16)));
 
-/// Adds the products of some columns and of a panel to sums: [`tile`], compiled once for each instruction set.
+/// Adds the products of some columns and a panel to sums: [`tile`], compiled once for each instruction set.
 pub(crate) type Tile<I, const S: usize, const T: usize> =
     unsafe fn(*const Columns<<I as Isa>::F, S>, usize, *const f32, &mut [[<I as Isa>::F; S]; T]);
 

@@ -53,7 +53,7 @@ fn spread(bits: u32) -> u32 {
     (bits & 1) | (bits & 2) << 7 | (bits & 4) << 14 | (bits & 8) << 21
 }
 
-/// The other way round.
+/// The inverse of [`spread`].
 fn gather(word: u32) -> u32 {
     (word & 1) | (word >> 7 & 2) | (word >> 14 & 4) | (word >> 21 & 8)
 }
@@ -145,7 +145,7 @@ fn extract<const N: usize>(codes: &mut [Quads; 8], words: [u32; N], place: BitPl
     }
 }
 
-/// The other way round.
+/// The inverse of [`extract`].
 #[inline(always)]
 fn insert<const N: usize>(codes: &[Quads; 8], place: BitPlace, mask: u32, from: usize) -> [u32; N] {
     let mut words = [0; N];

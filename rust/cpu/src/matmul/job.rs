@@ -25,7 +25,7 @@ pub(crate) struct Job {
     pub(crate) tokens: SelectedRows,
     /// The first panel of rounded activations, if there are any.
     pub(crate) acts: Panel,
-    /// Unchanged ones, if there are any.
+    /// Unchanged activations, if there are any.
     pub(crate) act_values: *const f32,
     /// Element `[token, row − rows.start]` is at `tokens.output(token) · stride + row − rows.start`.
     pub(crate) out: *mut f32,
@@ -33,7 +33,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Writes a row block's sums of one token, without those rows that are not wanted.
+    /// Writes a row block's sums of one token, without the rows that are not wanted.
     #[inline(always)]
     pub(crate) unsafe fn store<I: Isa, const S: usize>(&self, row_block: usize, token: usize, sums: &[I::F; S]) {
         let first = row_block * S * I::LANES;
@@ -72,7 +72,7 @@ pub(super) fn row_block_codes<I: Isa, F: Format, const S: usize>(cols: usize) ->
     cols / BLOCK * F::Codes::WORDS * 4 * S * I::LANES
 }
 
-/// Bytes of a file block's scales.
+/// Bytes of a file block's scales, in all rows of a row block.
 #[inline(always)]
 pub(super) fn file_block_scales<I: Isa, F: Format, const S: usize>() -> usize {
     (F::Scales::WORDS * 4 + F::Scales::F16S * 2) * S * I::LANES

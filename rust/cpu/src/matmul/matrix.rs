@@ -16,7 +16,7 @@ use super::scales::Scales;
 use crate::memory::{CacheLines, HugePages};
 use crate::simd::InstructionSet;
 
-/// What activations are multiplied as.
+/// The form in which activations are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// Codes of one byte or two, with a scale for each 32: see [`Activations::quantize`].
@@ -27,9 +27,9 @@ pub enum Precision {
 
 /// A matrix `[rows, cols]` of any type that can be decoded, packed for one instruction set.
 ///
-/// Rows are cut into row blocks of [`PackedMatrix::row_block_rows`]; the last one is filled up with rows of zeros.
-/// Within a row block, words of the same columns are side by side. Quantized types have codes and scales apart; a row
-/// with a scale or minimum that is not finite has NaN as each of its products.
+/// Rows are divided into row blocks of [`PackedMatrix::row_block_rows`]; the last one is padded with rows of zeros.
+/// Within a row block, words of the same columns are side by side. Codes and scales of quantized types are stored
+/// apart. All products of a row with a scale or minimum that is not finite are NaN.
 pub struct PackedMatrix {
     ty: GgmlType,
     rows: usize,
@@ -37,8 +37,8 @@ pub struct PackedMatrix {
     kernels: &'static Kernels,
     codes: CacheLines,
     scales: CacheLines,
-    /// Rows with a scale or minimum that is not finite, in any order: what instruction sets make of such numbers
-    /// differs.
+    /// Rows with a scale or minimum that is not finite, in any order: instruction sets differ in what they make of such
+    /// numbers.
     nan_rows: Vec<usize>,
     quantized: Option<Product>,
     exact: Product,
@@ -67,8 +67,8 @@ impl PackedMatrix {
     /// A matrix of zeros.
     ///
     /// # Errors
-    /// If the type cannot be decoded, `cols` is not a whole number of blocks, or memory cannot be allocated; the error
-    /// has `name`.
+    /// If the type cannot be decoded, `cols` is not a whole number of blocks, or memory cannot be allocated; `name` is
+    /// part of the error.
     ///
     /// # Panics
     /// If `isa` is not one of [`InstructionSet::available`].
@@ -125,7 +125,7 @@ impl PackedMatrix {
         self.ty
     }
 
-    /// Bytes taken.
+    /// Bytes held.
     pub fn bytes(&self) -> u64 {
         64 * (self.codes.len() + self.scales.len()) as u64
     }
@@ -141,7 +141,7 @@ impl PackedMatrix {
     }
 
     /// Whether there are products with activations of this precision: every type has those with f32, quantized types
-    /// also those with eight bits.
+    /// also those with rounded activations.
     pub fn multiplies(&self, precision: Precision) -> bool {
         precision == Precision::F32 || self.quantized.is_some()
     }
@@ -187,8 +187,8 @@ impl PackedMatrix {
     }
 
     /// `out[token, row] = x[token] · self[row]` for some row blocks of `rows`: element `[token, row]` is written at
-    /// `token · stride + row − rows.start`, for every token and for the rows in `row_blocks`. A token is given by its
-    /// row in the selection.
+    /// `token · stride + row − rows.start`, for every token and for the rows in `row_blocks`. `token` is the row of the
+    /// result that the selection of `x` names.
     ///
     /// # Safety
     /// `out` can be written at these places, and no other thread touches them meanwhile.
@@ -238,8 +238,8 @@ impl PackedMatrix {
                 self.exact
             }
         };
-        // SAFETY: the processor has the instruction set (checked when `kernels` was asked), planes and activations have
-        // these shapes, and the output is the caller's promise.
+        // SAFETY: the processor has the instruction set (`kernels` has checked it), planes and activations have these
+        // shapes, and the output is the caller's promise.
         unsafe { run(&job) }
         for &row in &self.nan_rows {
             if job.rows.contains(&row) && job.row_blocks.contains(&(row / self.row_block_rows())) {
@@ -255,7 +255,7 @@ impl PackedMatrix {
         self.ty.row_bytes(self.cols as u64).expect("checked when made") as usize
     }
 
-    /// Bytes of the row block that holds `row` in a plane with `row_bytes` for each row, and the row's lane in it.
+    /// Range in bytes of the row block that holds `row`, in a plane with `row_bytes` for each row, and the row's lane.
     fn place(&self, row: usize, row_bytes: usize) -> (Range<usize>, usize) {
         let row_block_bytes = row_bytes * self.row_block_rows();
         let start = row / self.row_block_rows() * row_block_bytes;

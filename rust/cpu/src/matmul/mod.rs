@@ -7,7 +7,7 @@
 //! | `job`, `selection` | what one product reads and writes |
 //! | `product` | many tokens: `unpack` a chunk of columns, then `tiles` (sums of 32 bits) or `tiles16` |
 //! | `single_token` | one token |
-//! | `exact` | activations as they are |
+//! | `exact` | unchanged activations |
 //! | `centring` | what is subtracted from codes, and added again |
 //! | `dispatch` | all of it, compiled for each instruction set |
 //! | `matrix`, `weights`, `options` | a packed matrix, those of a program, and what a user chooses |

@@ -19,15 +19,15 @@ pub enum ActivationType {
     F32,
 }
 
-/// First positions of a sequence that [`ActivationType::Mixed`] has in 16 bits: what later ones attend to most.
+/// First positions of a sequence, which [`ActivationType::Mixed`] has in 16 bits: later ones attend to them most.
 const FIRST: usize = 8;
-/// Rows up to one whose logits are wanted, that one included, that it has in 16 bits.
+/// Rows that it has in 16 bits before the first one whose logits are wanted, that one included.
 const LAST: usize = 16;
 /// With fewer rows of 8 bits than this, unpacking the weights once more for them costs more than it saves.
 const FEWEST: usize = 16;
 
 impl ActivationType {
-    /// Bytes of a code, the most that rows have.
+    /// Most bytes that a code has.
     pub(crate) fn code_bytes(self) -> usize {
         match self {
             ActivationType::Mixed | ActivationType::Q16 => 2,
@@ -51,7 +51,7 @@ impl ActivationType {
 /// Choices of a [`CpuExecutor`](crate::CpuExecutor).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuOptions {
-    /// Threads, the calling one included; [`default_threads`](crate::pool::default_threads) without a number.
+    /// Threads, the calling one included; [`default_threads`](crate::pool::default_threads) if not given.
     pub threads: Option<usize>,
     /// Form of activations in products.
     pub activations: ActivationType,
@@ -92,6 +92,6 @@ mod tests {
         let pos: Vec<u32> = (0..64).chain(0..64).collect();
         let seq: Vec<u32> = pos.iter().enumerate().map(|(row, _)| (row / 64) as u32).collect();
         let two = Batch { ids: &pos, pos: &pos, seq: &seq, out_rows: &[63, 127] };
-        assert_eq!(ActivationType::Mixed.coarse_rows(&two), 0..0, "of several sequences none");
+        assert_eq!(ActivationType::Mixed.coarse_rows(&two), 0..0, "none of several sequences");
     }
 }

@@ -16,8 +16,8 @@ pub(crate) struct Record {
     pub(crate) scale: f32,
     /// That scale times the sum of all codes, of the first 16 and of the last 16.
     pub(crate) sums: [f32; 3],
-    /// Of the same columns two negated sums of 16 bits: of the first two of each four codes, and above it of the last
-    /// two. Only where codes have one byte.
+    /// For the same columns, two negated sums of 16 bits each: in the lower half of the first two of every four codes,
+    /// in the upper half of the last two. They are meant for codes of one byte.
     pub(crate) neg_sums: [u32; 3],
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Panel {
 }
 
 impl Panel {
-    /// The block behind `n` others, those of all tokens counted.
+    /// The block after `n` others, counting the blocks of all tokens.
     #[inline(always)]
     pub(crate) unsafe fn block(&self, n: usize) -> Panel {
         // SAFETY: the caller promises that there are so many blocks.

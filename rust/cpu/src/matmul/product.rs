@@ -14,10 +14,10 @@ use super::tiles::Tile;
 use super::unpack::{Chunk, unpack};
 use crate::simd::{Dot, Isa};
 
-/// Panels that are multiplied with a chunk once it is unpacked.
+/// Most panels that are multiplied with a chunk once it is unpacked.
 pub(crate) const PANELS: usize = if cfg!(target_family = "wasm") { 64 } else { 16 };
 
-/// Runs a job, whose products are those of `D`.
+/// Runs a job with the products of `D`.
 ///
 /// # Safety
 /// The processor has `I`, the job's pointers are good for its shape, activations are those that `D` takes, and `tile`

@@ -3,13 +3,15 @@
 use super::panel::{BLOCK, BYTE_BITS, ByteLayout, Record, blocks_before};
 use crate::simd::Float;
 
-/// Columns of half a block: its sums are kept apart.
+/// Columns of half a block: each half has sums of its own.
 const HALF: usize = BLOCK / 2;
 
-/// Adding it to a number of up to 2²² rounds that to an integer, half to even, and leaves it in the lowest bits.
+/// Adding this to a number of up to 2²² rounds the number to an integer, half to even, and leaves the integer in the
+/// lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// Scale of a block and what it is multiplied with; `None` if it is not finite, all zeros, or too small.
+/// Scale of a block, and the factor that makes codes of it; `None` for a block that is not finite, all zeros, or too
+/// small.
 #[inline(always)]
 fn scale_of(x: &[f32; BLOCK]) -> Option<(f32, f32)> {
     let largest = largest(x);
@@ -20,7 +22,7 @@ fn scale_of(x: &[f32; BLOCK]) -> Option<(f32, f32)> {
 /// The largest magnitude; not finite where any number is not.
 #[inline(always)]
 fn largest(x: &[f32; BLOCK]) -> f32 {
-    // Magnitudes compare as their bits do, and what is not finite has the largest ones.
+    // Magnitudes compare as their bits do, and numbers that are not finite have the largest bits.
     let mut largest = 0;
     for x in x {
         let magnitude = x.to_bits() & 0x7fff_ffff;
@@ -31,7 +33,7 @@ fn largest(x: &[f32; BLOCK]) -> f32 {
 
 /// A block's codes.
 struct Rounded {
-    /// High and low bytes; or, in the next field, both as one number.
+    /// High and low bytes; or both as one number, in `i16s`.
     bytes: [[i8; BLOCK]; 2],
     i16s: [i16; BLOCK],
     /// Of the high and of the low bytes: for each half of the block, sums of every fourth column.
@@ -45,7 +47,7 @@ impl Rounded {
     #[inline(always)]
     unsafe fn of<I: Float>(x: &[f32; BLOCK], inverse: f32, layout: ByteLayout) -> Rounded {
         let mut rounded = Rounded::ZERO;
-        // SAFETY: the caller's; vectors are within the block.
+        // SAFETY: the caller's promise; vectors are within the block.
         unsafe {
             let (inverse, round) = (I::splat_f32(inverse), I::splat_f32(ROUND));
             let integer = I::splat(ROUND.to_bits().wrapping_neg());
@@ -64,7 +66,7 @@ impl Rounded {
                     if matches!(layout, ByteLayout::OneByte) {
                         continue;
                     }
-                    // What is left is at most a half.
+                    // The rest is at most a half.
                     let rest = I::mul(I::sub(product, I::sub(near, round)), finer);
                     let rest = I::min(I::max(rest, least), most);
                     let low = I::add_i32(I::bits(I::add(rest, round)), integer);
@@ -99,7 +101,7 @@ impl Rounded {
 pub(crate) struct TokenSlot {
     pub(super) codes: *mut i8,
     pub(super) records: *mut Record,
-    /// Tokens in the panel: quads of a token are as many quads apart, and its records as many records.
+    /// Tokens in the panel: a token's quads are this many quads apart, and its records this many records.
     pub(super) width: usize,
     pub(super) panel: usize,
     pub(super) n_panels: usize,
@@ -108,7 +110,7 @@ pub(crate) struct TokenSlot {
 }
 
 impl TokenSlot {
-    /// Fills the slot of a token that does not exist.
+    /// Fills the slot of a token that pads the panel.
     ///
     /// # Safety
     /// There is room.
@@ -122,7 +124,7 @@ impl TokenSlot {
     /// Writes the codes of block `b` and its record; `scale` is that of high bytes.
     #[inline(always)]
     unsafe fn write(&self, b: usize, scale: f32, rounded: &Rounded) {
-        // SAFETY: the caller's: there is room.
+        // SAFETY: the caller's promise that there is room.
         unsafe {
             let at = blocks_before(self.panel, b, self.n_panels, self.n_blocks) * self.width;
             let codes = self.codes.add(at * BLOCK * self.layout.size());

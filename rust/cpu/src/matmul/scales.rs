@@ -24,7 +24,7 @@ pub(crate) trait Scales: 'static {
     /// What the format subtracts from its codes; `None` if it has minima.
     const OFFSET: Option<u32>;
 
-    /// Whether there are minima other than zero where what is multiplied is larger than the codes by `bias`.
+    /// Whether there are minima other than zero, where codes are multiplied with `bias` added.
     #[inline(always)]
     fn has_min(bias: f32) -> bool {
         Self::OFFSET.is_none_or(|offset| offset as f32 + bias != 0.0)
@@ -44,14 +44,14 @@ pub(crate) trait Scales: 'static {
     );
 }
 
-/// Place of word `w` of vector `v`.
+/// Word `w` of vector `v`.
 #[inline(always)]
 unsafe fn word<I: Isa, const S: usize>(from: *const u8, w: usize, v: usize) -> I::V {
     // SAFETY: the caller's promise.
     unsafe { I::load(from.add((w * S + v) * I::LANES * 4)) }
 }
 
-/// f16 number `h` of vector `v`, behind `words` words. Numbers that are not finite may become anything: for such rows
+/// f16 number `h` of vector `v`, after `words` words. Numbers that are not finite may become anything: for such rows
 /// see [`PackedMatrix`](super::matrix::PackedMatrix).
 #[inline(always)]
 unsafe fn f16_at<I: Isa, const S: usize>(

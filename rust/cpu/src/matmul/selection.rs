@@ -11,7 +11,7 @@ pub(crate) struct RowSelection {
 }
 
 impl RowSelection {
-    /// Selects other rows, in memory that is kept.
+    /// Selects other rows, in the same memory.
     pub(crate) fn select(&mut self, rows: impl IntoIterator<Item = usize>, rows_per_input: usize) {
         assert!(rows_per_input > 0, "each row is made from one");
         self.indices.clear();
@@ -29,7 +29,7 @@ impl RowSelection {
         self.indices.is_empty()
     }
 
-    /// The same, for kernels. It points into the list, which must neither change nor be dropped while it is in use.
+    /// The rows for kernels. They point into the list, which must neither change nor be dropped while they are in use.
     pub(crate) fn rows(&self) -> SelectedRows {
         SelectedRows { indices: self.indices.as_ptr(), len: self.len(), rows_per_input: self.rows_per_input }
     }

@@ -23,7 +23,7 @@ pub(super) unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job
         let codes = job.codes.add(row_block * row_block_codes::<I, F, S>(job.cols));
         let scales = job.scales.add(row_block * row_block_scales::<I, F, S>(job.cols));
         let mut sums = [I::splat_f32(0.0); S];
-        // Not zeroed, which would be measurable. Only what `expand` has written is read.
+        // Not zeroed, which would take measurable time. Only what `expand` has written is read.
         let (mut scale, mut min) =
             (MaybeUninit::<Expanded<I::F, S>>::uninit(), MaybeUninit::<Expanded<I::F, S>>::uninit());
         let (scale, min) = (scale.as_mut_ptr(), min.as_mut_ptr());
@@ -100,7 +100,8 @@ pub(super) unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job
     }
 }
 
-/// The same by pairs of quads, so that few values are alive at a time: see [`Isa::LOOP`]. Activations are in one plane.
+/// The same, pair of quads by pair of quads, so that few values are alive at a time: see [`Isa::LOOP`]. Activations are
+/// in one plane.
 ///
 /// # Safety
 /// As for [`product`](super::product::product).
@@ -114,7 +115,7 @@ pub(super) unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usi
         let codes = job.codes.add(row_block * row_block_codes::<I, F, S>(job.cols));
         let scales = job.scales.add(row_block * row_block_scales::<I, F, S>(job.cols));
         let mut sums = [I::splat_f32(0.0); S];
-        // Not zeroed, which would be measurable. Only what `expand` has written is read.
+        // Not zeroed, which would take measurable time. Only what `expand` has written is read.
         let (mut scale, mut min) =
             (MaybeUninit::<Expanded<I::F, S>>::uninit(), MaybeUninit::<Expanded<I::F, S>>::uninit());
         let (scale, min) = (scale.as_mut_ptr(), min.as_mut_ptr());
@@ -122,7 +123,7 @@ pub(super) unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usi
         let has_min = F::Scales::has_min(bias::<I, F, D>());
         let n_file_blocks = job.cols / BLOCK / F::Scales::BLOCKS;
         let widener = I::widener();
-        // Whether the first and the last 16 columns are summed apart.
+        // Whether the first and the last 16 columns have sums of their own.
         let apart = F::Scales::GROUPS == 2 || D::QUADS < 8 * D::PARTS;
         let middle = middle::<I, F>();
         let n_pairs = black_box(4);
@@ -165,7 +166,7 @@ pub(super) unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usi
                         part += 1;
                     }
                     w += 1;
-                    // Always the last one, but the compiler does not know: see `Isa::LOOP`.
+                    // Always after the last one, which the compiler does not know: see `Isa::LOOP`.
                     if w == n_pairs {
                         break;
                     }

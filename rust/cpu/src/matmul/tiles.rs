@@ -6,7 +6,7 @@ use super::panel::{BYTE_BITS, Panel};
 use super::unpack::Chunk;
 use crate::simd::{Dot, Isa};
 
-/// Adds the products of some blocks of a chunk and of a panel to sums: [`tile`], compiled once for each instruction set
+/// Adds the products of some blocks of a chunk and a panel to sums: [`tile`], compiled once for each instruction set
 /// and kind of codes rather than once for each type.
 pub(crate) type Tile<I, const S: usize, const T: usize> =
     unsafe fn(*const Chunk<I, S>, usize, Panel, &mut [[<I as Isa>::F; S]; T]);
@@ -34,7 +34,7 @@ pub(super) unsafe fn add_scaled<I: Isa>(
     }
 }
 
-/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima or not.
+/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, and minima if `MIN`.
 ///
 /// # Safety
 /// The processor has `I`, and `n_blocks` are unpacked and have activations.

@@ -1,7 +1,7 @@
 //! The tile whose sums have 16 bits: see [`Dot::CENTRED`].
 //!
-//! The sums of a block fill all registers that an engine has, and those in f32 are in memory meanwhile. Each of these
-//! is touched once a block, and minima are added before, in a loop of their own.
+//! The sums of a block fill all registers that an engine has, and the f32 sums are in memory meanwhile: each is touched
+//! once a block, and minima are added to it before, in a loop of their own.
 
 use std::hint::black_box;
 
@@ -10,8 +10,8 @@ use super::tiles::add_quad;
 use super::unpack::Chunk;
 use crate::simd::{Dot, Isa};
 
-/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, minima or not, and
-/// are centred or not.
+/// Adds the products of a chunk and a panel to `sums`; codes have `GROUPS` scales in each block, minima if `MIN`, and
+/// are centred if `CENTRED`.
 ///
 /// # Safety
 /// The processor has `I`, and `n_blocks` are unpacked and have activations of one byte.

@@ -50,17 +50,17 @@ impl Weights {
         Ok(Weights { tensors: tensors.collect::<Result<_, _>>()?, activations, isa })
     }
 
-    /// What the matrices are packed for.
+    /// The instruction set that the matrices are packed for.
     pub(crate) fn isa(&self) -> InstructionSet {
         self.isa
     }
 
-    /// How activations are rounded.
+    /// The form of activations in products.
     pub(crate) fn activation_type(&self) -> ActivationType {
         self.activations
     }
 
-    /// Empty rows for products, with codes of so many bytes.
+    /// Empty rows for products, with codes of `bytes` bytes.
     pub(crate) fn rows(&self, bytes: usize) -> Activations {
         Activations::with_bytes(self.isa, bytes)
     }
@@ -74,7 +74,7 @@ impl Weights {
         self.tensors.iter().map(bytes).sum()
     }
 
-    /// The next bytes of a weight; see [`chord_program::WeightSink::write`].
+    /// Writes the next bytes of a weight; see [`chord_program::WeightSink::write`].
     pub(crate) fn write(
         &mut self,
         program: &Program,
@@ -121,7 +121,7 @@ impl Weights {
         Ok(())
     }
 
-    /// Whether products with this weight read rows of 8 bits.
+    /// Whether products with this weight read rounded rows.
     pub(crate) fn takes_codes(&self, view: &WeightRef) -> bool {
         match &self.tensors[view.weight.0 as usize].form {
             Form::Matrix(matrix) => self.activations != ActivationType::F32 && matrix.multiplies(Precision::Rounded),
@@ -129,7 +129,7 @@ impl Weights {
         }
     }
 
-    /// The rows of a view, of one expert.
+    /// The rows of a view in one expert.
     pub(crate) fn matrix(&self, program: &Program, view: &WeightRef, expert: usize) -> Matrix<'_> {
         let Form::Matrix(packed) = &self.tensors[view.weight.0 as usize].form else {
             unreachable!("only what is never multiplied is a vector")
@@ -149,7 +149,7 @@ impl Weights {
     }
 }
 
-/// Which weights are vectors: those that no op multiplies by or takes rows of.
+/// Which weights are vectors: those that no op multiplies by or looks rows up in.
 fn vectors(program: &Program) -> Vec<bool> {
     let mut is_vector = vec![true; program.weights.len()];
     for (weight, how) in program.ops.iter().flat_map(|op| op.kind.weight_uses()) {
@@ -175,7 +175,7 @@ impl Matrix<'_> {
         self.packed.cols()
     }
 
-    /// Whether its products read rows of 8 bits.
+    /// Whether its products read rounded rows.
     pub(crate) fn takes_codes(&self) -> bool {
         self.precision == Precision::Rounded
     }

@@ -24,7 +24,7 @@ const HUGE_PAGE: usize = 2 << 20;
 
 /// Allocates cache lines from regions of huge pages.
 pub(crate) struct HugePages {
-    /// Lines of a region, at least.
+    /// Fewest lines of a region.
     region_lines: usize,
     /// The region in use, and how many of its lines are allocated.
     current: Option<(Arc<Region>, usize)>,
@@ -71,7 +71,7 @@ impl Drop for Region {
 pub(crate) struct CacheLines {
     start: NonNull<CacheLine>,
     len: usize,
-    /// Keeps the memory alive; none for no lines.
+    /// Keeps the memory alive; `None` where there are no lines.
     _region: Option<Arc<Region>>,
 }
 
@@ -94,7 +94,7 @@ impl HugePages {
     /// `len` lines of zeros.
     ///
     /// # Errors
-    /// If the system has no more memory; `what` it was for is told.
+    /// If the system has no more memory; the error names `what` it was for.
     pub(crate) fn allocate(&mut self, len: u64, what: &str) -> Result<CacheLines, ExecError> {
         let needed = len.saturating_mul(size_of::<CacheLine>() as u64);
         let out_of_memory = || ExecError::OutOfMemory { backend: "cpu", needed, what: what.to_owned() };

@@ -1,11 +1,11 @@
-//! Attention with a running soft-max over tiles of keys; keys that no query of the block sees are never touched.
+//! Attention with a running soft-max over tiles of keys; keys that no query of the block sees are never read.
 //!
-//! Keys lie with their columns apart (see [`crate::kv`]), so that a vector holds one column of neighbouring positions
-//! and scores come out side by side; values lie in rows. Both are widened as they are loaded, once for up to [`ROWS`]
-//! queries; for more than [`FEW`] a tile of them is widened before.
+//! Keys are stored column by column (see [`crate::kv`]), so that a vector holds one column of neighbouring positions
+//! and scores come out side by side; values are stored in rows. Both are widened as they are loaded, once for up to
+//! [`ROWS`] queries; for more than [`FEW`] queries, a whole tile is widened beforehand.
 //!
-//! Vectors are never touched in closures: those are compiled without the processor features of the function around
-//! them, and every instruction becomes a call.
+//! Closures never handle vectors: they are compiled without the processor features of the function around them, and
+//! every instruction becomes a call.
 
 use std::ops::Range;
 
@@ -22,10 +22,10 @@ use crate::simd::Float;
 const KEY_TILE: usize = 128;
 /// Queries handled together.
 const ROWS: usize = 4;
-/// Most queries that widen narrow keys and values each time they load them.
+/// Most queries for which narrow keys and values are widened each time they are loaded.
 const FEW: usize = 2 * ROWS;
 
-/// What attention does beyond its inputs.
+/// Parameters of attention.
 pub(crate) struct Params<'a> {
     pub(crate) slot: SlotId,
     pub(crate) n_heads: usize,
@@ -80,13 +80,13 @@ struct Tile<E> {
     v: *const E,
     /// Positions of the cells that are attended to.
     positions: Range<u32>,
-    /// Cells in front of them.
+    /// Cells before them.
     skipped: usize,
-    /// Cells, whole blocks of keys.
+    /// Cells in all, padded to whole blocks of keys.
     padded: usize,
 }
 
-/// Part of a tile, from its first cell on.
+/// The cells of a tile that are seen, counted from its first one.
 #[derive(Clone, Copy, Default)]
 struct Seen {
     from: usize,
@@ -112,7 +112,7 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     for row in block.rows.clone() {
         let seen = block.seen(params.mask, job.pos[row]);
         (first, last) = (first.min(seen.start), last.max(seen.end));
-        // Sinks count once.
+        // Sinks count once: in the first split.
         let sinks = params.sinks.filter(|_| job.split.as_ref().is_none_or(|split| split.index == 0));
         running.extend((0..group).map(|h| match sinks {
             Some(sinks) => Running { max: sinks[job.kv_head * group + h], sum: 1.0 },
@@ -165,7 +165,7 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     }
 }
 
-/// Widens `n` elements, whole vectors.
+/// Widens `n` elements, which fill whole vectors.
 #[inline(always)]
 unsafe fn widen<I: Float, E: Element>(from: *const E, n: usize, to: &mut Vec<f32>, is_finite: bool) {
     if to.len() < n {
@@ -188,7 +188,7 @@ unsafe fn widen<I: Float, E: Element>(from: *const E, n: usize, to: &mut Vec<f32
     }
 }
 
-/// Takes a tile into the sums of all queries of a job; it may have been widened from the job's elements.
+/// Adds a tile to the sums of all queries of a job; it may have been widened from the job's elements.
 #[inline(always)]
 unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: &Tile<E>, scratch: &mut Scratch) {
     let Scratch { sums, weights, running, .. } = scratch;
@@ -296,7 +296,7 @@ unsafe fn scores<I: Float, E: Element, const R: usize>(
     }
 }
 
-/// Makes weights of scores, and takes them into the running soft-max. What is not seen weighs nothing.
+/// Turns scores into weights and adds them to the running soft-max. Cells that are not seen weigh nothing.
 #[inline(always)]
 unsafe fn soft_max<I: Float>(
     scores: &mut [f32],

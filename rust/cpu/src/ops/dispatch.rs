@@ -9,7 +9,7 @@ use crate::simd::InstructionSet;
 /// A gated or plain activation of a slice, see [`glu`].
 type Glu = unsafe fn(&[f32], Option<&[f32]>, Activation, &mut [f32]);
 
-/// What is compiled for one instruction set. All are `unsafe` because the processor must have it.
+/// What is compiled for one instruction set. All are `unsafe` because the processor must have the instructions.
 #[derive(Clone, Copy)]
 pub(crate) struct VectorOps {
     pub(crate) glu: Glu,

@@ -1,4 +1,4 @@
-//! Norms, rotation, activations and the like: one pass over their input.
+//! Norms, rotation, addition, scaling and soft-cap of a row or of a part of one.
 
 use chord_program::RopePairing;
 

@@ -1,4 +1,4 @@
-//! Mixtures of experts: choosing, multiplying by the chosen, and mixing.
+//! Mixtures of experts: choosing them, multiplying by the chosen ones, and combining the products.
 
 use std::ops::Range;
 
@@ -25,7 +25,8 @@ impl Scratch {
     }
 }
 
-/// Chooses as many experts of one row of logits as `ids` holds: best first, the lower among equals; and their weights.
+/// Chooses as many experts from one row of logits as `ids` holds, best first and the lower id among equals, and
+/// computes their weights.
 pub(crate) fn route(
     logits: &[f32],
     gating: Gating,
@@ -55,11 +56,11 @@ pub(crate) fn route(
     weights.iter_mut().for_each(|w| *w = *w / total * scale);
 }
 
-/// Columns `cols` of `out`: each of its rows is the row of `x` that belongs to it times its expert. Rows of one expert
-/// are multiplied together, except that those in `coarse` have 8 bits and are multiplied on their own.
+/// Computes columns `cols` of `out`: each row is the row of `x` that belongs to it, times its expert. Rows of one
+/// expert are multiplied together, except that those in `coarse` have 8 bits and are multiplied on their own.
 ///
-/// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` has `T` or `T·k` rows, `expert` gives the matrix, `coarse` has rows of
-/// `out`.
+/// `ids` is `[T, k]`, `out` is `[T·k, n]`, `x` has `T` or `T·k` rows, `expert` returns an expert's matrix, `coarse`
+/// names rows of `out`.
 ///
 /// # Safety
 /// The rule of [`crate::memory`] for these columns.

@@ -1,4 +1,4 @@
-//! Exponentials and what is made of them, a vector at a time.
+//! Exponentials and the activations made from them, a vector at a time.
 
 use chord_program::Activation;
 
@@ -11,7 +11,7 @@ use crate::simd::Float;
 /// The processor has `I`.
 #[inline(always)]
 pub(crate) unsafe fn exp<I: Float>(x: I::F) -> I::F {
-    /// Adding it rounds to an integer and leaves that, plus the bias of an exponent, in the lowest bits.
+    /// Adding this rounds to an integer and leaves the integer, plus the bias of an exponent, in the lowest bits.
     const ROUND: f32 = 12_582_912.0 + 127.0;
     /// ln 2 in two parts; the first has few enough bits for its multiples to be exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
@@ -86,7 +86,7 @@ pub(crate) unsafe fn glu<I: Float>(gate: &[f32], up: Option<&[f32]>, act: Activa
             }
             I::store_f32(out[i..].as_mut_ptr(), value);
         }
-        // What is left, one number in every lane: the result for a number does not depend on its position.
+        // The rest, one number in every lane: the result for a number does not depend on its position.
         for i in whole..out.len() {
             let mut value = activate::<I>(I::splat_f32(gate[i]), act);
             if let Some(up) = up {

@@ -30,7 +30,7 @@ fn exponentials_are_right_to_the_last_bits() {
 }
 
 #[test]
-fn activations_of_every_instruction_set_are_the_definitions() {
+fn activations_of_every_instruction_set_match_the_definitions() {
     for isa in InstructionSet::available() {
         let ops = vector_ops(isa);
         for act in [Activation::Silu, Activation::GeluTanh, Activation::ReluSquared] {

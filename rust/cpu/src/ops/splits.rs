@@ -8,22 +8,22 @@ use chord_program::{ExecError, OpKind, Program};
 
 use crate::memory::SharedMemory;
 
-/// Below any score; its exponential is as good as nothing.
+/// Below any score; its exponential is negligible.
 pub(super) const UNSEEN: f32 = -1e30;
-/// Positions of a split, at least. A short one costs less than waiting for other workers.
+/// Fewest positions of a split. A short one costs less than waiting for other workers.
 const FEWEST_POSITIONS: u32 = 128;
-/// Splits of a whole context, at most.
+/// Most splits of a whole context.
 const MOST: u32 = 64;
 
 /// Partial results of the splits: for each row, head and split the weighted sum of values, the largest score and the
 /// sum of exponentials relative to it.
 pub(crate) struct Splits {
     memory: SharedMemory<f32>,
-    /// Positions of a split; its number is that of any of its positions divided by this.
+    /// Positions of a split. A position divided by this is the number of its split.
     positions: u32,
 }
 
-/// How the partial results of one attention op lie.
+/// How the partial results of one attention op are laid out.
 #[derive(Clone, Copy)]
 pub(crate) struct SplitLayout {
     pub(crate) n_heads: usize,
@@ -93,7 +93,7 @@ impl Splits {
 }
 
 impl SplitLayout {
-    /// The sums, the largest score, the sum of exponentials.
+    /// Numbers of a split: the sums, the largest score, the sum of exponentials.
     fn stride(self) -> usize {
         self.v_dim + 2
     }

@@ -32,7 +32,7 @@ impl TokenBlock {
     }
 }
 
-/// Cuts a batch into blocks.
+/// Divides a batch into blocks.
 pub(crate) fn cut(batch: &Batch<'_>, blocks: &mut Vec<TokenBlock>) {
     blocks.clear();
     for (row, (&pos, &seq)) in batch.pos.iter().zip(batch.seq).enumerate() {

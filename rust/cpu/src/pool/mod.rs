@@ -30,7 +30,7 @@ type Job<'a> = dyn Fn(&Worker<'_>) -> Result<(), Abandoned> + Sync + 'a;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// The system started no thread.
+    /// The system could not start a thread.
     #[error("thread {index} of {n_threads} could not be started: {reason}")]
     Spawn {
         /// Which one.
@@ -248,7 +248,7 @@ impl Pool {
     ///
     /// # Errors
     /// If a worker panicked, or workers of a [`remote`](Self::remote) pool have not joined. A panic on the only thread
-    /// of a pool goes on to the caller.
+    /// of a pool propagates to the caller.
     pub fn run(&mut self, job: &Job<'_>) -> Result<(), PoolError> {
         let shared = &*self.shared;
         if shared.n_threads == 1 {
@@ -279,7 +279,7 @@ impl Pool {
         }
     }
 
-    /// Threads that were spawned natively will join; workers from elsewhere may never do so.
+    /// Checks that all workers have joined or will join. Threads spawned here will; workers from elsewhere may never.
     fn check_complete(&self) -> Result<(), PoolError> {
         #[cfg(not(target_family = "wasm"))]
         if !self.threads.is_empty() {

@@ -27,7 +27,7 @@ impl Signal {
         self.value.load(Acquire)
     }
 
-    /// Counts on. A thread that sees the new value also sees what this thread has written.
+    /// Adds one. A thread that sees the new value also sees what this thread has written.
     pub(super) fn advance(&self) {
         self.value.fetch_add(1, SeqCst);
         self.wake();

@@ -25,7 +25,7 @@ fn barriers_order_what_workers_write() {
 }
 
 #[test]
-fn a_panic_anywhere_is_an_error_and_the_pool_goes_on() {
+fn a_panic_anywhere_is_an_error_and_the_pool_stays_usable() {
     let mut pool = Pool::spawn(3).unwrap();
     for round in 0..30 {
         let job = |worker: &Worker<'_>| {

@@ -49,8 +49,8 @@ impl WorkQueue {
         })
     }
 
-    /// Claims pieces of `0..cols`, in whole column blocks. For `few` tokens, where claiming a piece takes long beside
-    /// computing it, three quarters of the columns are divided equally before.
+    /// Claims pieces of `0..cols`, in whole column blocks. For `few` tokens, where claiming a piece takes long compared
+    /// with computing it, three quarters of the columns are divided equally beforehand.
     pub(crate) fn claim_columns(
         &self,
         cols: usize,

@@ -1,4 +1,4 @@
-//! What steps read and write, and which worker: where assignments differ, a barrier must lie between two steps.
+//! What steps read and write, and which worker does: where assignments differ, a barrier must lie between two steps.
 
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ enum Resource {
 }
 
 impl Resource {
-    /// Its range in an address space of all resources: the arena's, with the others behind it.
+    /// Its range in an address space of all resources: the arena's bytes, and the others after them.
     fn range(self, memory: &MemoryPlan) -> Range<u64> {
         const BEHIND: u64 = 1 << 62;
         match self {
@@ -47,7 +47,7 @@ impl Resource {
     }
 }
 
-/// What one step reads or writes.
+/// One thing that a step reads or writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
     resource: Resource,
@@ -66,7 +66,8 @@ impl Access {
     }
 }
 
-/// All accesses of a step, for batches of at most, or of more than, [`FEW_TOKENS`](super::step::FEW_TOKENS) tokens.
+/// All accesses of a step: with `few`, for batches of at most [`FEW_TOKENS`](super::step::FEW_TOKENS) tokens, otherwise
+/// for larger ones.
 pub(crate) fn accesses(program: &Program, work: &Work, few: bool) -> Vec<Access> {
     let read = |resource, assignment| Access { resource, assignment, is_write: false };
     let write = |resource, assignment| Access { resource, assignment, is_write: true };

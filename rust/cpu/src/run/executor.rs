@@ -24,11 +24,11 @@ pub struct CpuExecutor {
     machine: Machine,
     frame: Frame,
     schedule: Schedule,
-    /// The id chosen last of each sequence.
+    /// The last id chosen for each sequence.
     chosen: Vec<u32>,
     ready_ids: Vec<u32>,
     ready_logits: VecDeque<Vec<f32>>,
-    /// The buffer of logits handed over last time, to be used again.
+    /// The buffer that the caller of `poll_logits` passed last time, to be used again.
     spare_logits: Vec<f32>,
     is_ready: bool,
     steps_run: u64,
@@ -39,7 +39,7 @@ impl CpuExecutor {
     /// Allocates the memory that `program` needs and starts threads; weights come through [`WeightSink`].
     ///
     /// # Errors
-    /// If there are no memory or threads, or a weight's type cannot be decoded.
+    /// If memory or threads cannot be had, or a weight's type cannot be decoded.
     pub fn new(program: Arc<Program>, options: CpuOptions) -> Result<Self, ExecError> {
         let pool = Pool::spawn(options.threads.unwrap_or_else(default_threads));
         Self::with_pool(program, options.activations, pool.map_err(|error| ExecError::Device(error.to_string()))?)
@@ -48,7 +48,7 @@ impl CpuExecutor {
     /// The same on threads that exist already.
     ///
     /// # Errors
-    /// If there is no memory, or a weight's type cannot be decoded.
+    /// If memory cannot be had, or a weight's type cannot be decoded.
     pub fn with_pool(program: Arc<Program>, activations: ActivationType, pool: Pool) -> Result<Self, ExecError> {
         let (machine, memory) = Machine::new(Arc::clone(&program), activations, pool)?;
         Ok(CpuExecutor {
@@ -65,8 +65,8 @@ impl CpuExecutor {
         })
     }
 
-    /// Begins to measure how long each kind of step takes, as the calling thread sees it. Needs a clock: not in
-    /// WebAssembly.
+    /// Begins to measure how long each kind of step takes, as the calling thread sees it. Needs a clock, which
+    /// WebAssembly does not have.
     pub fn start_profile(&mut self) {
         self.machine.profile = Some(Profile::new());
     }
@@ -111,7 +111,7 @@ impl CpuExecutor {
         let program = Arc::clone(&self.machine.program);
         self.steps_run += 1;
         let mut n_segments = program.segments.len();
-        // Being told that it is done needs no output.
+        // `Want::Done` needs no output.
         let out_rows = if want == Want::Done { &[] } else { batch.out_rows };
         let shown = Batch { out_rows, ..*batch };
         if matches!(want, Want::Nothing | Want::Done)

@@ -21,7 +21,7 @@ use crate::pool::{Abandoned, Pool, PoolError, Worker};
 use crate::simd::InstructionSet;
 
 pub(crate) struct Machine {
-    /// As it was given: what traces run.
+    /// The program as it was given, which traces run.
     pub(crate) program: Arc<Program>,
     /// What batches run, segment by segment: the same without rows whose results are not wanted. Weights, slots and the
     /// buffers of `program` have the same numbers.
@@ -39,7 +39,7 @@ pub(crate) struct Machine {
     pub(crate) profile: Option<Profile>,
 }
 
-/// The steps.
+/// The steps for each kind of run.
 struct Plans {
     /// For batches of at most [`FEW_TOKENS`].
     few: Plan,
@@ -59,7 +59,7 @@ pub(crate) enum Scope {
 }
 
 impl Machine {
-    /// Also says where the buffers of a [`Frame`] for it lie.
+    /// Also returns where the buffers of a [`Frame`] for it lie.
     pub(crate) fn new(
         program: Arc<Program>,
         activations: ActivationType,
@@ -111,7 +111,7 @@ impl Machine {
         self.weights.isa()
     }
 
-    /// Runs some of the program for a batch, on all workers.
+    /// Runs a part of the program for a batch, on all workers.
     pub(crate) fn run(&mut self, scope: Scope, batch: &Batch<'_>, frame: &mut Frame) -> Result<(), ExecError> {
         let few = batch.ids.len() <= FEW_TOKENS;
         let is_op = matches!(scope, Scope::Op(_));
@@ -139,7 +139,7 @@ impl Machine {
         let queues = &self.queues[..steps.len()];
         queues.iter().for_each(WorkQueue::reset);
         let clock = self.profile.is_some().then(|| Mutex::new(Clock::default()));
-        // A profile tells steps apart.
+        // A profile times each step on its own.
         let chains = self.pool.n_threads() > 1 && clock.is_none();
         let job = |worker: &Worker<'_>| -> Result<(), Abandoned> {
             let clock = clock.as_ref().filter(|_| worker.index == 0);

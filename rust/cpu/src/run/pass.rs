@@ -38,7 +38,7 @@ pub(crate) struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// Columns of this share, where all columns are divided equally.
+    /// Columns of this share: those of its piece, or an equal part of all.
     pub(crate) fn columns(&self, total: usize) -> Range<usize> {
         self.piece.clone().unwrap_or_else(|| partition_columns(total, self.worker))
     }
@@ -66,7 +66,7 @@ impl Pass<'_> {
         view.as_ref().map(|view| self.weights.vector(view))
     }
 
-    /// Applies `f` to each group of `group` columns in this worker's part; `f` is told the row.
+    /// Applies `f` to each group of `group` columns in this worker's part; the first argument is the row.
     pub(crate) fn for_groups(
         &self,
         x: BufferId,

@@ -1,8 +1,8 @@
 //! The program as the workers walk it: steps, and the barriers that must lie between them.
 //!
-//! Where a step reads what the same worker has written, no worker waits; a barrier comes where assignments differ.
-//! Memory that several buffers use one after another counts like the buffers do. With many tokens workers claim pieces
-//! of products and of attention from a queue, and a barrier is the lesser cost.
+//! Where a step reads what the same worker has written, no worker waits; a barrier comes where assignments differ, also
+//! those of buffers that use the same memory one after the other. With many tokens workers claim pieces of products and
+//! of attention from a queue: the barriers that this needs cost less than it saves.
 //!
 //! A norm that only feeds products is not a step: it runs where rows are prepared for products
 //! ([`Work::PrepareRows`]), which brings them into the format that the kernels read.

@@ -27,7 +27,7 @@ fn a_llama_layer_has_six_barriers_for_a_single_token() {
 }
 
 #[test]
-fn norms_of_a_llama_layer_are_no_steps() {
+fn norms_of_a_llama_layer_are_not_steps() {
     let program = llama();
     let of_norms = |fusion| {
         let plan = Plan::new(&program, fusion, |_| true);

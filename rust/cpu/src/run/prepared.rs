@@ -13,10 +13,10 @@ use crate::memory::SharedMemory;
 /// The rows `[n, cols]` that the next products read.
 pub(crate) struct PreparedRows {
     n_bytes: u64,
-    /// The result of the norm in front of the products, where there is one.
+    /// The result of the norm before the products, where there is one.
     normed: SharedMemory<f32>,
     formats: UnsafeCell<Formats>,
-    /// Fill the formats, once there is room in them.
+    /// What fills the formats, once there is room in them.
     fillers: UnsafeCell<[Option<Filler>; 3]>,
 }
 
@@ -62,7 +62,7 @@ impl Formats {
 unsafe impl Sync for PreparedRows {}
 
 impl PreparedRows {
-    /// Room for the rows of any step in a batch of so many tokens and outputs.
+    /// Room for the rows of any step in a batch of `n_tokens` tokens and `n_outputs` outputs.
     pub(crate) fn new(
         program: &Program,
         steps: &[Step],
@@ -77,7 +77,7 @@ impl PreparedRows {
             let Work::PrepareRows { x, norm, formats } = step.work else { continue };
             let buffer = program.buffer(x);
             let (n_rows, cols) = (buffer.rows.resolve(n_tokens, n_outputs), buffer.cols as usize);
-            // Rows of one token lie differently from those of several.
+            // Rows of one token are laid out differently from those of several.
             for n_rows in [1, n_rows] {
                 room.make_room(n_rows, cols, formats, 0..0);
             }
@@ -99,7 +99,7 @@ impl PreparedRows {
         self.n_bytes
     }
 
-    /// Makes room for other rows, of which `coarse` are to have 8 bits; one worker does.
+    /// Makes room for other rows, of which `coarse` are to have 8 bits. One worker calls this.
     ///
     /// # Safety
     /// No other worker uses the prepared rows until after the next barrier.
@@ -108,10 +108,10 @@ impl PreparedRows {
         unsafe { *self.fillers.get() = (*self.formats.get()).make_room(n_rows, cols, formats, coarse) }
     }
 
-    /// Fill the rows that [`begin`](Self::begin) made room for.
+    /// What fills the rows that [`begin`](Self::begin) made room for.
     ///
     /// # Safety
-    /// No worker begins before the next barrier.
+    /// No worker calls [`begin`](Self::begin) before the next barrier.
     pub(crate) unsafe fn fillers(&self) -> impl Iterator<Item = Filler> {
         // SAFETY: the caller promises that no worker writes to the cell.
         unsafe { *self.fillers.get() }.into_iter().flatten()

@@ -13,7 +13,7 @@ use crate::ops::{elementwise, experts};
 use crate::pool::work_queue::partition;
 use crate::pool::{Abandoned, Worker};
 
-/// What a product reads: the rows of `x`, or the result of the norm in front of the product.
+/// What a product reads: the rows of `x`, or the result of the norm before the product.
 #[derive(Clone, Copy)]
 pub(crate) struct ProductRows<'a> {
     pub(crate) x: View<'a>,

@@ -27,7 +27,7 @@ impl OwnedBatch {
     }
 }
 
-/// What is run at a time.
+/// Work that is run at once.
 #[derive(Clone, Debug)]
 pub(crate) enum Queued {
     /// All segments for a batch.
@@ -105,7 +105,7 @@ impl Schedule {
         self.queue.iter().any(|queued| matches!(queued, Queued::Batch(_, Want::Logits)))
     }
 
-    /// Checks a batch and advances its sequences, cutting those first that go on from before their end.
+    /// Checks a batch and advances its sequences, first cutting those that continue from before their end.
     pub(crate) fn advance(&mut self, program: &Program, batch: &Batch<'_>, chooses: bool) -> Result<(), ExecError> {
         batch.check(program)?;
         let (sequences, begun) = (&mut self.advanced, &mut self.begun);
@@ -158,7 +158,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// Drops the tokens at the end whose whole effect a cut of `seq` to `n_past` would undo.
+    /// Drops the tokens at the end of the queue that a cut of `seq` to `n_past` would undo completely.
     pub(crate) fn drop_undone(&mut self, seq: u32, n_past: u32) {
         while let Some(Queued::Decode { seq: of, pos }) = self.queue.back() {
             if *of != seq || *pos < n_past {
@@ -168,13 +168,13 @@ impl Schedule {
         }
     }
 
-    /// Cuts a sequence; all that was queued of it has run.
+    /// Cuts a sequence; all that was queued for it has run.
     pub(crate) fn truncate(&mut self, program: &Program, seq: u32, n_past: u32) -> Result<(), ExecError> {
         self.check_cut(program, seq, n_past)?;
         cut(program, &mut self.sequences[seq as usize], seq, n_past)
     }
 
-    /// Whether the sequence can be cut to `n_past`.
+    /// Checks that the sequence can be cut to `n_past`.
     pub(crate) fn check_cut(&self, program: &Program, seq: u32, n_past: u32) -> Result<(), ExecError> {
         let mut sequence = self.sequence(seq)?;
         if n_past > sequence.n_past {

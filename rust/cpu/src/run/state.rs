@@ -1,4 +1,4 @@
-//! What the workers of a run share beside its buffers, and what each has to itself.
+//! What the workers of a run share besides its buffers, and what each has to itself.
 
 use chord_program::{ExecError, Program, Table};
 

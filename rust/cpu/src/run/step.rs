@@ -11,14 +11,14 @@ pub(crate) const FEW_TOKENS: usize = 2;
 pub(crate) enum Work {
     /// Brings the rows of `x`, through the norm of op `norm` if there is one, into the formats that products read.
     PrepareRows { x: BufferId, norm: Option<usize>, formats: RowFormats },
-    /// A product with the rows that were prepared last: those of `x`, through a norm if so.
+    /// A product with the rows that were prepared last: those of `x`, through a norm if `normed`.
     Product { op: usize, x: BufferId, normed: bool },
     /// Any other op.
     Op(usize),
 }
 
-/// Formats of rows that the products which follow read. Products with experts add none: they prepare the rows of each
-/// expert themselves.
+/// The formats in which the next products read their rows. Products with experts add none: they prepare the rows of
+/// each expert themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RowFormats {
     /// Unchanged, as f32.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An instruction set that the products with packed weights are compiled for.
+/// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InstructionSet {
@@ -23,8 +23,8 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// Those that this build has and this processor runs, the best one last. A build to WebAssembly has the best one of
-    /// its target features only: the loader has chosen the build.
+    /// Those that this build has and this processor runs, the best one last. A build for WebAssembly has only the best
+    /// one of its target features: the loader has chosen the build.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         if cfg!(all(target_family = "wasm", target_feature = "relaxed-simd")) {

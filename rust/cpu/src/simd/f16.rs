@@ -1,6 +1,6 @@
-//! Half precision to single and back.
+//! Conversion between half and single precision.
 
-/// Exact for every value, and without branches, so that it vectorises.
+/// Widens, exactly for every value. Without branches, so that it vectorises.
 #[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
 #[inline(always)]
 pub(crate) fn f16_to_f32(bits: u16) -> f32 {
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_and_what_lies_between_round_as_they_should() {
+    fn halves_and_values_between_them_round_correctly() {
         for bits in 0..=u16::MAX {
             let half = half::f16::from_bits(bits).to_f32();
             for value in

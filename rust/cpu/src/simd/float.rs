@@ -1,4 +1,4 @@
-//! What ops and rounding need of a vector beside [`Isa`].
+//! What ops and rounding need of a vector besides [`Isa`].
 
 // Functions are unsafe for the reason that `Isa` gives, and so are all operations in them.
 #![allow(unsafe_op_in_unsafe_fn)]
@@ -79,7 +79,7 @@ mod x86 {
     use super::Float;
     use crate::simd::x86::{Avx2, Avx512Vnni};
 
-    // The second operand is what these give where one is NaN.
+    // Where one operand is NaN, `max` and `min` return the second.
     #[rustfmt::skip]
     float!(
         Avx2, __m256, __m256i, |a, b|

@@ -28,11 +28,12 @@ pub(crate) use float::Float;
 pub(crate) trait Isa: Copy + 'static {
     /// 32-bit lanes in a vector.
     const LANES: usize;
-    /// Whether kernels go through quads in a loop, or unrolled in a way that any quad might be the last. Compilers to
-    /// WebAssembly reorder straight-line code sum by sum: without this the activations and codes of every quad would be
-    /// alive until the last sum, on the engine's stack.
+    /// Whether kernels go through quads in a loop, or in unrolled code in which any quad might be the last. Compilers
+    /// to WebAssembly reorder straight-line code sum by sum: without this the activations and codes of every quad would
+    /// be alive until the last sum, on the engine's stack.
     const LOOP: bool = false;
-    /// From how many tokens on activations of 16 bits are multiplied as such ([`Isa::Dot16`]), and not byte by byte.
+    /// The number of tokens from which on activations of 16 bits are multiplied as such ([`Isa::Dot16`]), and not byte
+    /// by byte.
     const DOT16_FROM: usize = usize::MAX;
     /// Integers or bytes.
     type V: Copy;
@@ -69,7 +70,7 @@ pub(crate) trait Isa: Copy + 'static {
     /// The same, or by 16-bit lanes where that is faster: bits of the upper 16 may or may not reach the lower 16.
     #[inline(always)]
     unsafe fn shr_16(v: Self::V, n: u32) -> Self::V {
-        // SAFETY: the caller's.
+        // SAFETY: the caller's promise.
         unsafe { Self::shr(v, n) }
     }
     /// Each lane shifted right by `n` bits, copies of the sign coming in.
@@ -87,14 +88,14 @@ pub(crate) trait Isa: Copy + 'static {
     unsafe fn store_f32(to: *mut f32, v: Self::F);
     /// Writes integers of −128 to 127 as bytes.
     unsafe fn store_i8(to: *mut i8, v: Self::V);
-    /// Writes integers of 16 bits with a sign as such.
+    /// Writes integers of −32,768 to 32,767 as 16 bits each.
     unsafe fn store_i16(to: *mut i16, v: Self::V);
     unsafe fn splat_f32(value: f32) -> Self::F;
     /// Widens one f16 for each lane; exact.
     unsafe fn load_f16(from: *const u8) -> Self::F;
     /// What [`Isa::load_finite_f16`] needs, to be made once for a loop.
     unsafe fn widener() -> Self::Widener;
-    /// The same for what is neither infinite nor a NaN.
+    /// As [`Isa::load_f16`], for numbers that are neither infinite nor NaN.
     unsafe fn load_finite_f16(from: *const u8, widener: Self::Widener) -> Self::F;
     /// Widens one unsigned 16-bit integer for each lane.
     unsafe fn load_u16(from: *const u8) -> Self::V;
@@ -110,7 +111,7 @@ pub(crate) trait Dot<I: Isa> {
     const SIGN: u8;
     /// How many times `dot` may be called before its sums could overflow; at least 16 if they never do.
     const QUADS: usize = 16;
-    /// Whether sums are those of lanes, so that they may begin with others instead of zeros.
+    /// Whether `dot` adds up each lane completely, so that its sums may begin with earlier ones instead of zeros.
     const IN_LANES: bool = true;
     /// How many operands a quad is split into: two where activations have 16 bits, bytes 0 and 2 first.
     const PARTS: usize = 1;
@@ -124,7 +125,7 @@ pub(crate) trait Dot<I: Isa> {
     type Acts: Copy;
 
     unsafe fn codes(v: I::V) -> Self::Codes;
-    /// From four signed bytes of −127 to 127, or two signed numbers of 16 bits.
+    /// Reads four signed bytes of −127 to 127, or two signed numbers of 16 bits.
     unsafe fn acts(from: *const i8) -> Self::Acts;
     /// One of the [`Dot::PARTS`] of four codes.
     #[inline(always)]

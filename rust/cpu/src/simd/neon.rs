@@ -164,7 +164,7 @@ unsafe fn splat_acts(from: *const i8) -> int8x16_t {
     vreinterpretq_s8_s32(vdupq_n_s32(from.cast::<i32>().read_unaligned()))
 }
 
-/// Signed bytes, multiplied to 16 bits. Sums of two, of at most 128 · 127 each, still fit those.
+/// Signed bytes, multiplied to 16 bits. Sums of two products, of at most 128 · 127 each, still fit 16 bits.
 pub(crate) struct Products;
 
 impl Dot<Neon> for Products {

@@ -135,7 +135,7 @@ macro_rules! isa {
 
             #[inline(always)]
             unsafe fn widener() -> [v128; 2] {
-                // Constants that are known would be made anew wherever they are used.
+                // The compiler would make constants that it knows anew at every use.
                 [arch::u32x4_splat(black_box(0x8fff_ffff)), arch::u32x4_splat(black_box(0x7780_0000))]
             }
 
@@ -285,7 +285,7 @@ impl Dot<RelaxedSimd> for Twos {
 
     #[inline(always)]
     unsafe fn total(sum: v128) -> v128 {
-        // As fast as the sum of neighbours, which engines load their ones for again and again.
+        // As fast as the instruction that adds neighbours, for which engines load a vector of ones every time.
         arch::i32x4_dot_i16x8(sum, arch::i16x8_splat(1))
     }
 }

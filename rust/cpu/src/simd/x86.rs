@@ -172,7 +172,7 @@ isa!(
     |v| _mm512_cvtepi32_epi8(v), _mm512_cvtepi32_epi16(v)
 );
 
-/// Lanes that fit, as 16 bits.
+/// The lanes as 16 bits each, which they fit.
 #[inline(always)]
 unsafe fn halves(v: __m256i) -> __m128i {
     _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(_mm256_packs_epi32(v, v)))
@@ -245,7 +245,7 @@ impl Dot<Avx2> for UnsignedPairs {
     }
 }
 
-/// Signed weights: their signs go to the activations. Two products of 128 · 127 still fit 16 bits.
+/// Signed weights: their signs are moved to the activations. Two products of 128 · 127 still fit 16 bits.
 pub(crate) struct SignedPairs;
 
 /// Magnitudes and the signed bytes.
