@@ -1,5 +1,5 @@
 // Bindings of the two kernels that rotate queries and keys and store keys and values. All activations are in one
-// binding, at the offsets *_AT, in elements: every device allows eight storage bindings, and not every one more.
+// binding, at the offsets *_AT, in elements: every device allows eight storage bindings, some no more.
 
 override N_HEADS: u32;
 override N_ROT: u32;

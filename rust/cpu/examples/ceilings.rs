@@ -1,6 +1,6 @@
-//! What this machine can do at most, with so many threads at once: bytes streamed from memory, and products of 8-bit
+//! What this machine can do at most, with a given number of threads: bytes streamed from memory, and products of 8-bit
 //! numbers added up in registers. `cargo run --release -p chord-cpu --example ceilings -- 1 2` prints a line of JSON
-//! for each number; `npm run bench -- --ceilings` shows them beside a tab's.
+//! for each number of threads; `npm run bench -- --ceilings` shows them beside a tab's.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -12,7 +12,7 @@ const STREAM_BYTES: usize = 256 << 20;
 const SUMS: usize = 12;
 /// Products added to each sum.
 const ROUNDS: usize = 60_000_000;
-/// Of which the best counts: everything that disturbs one makes it slower.
+/// Passes, of which the best counts: whatever disturbs one makes it slower.
 const PASSES: usize = 5;
 
 fn main() {
@@ -49,7 +49,7 @@ fn best_of(n_threads: usize, work: impl Fn() + Sync) -> f64 {
     best_of_prepared(n_threads, || (), |()| work())
 }
 
-/// Seconds until every thread is done with the same work, all starting together.
+/// Seconds until every thread is done with the same work, all starting together: the best of all passes.
 fn best_of_prepared<T>(n_threads: usize, prepare: impl Fn() -> T + Sync, work: impl Fn(&T) + Sync) -> f64 {
     let barrier = Barrier::new(n_threads + 1);
     std::thread::scope(|scope| {
@@ -105,7 +105,7 @@ impl Dot {
         Dot::Scalar
     }
 
-    /// Multiplications of one instruction, or of the few that stand for one.
+    /// Multiplications of one such instruction, or of the few that replace it.
     fn macs(self) -> usize {
         match self {
             Dot::Avx512Vnni => 64,
@@ -164,7 +164,7 @@ mod x86 {
         let ones = _mm256_set1_epi16(1);
         let mut sums = [_mm256_setzero_si256(); SUMS];
         for _ in 0..rounds {
-            // Else the product is the same every time, and computed once.
+            // Otherwise the product is the same every time, and is computed once.
             a = black_box(a);
             for sum in &mut sums {
                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));

@@ -87,7 +87,7 @@ async function measure(bytes, { checkOnly, only }) {
       ]) {
         if (bits < 32 && ["F32", "F16", "BF16"].includes(type)) continue;
         wasm.prepare(isa, Number(id), rows, cols, tokens, bits);
-        // Engines compile again, and better, what has run for a while.
+        // Engines compile code again, and better, once it has run for a while.
         let start = performance.now();
         let warm = 0;
         while (performance.now() - start < 250) {

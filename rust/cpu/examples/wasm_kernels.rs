@@ -29,7 +29,7 @@ fn say(text: String) {
     MESSAGE.with_borrow_mut(|message| *message = text);
 }
 
-/// Address of the last message: a panic's, or what a call has to say.
+/// Address of the last message: a panic's or a call's.
 #[unsafe(no_mangle)]
 pub extern "C" fn message_at() -> *const u8 {
     MESSAGE.with_borrow(|message| message.as_ptr())
@@ -41,7 +41,8 @@ pub extern "C" fn message_length() -> usize {
     MESSAGE.with_borrow(|message| message.len())
 }
 
-/// Lets panics leave their message. Says which instruction sets there are.
+/// Makes panics leave their message. Leaves the names of the instruction sets as a message and returns how many there
+/// are.
 #[unsafe(no_mangle)]
 pub extern "C" fn start() -> usize {
     std::panic::set_hook(Box::new(|info| say(info.to_string())));
@@ -50,7 +51,7 @@ pub extern "C" fn start() -> usize {
     sets.len()
 }
 
-/// Says which types there are: the name and the number in files of each, `Q4_0=2`.
+/// Leaves the types as a message: the name and the number in files of each, `Q4_0=2`.
 #[unsafe(no_mangle)]
 pub extern "C" fn types() {
     say(GgmlType::decodable().map(|ty| format!("{ty}={}", ty.id())).collect::<Vec<_>>().join(" "));
@@ -90,7 +91,7 @@ pub extern "C" fn prepare(isa: usize, ty: u32, rows: usize, cols: usize, n_token
     CASE.replace(Some(Case { matrix, acts, precision, out: vec![0.0; n_tokens * rows] }));
 }
 
-/// Runs it some times.
+/// Runs it `times` times.
 #[unsafe(no_mangle)]
 pub extern "C" fn run(times: u32) {
     CASE.with_borrow_mut(|case| {

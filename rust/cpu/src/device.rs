@@ -1,6 +1,6 @@
 //! The processor's name.
 
-/// The processor's own name where it can be asked, else its architecture.
+/// The processor's own name where it can be read, else its architecture.
 pub(crate) fn processor_name() -> String {
     brand().unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }

@@ -1,5 +1,5 @@
-//! Decoding allocates nothing: all memory of a step is there from the load on. Alone in its binary, for it counts every
-//! allocation of the process, those of workers included.
+//! Decoding allocates nothing after the first tokens. Alone in its binary, since it counts every allocation of the
+//! process, those of workers included.
 
 mod support;
 
@@ -34,7 +34,7 @@ fn decode_steps_allocate_nothing() {
                     wait(|cx| executor.poll_ids(cx, &mut chosen)).expect("an id");
                 }
             };
-            // Scratch memory of a token's size is made once.
+            // Scratch memory of a token's size is allocated once.
             decode(2);
             let before = count();
             decode(30);

@@ -44,7 +44,7 @@ fn all_ids(executor: &mut CpuExecutor) -> Vec<u32> {
 }
 
 #[test]
-fn any_cut_of_a_prompt_into_batches_gives_the_same_logits() {
+fn any_division_of_a_prompt_into_batches_gives_the_same_logits() {
     for name in [LLAMA, GEMMA] {
         let mut executor = tiny(name, |_| ());
         let prompt = tokens(40);
@@ -117,7 +117,7 @@ fn a_cut_forgets_what_came_after() {
         let mut executor = tiny(name, |_| ());
         let expected = greedy(&mut executor, &tokens(10), 5);
         executor.truncate(0, 10).expect("within the look-ahead");
-        // Decode ahead, drop it, and take another way from position 7 on.
+        // Decode ahead, drop that, and continue differently from position 7 on.
         prefill(&mut executor, &[1, 2, 3], 10, 0, Want::Ids).unwrap();
         executor.enqueue_decode(0, 3).unwrap();
         executor.truncate(0, 7).expect("within the look-ahead");
@@ -197,7 +197,7 @@ fn a_ring_refuses_cuts_that_need_overwritten_keys() {
 }
 
 #[test]
-fn segments_one_by_one_give_the_whole() {
+fn segments_one_by_one_give_the_same_logits() {
     let mut executor = tiny(GEMMA, |_| ());
     let ids = tokens(20);
     let expected = logits(&mut executor, 0, &ids);
@@ -244,7 +244,7 @@ fn bad_batches_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn weights_come_in_order_whole_rows_and_completely() {
+fn weights_must_come_in_order_in_whole_rows_and_completely() {
     let file = open(LLAMA);
     let program = Arc::new(lower(&file, &BuildOptions::default()));
     let bytes = file.tensor_bytes(&program.weights[0].name);
@@ -287,9 +287,9 @@ fn memory_is_what_the_program_says() {
     let expected = chord_model::memory(&program);
     let device = executor(&file, program).device();
     assert_eq!(device.memory.weights, expected.weights);
-    // Rings are filled up to whole blocks of 16 cells.
+    // Rings are padded to whole blocks of 16 cells.
     assert!((expected.kv..=2 * expected.kv).contains(&device.memory.kv), "{device:?}");
-    // Beside the buffers: the rows of one product at a time, in the form that it takes.
+    // Besides the buffers: the rows of one product at a time, in the form that it reads.
     assert!(device.memory.scratch <= 2 * expected.scratch, "{device:?}, expected {expected:?}");
     assert_eq!((device.backend, device.is_software), ("cpu", false));
 }

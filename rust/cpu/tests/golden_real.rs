@@ -95,7 +95,7 @@ fn gemma3_trace() {
     check_trace("gemma-3-270m.q4_k_m", NMSE_GELU_TABLE);
 }
 
-/// 1,455 tokens: only with `CHORD_FULL=1`, as their prefix is checked above.
+/// 1,455 tokens, all of them only with `CHORD_FULL=1`.
 #[test]
 #[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn smollm2_long() {

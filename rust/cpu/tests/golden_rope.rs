@@ -1,5 +1,5 @@
-//! Models that stretch their rotation against the reference's numbers. Models and results are part of the repository,
-//! so that nothing is left out anywhere.
+//! Models with scaled rotations against the reference's numbers. Models and results are part of the repository, so that
+//! nothing is left out anywhere.
 
 mod support;
 
@@ -9,7 +9,7 @@ use chord_testkit::compare::NMSE_F32_KV;
 use chord_testkit::{GgufFile, LogitsReport, Recipe, rope_recipes};
 use support::{compare_logits, executor, lower, options};
 
-/// The model's program with its table of rotations made from a changed scaling.
+/// The model's program with a rotation table made from a changed scaling.
 fn program_with(file: &GgufFile, n_ctx: u32, change: impl Fn(&mut RopeScaling)) -> Program {
     let mut program = lower(file, &options(KvType::F32, n_ctx));
     let h = Hyperparameters::from_header(&file.header).expect("hyperparameters");
@@ -47,9 +47,9 @@ fn every_scaling_gives_the_references_logits() {
     println!("worst NMSE {worst:.1e}");
 }
 
-/// The results would not pass if the rotation were another one.
+/// With any other rotation the results do not pass.
 #[test]
-fn another_rotation_is_seen() {
+fn a_different_rotation_is_seen() {
     type Change = (&'static str, &'static str, fn(&mut RopeScaling));
     let changes: [Change; 9] = [
         ("llama-yarn", "every pair stretched alike", |scaling| scaling.yarn = None),

@@ -1,5 +1,5 @@
-//! Rounded activations against the reference's numbers. Those of 16 bits keep the limits of what is not rounded; those
-//! of 8 bits are no further away than llama.cpp's own; where both are mixed, the default, a tenth as far.
+//! Rounded activations against the reference's numbers. With 16 bits, results keep the limits of unrounded activations;
+//! with 8 bits, they are no further away than llama.cpp's own; mixed, the default, at most a tenth as far.
 
 mod support;
 
@@ -11,14 +11,14 @@ use chord_testkit::compare::{MARGIN, MARGIN_INT8};
 use chord_testkit::{GgufFile, Golden, LogitsComparison, type_recipes};
 use support::{executor_with, logits, logits_of_prompt, lower, options};
 
-/// llama.cpp's error with 8-bit activations for SmolLM2, the larger one of the real models.
+/// llama.cpp's error with 8-bit activations for SmolLM2, the larger error of the two real models.
 const THEIRS_REAL: f64 = 9.4e-4;
 
 /// Choices between tokens that are closer than this may change. `theirs` is llama.cpp's error for the model.
 fn margin(activations: ActivationType, theirs: f64) -> f32 {
     match activations {
-        // This moves each logit by up to 0.9, llama.cpp's as ours. Which choices that turns depends on the order of f32
-        // sums, so on the processor: on ARM one at a margin of 0.49, which AVX-512 gets right.
+        // 8 bits move each logit by up to 0.9, in llama.cpp as here. Which choices that changes depends on the order of
+        // f32 sums, and so on the processor: on ARM one with a margin of 0.49, which AVX-512 gets right.
         ActivationType::Q8 => 1.0,
         // Logits move by the root of the error. Some recipes amplify it more than real models do.
         ActivationType::Mixed => MARGIN_INT8 * (theirs / THEIRS_REAL).sqrt().max(1.0) as f32,
@@ -26,7 +26,7 @@ fn margin(activations: ActivationType, theirs: f64) -> f32 {
     }
 }
 
-/// NMSE that is asked of activations of 16 bits, as of f32.
+/// NMSE limit with activations of 16 bits, the same as with f32.
 const LIMIT: f64 = 1e-6;
 
 fn is_full() -> bool {
@@ -55,8 +55,8 @@ fn compare(name: &str, file: &GgufFile, golden: &Golden, quick: usize, activatio
     (report.nmse, theirs)
 }
 
-/// The same with mixed activations, for which each position is the last of a prompt of its own. `every` is the distance
-/// of positions beside those with stored logits, 1 with `CHORD_FULL=1`.
+/// The same with mixed activations, for which each position is the last of a prompt of its own. Compares the positions
+/// with stored logits and one of `every` others, or all with `CHORD_FULL=1`.
 fn compare_prompts(name: &str, file: &GgufFile, golden: &Golden, every: usize) -> (f64, f64) {
     let every = if is_full() { 1 } else { every };
     let activations = ActivationType::Mixed;
@@ -84,7 +84,7 @@ fn recipes_in_16_bits() {
     }
 }
 
-/// Their prompts are short: of a sixth of them some rows have 8 bits.
+/// Their prompts are short: in a sixth of them some rows have 8 bits.
 #[test]
 fn recipes_mixed() {
     for recipe in type_recipes() {
@@ -94,8 +94,8 @@ fn recipes_mixed() {
     }
 }
 
-/// Both errors of one small model are draws of the same rounding noise, so that either may be the larger one by some
-/// percent: each model may be that, all of them together may not.
+/// For one small model, our error and llama.cpp's are samples of the same rounding noise, so that either may be larger
+/// by some percent. Ours may be for each model, but not on average over those of Q4, Q5 and Q8.
 #[test]
 fn recipes_in_8_bits() {
     let (mut log_of_ratios, mut n) = (0.0, 0);

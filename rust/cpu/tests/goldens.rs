@@ -1,4 +1,4 @@
-//! Small random models of every architecture and storage type against the reference's numbers.
+//! Small random models of every architecture and block type against the reference's numbers.
 
 mod support;
 
@@ -30,7 +30,7 @@ fn check_trace(name: &str, file: &GgufFile, n_ctx: u32, trace: &Trace) {
     assert!(compared.len() >= 8 * n_layer + 2, "{name}: only {} buffers have the reference's names", compared.len());
 }
 
-/// Every recipe, but those that the reference ran with another ramp than the file's.
+/// Every recipe but those that the reference ran with a YaRN ramp other than the file's.
 #[test]
 fn recipes_match() {
     for recipe in recipes().into_iter().filter(|recipe| recipe.betas.is_none()) {
@@ -46,7 +46,7 @@ fn activations_of_every_architecture_match() {
     }
 }
 
-/// Models of the larger set, whose matrices have several types each.
+/// Models of the larger set. Each has matrices of several types.
 #[test]
 #[ignore = "needs the larger set of results: CHORD_GOLDEN"]
 fn tiny_models_match() {
@@ -54,7 +54,7 @@ fn tiny_models_match() {
         let golden = Golden::named(&format!("tiny/{name}"));
         check(name, &GgufFile::open(&golden.model_path()), &golden);
     }
-    // These have activations too.
+    // These have stored activations too.
     for name in [
         "llama.Q4_K_M",
         "llama-mha.Q4_K_M",

@@ -34,7 +34,7 @@ fn check(recipe: &str, broken: Option<&str>, named: &str, breaks: impl Fn(&Progr
     assert_eq!(name, named, "op {index} was broken, op {op} stands out first");
 }
 
-/// Writes through a pattern's field, and tells that it did.
+/// Changes a field that a pattern binds, and returns whether the pattern matched.
 macro_rules! set {
     ($pattern:pat => $change:expr) => {
         |_: &Program, kind: &mut OpKind| {

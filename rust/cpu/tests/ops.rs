@@ -12,7 +12,7 @@ use chord_program::{
 };
 use chord_testkit::nmse;
 
-/// RELIABILITY: an f32 op against its definition.
+/// NMSE limit of an f32 op against its definition.
 const LIMIT: f64 = 1e-10;
 
 /// Repeatable values from −1 to 1.
@@ -29,7 +29,7 @@ impl Random {
     }
 }
 
-/// A program of one op under test. Its inputs are rows of F32 embeddings, so that tests choose their values.
+/// A program of one op under test. Its inputs are rows of F32 embeddings, so that tests can choose their values.
 struct Bench {
     builder: ProgramBuilder,
     weights: Vec<Vec<u8>>,
@@ -79,7 +79,7 @@ impl Bench {
         executor
     }
 
-    /// Runs the program on one sequence from position 0 on and gives the buffer's values.
+    /// Runs the program on one sequence from position 0 on and returns the buffer's values.
     fn run(self, wanted: BufferId) -> Vec<f32> {
         let n = self.n_tokens as u32;
         let pos: Vec<u32> = (0..n).collect();
@@ -308,7 +308,7 @@ fn gathered_rows_are_copies() {
 }
 
 #[test]
-fn no_output_rows_cost_nothing_and_fail_nothing() {
+fn no_output_rows_are_no_error() {
     let x = Random(11).values(4 * 64);
     let mut bench = Bench::new(4, KvType::F32);
     let input = bench.input(64, &x);
@@ -361,7 +361,7 @@ fn experts_are_chosen_multiplied_and_mixed() {
 }
 
 #[test]
-fn experts_of_rows_of_their_own() {
+fn experts_with_rows_of_their_own() {
     let mut random = Random(13);
     let (experts, k, t) = (4u32, 2u32, 5usize);
     let (x, l) = (random.values(t * 32), random.values(t * experts as usize));
@@ -480,7 +480,7 @@ fn attention_with_a_soft_cap_and_sinks() {
 fn a_ring_of_a_windows_size_wraps() {
     for window in [1, 7, 16] {
         let mask = Mask::Causal { window: Some(window) };
-        // A ring needs room for the window and the largest batch, 64 here; positions pass its end three times.
+        // A ring needs room for the window and the largest batch, 64 here; positions pass its end two or three times.
         for capacity in [window + N_VOCAB, window + N_VOCAB + 16] {
             let case = AttentionCase { mask, capacity, n_heads: 2, n_kv_heads: 1, k_dim: 16, v_dim: 16, ..PLAIN };
             check_attention(&case, &in_turn(&[64, 64, 5, 1, 1, 64, 31, 1]), 24);

@@ -28,7 +28,7 @@ fn results_are_the_same_bits_with_any_number_of_threads() {
                 all.extend(logits(&mut executor, 40, &prompt[40..41]));
                 all.extend(logits(&mut executor, 41, &prompt[41..43]));
                 all.extend(logits(&mut executor, 43, &prompt[43..]));
-                // So many positions that attention is shared out by them too.
+                // Enough positions for attention to be split by them, too.
                 let (more, last) = (tokens(128), tokens(12));
                 all.extend(logits(&mut executor, 75, &more[..64]));
                 all.extend(logits(&mut executor, 139, &more[64..]));

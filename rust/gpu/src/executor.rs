@@ -150,8 +150,8 @@ impl GpuExecutor {
         &self.device.resources
     }
 
-    /// Bytes of weights that the dispatches for a batch bind. Kernels may read fewer: of an embedding they read the
-    /// rows of the batch.
+    /// Bytes of weights that the dispatches for a batch bind. Kernels may read fewer: of an embedding, only the rows of
+    /// the batch's ids.
     pub fn weight_bytes_bound(&self, shape: BatchShape) -> u64 {
         self.plan.weight_bytes(shape)
     }

@@ -289,7 +289,7 @@ impl Resources {
         self.pipelines.keys()
     }
 
-    /// The WGSL of a kernel, as it is handed to a device of that dialect.
+    /// The WGSL of a kernel, as a device of that dialect gets it.
     pub fn wgsl(&self, source: &KernelSource, dialect: Dialect) -> Result<String, ExecError> {
         self.shaders.expand(source.file, &source.defines, dialect)
     }
@@ -297,7 +297,7 @@ impl Resources {
     /// Waits until everything made so far is known to be good.
     ///
     /// # Errors
-    /// What the device reports of it, or of itself.
+    /// The failure of something made, or the loss of the device.
     pub async fn settle(&self) -> Result<(), ExecError> {
         std::future::poll_fn(|cx| self.poll_settled(cx)).await
     }

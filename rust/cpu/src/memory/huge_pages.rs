@@ -49,7 +49,7 @@ impl Region {
         let start = NonNull::new(unsafe { alloc(layout) })?;
         #[cfg(target_os = "linux")]
         if layout.align() == HUGE_PAGE {
-            // SAFETY: the memory just allocated. This is advice: where it is not heeded, nothing changes.
+            // SAFETY: the memory was just allocated. This is advice: where the system ignores it, nothing changes.
             unsafe { libc::madvise(start.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
         }
         Some(Region { start: start.cast(), layout })

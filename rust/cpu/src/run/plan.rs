@@ -166,7 +166,7 @@ fn only_feeds_products(program: &Program, index: usize) -> bool {
         && program.ops.iter().filter(|other| other.kind.inputs().contains(&op.out())).all(is_product)
 }
 
-/// Buffers that a step touches.
+/// Buffers that a step reads or writes.
 fn buffers(program: &Program, work: &Work) -> Vec<BufferId> {
     match work {
         Work::PrepareRows { x, .. } => vec![*x],

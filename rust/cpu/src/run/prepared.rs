@@ -24,7 +24,7 @@ pub(crate) struct PreparedRows {
 pub(crate) struct Formats {
     /// All rows, unchanged.
     exact: Activations,
-    /// Rows rounded to as many bits as the executor was asked for.
+    /// Rows rounded to as many bits as the executor's options ask for.
     fine: Activations,
     /// Rows rounded to 8 bits where others have 16.
     coarse: Activations,

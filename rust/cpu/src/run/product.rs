@@ -62,7 +62,7 @@ impl Pass<'_> {
             };
             for filler in fillers {
                 let panels = if self.few { 0..filler.n_panels() } else { partition(filler.n_panels(), worker) };
-                // SAFETY: the rows have the shape that `begin` was told, and the panels are this worker's.
+                // SAFETY: the rows have the shape that `begin` was given, and the panels are this worker's.
                 unsafe { filler.fill(rows.as_ptr(), panels) };
             }
         }

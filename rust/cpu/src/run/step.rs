@@ -23,7 +23,7 @@ pub(crate) enum Work {
 pub(crate) struct RowFormats {
     /// Unchanged, as f32.
     pub(crate) exact: bool,
-    /// Rounded, to as many bits as the executor was asked for.
+    /// Rounded, to as many bits as the executor's options ask for.
     pub(crate) rounded: bool,
 }
 

@@ -59,7 +59,7 @@ impl Weights {
     }
 }
 
-/// Codes times scales of activations of so many bytes, as [`Activations`] promises them.
+/// Codes times scales of activations with codes of `code_bytes` bytes, as [`Activations`] promises them.
 pub fn rounded(x: &[f32], code_bytes: usize) -> Vec<f64> {
     let mut out = Vec::with_capacity(x.len());
     for block in x.chunks_exact(32) {
@@ -79,16 +79,16 @@ pub fn rounded(x: &[f32], code_bytes: usize) -> Vec<f64> {
     out
 }
 
-/// What activations are multiplied as.
+/// The form in which activations are multiplied.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// Codes of so many bytes.
+    /// Codes of this many bytes.
     Bytes(usize),
-    /// As they are.
+    /// Unchanged.
     F32,
 }
 
-/// Every row's product with each token, `[n_tokens, rows]`, and beside it the sum of the terms' magnitudes.
+/// Every row's product with each token, `[n_tokens, rows]`, each with the sum of the terms' magnitudes.
 pub fn products(weights: &Weights, x: &[f64]) -> Vec<(f64, f64)> {
     let mut out = Vec::new();
     for x in x.chunks_exact(weights.cols) {
@@ -114,7 +114,7 @@ pub fn multiply(matrix: &PackedMatrix, x: &[f32], form: Form, isa: InstructionSe
     let row_blocks = matrix.row_blocks(0..rows);
     // Each row block on its own, the last one first, as threads might take them.
     for row_block in row_blocks.rev() {
-        // SAFETY: every token has `stride` numbers, behind 8 others.
+        // SAFETY: every token has `stride` numbers, after 8 others.
         unsafe {
             matrix.multiply(&acts, precision, 0..rows, row_block..row_block + 1, out.as_mut_ptr().add(8), stride)
         };
@@ -175,7 +175,7 @@ pub fn rounded_products_are_right(isa: InstructionSet, code_bytes: usize, shapes
                 let found = multiply(&matrix, &x, Form::Bytes(code_bytes), isa);
                 assert_eq!(found.len(), expected.len());
                 for (i, (found, (expected, size))) in found.iter().zip(&expected).enumerate() {
-                    // Offsets are taken off afterwards: sums of unsigned codes are up to four times as large.
+                    // Offsets are subtracted afterwards: sums of unsigned codes are up to four times as large.
                     let error = (f64::from(*found) - expected).abs();
                     assert!(
                         error <= 1e-6 * size,
@@ -190,7 +190,7 @@ pub fn rounded_products_are_right(isa: InstructionSet, code_bytes: usize, shapes
     }
 }
 
-/// Products with activations as they are.
+/// Products with unchanged activations are exact but for f32 sums.
 pub fn f32_products_are_right(isa: InstructionSet, shapes: &[(usize, usize)], tokens: &[usize]) {
     let mut random = Random::new(3);
     for ty in GgmlType::decodable() {

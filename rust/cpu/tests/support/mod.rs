@@ -68,8 +68,8 @@ pub fn logits(executor: &mut CpuExecutor, start: usize, ids: &[u32]) -> Vec<f32>
     logits
 }
 
-/// Runs a prompt in sequence 0 as the engine does: whole batches behind what is left over by them. Logits of its last
-/// row.
+/// Runs a prompt in sequence 0 as the engine does: first the tokens that full batches leave over, then full batches.
+/// Returns the logits of its last row.
 pub fn logits_of_prompt(executor: &mut CpuExecutor, ids: &[u32]) -> Vec<f32> {
     executor.truncate(0, 0).expect("a fresh start");
     let max_batch = executor.program().max_batch as usize;

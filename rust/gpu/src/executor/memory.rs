@@ -8,7 +8,7 @@ use crate::plan::Device;
 use crate::resources::{MemoryKind, Resources};
 use crate::weights::{DeviceWeight, Groups, groups, plane_bytes};
 
-/// Allocates tables, caches and batch beside `weights` that have their places.
+/// Allocates tables, caches and batch; `weights` have their places already.
 pub(super) fn make_device(
     program: &Program,
     resources: Resources,

@@ -1,4 +1,5 @@
-//! One file per op, beside its shader in `shaders/ops`: what it binds and how its grid grows with the batch.
+//! One file per op: what it binds and how its grid grows with the batch. Shaders are in `shaders/ops` and
+//! `shaders/matmul`.
 
 use crate::{Binding, Resources};
 

@@ -128,7 +128,7 @@ impl DeviceWeight {
         alike && rows <= u64::from(rows_per_part(&layout, gpu.max_binding_bytes()))
     }
 
-    /// True if the rows of `next` lie directly behind this weight's.
+    /// True if the rows of `next` directly follow this weight's.
     pub fn is_followed_by(&self, next: &DeviceWeight) -> bool {
         match (&self.parts[..], &next.parts[..]) {
             ([a], [b]) => {

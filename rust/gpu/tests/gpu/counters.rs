@@ -42,15 +42,15 @@ fn tokens_2_to_20_create_nothing_and_submit_once_each() {
 }
 
 /// Dispatches of a decode step for each layer, by architecture. Every dispatch costs a real GPU microseconds: a number
-/// here may fall, and rises only for a reason.
+/// here may fall, but rise only for a reason.
 const DISPATCHES_PER_LAYER: [(&str, u64); 4] = [("llama", 8), ("qwen2", 10), ("gemma3", 12), ("olmo2", 12)];
-/// Where a token's keys are many, several workgroups share them, and another dispatch merges what they found.
+/// Where a slot has many positions, several workgroups share a token's keys, and another dispatch merges their parts.
 const MERGE: u64 = 1;
 /// The embedding, the rows wanted, their norm, the logits, and two for the greedy choice.
 const OTHER_DISPATCHES: u64 = 6;
 
 #[test]
-fn a_decode_step_makes_so_many_dispatches_and_binds_each_weight_once() {
+fn a_decode_step_makes_the_expected_dispatches_and_binds_each_weight_once() {
     let mut seen = BTreeSet::new();
     for recipe in architecture_recipes() {
         let model = ModelFile::of(recipe.file(), &build(recipe.golden().n_ctx, KvType::F16, 16));
@@ -79,7 +79,7 @@ fn check_step(name: &str, per_layer: u64, model: &ModelFile) {
     let dispatches = executor.counters().dispatches - before.dispatches;
     assert_eq!(dispatches, n_layers * per_layer + OTHER_DISPATCHES, "{name}: {n_layers} layers");
 
-    // A type with an odd number of blocks in a row takes two bytes more on the device.
+    // A row with an odd number of f16 scales takes two bytes more on the device.
     let bound = executor.weight_bytes_bound(BatchShape { n_tokens: 1, n_outputs: 1 });
     let used = program.ops.iter().flat_map(|op| op.kind.weights()).map(|used| program.weight(used.weight));
     let used: u64 = used
