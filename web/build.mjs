@@ -1,7 +1,7 @@
 // Builds `dist/`: `index.js` (the page's side), `chord-worker.js` (all workers) and the WebAssembly artifacts beside
 // them. Each script is one module without imports. The page's side names the other files by
 // `new URL(…, import.meta.url)`, a form that bundlers follow (they copy the files) and that browsers understand as it
-// is. It is therefore not minified: the user's bundler does that. The worker is copied as it is, and is.
+// is. The page's side is not minified: the user's bundler does that. The worker, which bundlers copy unchanged, is.
 
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { writeNotices } from "../scripts/steps/notices.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
-/** What each artifact is called in the package: `src/chord.ts` names them. */
+/** What each artifact is called in the package: `src/addresses.ts` has the same names. */
 const artifacts = { baseline: "chord.wasm", threads: "chord-threads.wasm", memory64: "chord-memory64.wasm" };
 
 const wasm = (artifact) => join(here, "wasm", artifact, "chord_wasm_bg.wasm");
@@ -21,7 +21,7 @@ for (const artifact of Object.keys(artifacts)) {
   console.error(`error: ${wasm(artifact)} is missing: run \`npm run build:wasm\` first`);
   process.exit(1);
 }
-/** Names this state of the engine: what was found out about it on a device holds for no other. */
+/** Names this build of the engine: self-tests passed with it do not count for another. */
 const engine = createHash("sha256");
 for (const artifact of Object.keys(artifacts)) engine.update(readFileSync(wasm(artifact)));
 const define = { CHORD_BUILD: JSON.stringify(engine.digest("hex").slice(0, 32)) };
@@ -32,8 +32,8 @@ const bundled = new Set();
 await bundle("src/index.ts", "index.js", false);
 await bundle("src/worker/main.ts", "chord-worker.js", true);
 for (const [artifact, file] of Object.entries(artifacts)) cpSync(wasm(artifact), join(dist, file));
-// What Vite resolves the package to while it serves: a module that its dependency optimizer leaves alone, as it does
-// all that end in .jsx, so that Vite 5 to 7 do not tear index.js from the files beside it (docs/decisions/0021).
+// What Vite's development server resolves the package to: its dependency optimizer leaves modules that end in .jsx
+// alone, so Vite 5 to 7 do not separate index.js from the files beside it (docs/decisions/0021).
 writeFileSync(join(dist, "development.jsx"), `export * from "./index.js";\n`);
 for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) cpSync(join(here, "..", licence), join(dist, licence));
 await writeNotices(join(dist, "THIRD_PARTY_NOTICES.txt"), [...bundled]);

@@ -1,5 +1,5 @@
-// Rolls the declarations that tsc wrote to dist/types into one file, dist/index.d.ts, of which nothing but the public
-// surface is left (docs/decisions/0021).
+// Rolls the declarations that tsc wrote to dist/types into one file, dist/index.d.ts, with only the public surface
+// (docs/decisions/0021).
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,7 +9,7 @@ import { Extractor, ExtractorConfig } from "@microsoft/api-extractor";
 const here = dirname(fileURLToPath(import.meta.url));
 const types = join(here, "dist", "types");
 const file = join(here, "dist", "index.d.ts");
-/** What a page's own project is likely to have; what is missing in it would be missing there. */
+/** What a page's own project is likely to have; a type missing here would be missing there. */
 const compilerOptions = {
   target: "ES2022",
   lib: ["ES2022", "ESNext.Disposable", "DOM"],
@@ -35,7 +35,7 @@ const config = ExtractorConfig.prepare({
 });
 const { succeeded } = Extractor.invoke(config, {
   localBuild: true,
-  // Its advice about release tags and the form of comments is not for us; errors are.
+  // Its advice about release tags and the form of comments does not apply here; its errors do.
   messageCallback: (message) => void (message.logLevel !== "error" && (message.handled = true)),
 });
 if (!succeeded) process.exit(1);
@@ -43,8 +43,8 @@ writeFileSync(file, publicSurface(readFileSync(file, "utf8")));
 rmSync(types, { recursive: true });
 
 /**
- * Leaves out private members, which have no types in declarations and are of no use there, save a constructor that is
- * not to be called; and comments about a source file as a whole, which come before those of its first declaration.
+ * Leaves out private members, which have no types in declarations and no use there, except for a private constructor;
+ * and comments about a source file as a whole, which come before those of its first declaration.
  */
 function publicSurface(text) {
   const comment = String.raw`/\*\*(?:(?!\*/)[^])*\*/\n`;

@@ -5,7 +5,7 @@ import type { WasmUrls } from "./protocol.js";
 
 /** The worker's script: beside this module, unless the options say otherwise. */
 export function workerAddress(given: string | URL | undefined, base: string): string {
-  // Bundlers know this form, here and below: they copy the file and put its new address there.
+  // Bundlers recognize this form, here and below: they copy the file and insert its new address.
   return new URL(given ?? packageAddress(new URL("./chord-worker.js", import.meta.url)), base).href;
 }
 
@@ -22,16 +22,16 @@ export function artifactUrls(given: ChordLoadOptions["wasmUrl"], base: string): 
 }
 
 /**
- * The package's own copy of a file. Vite 5 to 7 bundle a dependency of a dependency into `node_modules/.vite/deps/` and
- * leave the files beside it where they were: in the package, which a flat `node_modules` has two folders above. (The
- * package itself they do not bundle: see `development` in its package.json.)
+ * The address of a file in the package. Vite 5 to 7 bundle a dependency of a dependency into
+ * `node_modules/.vite/deps/` but leave the files beside it in its package, which a flat `node_modules` has two folders
+ * above. (They do not bundle this package as a direct dependency: see `development` in its package.json.)
  */
 export function packageAddress(url: URL): URL {
   const address = url.href.replace(/\/node_modules\/\.vite\/[^/]+\/(chord[^/]*)$/, `/node_modules/${PACKAGE}/dist/$1`);
   return address === url.href ? url : new URL(address);
 }
 
-/** What to do about a file that is not at its address; `beside` is the worker's, as the bundler left it. */
+/** What to do about a file that is not at its address. `beside`: the worker's address as the bundler left it. */
 export function missingFileAdvice(beside: URL = new URL("./chord-worker.js", import.meta.url)): string {
   if (/\/(\.vite\/[^/]+|deps)\/[^/]*$/.test(beside.pathname)) {
     return `Vite bundled the package without its files: add optimizeDeps: { exclude: ["${PACKAGE}"] } to vite.config.js.`;

@@ -70,13 +70,13 @@ describe("the artifact of models that 32 bits cannot address", () => {
     ["shared memory", { sharedMemory: false }],
     ["Atomics.waitAsync", { waitAsync: false }],
     ["Memory64 and no relaxed SIMD", { memory64: false, relaxedSimd: false }],
-  ])("is not there in a browser without %s", (what, lacking) => {
+  ])("does not run in a browser without %s", (what, lacking) => {
     const features = { ...everything, ...lacking };
     expect(wideArtifact(features, ARTIFACTS)).toEqual({ lacking: `this browser has no ${what}` });
     expect(cpuBytes(features, ARTIFACTS)).toBe(3.5 * 2 ** 30);
   });
 
-  test("is not there where only another is offered", () => {
+  test("does not run where only another is offered", () => {
     expect(wideArtifact(everything, ["baseline"])).toEqual({ lacking: "wasmUrl names the baseline alone" });
     expect(cpuBytes(everything, ["baseline"])).toBe(3.5 * 2 ** 30);
   });
@@ -89,6 +89,6 @@ test.each([
   [3, 2],
   [16, 15],
   [128, 64],
-])("of %i cores, %i compute", (cores, threads) => {
+])("with %i cores, %i threads compute", (cores, threads) => {
   expect(defaultThreads(cores)).toBe(threads);
 });

@@ -5,20 +5,20 @@ import { MOST_THREADS, ROOM_OF_32_BITS } from "./engine-limits.js";
 
 /**
  * `baseline` runs everywhere, on one thread. `threads` has relaxed SIMD and a memory that workers can share; without
- * cross-origin isolation it still has the SIMD. `memory64` is the same with addresses of 64 bits, for models that the
- * CPU has no room for in 32; it has no GPU.
+ * cross-origin isolation it still has the SIMD. `memory64` is `threads` with 64-bit addresses, for models that are too
+ * large for 32 bits on the CPU; it cannot use the GPU.
  */
 export type ArtifactName = "baseline" | "threads" | "memory64";
 
 /** All of them; `scripts/steps/artifacts.mjs` says how each is built. */
 export const ARTIFACTS: readonly ArtifactName[] = ["baseline", "threads", "memory64"];
 
-/** What of WebAssembly the choice depends on. */
+/** The features of browser and page that the choice depends on. */
 export interface WasmFeatures {
   relaxedSimd: boolean;
-  /** A shared memory can be made; posting it to a worker needs cross-origin isolation besides. */
+  /** A shared memory can be made; posting it to a worker also needs cross-origin isolation. */
   sharedMemory: boolean;
-  /** What wakes a task of an artifact with threads. */
+  /** `Atomics.waitAsync`, which wakes tasks in artifacts with threads. */
   waitAsync: boolean;
   memory64: boolean;
   crossOriginIsolated: boolean;
@@ -36,20 +36,20 @@ export async function detectFeatures(): Promise<WasmFeatures> {
   };
 }
 
-/** The artifact to fetch, and why the CPU will have one thread with it, where it will. */
+/** The artifact to fetch and, if the CPU will have only one thread with it, the reason. */
 export interface ArtifactChoice {
   artifact: ArtifactName;
   oneThread?: string;
 }
 
-/** The best of those offered that the browser can run. */
+/** The best offered artifact that the browser can run. */
 export function chooseArtifact(features: WasmFeatures, offered: readonly ArtifactName[]): ArtifactChoice {
   const lacking = offered.includes("threads") ? lackingForThreads(features) : "wasmUrl names the baseline alone";
   if (lacking !== undefined) return { artifact: "baseline", oneThread: lacking };
   return withThreads("threads", features);
 }
 
-/** The artifact for a model that needs more than 32 bits can address, or why there is none for it here. */
+/** The artifact for a model that 32 bits cannot address, or why none can run here. */
 export function wideArtifact(
   features: WasmFeatures,
   offered: readonly ArtifactName[],
@@ -67,12 +67,12 @@ export function runnableArtifacts(features: WasmFeatures): ArtifactName[] {
   return [...new Set<ArtifactName>([artifact, ...wide, "baseline"])];
 }
 
-/** Bytes that a model can have on the CPU, beside the engine itself. How much memory the machine has, browsers hide. */
+/** Bytes that a model can have on the CPU, besides the engine itself. Browsers hide how much memory the machine has. */
 export function cpuBytes(features: WasmFeatures, offered: readonly ArtifactName[]): number {
   return "lacking" in wideArtifact(features, offered) ? ROOM_OF_32_BITS : 15.5 * 2 ** 30;
 }
 
-/** What is missing of that which the artifacts with threads are linked for, in words. */
+/** What artifacts with threads need and this browser lacks, in words. */
 function lackingForThreads(
   { relaxedSimd, sharedMemory, waitAsync }: WasmFeatures,
   others: [boolean, string][] = [],
@@ -96,7 +96,7 @@ export function defaultThreads(cores: number): number {
   return cores > 2 ? Math.min(cores - 1, MOST_THREADS) : Math.max(cores, 1);
 }
 
-/** An engine that does not know `shared` makes an ordinary memory of it. */
+/** A JavaScript engine that does not know `shared` ignores it and makes an ordinary memory. */
 function hasSharedMemory(): boolean {
   try {
     return !(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer instanceof ArrayBuffer);

@@ -198,7 +198,7 @@ async function find(store: ModelStore, source: StoredSource): Promise<Manifest |
   return stored.find((manifest) => manifest.key === key);
 }
 
-/** For messages. A token stays out of them. */
+/** A source's name for messages, without its token. */
 function nameOf(source: StoredSource): string {
   if (typeof source === "string") return source;
   if (source instanceof URL) return source.href;

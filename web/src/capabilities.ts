@@ -13,7 +13,7 @@ import { needBrowser } from "./environment.js";
 export interface Capabilities {
   webgpu: {
     available: boolean;
-    /** The browser's name for it, if it gives one. */
+    /** The browser's name for the adapter, if it gives one. */
     adapter: string | null;
     /** The GPU is emulated on the CPU, which is slower than the CPU backend. */
     isSoftware: boolean;
@@ -36,7 +36,7 @@ export interface Capabilities {
   };
   /** Memory can be shared between workers. */
   crossOriginIsolated: boolean;
-  /** `available`: the CPU can use several threads: the page is cross-origin isolated and the browser supports them. */
+  /** `available`: the CPU can use several threads (the page is cross-origin isolated and the browser supports them). */
   threads: { available: boolean; hardwareConcurrency: number };
   storage: {
     indexedDb: boolean;
@@ -90,7 +90,7 @@ export async function requestAdapter(): Promise<GPUAdapter | string> {
   try {
     const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) return "the browser offers no WebGPU adapter";
-    // Chromium before 127 has a promise of it instead.
+    // Chromium before 127 gives it only as a promise.
     return "info" in adapter ? adapter : "this browser does not tell at once what its WebGPU adapter is";
   } catch (error) {
     return String(error);

@@ -65,7 +65,7 @@ afterEach(() => vi.unstubAllGlobals());
 const tick = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 describe("calls", () => {
-  test("are answered by number, with their events before", async () => {
+  test("are answered by id, after their events", async () => {
     const events: unknown[] = [];
     const first = client.call("info", null);
     const params = { prompt: { text: "" }, sampling: {}, stop: [] };
@@ -136,7 +136,7 @@ describe("workers of the CPU", () => {
     expect(worker.terminated).toBe(true);
   });
 
-  test("that do not start are the engine's to do without", async () => {
+  test("that do not start are reported to the engine, which does without them", async () => {
     ask();
     FakeWorker.all[2]!.onmessage?.({ data: { type: "failed", reason: "no memory" } as never });
     await tick();
@@ -182,7 +182,7 @@ describe("unload", () => {
 });
 
 describe("a load that is given up", () => {
-  test("rejects and leaves the network alone at once, and ends the engine when that has freed its memory", async () => {
+  test("rejects and stops fetching at once, and ends the engine when it has freed its memory", async () => {
     const call = client.call("info", null);
     client.abandon(new ChordError("unloaded", "gone"));
     expect([engine.terminated, io.terminated]).toEqual([false, true]);
@@ -192,7 +192,7 @@ describe("a load that is given up", () => {
       { type: "cancel", id: 1 },
       expect.objectContaining({ type: "call", call: "unload" }),
     ]);
-    // What failed with it is given up as well.
+    // Giving it up again changes nothing.
     client.abandon(new ChordError("unloaded", "twice"));
     await tick();
     expect(engine.terminated).toBe(false);
@@ -239,7 +239,7 @@ describe("a generation", () => {
     expect(chunks.at(-1)?.usage?.total_tokens).toBe(5);
   });
 
-  test("the progress of its prompt, streamed where that is asked for, and to a callback", async () => {
+  test("reports its prompt's progress in the stream, where requested, and to a callback", async () => {
     const heard: PromptProgress[] = [];
     const fields = { stream: true, return_progress: true };
     const stream = run(fields, undefined, (at) => heard.push(at)) as ChordStream<ChatCompletionChunk>;
@@ -254,7 +254,7 @@ describe("a generation", () => {
     expect(heard).toEqual(told);
   });
 
-  test("the progress of its prompt is in no chunk that did not ask for it, and is told of a whole answer too", async () => {
+  test("reports its prompt's progress in no chunk unless requested, and to a callback for a whole answer too", async () => {
     const heard: PromptProgress[] = [];
     const stream = run({ stream: true }) as ChordStream<ChatCompletionChunk>;
     await tick();

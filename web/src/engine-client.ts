@@ -19,7 +19,7 @@ interface Pending {
 /** Errors after which nothing works any more. */
 const FATAL = new Set(["device-lost", "worker-failed", "internal"]);
 
-/** The engine has this long to free its memory before its worker is ended anyway. */
+/** How long the engine may take to free its memory before its worker is ended anyway. */
 const UNLOAD_MS = 2_000;
 
 /** The page's end of the protocol: starts the workers, sends calls, and fails all of them together. */
@@ -110,7 +110,7 @@ export class EngineClient {
 
   /**
    * Gives a load up. Calls reject with `error` and nothing more is fetched, at once; the engine frees its memory before
-   * it is ended, because workers that wait for it in the middle of a load would be in no hurry to end.
+   * it is ended, because pool workers that wait for it in the middle of a load would be slow to end.
    */
   abandon(error: Error): void {
     if (this.failure) return;
@@ -123,7 +123,7 @@ export class EngineClient {
   end(error: Error): void {
     if (this.dead) return;
     this.dead = error;
-    // The worker would not have the time.
+    // The engine worker is ended before it could do this.
     if (error instanceof ChordError && error.code === "device-lost") void forgetTests();
     this.engine.terminate();
     this.io.terminate();

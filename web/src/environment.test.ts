@@ -1,4 +1,4 @@
-/** Vitest runs in Node, without a DOM: what a server sees that renders a page with the package in it. */
+/** Vitest runs in Node, without a DOM, like a server that renders a page which uses the package. */
 
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Chord, ChordError, LoadControl, SDK_ERROR_CODES } from "./index.js";
@@ -23,7 +23,7 @@ const calls: Record<string, () => Promise<unknown>> = {
   "cache.import": () => Chord.cache.import(new Blob(["GGUF"]), "model"),
 };
 
-test("every call is among those that are tried here", () => {
+test("every call is tried here", () => {
   const tried = Object.keys(calls);
   for (const name of Object.keys(Chord.cache)) expect(tried).toContain(`cache.${name}`);
   const own = Object.getOwnPropertyNames(Chord).filter((name) => typeof Reflect.get(Chord, name) === "function");
@@ -50,7 +50,7 @@ describe.each([
 });
 
 describe("in a scope without workers", () => {
-  test.each(["load", "inspect", "cache.import"])("%s is rejected by the name of what is missing", async (call) => {
+  test.each(["load", "inspect", "cache.import"])("%s is rejected with the name of what is missing", async (call) => {
     vi.stubGlobal("location", { href: "https://page/", origin: "https://page" });
     vi.stubGlobal("navigator", { hardwareConcurrency: 2 });
     await expect(calls[call]!()).rejects.toMatchObject({

@@ -2,7 +2,7 @@
 
 import { ChordError } from "./errors.js";
 
-/** JavaScript outside of browsers names itself here. */
+/** Where JavaScript runtimes outside of browsers name themselves. */
 type Runtimes = { Deno?: { version?: { deno?: string } }; process?: { versions?: Record<string, string | undefined> } };
 
 const ADVICE =

@@ -56,7 +56,7 @@ describe("as JSON", () => {
   });
 });
 
-test("an abort has the signal's reason as its cause, unless that is one itself", () => {
+test("an abort has the signal's reason as its cause, unless the reason is itself an abort", () => {
   const reason = new Error("closed");
   expect(abortError(AbortSignal.abort(reason))).toMatchObject({ name: "AbortError", cause: reason });
   const signal = AbortSignal.abort();

@@ -104,7 +104,7 @@ export function toErrorRecord(error: unknown): ErrorRecord {
   return { code: "internal", message: String(error) };
 }
 
-/** The other way. */
+/** The error that a record describes: the inverse of {@link toErrorRecord}. */
 export function fromErrorRecord(record: ErrorRecord): Error {
   if (record.code === "aborted") return abortError();
   return new ChordError(record.code, record.message, record.details ?? {});

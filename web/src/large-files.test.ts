@@ -1,4 +1,4 @@
-/** Files of more bytes than 32 bits count: their bytes are made as they are read. */
+/** Files with more bytes than 32 bits can count: their bytes are made as they are read. */
 
 import { describe, expect, test } from "vitest";
 import { CachedFile } from "./download/cached-file.js";
@@ -8,10 +8,10 @@ import { CHUNK_BYTES, chunkCount, chunkRange } from "./store/store.js";
 
 const gibibyte = 2 ** 30;
 const size = 9 * gibibyte + 12_345;
-/** A boundary of 32-bit arithmetic each, signed and not, and twice that. */
+/** The boundaries of signed and unsigned 32-bit arithmetic, and twice the latter. */
 const boundaries = [2 * gibibyte, 4 * gibibyte, 8 * gibibyte];
 
-/** Byte `offset` of the file: all of the offset goes into it. */
+/** Byte `offset` of the file: it depends on every bit of the offset. */
 function byteAt(offset: number): number {
   const high = Math.floor(offset / 2 ** 32);
   const low = offset % 2 ** 32;
@@ -51,7 +51,7 @@ class GeneratedSource implements RemoteSource {
   }
 }
 
-/** A server of the file that sends no more than is requested here. */
+/** A server of the file, which makes its bytes as they are read. */
 function server(ranges: string[]): typeof fetch {
   return async (_url, init) => {
     const range = new Headers(init?.headers).get("range") ?? "";
@@ -85,7 +85,7 @@ describe("past 2, 4 and 8 GiB", () => {
     expect(chunkRange(size, CHUNK_BYTES, count - 1)).toEqual({ start: 9 * gibibyte, length: 12_345 });
   });
 
-  test.each(boundaries)("a connection from around byte %i on brings the bytes of that place", async (boundary) => {
+  test.each(boundaries)("a connection from around byte %i on delivers the bytes of that place", async (boundary) => {
     const ranges: string[] = [];
     const source = new HttpSource("https://example.com/model.gguf", { fetch: server(ranges) });
     const body = await source.open(boundary - 500, size);
@@ -99,7 +99,7 @@ describe("past 2, 4 and 8 GiB", () => {
     expect(body.position).toBe(boundary + 1_500);
   });
 
-  test("the chunks of a file are those of their places", async () => {
+  test("the chunks of a file have the bytes of their places", async () => {
     const chunkBytes = 65_536;
     const file = await CachedFile.open("https://example.com/model.gguf", new GeneratedSource(), { chunkBytes });
     expect(file.size).toBe(size);

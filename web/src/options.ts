@@ -35,7 +35,7 @@ export interface ChordLoadOptions {
   /** GPU features not to use even where the adapter has them: `subgroups`, `shader-f16`. */
   disableFeatures?: string[];
   /**
-   * Compare the GPU with the CPU on a small program before it is trusted. Default true. A test that passed is
+   * Compare the GPU with the CPU on a small program before the GPU is used. Default true. A test that passed is
    * remembered for a week, for this adapter, browser and version of the engine.
    */
   selfTest?: boolean;

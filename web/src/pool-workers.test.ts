@@ -47,7 +47,7 @@ const start = (...ports: MessagePort[]) => pool.start(ports);
 const tick = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 describe("pool workers", () => {
-  test("each get a port of the engine's and nothing else, and are there when all are ready", async () => {
+  test("each get one of the engine's ports and nothing else, and have started when all are ready", async () => {
     const ports = [port(), port()];
     let areThere = false;
     const starting = start(...ports).then(() => (areThere = true));
@@ -64,7 +64,7 @@ describe("pool workers", () => {
     await starting;
   });
 
-  test("get what they start from the page where ports take no shared memory", async () => {
+  test("get module and memory from the page where ports cannot carry shared memory", async () => {
     const module = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
     const what = { type: "start", artifact: "threads", module, memory } as const;
@@ -78,7 +78,7 @@ describe("pool workers", () => {
   test.each([
     ["says so", (worker: FakeWorker) => worker.say({ type: "failed", reason: "no memory" }), "no memory"],
     ["breaks", (worker: FakeWorker) => worker.onerror?.({ preventDefault() {}, message: "syntax" }), "syntax"],
-  ])("end together, unasked, where one that cannot start %s", async (_how, fail, reason) => {
+  ])("all end, and nothing else fails, where one cannot start and %s", async (_how, fail, reason) => {
     const starting = start(port(), port());
     const [one, two] = FakeWorker.all as [FakeWorker, FakeWorker];
     one.say({ type: "ready" });
@@ -97,7 +97,7 @@ describe("pool workers", () => {
     expect(FakeWorker.all[0]!.terminated).toBe(true);
   });
 
-  test("tell of a panic, and of their end, once they run", async () => {
+  test("report a panic, and their end, once they run", async () => {
     const starting = start(port());
     const [worker] = FakeWorker.all as [FakeWorker];
     worker.say({ type: "ready" });
@@ -110,7 +110,7 @@ describe("pool workers", () => {
     expect(failed).toHaveBeenLastCalledWith(expect.objectContaining({ code: "worker-failed" }));
   });
 
-  test("are replaced by a new start, and end at the end", async () => {
+  test("are replaced by a new start, and end with the pool", async () => {
     void start(port());
     FakeWorker.all[0]!.say({ type: "ready" });
     await tick();

@@ -2,12 +2,12 @@ import { ChordError } from "./errors.js";
 import type { PoolResponse, PoolStart, WorkerStart } from "./protocol.js";
 import { startWorker, workerError } from "./worker-handle.js";
 
-/** Workers have this long to start. */
+/** How long workers may take to start. */
 const START_MS = 20_000;
 
 /**
- * The workers of the CPU pool. They share the engine worker's memory, which does not pass through the page where it can
- * be avoided, and are deaf from the moment they join until the pool is dropped.
+ * The workers of the CPU pool. They share the engine worker's memory, which passes through the page only where that
+ * cannot be avoided. From the moment they join until the pool is dropped they receive no messages.
  */
 export class PoolWorkers {
   private workers: Worker[] = [];
@@ -18,7 +18,7 @@ export class PoolWorkers {
     private readonly onFailure: (error: ChordError) => void,
   ) {}
 
-  /** Starts a worker for each of the engine's ports, in place of those there were, and waits until all are ready. */
+  /** Starts a worker for each of the engine's ports, in place of earlier ones, and waits until all are ready. */
   async start(ports: readonly MessagePort[], start?: PoolStart): Promise<void> {
     this.end();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -40,7 +40,7 @@ export class PoolWorkers {
     }
   }
 
-  /** Ends them, whatever they do. */
+  /** Ends all workers, whatever they are doing. */
   end(): void {
     this.workers.forEach((worker) => worker.terminate());
     this.workers = [];

@@ -34,7 +34,7 @@ describe("a download", () => {
     expect(stages).toEqual(["header", "compile", "download", "upload", "ready"]);
   });
 
-  test("is said to be one while bytes come that the engine does not take yet", () => {
+  test("is reported as one while bytes come that the engine does not take yet", () => {
     const { reports, clock, meter } = meterWithClock();
     meter.opened(100e6, false);
     meter.engine("header");

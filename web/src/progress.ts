@@ -74,7 +74,7 @@ export class ProgressMeter {
     this.emit((isDownloading && this.advance("download")) || (this.filling && this.advance(this.fillStage())));
   }
 
-  /** The engine has gone on. */
+  /** The engine has reached a stage. */
   engine(stage: EngineLoadProgress["stage"]): void {
     switch (stage) {
       case "header":
@@ -85,7 +85,7 @@ export class ProgressMeter {
         this.filling = true;
         return this.emit(this.advance(this.fillStage()));
       case "ready":
-        // The store may still be at work: `ready` says when all is done.
+        // The store may still be at work: `ready()` is called when all is done.
         return;
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Everything that is said between page, engine worker, I/O worker and pool workers. One worker script plays all the
+ * All messages between page, engine worker, I/O worker and pool workers. One worker script plays all the
  * parts; its first message says which. Calls of the page and their answers are one table, {@link EngineCalls}; the
  * messages are derived from it, so that both ends agree by type.
  */
@@ -85,7 +85,7 @@ export interface WorkerLoadTimes {
   io: IoTimes;
 }
 
-/** What the page hears of a generation: tokens stay with the worker, which goes on with them on another device. */
+/** What the page is told of a generation. Tokens stay with the worker, which continues from them on another device. */
 export type AnswerEvent = Exclude<GenerateEvent, { token: number }>;
 
 /** Calls of the page to the engine worker. */
@@ -114,8 +114,7 @@ export type CallName = keyof EngineCalls;
 
 /**
  * Page → engine worker. `cancel` stops the call `id`; `abandon` says that the I/O worker is gone; `loseDevice` destroys
- * the GPU device, to try what follows;
- * `poolStarted` answers `startPool`.
+ * the GPU device, for tests; `poolStarted` answers `startPool`.
  */
 export type EngineRequest =
   | { [K in CallName]: { type: "call"; call: K; id: number; params: EngineCalls[K]["params"] } }[CallName]
@@ -126,8 +125,8 @@ export type EngineRequest =
 
 /**
  * Engine worker → page. After `fatal` nothing more comes and every call has failed. `startPool` requests a pool worker
- * for each port, in place of those there were. Module and memory go through these ports and not through the page, where
- * they would stay until its garbage is collected; only in WebKit, whose ports take no shared memory, `start` has them.
+ * for each port, in place of earlier ones. Module and memory go through these ports and not through the page, which
+ * would keep them until its garbage is collected; only in WebKit, whose ports take no shared memory, `start` has them.
  */
 export type EngineResponse =
   | { [K in CallName]: { type: "result"; call: K; id: number; result: EngineCalls[K]["result"] } }[CallName]

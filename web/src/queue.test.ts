@@ -3,7 +3,7 @@ import { TaskQueue } from "./queue.js";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-test("tasks run one after the other, whatever the one before did", async () => {
+test("tasks run one after the other, also after one that failed", async () => {
   const queue = new TaskQueue();
   const log: string[] = [];
   const task =

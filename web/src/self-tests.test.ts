@@ -9,19 +9,19 @@ beforeEach(() => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
-test("what a device has passed is remembered for a week, and for no other device", async () => {
+test("a test that a device passed is remembered for a week, and for no other device", async () => {
   await rememberTest("a", "first", 0);
   await rememberTest("a", "second", 3 * day);
   await rememberTest("b", "first", 3 * day);
   expect(await passedTests("a", 6 * day)).toEqual(["first", "second"]);
   expect(await passedTests("a", 8 * day)).toEqual(["second"]);
   expect(await passedTests("b", 8 * day)).toEqual(["first"]);
-  // What was too old has gone.
+  // The expired test was deleted.
   expect(await passedTests("a", 3 * day)).toEqual(["second"]);
   expect(await passedTests("a", -5 * day)).toEqual([]);
 });
 
-test("what has failed since is forgotten", async () => {
+test("passed tests are forgotten after a failure", async () => {
   await rememberTest("a", "first");
   await forgetTests();
   expect(await passedTests("a")).toEqual([]);
@@ -36,7 +36,7 @@ test("without storage nothing is remembered, and nothing fails", async () => {
   expect(await passedTests("a")).toEqual([]);
 });
 
-test("a device is another one under another build, browser, adapter or set of features", async () => {
+test("the device key differs by build, browser, adapter and set of features", async () => {
   const adapter = (vendor: string, features: string[]) =>
     ({
       info: { vendor, architecture: "x", device: "", description: "" },
@@ -56,6 +56,6 @@ test("a device is another one under another build, browser, adapter or set of fe
   vi.stubGlobal("navigator", { userAgent: "one", userAgentData });
   others.push(await deviceKey(adapter("acme", ["a", "b"]), "1"));
   expect(new Set([key, ...others]).size).toBe(others.length + 1);
-  // What was not built cannot be told from another state of it.
+  // Sources that were not built cannot be told from other versions of them.
   expect(await deviceKey(adapter("acme", []))).toBeUndefined();
 });

@@ -1,11 +1,11 @@
 /**
  * Self-tests that a GPU has passed. They are remembered for a week, for this build of the engine, this browser and this
- * adapter, so that most loads need not repeat them; a driver can change without a browser telling.
+ * adapter, so that most loads need not repeat them; a driver can change without the browser reporting it.
  */
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 
-/** A hash of the WebAssembly of this package: `build.mjs` puts it in. Sources that were not built have none. */
+/** A hash of this package's WebAssembly, inserted by `build.mjs`. Sources that were not built have none. */
 declare const CHORD_BUILD: string | undefined;
 
 const DATABASE = "wasm-chord-self-tests";
@@ -31,7 +31,7 @@ export async function passedTests(device: string, now = Date.now()): Promise<str
     const names: string[] = [];
     for await (const cursor of tx.store) {
       const [of, name] = cursor.key;
-      // A clock that was put back remembers nothing for longer.
+      // Records far in the future expire, too: the clock was put back.
       if (Math.abs(now - cursor.value) > WEEK_MS) await cursor.delete();
       else if (of === device) names.push(name);
     }
@@ -45,7 +45,7 @@ export function rememberTest(device: string, name: string, now = Date.now()): Pr
   return using(undefined, async (db) => void (await db.put("passed", now, [device, name])));
 }
 
-/** Forgets what was passed: a device has failed since. There is seldom more than one. */
+/** Forgets all passed tests, because a device has failed since. There is seldom more than one device. */
 export function forgetTests(): Promise<void> {
   return using(undefined, (db) => db.clear("passed"));
 }

@@ -7,7 +7,7 @@ async function collect<T>(stream: ChordStream<T>): Promise<T[]> {
   return all;
 }
 
-test("brings what was pushed before and after the reader came, in order", async () => {
+test("delivers in order what was pushed before and after reading began", async () => {
   const stream = new AnswerStream<number>(() => undefined);
   stream.push(1);
   stream.push(2);

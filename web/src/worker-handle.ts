@@ -8,7 +8,7 @@ export function startWorker(url: string, name: string): Worker {
   const options: WorkerOptions = { type: "module", name };
   try {
     if (new URL(url).origin === location.origin || url.startsWith("blob:")) return new Worker(url, options);
-    // Never revoked: not every browser fetches the script before `new Worker` returns, and it is a line.
+    // Never revoked: not every browser fetches the script before `new Worker` returns, and it is one line.
     const local = URL.createObjectURL(new Blob([`import ${JSON.stringify(url)};`], { type: "text/javascript" }));
     return new Worker(local, options);
   } catch (cause) {

@@ -90,7 +90,7 @@ describe("import and export", () => {
     expect(await (await openDatabase()).count("chunks")).toBe(0);
   });
 
-  test("stopped in the middle it leaves nothing", async () => {
+  test("an import that is stopped in the middle leaves nothing", async () => {
     const abort = new AbortController();
     const importing = importNamed(new Blob([file]), "mine", {
       signal: abort.signal,
@@ -108,7 +108,7 @@ describe("import and export", () => {
     await expect(cache.import(streamOf(file, 999), "x")).rejects.toMatchObject({ details: { field: "size" } });
   });
 
-  test("an altered chunk ends the export before a byte of it is out", async () => {
+  test("an altered chunk ends the export before any of its bytes are out", async () => {
     await importNamed(new Blob([file]), "mine");
     const db = await openDatabase();
     const { id } = (await db.getAll("manifests"))[0]!;
@@ -118,7 +118,7 @@ describe("import and export", () => {
     await expect(reader.read()).rejects.toMatchObject({ code: "stored-damaged", details: { chunk: 3 } });
   });
 
-  test("a model that is there in part is not exported", async () => {
+  test("a partly stored model is not exported", async () => {
     await stored("https://host/m.gguf", 1, 5);
     await expect(cache.export("https://host/m.gguf")).rejects.toMatchObject({
       code: "not-stored",
@@ -151,7 +151,7 @@ describe("import and export", () => {
 });
 
 describe("the list", () => {
-  test("has the model that was used last first, with what is there of it", async () => {
+  test("has the most recently used model first, with the bytes stored of each", async () => {
     await stored("https://host/old.gguf", 3, 10);
     await stored("https://host/part.gguf", 1, 30);
     await stored("https://host/new.gguf", 3, 20);
@@ -170,7 +170,7 @@ describe("the list", () => {
     for (const source of ["https://host/m.gguf", new URL("https://host/m.gguf#x"), "mine"]) {
       expect(await cache.has(source)).toBe(true);
     }
-    // The page's own file of that name is another one.
+    // A file of that name beside the page is another one.
     expect(await cache.has("m.gguf")).toBe(false);
     expect(await cache.delete("m.gguf")).toBe(false);
     expect(await cache.delete("mine")).toBe(true);
@@ -191,7 +191,7 @@ describe("eviction", () => {
 
   const names = async () => (await cache.list()).map(({ name }) => name);
 
-  test("deletes what was not used for longest, and no more than is needed", async () => {
+  test("deletes the least recently used models, and no more than needed", async () => {
     room(1_000, 970);
     expect((await cache.evict({ bytes: 70 })).map(({ name }) => name)).toEqual(["a.gguf", "b.gguf"]);
     expect(await names()).toEqual(["c.gguf"]);
@@ -212,7 +212,7 @@ describe("eviction", () => {
     expect(await names()).toEqual(["c.gguf", "a.gguf"]);
   });
 
-  test("usage tells of models, room and persistence", async () => {
+  test("usage reports models, room and persistence", async () => {
     const storage = {
       estimate: () => Promise.resolve({ quota: 100, usage: 80 }),
       persisted: () => Promise.resolve(true),

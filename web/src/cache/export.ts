@@ -5,7 +5,7 @@ import { isComplete, type Manifest, sha256, storedBytes } from "../store/store.j
 
 /**
  * The file as it was stored, chunk by chunk, each checked against its hash: the stream fails with `stored-damaged`
- * rather than bring other bytes. The model is in use, and `store` open, until the stream ends.
+ * rather than deliver other bytes. The model is in use, and `store` open, until the stream ends.
  */
 export async function exportModel(store: ModelStore, manifest: Manifest): Promise<ReadableStream<Uint8Array>> {
   if (!isComplete(manifest)) {

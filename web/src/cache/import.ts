@@ -19,7 +19,7 @@ const MAGIC = "GGUF";
 
 type Unnumbered<R> = R extends unknown ? Omit<R, "id"> : never;
 
-/** Sends a model's bytes to an import worker, chunk by chunk. What was stored of it is deleted when that fails. */
+/** Sends a model's bytes to an import worker, chunk by chunk. If that fails, what was stored is deleted. */
 export async function importModel(source: ImportSource, plan: ImportPlan, port: MessagePort): Promise<void> {
   const { model, store, signal, onProgress } = plan;
   const ask = conversation(port);

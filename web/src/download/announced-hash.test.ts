@@ -28,7 +28,7 @@ async function file(stored: number[], sha256 = createHash("sha256").update(bytes
 }
 
 describe("an announced hash", () => {
-  test("is that of chunks from the network and, where these came out of order, from the store", async () => {
+  test("is computed from chunks off the network and, where these came out of order, from the store", async () => {
     const { announced, chunks, reads, recycled } = await file([]);
     for (const index of [0, 2, 1, 4, 3]) {
       announced.offer(index, chunk(index));
@@ -39,7 +39,7 @@ describe("an announced hash", () => {
     expect(recycled()).toBe(3);
   });
 
-  test("is computed of stored chunks while others are still to come", async () => {
+  test("is computed from stored chunks while others are still to come", async () => {
     const { announced, chunks, reads } = await file([0, 1, 3]);
     announced.catchUp();
     await expect.poll(() => reads).toEqual([0, 1]);
@@ -50,7 +50,7 @@ describe("an announced hash", () => {
     expect(reads).toEqual([0, 1, 3, 4]);
   });
 
-  test("that differs is told with the one that was found", async () => {
+  test("that differs is reported with the one that was found", async () => {
     const { announced } = await file([0, 1, 2, 3, 4], "0".repeat(64));
     const found = createHash("sha256").update(bytes).digest("hex");
     expect(await announced.compare()).toEqual({ url: "u", expected: "0".repeat(64), found });

@@ -22,7 +22,7 @@ describe("bytes that have come", () => {
     expect(arrivals.fromNetwork).toBe(16);
   });
 
-  test("are those of the tab that downloads, where it has more", () => {
+  test("are those that the downloading tab reports, where it has more", () => {
     const { arrivals, bytes } = counting();
     arrivals.countOfWriter(8);
     arrivals.countOfWriter(5);
@@ -30,7 +30,7 @@ describe("bytes that have come", () => {
     expect(bytes()).toEqual([8, 9]);
   });
 
-  test("are not added to those of the tab that downloads, which has counted them", () => {
+  test("are not added to the downloading tab's count, which includes them", () => {
     const { arrivals, bytes, reports } = counting();
     arrivals.countOfWriter(25);
     arrivals.count(0, 10, 0);

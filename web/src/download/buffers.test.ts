@@ -16,7 +16,7 @@ afterEach(() => {
 });
 
 describe("a pool of chunk buffers", () => {
-  test("never has more of them than its sum, whatever is taken, lent and given back", async () => {
+  test("never has more of them than its total, whatever is taken, lent and given back", async () => {
     const pool = new BufferPool(most);
     const made = new Set<ArrayBuffer>();
     const alive = () => [...made].filter((buffer) => buffer.byteLength > 0).length;
@@ -42,7 +42,7 @@ describe("a pool of chunk buffers", () => {
         lent.push(one(taken));
       }
       if (what === 5 && lent.length < LENT) {
-        // As IndexedDB brings them: the new one is there before an older one can go.
+        // Like a buffer from IndexedDB: the new one exists before an older one can be freed.
         const other = new ArrayBuffer(length);
         pool.adopt();
         made.add(other);
@@ -53,7 +53,7 @@ describe("a pool of chunk buffers", () => {
     expect(highest).toBe(most + LENT);
   });
 
-  test("brings a buffer again that came back, and waits for one where all are out", async () => {
+  test("hands out a returned buffer again, and waits for one when all are out", async () => {
     const pool = new BufferPool(1);
     const first = await pool.take(10);
     let second: Uint8Array<ArrayBuffer> | undefined;
@@ -65,7 +65,7 @@ describe("a pool of chunk buffers", () => {
     expect(second!.buffer).toBe(first.buffer);
   });
 
-  test("frees what lies idle, and nothing else", async () => {
+  test("frees idle buffers, and nothing else", async () => {
     const pool = new BufferPool(2);
     const [idle, kept] = [await pool.take(10), await pool.take(10)];
     pool.give(idle.buffer);
@@ -74,7 +74,7 @@ describe("a pool of chunk buffers", () => {
     expect((await pool.take(10)).byteLength).toBe(10);
   });
 
-  test("lends without taking from what may be out", async () => {
+  test("does not count lent buffers as taken", async () => {
     const pool = new BufferPool(1);
     const lent = await pool.take(10);
     pool.lend();

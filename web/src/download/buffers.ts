@@ -47,7 +47,7 @@ export class BufferPool {
     return this.room(length);
   }
 
-  /** A buffer that was made elsewhere is lent. */
+  /** Counts a buffer that was made elsewhere as lent. */
   adopt(): void {
     this.lent++;
     this.trim();

@@ -39,7 +39,7 @@ async function loadOnce(): Promise<void> {
   expect(await file.finish()).toEqual({ kind: "indexeddb", complete: true, networkBytes: bytes.length });
 }
 
-/** Waits until so many chunks are stored: as when a page is closed, what is on its way to the store may finish. */
+/** Waits until `count` chunks are stored: as when a page is closed, writes in progress may finish. */
 async function storedChunks(count: number): Promise<void> {
   await vi.waitFor(async () => {
     const hashes = (await store.manifest(server.url))?.hashes ?? [];
@@ -55,12 +55,12 @@ describe("a first load", () => {
     expect(server.sent).toBe(bytes.length);
   });
 
-  test("what is wanted comes first, then what lies behind it, then the rest", async () => {
+  test("wanted chunks come first, then those behind them, then the rest", async () => {
     server.behaviour = { pauseMs: 20 };
     const file = await open();
     await Promise.all([file.chunk(6), file.chunk(3)]);
     await file.finish();
-    // The first answer had told the size.
+    // The first request, for chunk 0, found out the size.
     expect(server.served.map(({ start }) => start / chunkBytes)).toEqual([0, 6, 3, 4, 5, 7, 1, 2]);
   });
 
@@ -91,7 +91,7 @@ describe("a first load", () => {
     expect(sum(await readAll(second))).toBe(sum(bytes));
   });
 
-  test("if that fails, the load does not, and the next one goes on there", async () => {
+  test("if that fails, the load does not, and the next load continues there", async () => {
     server.behaviour = { cutAt: 14_000 };
     const file = await open();
     expect(await read(file, 0, 100)).toEqual(bytes.subarray(0, 100));
@@ -128,7 +128,7 @@ describe("a first load", () => {
     expect(server.ranges).toEqual(["bytes=0-3999"]);
   });
 
-  test("without a store too, then it starts again for what lies behind", async () => {
+  test("without a store too, where it starts again for earlier bytes", async () => {
     server.behaviour = { noRanges: true };
     const file = await open({ store: undefined });
     await read(file, 29_000, 1_500);
@@ -186,10 +186,10 @@ describe("a second load", () => {
   });
 });
 
-describe("a look at what is stored in part", () => {
+describe("a look at a partly stored file", () => {
   const look = (options: CachedFileOptions = {}) => open({ readOnly: true, connections: 1, ...options });
 
-  /** Stores the first three chunks, of which the header took so many bytes. */
+  /** Stores the first three chunks, and notes the header's length if it is given. */
   async function storePart(headerBytes: number | undefined): Promise<void> {
     server.behaviour = { cutAt: 14_000 };
     const first = await open();
@@ -201,7 +201,7 @@ describe("a look at what is stored in part", () => {
     server.served.length = 0;
   }
 
-  test("needs no network where the header is stored, and fetches what lies behind where it is asked for", async () => {
+  test("needs no network where the header is stored, and fetches later bytes when they are read", async () => {
     await storePart(9_000);
     const file = await look();
     expect(await read(file, 0, 9_000)).toEqual(bytes.subarray(0, 9_000));
@@ -213,7 +213,7 @@ describe("a look at what is stored in part", () => {
   });
 
   test.each([
-    ["where not all of the header is", 12_001],
+    ["where not all of the header is stored", 12_001],
     ["where nobody has read the header", undefined],
   ])("asks the server %s", async (_where, headerBytes) => {
     await storePart(headerBytes);
@@ -223,7 +223,7 @@ describe("a look at what is stored in part", () => {
 });
 
 describe("a load that was cut", () => {
-  test("goes on where it ended", async () => {
+  test("continues where it ended", async () => {
     server.behaviour = { cutAt: 14_000 };
     const first = await open();
     await expect(readAll(first)).rejects.toMatchObject({
@@ -286,7 +286,7 @@ describe("a load that was cut", () => {
 describe("the hash of the whole file", () => {
   const sha256 = sum(bytes);
 
-  test("is kept once it was found right, and then not computed again", async () => {
+  test("is kept once it was found equal, and then not computed again", async () => {
     const file = await open({ sha256, connections: 3 });
     await readAll(file);
     await file.finish();
@@ -295,14 +295,14 @@ describe("the hash of the whole file", () => {
     expect((await open({ sha256 })).fromCache).toBe(true);
   });
 
-  test("that cannot be compared because not all was read or kept is said not to have been", async () => {
+  test("is reported as not compared where not all was read or kept", async () => {
     const file = await CachedFile.open(server.url, new HttpSource(server.url), { chunkBytes, sha256 });
     await read(file, 24_000, 100);
     expect(await file.finish()).toMatchObject({ kind: "none", why: expect.stringContaining("was not compared") });
     file.close();
   });
 
-  test("that meets an altered chunk reports the model as not complete", async () => {
+  test("is not compared where a chunk is altered, and the model is reported as not complete", async () => {
     await loadOnce();
     await store.putChunk((await store.manifest(server.url))!, 3, randomBytes(chunkBytes, 9), "0".repeat(64));
     const file = await open({ sha256 });
@@ -310,7 +310,7 @@ describe("the hash of the whole file", () => {
     file.close();
   });
 
-  test("is that of parts where these are known", async () => {
+  test("is compared part by part where the parts' hashes are known", async () => {
     const source = Object.assign(new HttpSource(server.url), {
       hashed: () => Promise.resolve([stretch(0, 10_000), stretch(10_000, 30_500)]),
     });
@@ -334,8 +334,8 @@ describe("the hash of the whole file", () => {
   });
 });
 
-describe("storage that does not want", () => {
-  test("too little of it is said before anything is written, and the model loads all the same", async () => {
+describe("storage that refuses", () => {
+  test("too little room is reported before anything is written, and the model loads all the same", async () => {
     store.begin = ({ size }) =>
       Promise.reject(new ChordError("storage-quota", `${size} needed, 1000 free`, { free: 1000 }));
     const file = await open();
@@ -348,7 +348,7 @@ describe("storage that does not want", () => {
     expect(await store.manifest(server.url)).toBeUndefined();
   });
 
-  test("full in the middle: the model loads, and the part that was stored is given back", async () => {
+  test("full in the middle: the model loads, and the part that was stored is deleted", async () => {
     const put = store.putChunk.bind(store);
     store.putChunk = (manifest, index, chunk, hash) =>
       index === 4 ? Promise.reject(new ChordError("storage-quota", "full")) : put(manifest, index, chunk, hash);
@@ -362,7 +362,7 @@ describe("storage that does not want", () => {
 describe("two tabs", () => {
   const other = (): Promise<CachedFile> => open();
 
-  /** A tab that has stored three chunks and may write the rest, of which it writes nothing. */
+  /** A tab that has stored three chunks and holds the right to write the rest, but writes nothing more. */
   async function writer(): Promise<ModelTabs> {
     server.behaviour = { cutAt: 14_000 };
     const cut = await open();
@@ -387,7 +387,7 @@ describe("two tabs", () => {
     expect(server.sent).toBe(bytes.length);
   });
 
-  test("the second counts what it reads once, though the first has counted it", async () => {
+  test("the second counts each byte once, though the first has counted it, too", async () => {
     const first = await writer();
     const counts: number[] = [];
     const second = await open({ onArrived: (arrived) => counts.push(arrived.bytes) });
@@ -401,7 +401,7 @@ describe("two tabs", () => {
     second.close();
   });
 
-  test("the second waits no longer for the first once it is closed", async () => {
+  test("the second, once closed, no longer waits for the first", async () => {
     const first = await writer();
     const second = await open();
     const finishing = second.finish();
@@ -410,7 +410,7 @@ describe("two tabs", () => {
     first.close();
   });
 
-  test("the second downloads nothing after its load has ended, and keeps no other tab from it", async () => {
+  test("the second downloads nothing after its load has ended, and does not keep other tabs from downloading", async () => {
     const first = await writer();
     const second = await open({ stallMs: 100 });
     // A frozen tab does not answer.

@@ -111,7 +111,7 @@ export class CachedFile implements ModelFile {
   }
 
   noteHeader(bytes: number): void {
-    // Not waited for: with it, a later look at the model needs no network, and that is all.
+    // Not awaited: it only spares a later look at the model the network.
     void this.copy.update({ headerBytes: bytes });
   }
 

@@ -66,7 +66,7 @@ describe("a cut in the middle of a chunk", () => {
     expect(server.ranges[0]).toBe(`bytes=${stored}-${3 * chunkBytes - 1}`);
   });
 
-  test("is counted in the list as what is stored, and is deleted with the model", async () => {
+  test("counts as stored in the list, and is deleted with the model", async () => {
     await cutAt(cut, stored);
     const [listed] = await store.list();
     expect(storedBytes(listed!)).toBe(stored);

@@ -1,7 +1,7 @@
 import type { ModelStore } from "../store/model-store.js";
 import { type Manifest, type Piece, pieceBytes, sha256 } from "../store/store.js";
 
-/** Pieces that are recorded together at most, where several have come meanwhile. */
+/** The most pieces that are recorded together, where several have come meanwhile. */
 const PIECES_AT_ONCE = 16;
 
 /** A chunk that is being filled. */
@@ -41,7 +41,7 @@ export class ChunkProgress {
     return recorded;
   }
 
-  /** So many bytes of a chunk are there. */
+  /** The first `filled` bytes of a chunk are there. */
   reached(index: number, bytes: Uint8Array<ArrayBuffer>, filled: number): void {
     // Memory does not outlive the page.
     if (this.stopped || this.manifest.store === "memory") return;
@@ -51,7 +51,7 @@ export class ChunkProgress {
       this.chunks.set(index, chunk);
     }
     chunk.filled = Math.max(chunk.filled, filled);
-    // A nearly complete chunk is recorded as a whole.
+    // A complete chunk is recorded as a whole.
     if (filled === bytes.length) chunk.left = true;
     chunk.working ??= this.record(index, chunk).finally(() => (chunk.working = undefined));
   }
@@ -78,7 +78,7 @@ export class ChunkProgress {
     this.stopped = true;
   }
 
-  /** Data, flush, record, as long as there are pieces. */
+  /** Stores the data of pieces, then records them, as long as there are any. */
   private async record(index: number, chunk: Filling): Promise<void> {
     const { manifest, step } = this;
     const due = () => Math.floor((chunk.filled - chunk.recorded) / step);

@@ -40,7 +40,7 @@ function download(open: RemoteSource["open"], gate = new Gate(), first?: RemoteB
   return new Download(source, file, { ...options, deliver: () => Promise.resolve() }, first);
 }
 
-test("what went wrong before anybody asked is told to the first who does, and then tried again", async () => {
+test("a failure before any request is reported to the first request, and then retried", async () => {
   const wrong = new ChordError("bad-response", "goes on after its end");
   let opened = 0;
   const running = download((start, end) =>
@@ -52,7 +52,7 @@ test("what went wrong before anybody asked is told to the first who does, and th
   expect((await running.want(0)).length).toBe(4);
 });
 
-test("a body that comes when the download is paused is closed, and asked for again", async () => {
+test("a body that comes while the download is paused is closed, and requested again", async () => {
   const gate = new Gate();
   const bodies: FakeBody[] = [];
   const late = withResolvers<RemoteBody>();

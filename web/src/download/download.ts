@@ -24,15 +24,15 @@ export interface DownloadOptions {
   all: boolean;
   /** While it is shut nothing is fetched. */
   gate: Gate;
-  /** Chunks are filled in these. */
+  /** Where chunks are filled. */
   buffers: BufferPool;
   connections?: number;
   retry?: RetryPolicy;
   /** Is told what happens and what is in progress. */
   watch?: StallWatch;
   /**
-   * Fills the beginning of a chunk with bytes of an earlier visit, and says how many. They count like bytes from the
-   * network.
+   * Fills the beginning of a chunk with bytes of an earlier visit, and returns how many. They count as arrived, but not
+   * as bytes from the network.
    */
   restore?: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<number>;
   /** Called for each read: `filled` bytes of the chunk are there, of which `count` have just come from the network. */
@@ -40,11 +40,11 @@ export interface DownloadOptions {
   /** A chunk was given up before it was whole. Its buffer is used again when this resolves. */
   left?: (index: number) => Promise<void>;
   /**
-   * Receives a complete chunk before all others. Its bytes may be used until the promise is settled. False when it
-   * cannot be had again without the network.
+   * Receives a complete chunk before those who requested it. Its bytes may be used until the promise is settled. False
+   * when the chunk cannot be had again without the network.
    */
   deliver: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<boolean | void>;
-  /** Receives a chunk that cannot be fetched again and that was not requested. Its buffer counts as lent. */
+  /** Receives a chunk that was neither stored nor requested. Its buffer counts as lent. */
   hold?: (index: number, bytes: Uint8Array<ArrayBuffer>) => void;
 }
 
@@ -58,7 +58,7 @@ type Waiter = ReturnType<typeof withResolvers<Uint8Array<ArrayBuffer>>>;
  */
 export class Download {
   private readonly wanted = new Map<number, Waiter[]>();
-  /** Chunks that a connection is at, or that are being delivered. */
+  /** Chunks that a connection is fetching, or that are being delivered. */
   private readonly claimed = new Set<number>();
   private readonly bodies = new Set<RemoteBody>();
   private readonly buffers: BufferPool;
@@ -81,7 +81,7 @@ export class Download {
   private stopped = false;
   private all: boolean;
 
-  /** `first`: a body that was opened to learn of the file. */
+  /** `first`: the body that was opened to find out the file's size and validators. */
   constructor(
     private readonly source: RemoteSource,
     private readonly file: RemoteFile,
@@ -121,14 +121,14 @@ export class Download {
     return waiter.promise;
   }
 
-  /** Fetches from now on what is wanted, and nothing else. */
+  /** From now on, fetches only what is requested. */
   onlyWanted(): void {
     this.all = false;
     // Calls that wait for the whole file would wait forever.
     this.wake();
   }
 
-  /** Resolves when nothing is missing that would come by itself, rejects when the download gave up. */
+  /** Resolves when all chunks have come that are fetched without a request; rejects when the download gave up. */
   async whole(): Promise<void> {
     while (this.all && (this.options.missing.size > 0 || this.running > 0)) {
       if (this.failure !== undefined) {
@@ -177,7 +177,7 @@ export class Download {
     return index;
   }
 
-  /** One connection: fetches a chunk, and those behind it that come by themselves. */
+  /** One connection: fetches a chunk, and those that follow in the same body. */
   private async run(first: number): Promise<void> {
     let index: number | undefined = first;
     try {
@@ -213,7 +213,7 @@ export class Download {
     }
     if (this.rest) this.drop(this.rest);
     this.rest = body;
-    // What comes next by itself needs no other request.
+    // The next chunk in the same body needs no other request.
     const after = index + 1;
     const wanted = this.wanted.has(after) || (this.all && this.options.missing.has(after));
     if (!wanted || this.claimed.has(after) || this.options.gate.shut) {
@@ -316,7 +316,7 @@ export class Download {
     if (!body.ranged) {
       this.limit = 1;
       if (this.streaming) {
-        // Another connection has found out first, and reads everything.
+        // Another connection has found this out first, and reads everything.
         this.drop(body);
         throw new NotNeeded();
       }

@@ -119,7 +119,7 @@ test("a tab that waits goes on with what another one could not store, and the st
 });
 
 describe("a browser that stores no Blobs", () => {
-  /** As WebKit does in windows that keep nothing. */
+  /** As WebKit does in private windows. */
   function refuseBlobs(): { refused: number } {
     const count = { refused: 0 };
     const put = IDBObjectStore.prototype.put;

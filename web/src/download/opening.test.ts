@@ -54,17 +54,17 @@ async function storeChunks(count: number): Promise<Manifest> {
   return manifest;
 }
 
-test("a file that is stored has a reader, which asks no server", async () => {
+test("a stored file is opened by a reader, which asks no server", async () => {
   await storeChunks(3);
   expect((await open()).role).toBe("reader");
   expect(server.ranges).toEqual([]);
 });
 
-test("a file that is not stored has a writer, which begins it", async () => {
+test("a file that is not stored is opened by a writer, which begins it", async () => {
   expect(await open()).toMatchObject({ role: "writer", isNew: true, tabs: { writing: true } });
 });
 
-test("a file that is stored in part has a writer, which goes on with it", async () => {
+test("a partly stored file is opened by a writer, which continues it", async () => {
   const { id } = await storeChunks(1);
   const { role, isNew, manifest, first } = await open();
   expect({ role, isNew, id: manifest.id, position: first?.position }).toEqual({
@@ -72,7 +72,7 @@ test("a file that is stored in part has a writer, which goes on with it", async 
   });
 });
 
-test("a file that has changed on its server has a writer, which begins it", async () => {
+test("a file that has changed on its server is opened by a writer, which begins it", async () => {
   const { id } = await storeChunks(1);
   server.etag = '"2"';
   const { role, isNew, manifest, first } = await open();
@@ -80,7 +80,7 @@ test("a file that has changed on its server has a writer, which begins it", asyn
   expect(manifest.id).not.toBe(id);
 });
 
-test("a file that another tab writes has a follower", async () => {
+test("a file that another tab writes is opened by a follower", async () => {
   const { id } = await storeChunks(1);
   const other = new ModelTabs(server.url, locks);
   await other.tryWrite();
@@ -90,7 +90,7 @@ test("a file that another tab writes has a follower", async () => {
   other.close();
 });
 
-test("what lies in memory is connected with no other tab", async () => {
+test("a file kept in memory connects to no other tab", async () => {
   const memory = await ModelStore.open("memory");
   expect((await open({ store: memory })).tabs).toBeUndefined();
 });

@@ -16,7 +16,7 @@ export interface Opened {
   isNew?: boolean;
   /** The connection to other tabs, with the right to write where the role is `writer`. */
   tabs?: ModelTabs | undefined;
-  /** The body by which the file was found on the network; the download reads it on. */
+  /** The body by which the file was found on the network; the download continues it. */
   first?: RemoteBody;
   /** The hash to compare the file with, where one was announced and not compared before. */
   wholeHash?: WholeHash | undefined;

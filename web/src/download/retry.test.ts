@@ -13,16 +13,16 @@ describe("after a failure", () => {
     expect(retryDelay(broken, 20, true, { ...RETRY, attempts: 30 }, 0.5)).toBe(60_000);
   });
 
-  test("there is an end, and it comes early where nothing was ever heard", () => {
+  test("retrying ends, and ends early where the host never answered", () => {
     const broken = new ChordError("network-failed", "");
     expect(delay(broken, 6)).toBeDefined();
     expect(delay(broken, 7)).toBeUndefined();
     expect(delay(broken, 3, false)).toBeUndefined();
   });
 
-  test.each([408, 429, 500, 502, 503, 504])("status %i passes", (code) => expect(delay(status(code))).toBe(500));
+  test.each([408, 429, 500, 502, 503, 504])("status %i is retried", (code) => expect(delay(status(code))).toBe(500));
 
-  test.each([400, 401, 403, 404, 410, 416])("status %i does not", (code) =>
+  test.each([400, 401, 403, 404, 410, 416])("status %i is not retried", (code) =>
     expect(delay(status(code))).toBeUndefined(),
   );
 
@@ -31,9 +31,9 @@ describe("after a failure", () => {
     expect(delay(status(429, 3_600_000))).toBeUndefined();
   });
 
-  test.each(["source-changed", "bad-response", "size-unknown", "hash-mismatch"])("%s stays", (code) => {
+  test.each(["source-changed", "bad-response", "size-unknown", "hash-mismatch"])("%s is not retried", (code) => {
     expect(delay(new ChordError(code, ""))).toBeUndefined();
   });
 
-  test("what is not an error of the network stays", () => expect(delay(new TypeError("x"))).toBeUndefined());
+  test("an error that is not the network's is not retried", () => expect(delay(new TypeError("x"))).toBeUndefined());
 });

@@ -5,9 +5,9 @@ import type { Gate } from "./gate.js";
 import type { DownloadSettings } from "./settings.js";
 import type { StallWatch } from "./stall.js";
 
-/** How often, and how long apart. */
+/** How often a request is retried, and with what pauses. */
 export interface RetryPolicy {
-  /** Attempts in a row of which none brought a byte, after which the error is given. */
+  /** Attempts in a row without a byte, after which the error is reported. */
   attempts: number;
   /** The same for a host that has never answered: it is more likely wrong than busy. */
   firstAttempts: number;
@@ -19,7 +19,7 @@ export interface RetryPolicy {
 
 export const RETRY: RetryPolicy = { attempts: 7, firstAttempts: 3, baseMs: 500, maxMs: 60_000 };
 
-/** The policy with a caller's wishes. */
+/** The policy with a caller's settings. */
 export function retryPolicy({ attempts = RETRY.attempts, retryMs = RETRY.baseMs }: DownloadSettings): RetryPolicy {
   return { ...RETRY, attempts, firstAttempts: Math.min(attempts, RETRY.firstAttempts), baseMs: retryMs };
 }

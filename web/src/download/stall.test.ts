@@ -1,4 +1,4 @@
-/** What would wait for ever ends, says so, and loses nothing. */
+/** A load that would wait forever ends with an error and loses nothing. */
 
 import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
@@ -77,7 +77,7 @@ describe("a load that waits for something that never comes rejects, and what is 
   });
 });
 
-describe("there is no end to waiting", () => {
+describe("a load waits without limit", () => {
   test("for another tab that answers", async () => {
     const other = new ModelTabs(server.url, locks);
     expect(await other.tryWrite()).toBe(true);

@@ -2,9 +2,9 @@ import { ChordError } from "../errors.js";
 import { STALL_MS } from "../source/http.js";
 import type { Gate } from "./gate.js";
 
-/** How often the watch looks, within the time that it allows. */
+/** How many times the watch looks within the time that it allows. */
 const LOOKS = 8;
-/** A connection has its own limit, after which a new one is made. The watch only acts if that fails. */
+/** A connection has its own limit, after which a new one is made; the watch allows this many times its own time. */
 const NETWORK_PATIENCE = 3;
 
 /**

@@ -32,7 +32,7 @@ export class TabRole {
   private closed = false;
   private loaded = false;
 
-  /** Without `tabs` no other tab is told of the file; a repair connects them. */
+  /** Without `tabs` no other tab is told of the file; a repair connects to them. */
   constructor(
     private role: Role,
     private tabs: ModelTabs | undefined,
@@ -165,7 +165,7 @@ export class TabRole {
     } else {
       copy.lost();
     }
-    // After the load nothing is downloaded but what is still read.
+    // After the load only chunks that are read are downloaded.
     this.role = this.loaded || copy.missing.size === 0 ? "reader" : "writer";
     if (this.role === "reader" || !copy.keeping) tabs.endWriting();
     else this.begin();

@@ -4,16 +4,16 @@ import type { StallWatch } from "./stall.js";
 
 /** What the writing tab reports about a model. */
 export type TabMessage =
-  /** A reader has come: the writer answers with `state`. */
+  /** Asks what is being written: the writer answers with `state`. */
   | { type: "hello" }
   /** The model's manifest is in the store, under this id; `bytes` of the file have arrived. */
   | { type: "state"; id: string; bytes: number }
   | { type: "recorded"; id: string; index: number; hash: string };
 
-/** Time between reports of bytes to other tabs. */
+/** Least time between reports of bytes to other tabs. */
 const STATE_MS = 200;
 
-/** Ends a hold on a lock, which ends with its tab, too. */
+/** Releases a lock, which is also released when its tab ends. */
 export type Release = () => void;
 
 /** A tab's connection to others that use the same model, and the right to write the model. */
@@ -104,7 +104,7 @@ export class ModelTabs {
 
   private request(options: LockOptions): Promise<Release | undefined> {
     const { locks } = this;
-    // Without locks there are no other tabs that could be told of, either.
+    // Every supported browser that stores models has locks; without them this tab may always write.
     if (!locks) return Promise.resolve(() => undefined);
     return new Promise((resolve, reject) => {
       const held = (lock: Lock | null) => {

@@ -1,6 +1,6 @@
 import type { BufferPool } from "./buffers.js";
 
-/** Chunks that were read are kept this long: until so many others were. */
+/** How many of the chunks read last are kept. */
 const RECENT = 2;
 
 /**

@@ -1,7 +1,7 @@
 import { createSHA256, type IHasher } from "hash-wasm";
 import type { HashedStretch } from "../source/source.js";
 
-/** A stretch that has another hash than was announced. */
+/** A stretch whose hash is not the announced one. */
 export interface Mismatch {
   url: string;
   expected: string;

@@ -6,7 +6,7 @@ import { MAX_TOKENS_RANGE, type NumberRange, SAMPLING_RANGES, SEED_RANGE } from 
 import { checkChatRequest, checkCompletionRequest } from "./request.js";
 import type { ChatCompletionRequest, CompletionRequest } from "./types.js";
 
-/** A value, the words for it. */
+/** A value, and how the error describes it. */
 type Refused = [unknown, string];
 
 const cases = JSON.parse(

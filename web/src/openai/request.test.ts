@@ -6,7 +6,7 @@ const messages: ChatCompletionRequest["messages"] = [{ role: "user", content: "H
 const chat = (fields: object) => checkChatRequest({ messages, ...fields } as ChatCompletionRequest);
 const text = (fields: object) => checkCompletionRequest({ prompt: "Hi", ...fields } as CompletionRequest);
 
-test("a full chat request in the engine's words", () => {
+test("a full chat request becomes the engine's request", () => {
   const request = chat({
     model: "m",
     temperature: 0,
@@ -38,7 +38,7 @@ test("a full chat request in the engine's words", () => {
   });
 });
 
-test("what is left out or null has the engine's default; an answer in a chat may be as long as the context", () => {
+test("fields left out or null have the engine's defaults; an answer in a chat may be as long as the context", () => {
   const request = chat({ temperature: null, stop: null, max_tokens: null, stream: null });
   expect(request.params).toEqual({
     prompt: { messages: [{ role: "user", content: "Hi" }] },
@@ -60,7 +60,7 @@ test("a message's name goes to the template", () => {
   expect(() => checkMessages([{ ...named, name: 7 }])).toThrow(expect.objectContaining({ code: "invalid-argument" }));
 });
 
-test("the template's clock is the one on the wall here", () => {
+test("the template's clock shows this device's local time", () => {
   // 2024-07-26 11:44:05, whatever the time zone.
   expect(chat({ now: new Date(2024, 6, 26, 11, 44, 5) }).params.now).toBe(1_721_994_245);
   const old = new Date(2024, 0, 1);

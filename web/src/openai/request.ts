@@ -14,7 +14,7 @@ import type { ChatCompletionRequest, CompletionRequest, GenerationFields } from 
 /** Numbers that steer the answer, and their ranges. */
 const NUMBERS: readonly NumberRange[] = [...SAMPLING_RANGES, MAX_TOKENS_RANGE, SEED_RANGE];
 
-/** Fields that steer the answer here. */
+/** Fields of both kinds of request that have an effect here. */
 const HONOURED: readonly string[] = [
   ...NUMBERS.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias])),
   "model",
@@ -24,7 +24,7 @@ const HONOURED: readonly string[] = [
   "return_progress",
 ];
 
-/** Fields of OpenAI's that have no effect on the text: accepted with any value. */
+/** Fields of OpenAI that have no effect on the text: accepted with any value. */
 const WITHOUT_EFFECT = ["metadata", "store", "user", "safety_identifier", "service_tier", "prompt_cache_key"];
 
 /** Fields that are accepted while they ask for nothing. */
@@ -49,7 +49,7 @@ export interface CheckedRequest {
   returnProgress: boolean;
 }
 
-/** Checks a chat request: what would be ignored is refused. */
+/** Checks a chat request: fields that would be ignored are refused. */
 export function checkChatRequest(request: ChatCompletionRequest): CheckedRequest {
   checkFields(request, ["messages", "now"]);
   const result = checked(request, { messages: checkMessages(request.messages) });
@@ -57,16 +57,16 @@ export function checkChatRequest(request: ChatCompletionRequest): CheckedRequest
   return result;
 }
 
-/** A moment as the seconds that the clock on the user's wall would have counted since 1970-01-01 00:00. */
+/** A moment's local date and time, as seconds since 1970-01-01 00:00 on the same clock, without time zones. */
 export function wallClock(moment: Date): number {
   if (!(moment instanceof Date) || Number.isNaN(moment.getTime())) throw invalid("now", "now must be a valid Date");
   const days = [moment.getFullYear(), moment.getMonth(), moment.getDate()] as const;
   const time = [moment.getHours(), moment.getMinutes(), moment.getSeconds()] as const;
-  // Two-digit years would be taken for those of the twentieth century.
+  // `Date.UTC` would take years below 100 for those of the twentieth century.
   return new Date(0).setUTCFullYear(...days) / 1000 + (time[0] * 60 + time[1]) * 60 + time[2];
 }
 
-/** Checks a text request: what would be ignored is refused. */
+/** Checks a text request: fields that would be ignored are refused. */
 export function checkCompletionRequest(request: CompletionRequest): CheckedRequest {
   checkFields(request, ["prompt"]);
   const result = checked(request, checkPrompt(request.prompt));
@@ -110,7 +110,7 @@ function checkContent(content: unknown, at: string): string {
     .join("");
 }
 
-/** Token ids as the engine takes them; which of them exist is up to the model. */
+/** Whether these are numbers that the engine takes as token ids; which ids exist depends on the model. */
 export function isTokenIds(value: ArrayLike<unknown>): value is ArrayLike<number> {
   return Array.from(value).every((id) => Number.isInteger(id) && (id as number) >= 0 && (id as number) <= 0xffffffff);
 }
@@ -164,7 +164,7 @@ function checkFields(request: object, own: string[]): void {
   }
 }
 
-/** The number that a request gives under either of its names. The engine says the same of the same values. */
+/** The number that a request gives under either of its names. The engine gives the same errors for the same values. */
 function checkNumber(request: NumberFields, range: NumberRange): number | undefined {
   const { name, alias } = range;
   const value = inRange(request[name], name, range);

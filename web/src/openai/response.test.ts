@@ -18,7 +18,7 @@ const result: GenerateResult = {
   seed: 1,
 };
 
-test("usage in OpenAI's words, with the figures that it does not have beside them", () => {
+test("usage in OpenAI's fields, with the figures that OpenAI does not have in `extra`", () => {
   expect(toUsage(result, 0.7)).toEqual({
     prompt_tokens: 30,
     completion_tokens: 5,
@@ -35,7 +35,7 @@ test("usage in OpenAI's words, with the figures that it does not have beside the
   });
 });
 
-test("no time per token where there is none", () => {
+test("no time per token where only one token was generated", () => {
   const one = { ...result, usage: { ...result.usage, completion_tokens: 1 } };
   expect(toUsage(one, 1).extra.time_per_output_token_s).toBe(0);
 });
@@ -59,7 +59,7 @@ test("the chunks of a streamed chat: role, text, reason, usage", () => {
   });
 });
 
-test("chunks with the progress of a prompt have no choice, and all else that chunks have", () => {
+test("chunks with the progress of a prompt have no choices, but all other fields of chunks", () => {
   const at = { total: 300, cache: 20, processed: 148, time_ms: 12.5 };
   for (const answer of [chatAnswer("m", true), textAnswer("m", true)]) {
     expect(answer.progress(at)).toEqual({ ...answer.delta(""), choices: [], prompt_progress: at });

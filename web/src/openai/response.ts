@@ -90,10 +90,10 @@ export function textAnswer(model: string, includeUsage: boolean): Answer<Complet
   };
 }
 
-/** Counts and times of a generation in OpenAI's words. `totalSeconds` is what the caller waited. */
+/** Counts and times of a generation in OpenAI's fields. `totalSeconds`: how long the caller waited. */
 export function toUsage({ usage, timings }: GenerateResult, totalSeconds: number): Usage {
   const { prompt_tokens, completion_tokens, cached_tokens } = usage;
-  // The first token is the prefill's: decoding made the others.
+  // The prefill gives the first token; decoding gives the others.
   const decoded = Math.max(0, completion_tokens - 1);
   return {
     prompt_tokens,

@@ -32,7 +32,7 @@ export type Checks = [
   Fits<{ role: "system"; content: string }, ChatCompletionRequest["messages"][number]>,
 ];
 
-/** The loop that everybody has written for OpenAI. */
+/** A loop as it is usually written for OpenAI. */
 export async function readsLikeOpenAi(chord: Chord): Promise<string> {
   const messages: OpenAI.Chat.Completions.ChatCompletionUserMessageParam[] = [{ role: "user", content: "Hi" }];
   const asText = messages.map(({ role, content }) => ({ role, content: typeof content === "string" ? content : "" }));

@@ -21,7 +21,7 @@ export interface PartHeader {
   count: number | undefined;
 }
 
-/** Bytes of values by their type; strings (8) and arrays (9) have none of a fixed size. */
+/** Bytes of a value by its type; strings (8) and arrays (9) have no fixed size. */
 const SIZES = new Map(
   [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12].map((type, at) => [type, [1, 1, 2, 2, 4, 4, 4, 1, 8, 8, 8][at]!]),
 );
@@ -66,7 +66,7 @@ export function padded(length: number, alignment: number): number {
   return Math.ceil(length / alignment) * alignment;
 }
 
-/** One header for all parts, padded to its alignment. `bases`: where each part's data begins in the data of all. */
+/** One header for all parts, padded to its alignment. `bases`: where each part's data begins in the joined data. */
 export function mergeHeaders(parts: PartHeader[], bases: number[]): Uint8Array<ArrayBuffer> {
   const [first] = parts as [PartHeader];
   const directory = parts.reduce(
@@ -114,7 +114,7 @@ class Cursor {
     return this.view.getBigUint64(this.at - 8, true);
   }
 
-  /** A length that must fit into what is left. */
+  /** A length, at most the number of remaining bytes. */
   length(): number {
     const length = this.u64();
     if (length > BigInt(this.bytes.length - this.at)) throw new HeaderTooShort();
@@ -127,7 +127,7 @@ class Cursor {
     return new TextDecoder().decode(this.bytes.subarray(this.at - length, this.at));
   }
 
-  /** A small whole number that comes next, without going on. */
+  /** The whole number that comes next, without advancing; of a 64-bit one the low half. */
   peek(type: number): number {
     const size = SIZES.get(type) ?? 0;
     let value = 0;
@@ -139,7 +139,7 @@ class Cursor {
     const size = SIZES.get(type);
     if (size !== undefined) return this.skip(size);
     if (type === STRING) return this.skip(this.length());
-    // An unknown type: all of it is skipped, and the engine reports the error.
+    // The length of an unknown type is unknown: the part is reported as truncated.
     if (type !== ARRAY) throw new HeaderTooShort();
     const [inner, count] = [this.u32(), this.u64()];
     const innerSize = SIZES.get(inner);

@@ -35,7 +35,7 @@ describe("a server with ranges", () => {
     expect(server.ranges).toEqual(["bytes=2500-5499"]);
   });
 
-  test("reads on in pieces that do not fall together with those of the network", async () => {
+  test("is read in pieces that do not match those of the network", async () => {
     const body = await new HttpSource(server.url).open(0, END);
     const read: number[] = [];
     while (body.position < body.size) {
@@ -87,12 +87,12 @@ describe("a server without ranges", () => {
     expect(await readAll(new HttpSource(server.url), 0)).toEqual(bytes);
   });
 
-  test("that does not tell the length is refused", async () => {
+  test("that does not report the length is refused", async () => {
     server.behaviour = { noRanges: true, without: ["content-length"] };
     await expect(new HttpSource(server.url).open(0, END)).rejects.toMatchObject({ code: "size-unknown" });
   });
 
-  test("that sends a web page in place of the file is said to do that", async () => {
+  test("that sends a web page in place of the file gets an error that says so", async () => {
     server.behaviour = {
       noRanges: true,
       without: ["content-length"],
@@ -102,7 +102,7 @@ describe("a server without ranges", () => {
     expect(error).toMatchObject({ code: "bad-response", message: expect.stringContaining("a web page") });
   });
 
-  test("that compresses does not tell the length, which may be known otherwise", async () => {
+  test("that compresses does not report the length, which may be known otherwise", async () => {
     server.behaviour = { noRanges: true, gzip: true };
     expect(await readAll(new HttpSource(server.url, { size: 10_000 }), 0)).toEqual(bytes);
     server.behaviour = { noRanges: true, headers: { "content-encoding": "br" } };

@@ -5,7 +5,7 @@ import type { RemoteBody, RemoteSource, Validators } from "./source.js";
 /** A connection on which no byte comes for this long is given up. */
 export const STALL_MS = 30_000;
 
-/** What an {@link HttpSource} may be told. */
+/** Options of an {@link HttpSource}. */
 export interface HttpOptions {
   signal?: AbortSignal;
   /** Milliseconds without a byte after which a connection is given up. */
@@ -84,7 +84,7 @@ export class HttpSource implements RemoteSource {
 
   private request(start: number, end: number, signal: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = {};
-    // Browsers refuse a compressed answer to a range request as if there were none: without a range it may be readable.
+    // Browsers report a compressed answer to a range request as a failure: without a range it may be readable.
     const unheard = this.knownSize === undefined && this.unanswered >= 2;
     if (!this.broken && !unheard) headers["Range"] = this.openEnded ? `bytes=${start}-` : `bytes=${start}-${end - 1}`;
     if (this.token !== undefined) headers["Authorization"] = `Bearer ${this.token}`;
@@ -106,7 +106,7 @@ export class HttpSource implements RemoteSource {
     return new HttpBody(this, piecesOf(response.body), connection, range, status === 206, validators);
   }
 
-  /** What a 200 holds. */
+  /** The body of a 200: the whole file. */
   private whole(response: Response): Range {
     const size = contentLength(response) ?? this.knownSize;
     if (size === undefined) {

@@ -14,7 +14,7 @@ export interface HubAddress {
 
 const HOSTS = new Set(["huggingface.co", "www.huggingface.co", "hf.co"]);
 
-/** First parts of paths that are no owners of models. */
+/** First parts of paths that are not owners of models. */
 const NO_OWNER = new Set(["api", "blog", "collections", "datasets", "docs", "join", "learn", "login", "models"]);
 for (const name of ["organizations", "papers", "pricing", "settings", "spaces", "tasks"]) NO_OWNER.add(name);
 

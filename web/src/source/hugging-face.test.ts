@@ -50,14 +50,14 @@ test("each part of a split model has a hash", async () => {
   expect(await findHubFile({ ...source, file })).toMatchObject({ path: file, sha256: hashes[0], partHashes: hashes });
 });
 
-test("what is not there is an error that lists what is", async () => {
+test("a quantization that is not there is an error that lists the files that are", async () => {
   await expect(findHubFile({ ...source, quant: "Q2_K" })).rejects.toMatchObject({
     code: "invalid-argument",
     details: { field: "source.quant", available: ["name-Q4_K_M.gguf", "name.Q8_0.gguf"] },
   });
 });
 
-test("a host without the API has its commit in its headers", async () => {
+test("of a host without the API, the headers give the commit", async () => {
   server.routes.clear();
   server.routes.set("/api/models/owner/name/revision/main", (_, response) => void response.writeHead(404).end());
   server.behaviour = { headers: { "x-repo-commit": commit, "x-linked-etag": `"${sha256}"` } };
@@ -70,7 +70,7 @@ test("a host without the API has its commit in its headers", async () => {
   await expect(findHubFile(source)).rejects.toMatchObject({ code: "http-status", details: { status: 404 } });
 });
 
-test("a repository that asks for a token says so", async () => {
+test("a repository that requires a token is an error that says so", async () => {
   server.routes.set("/api/models/owner/name/revision/main", (_, response) => void response.writeHead(401).end());
   await expect(findHubFile(source)).rejects.toMatchObject({ message: expect.stringContaining("token") });
 });

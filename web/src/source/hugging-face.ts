@@ -10,13 +10,13 @@ export interface HubFile {
   path: string;
   /** Address at the commit that the revision was at. */
   url: string;
-  /** Under this it is stored: the address at the revision, so that a stored model is found without a network. */
+  /** The key that it is stored under: the address at the revision, so that a stored model is found offline. */
   key: string;
   /** Bytes, if the hub reports them. */
   size?: number;
   /** SHA-256 in hexadecimal, which the hub reports for files in its large file storage. */
   sha256?: string;
-  /** The same of each part of a split model. */
+  /** The same for each part of a split model. */
   partHashes?: (string | undefined)[];
 }
 
@@ -26,7 +26,7 @@ interface Listing {
   siblings?: { rfilename: string; size?: number; lfs?: { sha256?: string; size?: number } }[];
 }
 
-/** Files that go with a model and are none. */
+/** Files that accompany a model but are not models. */
 const NO_MODEL = /(^|[^a-z0-9])(mmproj|imatrix)([^a-z0-9]|$)/i;
 
 /** Address of a file at a revision or commit. */
@@ -63,7 +63,7 @@ export function pickQuant(paths: string[], quant: string): string | undefined {
     .at(0);
 }
 
-/** Asks the hub. A host that has the files but not the hub's API will do when the file is named. */
+/** Asks the hub. A host that has the files but not the hub's API suffices when the file is named. */
 export async function findHubFile(source: HubDescriptor, fetch = globalThis.fetch): Promise<HubFile> {
   const { endpoint, repo, revision, file, quant } = source;
   const url = `${endpoint}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
@@ -158,7 +158,7 @@ async function request(
   }
 }
 
-/** The API is not there, or other origins may not read it: the files may be all the same. */
+/** The API is not there, or other origins may not read it; the files may still be there. */
 function hasNoApi(error: unknown): boolean {
   if (!(error instanceof ChordError)) return false;
   const status = error.details["status"];

@@ -1,6 +1,6 @@
 import { free } from "../download/buffers.js";
 
-/** Bytes of a piece at most, where that is ours to choose. */
+/** Most bytes of a piece, where we can choose. */
 const PIECE_BYTES = 512 * 1024;
 
 /** The bytes of a response, piece by piece. */
@@ -21,12 +21,12 @@ export function piecesOf(body: ReadableStream<Uint8Array>): Pieces {
   }
 }
 
-/** The same of a Blob. */
+/** The same for a Blob. */
 export function piecesOfBlob(blob: Blob): Pieces {
   return new BlobPieces(blob);
 }
 
-/** One piece of memory, filled again and again. */
+/** Pieces that are read into one buffer again and again. */
 class FilledPieces implements Pieces {
   private buffer = new ArrayBuffer(PIECE_BYTES);
 
@@ -34,13 +34,13 @@ class FilledPieces implements Pieces {
 
   async next(): Promise<Uint8Array | undefined> {
     const { done, value } = await this.reader.read(new Uint8Array(this.buffer));
-    // The same memory, under another name.
+    // The same memory, transferred to a new `ArrayBuffer`.
     if (value) this.buffer = value.buffer;
     return done ? undefined : value;
   }
 }
 
-/** Pieces that come, each given back when it has been used up. */
+/** Pieces that the browser allocates, each freed when the next one is requested. */
 class GivenPieces implements Pieces {
   private last: Uint8Array | undefined;
 
@@ -60,9 +60,9 @@ class GivenPieces implements Pieces {
 const ANSWER_MS = 2000;
 
 /**
- * A Blob's bytes in one piece of memory, filled again and again. In Chromium 148 a Blob's stream sometimes never
- * answers (once in some 300 to 2,000 Blobs of 64 KiB), so that the end, which is known, is not asked for, and bytes
- * that do not come are read as slices.
+ * A Blob's bytes, read into one buffer again and again. In Chromium 148 a Blob's stream sometimes never answers (once
+ * in some 300 to 2,000 Blobs of 64 KiB). The end, which is known, is therefore not read from the stream, and bytes that
+ * do not come are read as slices.
  */
 class BlobPieces implements Pieces {
   private at = 0;

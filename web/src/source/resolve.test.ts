@@ -59,12 +59,12 @@ describe("sources", () => {
     expect(() => resolveSource(other, base)).toThrow("is not a file of owner/other");
   });
 
-  test("a hash is read in either case", () => {
+  test("a hash is read in upper or lower case", () => {
     const sha256 = "AB".repeat(32);
     expect(resolveSource({ url: "/x.gguf", sha256 }, base)).toMatchObject({ sha256: sha256.toLowerCase() });
   });
 
-  test("a name is that of an imported model, unless there is one at that address", () => {
+  test("a name is that of an imported model, unless a model is stored under that address", () => {
     const named = resolveSource("my model", base);
     expect(sourceKey(named, [])).toBe("https://example.org/app/my%20model");
     const imported = { key: importedKey("my model") };
@@ -73,7 +73,7 @@ describe("sources", () => {
     expect(sourceKey(named, [imported, there])).toBe(there.key);
   });
 
-  test("a name is not that of a file that another host has under it", () => {
+  test("a name does not match another host's file of that name", () => {
     const named = resolveSource("model.gguf", base);
     const elsewhere = { key: "https://host/model.gguf", name: "model.gguf" };
     expect(sourceKey(named, [elsewhere])).toBe("https://example.org/app/model.gguf");

@@ -49,8 +49,8 @@ export function storeKey(url: string): string {
 
 /**
  * The key under which a source is stored, or would be; `stored` are all stored models. A bare name is that of an
- * imported model: a file of the same name from a host is another one. `undefined` for files in place, and
- * where only the hub can tell which file is meant.
+ * imported model: a file of the same name from a host is another one. `undefined` for files in place, and where only
+ * the hub can tell which file is meant.
  */
 export function sourceKey(source: SourceDescriptor, stored: { key: string }[]): string | undefined {
   switch (source.kind) {
@@ -70,7 +70,7 @@ export function sourceKey(source: SourceDescriptor, stored: { key: string }[]): 
   }
 }
 
-/** A file's address. Of a Hugging Face page about a file that file's; a page about a repository names none. */
+/** A file's address: for a Hugging Face page about a file, that of the file. A page about a repository is refused. */
 function address(source: string | URL, base: string): SourceDescriptor & { kind: "url" } {
   const written = typeof source === "string" ? { written: source } : {};
   const page = parseHubAddress(String(source));
@@ -133,7 +133,7 @@ function hub(asked: HuggingFaceSource): HubDescriptor {
   } as HubDescriptor;
 }
 
-/** With the parts of an address in place of the address, where `repo` or `file` is one. */
+/** The source, with an address in `repo` or `file` replaced by its parts. */
 function asNamed(source: HuggingFaceSource): HuggingFaceSource {
   const { repo, file, quant } = source;
   const page = typeof repo === "string" ? parseHubAddress(repo) : undefined;
@@ -148,7 +148,7 @@ function asNamed(source: HuggingFaceSource): HuggingFaceSource {
   return { ...place, ...(named ? {} : ownFile), ...source, repo: page.repo };
 }
 
-/** By its shape: not every browser has the class. */
+/** Checks the shape, because not every browser has the class. */
 function isFileHandle(source: unknown): source is FileSystemFileHandle {
   const { kind, getFile } = (source ?? {}) as Partial<FileSystemFileHandle>;
   return kind === "file" && typeof getFile === "function";

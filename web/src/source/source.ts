@@ -56,13 +56,13 @@ export interface ModelFile {
   readonly chunkBytes: number;
   /** No byte has come over the network so far. */
   readonly fromCache: boolean;
-  /** What was done so far. */
+  /** Times so far. */
   readonly times: IoTimes;
-  /** A whole chunk. Its buffer is the caller's, who may give it back by {@link recycle}. */
+  /** A whole chunk. Its buffer belongs to the caller, who may return it by {@link recycle}. */
   chunk(index: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Accepts the returned buffer of a chunk. */
   recycle(buffer: ArrayBuffer): void;
-  /** The header was read, for which so many bytes from the file's start were needed. */
+  /** The header was read, which took the first `bytes` bytes of the file. */
   noteHeader(bytes: number): void;
   /** Fetches the unread rest, waits for the store and reports how the file is stored. It can still be read. */
   finish(): Promise<StoreReport>;
@@ -98,13 +98,13 @@ export interface Validators {
   lastModified: string | null;
 }
 
-/** Bytes of a file whose hash is known, together with others that lay before them where they come from. */
+/** A range of a joined file whose hash is known, together with the bytes before it in the file it comes from. */
 export interface HashedStretch {
-  /** Where they come from. */
+  /** Address of the file that it comes from. */
   url: string;
   start: number;
   end: number;
-  /** Bytes that are hashed before them but are not part of the file. */
+  /** Bytes that are hashed before the range but are not part of the joined file. */
   before: Uint8Array;
   /** In hexadecimal. */
   sha256: string;
@@ -126,11 +126,11 @@ export interface RemoteBody extends Validators {
   readonly size: number;
   /** The server honours ranges, so that another body can start anywhere. */
   readonly ranged: boolean;
-  /** The next byte that {@link read} brings. */
+  /** The next byte that {@link read} delivers. */
   readonly position: number;
   /** The body ends before this byte. */
   readonly end: number;
-  /** Fills the beginning of `target` with the next bytes, at least one, and says how many. */
+  /** Fills the beginning of `target` with the next bytes, at least one, and returns how many. */
   read(target: Uint8Array): Promise<number>;
   /** Drops the connection. */
   cancel(): void;

@@ -6,7 +6,7 @@ import { HttpSource } from "./http.js";
 import type { RemoteSource } from "./source.js";
 import { partCount, partUrls, SplitSource } from "./split.js";
 
-/** Writes GGUF as its specification has it. */
+/** Writes GGUF as its specification describes it. */
 class Writer {
   private readonly bytes: number[] = [];
 
@@ -50,7 +50,7 @@ const split = (writer: Writer, no: number, count: number, tensors: number) => {
   writer.text("split.count").number(2, 4).number(count, 2);
 };
 
-/** A GGUF file; `kv` writes so many entries. */
+/** A GGUF file; `kv` writes its `entries` entries of metadata. */
 function gguf(tensors: Tensor[], entries: number, kv: (writer: Writer) => void): Uint8Array<ArrayBuffer> {
   const writer = new Writer().raw(new TextEncoder().encode("GGUF")).number(3, 4);
   writer.number(tensors.length, 8).number(entries, 8);
@@ -148,7 +148,7 @@ describe("parts", () => {
     await expect(read(remote, 0, whole.length)).rejects.toMatchObject({ code: "source-changed" });
   });
 
-  test("cut off while one is opened have not changed, and may be read again", async () => {
+  test("whose connection is cut while it opens have not changed, and may be read again", async () => {
     const remote = source();
     const from = whole.length - 10;
     const body = await remote.open(from, 1e9);
@@ -162,7 +162,7 @@ describe("parts", () => {
 describe("hashes of parts", () => {
   const sum = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
-  /** What the hashes say once the merged file has come in chunks of so many bytes. */
+  /** What the hashes say once the merged file has come in chunks of `chunkBytes`. */
   async function compare(hashes: (string | undefined)[], chunkBytes: number) {
     const remote = new SplitSource(
       servers.map(({ url }) => new HttpSource(url)),

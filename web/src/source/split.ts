@@ -6,7 +6,7 @@ import type { HashedStretch, RemoteBody, RemoteSource } from "./source.js";
 const FIRST_BYTES = 256 * 1024;
 /** Larger than any real header: vocabularies of a quarter of a million entries have about 10 MB. */
 const MOST_BYTES = 256 * 1024 * 1024;
-/** More parts than any model has. */
+/** Larger than any real model's number of parts. */
 const MOST_PARTS = 999;
 
 const PART = /-(\d{5})-of-(\d{5})(\.gguf)(?=$|[?#])/i;

@@ -29,7 +29,7 @@ function folderOf(address: string): string {
   return address.slice(0, address.lastIndexOf("/") + 1);
 }
 
-/** An address without the escapes of what can be read. */
+/** An address with its escapes decoded, if all of them can be. */
 function readable(address: string): string {
   try {
     return decodeURI(address);

@@ -14,9 +14,9 @@ export const RELAXED = { durability: "relaxed" } as const;
 
 /**
  * Keys of `chunks`. A whole chunk is a Blob at `[id, index]`: a separate file, read back at the disk's speed. Where a
- * browser stores no Blobs it is bytes at `[id, "bytes", index]`. Of chunks that are not whole there are pieces, by the
- * byte of the chunk that they begin at: the bytes, if IndexedDB holds them, at `[id, "piece", index, start]`, and what
- * is recorded of them at `[id, "record", index, start]`.
+ * browser stores no Blobs it is bytes at `[id, "bytes", index]`. Incomplete chunks have pieces, each under the byte of
+ * the chunk that it begins at: its bytes, if IndexedDB holds them, at `[id, "piece", index, start]`, and its record at
+ * `[id, "record", index, start]`.
  */
 export type ChunkKey =
   | [id: string, index: number]
@@ -32,7 +32,7 @@ export interface Schema extends DBSchema {
 
 /** The keys that begin with these parts. */
 export function keysUnder(...parts: (string | number)[]): IDBKeyRange {
-  // An array comes after everything else that can follow.
+  // An array sorts after any number or string that can follow.
   return IDBKeyRange.bound(parts, [...parts, []]);
 }
 

@@ -9,7 +9,7 @@ const WRITE = "could not be written";
 /** Chunks as Blobs in IndexedDB, or as bytes where a browser stores no Blobs. */
 export class IndexedDbStore implements ChunkStore {
   readonly kind = "indexeddb";
-  /** WebKit refuses Blobs in windows that keep nothing: told by the first one. */
+  /** False once the browser has refused a Blob, as WebKit does in private windows. */
   private blobs = true;
 
   constructor(private readonly db: Database) {}
@@ -91,7 +91,7 @@ export class IndexedDbStore implements ChunkStore {
   async present(model: ModelBytes): Promise<Set<number>> {
     return guarded(READ, async () => {
       const { store, done } = this.db.transaction("chunks");
-      // Blobs come without their bytes. Bytes are there as a whole or not at all: their keys tell enough.
+      // Blobs come without their bytes. Bytes are there as a whole or not at all: their keys suffice.
       const [keys, blobs, asBytes] = await Promise.all([
         store.getAllKeys(blobsOf(model.id)),
         store.getAll(blobsOf(model.id)),
@@ -123,7 +123,7 @@ export class IndexedDbStore implements ChunkStore {
     this.db.close();
   }
 
-  /** Puts a value, and deletes what another form of it left behind. */
+  /** Puts a value under `key`, and deletes its other form (Blob or bytes). */
   private async put(key: ChunkKey, value: Blob | Uint8Array<ArrayBuffer>, other: ChunkKey): Promise<void> {
     const tx = this.db.transaction("chunks", "readwrite", STRICT);
     await Promise.all([tx.store.put(value as Blob, key), tx.store.delete(other), tx.done]);

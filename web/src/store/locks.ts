@@ -1,9 +1,9 @@
 import { ChordError } from "../errors.js";
 
-/** Ends a hold. Holds end with their tab or worker, too. */
+/** Releases a lock. Locks are also released when their tab or worker ends. */
 export type Release = () => void;
 
-/** Says to other tabs that this one reads or writes the model, until released. */
+/** Tells other tabs that this one reads or writes the model, until released. */
 export function holdInUse(key: string): Promise<Release> {
   if (!globalThis.navigator?.locks) return Promise.resolve(() => undefined);
   return new Promise((resolve, reject) => {

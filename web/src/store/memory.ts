@@ -113,7 +113,7 @@ export class MemoryManifests implements ManifestStore {
     return true;
   }
 
-  /** Pieces are of use to a later visit only, which finds nothing here. */
+  /** Pieces are useful only to a later visit, which finds nothing here. */
   recordPieces(): Promise<void> {
     return Promise.resolve();
   }

@@ -116,13 +116,13 @@ describe("what is found at the start", () => {
     expect((await store.manifest("a"))!.hashes.map((hash) => hash !== null)).toEqual([true, false, true]);
   });
 
-  test("bytes that no record speaks of are not used: the page was killed between the two", async () => {
+  test("bytes without a record are not used: the page was killed between the two", async () => {
     const manifest = await begun("a");
     await (await chunks()).write(manifest, 0, randomBytes(10));
     expect((await store.manifest("a"))!.hashes).toEqual([null, null, null]);
   });
 
-  test("bytes of no model at all are swept away, those of models stay", async () => {
+  test("bytes of no known model are deleted, those of models stay", async () => {
     const manifest = await begun("a");
     await put(manifest, 0);
     const below = await chunks();
@@ -162,7 +162,7 @@ describe("storage that fails", () => {
     expect(await store.chunk(stored, 1)).toBeUndefined();
   });
 
-  test("failing otherwise is told apart", async () => {
+  test("any other failure has another code", async () => {
     store.close();
     await expect(store.list()).rejects.toMatchObject({ code: "storage-failed" });
     await expect(store.list()).rejects.toBeInstanceOf(ChordError);
@@ -177,7 +177,7 @@ describe("storage that fails", () => {
 });
 
 describe("memory", () => {
-  test("finds what is stored as a whole, and nothing else", async () => {
+  test("finds complete stored models, and nothing else", async () => {
     const whole = await begun("whole");
     for (const index of [0, 1, 2]) await put(whole, index);
     await put(await begun("part"), 0);
@@ -192,7 +192,7 @@ describe("memory", () => {
     expect((await store.manifest("whole"))!.hashes[1]).toBeNull();
   });
 
-  test("is a store of its own, that nobody else sees", async () => {
+  test("is a store of its own that no other store sees", async () => {
     const memory = await ModelStore.open("memory");
     const manifest = fresh("a");
     await memory.begin(manifest);

@@ -40,7 +40,7 @@ export class ModelStore {
     return new ModelStore(manifests, stores, reason === undefined ? "opfs" : "indexeddb", reason);
   }
 
-  /** New models go to memory; whole ones that are stored are found, in browsers that store anything. */
+  /** New models go to memory; complete stored ones are found, in browsers that store anything. */
   private static async openMemory(database: string | undefined): Promise<ModelStore> {
     const db = await openDatabase(database).catch(() => undefined);
     const { stores } = db ? await lastingStores(db, database) : { stores: new Map<StoreKind, ChunkStore>() };
@@ -85,7 +85,7 @@ export class ModelStore {
 
   /**
    * Stores a chunk and then, when its bytes are on the disk, its hash, here and in `manifest`. A page killed in between
-   * has bytes that no record speaks of, and fetches them again. Rejects with `storage-quota` (`details.needed`,
+   * leaves bytes without a record, which the next visit fetches again. Rejects with `storage-quota` (`details.needed`,
    * `details.free`) when the storage is full; what was recorded before stays.
    */
   async putChunk(manifest: Manifest, index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
@@ -119,7 +119,7 @@ export class ModelStore {
 
   /**
    * Reads recorded pieces of a chunk into the beginning of `bytes`, each checked by its hash, up to the first that is
-   * missing or altered. Answers with how many bytes there are.
+   * missing or altered. Returns the number of bytes read.
    */
   async pieces(manifest: Manifest, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<number> {
     const store = this.storeOf(manifest);
@@ -136,7 +136,7 @@ export class ModelStore {
     return filled;
   }
 
-  /** Drops the pieces of a chunk: it is stored as a whole. */
+  /** Drops the pieces of a chunk that is now stored as a whole. */
   async dropPieces(manifest: Manifest, index: number): Promise<void> {
     await this.manifests.deletePieces(manifest.id, index);
   }
@@ -182,7 +182,7 @@ export class ModelStore {
     return true;
   }
 
-  /** Deletes bytes that no manifest speaks of, as a page leaves that was closed in the middle of a deletion. */
+  /** Deletes bytes without a manifest, such as those left by a page that was closed in the middle of a deletion. */
   private async sweep(): Promise<void> {
     const found: { store: ChunkStore; id: string }[] = [];
     if (this.preferred === "memory") return;
@@ -190,7 +190,7 @@ export class ModelStore {
       for (const id of await store.ids()) found.push({ store, id });
     }
     // Read after the bytes: a new model's manifest is written before its first chunk.
-    // Pieces of models in files have records in IndexedDB: what counts is the id.
+    // IndexedDB also has records of pieces of models in files: what counts is the id.
     const known = new Set((await this.manifests.list()).map(({ id }) => id));
     for (const { store, id } of found) {
       // A file that is open belongs to a model that is being begun.
@@ -264,13 +264,13 @@ export class ModelStore {
     await this.deletePieces(manifest);
   }
 
-  /** Those of a model in a file: IndexedDB has deleted its own. Leftovers are deleted later. */
+  /** Deletes the pieces' records of a model in a file; IndexedDB has deleted its own. Leftovers are deleted later. */
   private async deletePieces({ id, store }: Manifest): Promise<void> {
     if (store === "opfs") await this.manifests.deletePieces(id).catch(() => undefined);
   }
 }
 
-/** IndexedDB and, if there is one, the private file system; and why that cannot be written. */
+/** IndexedDB and, if there is one, the private file system; and why the latter cannot be written, if so. */
 async function lastingStores(db: Database, folder: string | undefined) {
   const stores = new Map<StoreKind, ChunkStore>([["indexeddb", new IndexedDbStore(db)]]);
   let reason = OpfsStore.unwritable();

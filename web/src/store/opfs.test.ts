@@ -1,4 +1,4 @@
-/** Browsers other than Chromium open a file once, whatever mode is requested. */
+/** In browsers other than Chromium a file can be open only once at a time, whatever mode is requested. */
 
 import { afterEach, expect, test, vi } from "vitest";
 import { OpfsStore } from "./opfs.js";
@@ -6,7 +6,7 @@ import type { ModelBytes } from "./store.js";
 
 const model: ModelBytes = { id: "m", size: 25, chunkBytes: 10 };
 
-/** A folder with one file, which is open once at most. */
+/** A folder with one file, which can be open only once at a time. */
 function exclusiveFolder() {
   let bytes = new Uint8Array(0);
   const opened = { times: 0, refused: 0, failWrites: 0 };
@@ -68,7 +68,7 @@ test("chunks written and read at once in a later visit open the file once", asyn
   expect(opened).toMatchObject({ times: 1, refused: 0 });
 });
 
-test("a write that fails once is made again on the file opened afresh, and one that fails twice is an error", async () => {
+test("a write that fails once is retried on the reopened file, and one that fails twice is an error", async () => {
   const opened = exclusiveFolder();
   const store = await OpfsStore.open();
   opened.failWrites = 1;

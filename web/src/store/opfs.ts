@@ -6,7 +6,7 @@ const FOLDER = "wasm-chord";
 const READ = "could not be read";
 const WRITE = "could not be written";
 
-/** `FileSystemSyncAccessHandle`, which TypeScript knows in projects of workers only. */
+/** `FileSystemSyncAccessHandle`, which TypeScript declares only in projects of workers. */
 interface SyncAccessHandle {
   read(target: ArrayBufferView, options: { at: number }): number;
   write(bytes: ArrayBufferView, options: { at: number }): number;
@@ -159,7 +159,7 @@ export class OpfsStore implements ChunkStore {
     this.files.clear();
   }
 
-  /** A file that was not there before, and is not when it cannot be written. */
+  /** Creates a file and opens it for writing; if that fails, the file is deleted again. */
   private async created(id: string): Promise<SyncAccessHandle> {
     try {
       return await this.writable(id);
@@ -225,7 +225,7 @@ function chunkStart({ size, chunkBytes }: ModelBytes, { index }: Piece): number 
   return chunkRange(size, chunkBytes, index).start;
 }
 
-/** A write that failed is tried again so much later. */
+/** Time before a failed write is retried. */
 const AGAIN_MS = 100;
 
 function put(handle: SyncAccessHandle, at: number, bytes: Uint8Array<ArrayBuffer>): void {
@@ -241,7 +241,7 @@ function put(handle: SyncAccessHandle, at: number, bytes: Uint8Array<ArrayBuffer
   }
 }
 
-/** Growing stops to be exact below this. */
+/** The result of {@link growable} is exact to this many bytes. */
 const ROOM_STEP_BYTES = 64 * 1024;
 
 /** How far an empty file can grow, up to `needed`. Without room, Chromium leaves it unchanged and others throw. */

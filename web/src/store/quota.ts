@@ -18,7 +18,7 @@ export async function storageRoom(): Promise<StorageRoom> {
   }
 }
 
-/** The browser's storage is full. `free` as reported by the browser, if at all. */
+/** The error of a full storage. `free`: bytes as reported by the browser; `null` if it does not report them. */
 export function quotaError(needed: number, free: number | null, cause?: unknown): ChordError {
   const found = free === null ? "and the browser has no more" : `and ${free} are free`;
   return new ChordError(

@@ -1,6 +1,6 @@
 /**
  * Where models are kept between visits: chunks of bytes in one of several places ({@link ChunkStore}), and for each
- * model a record of what is there ({@link Manifest}), always in IndexedDB. `ModelStore` is both together.
+ * model a record of what is there ({@link Manifest}), always in IndexedDB. `ModelStore` combines both.
  */
 
 /** Bytes of one stored chunk (the last one of a model may be shorter). */
@@ -20,7 +20,7 @@ export interface Manifest {
   key: string;
   /** The name to show: the file's, unless the model was given another. */
   name: string;
-  /** Names the model's bytes in the chunk store; another one each time that the model is begun afresh. */
+  /** Names the model's bytes in the chunk store; a new one each time the model is begun afresh. */
   id: string;
   /** Where the chunks are. */
   store: StoreKind;
@@ -33,13 +33,13 @@ export interface Manifest {
   lastModified: string | null;
   /** SHA-256 of each stored chunk in hexadecimal; `null` where the chunk is not there yet. */
   hashes: (string | null)[];
-  /** SHA-256 of the whole file in hexadecimal, where it is known: announced by its host, or computed of all bytes. */
+  /** SHA-256 of the whole file in hexadecimal, once its bytes were compared with an announced hash; else `null`. */
   fileHash: string | null;
   /** Bytes from the file's start on that were read for its header; left out before it was read. */
   headerBytes?: number;
   /**
-   * Of chunks that are not whole: how many bytes from their start on are recorded in pieces. Found when a manifest is
-   * read, and no part of what is stored.
+   * For each incomplete chunk that has pieces: how many of its first bytes are recorded. Computed when a manifest is
+   * read; not stored.
    */
   partial?: Record<number, number>;
   /** Milliseconds since 1970. */
@@ -70,7 +70,7 @@ const PIECE_BYTES = 256 * 1024;
 /** And no shorter than this, because a record takes space too. */
 const LEAST_PIECE_BYTES = 4096;
 
-/** Bytes of a piece. Small chunks have pieces that are smaller still. */
+/** Bytes of a piece: an eighth of the chunk, within these limits. */
 export function pieceBytes(chunkBytes: number): number {
   return Math.min(PIECE_BYTES, Math.max(LEAST_PIECE_BYTES, Math.ceil(chunkBytes / 8)));
 }
@@ -83,7 +83,7 @@ export type ModelBytes = Pick<Manifest, "id" | "size" | "chunkBytes">;
  */
 export interface ChunkStore {
   readonly kind: StoreKind;
-  /** Makes sure that chunks of this model can be written, or rejects: nothing of it is there yet. */
+  /** Makes sure that chunks of this new model can be written, or rejects. */
   prepare(model: ModelBytes): Promise<void>;
   /** Stores a chunk. When this resolves the bytes are on the disk; when it rejects nothing of them is left. */
   write(model: ModelBytes, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
@@ -94,7 +94,7 @@ export interface ChunkStore {
    */
   chunk(model: ModelBytes, index: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**
-   * Stores bytes of a chunk that is not whole yet, from byte `start` of the chunk on: the pieces, one behind the other.
+   * Stores bytes of an incomplete chunk, from byte `start` of the chunk on: the pieces, one after the other.
    * `memory` keeps none.
    */
   writePieces(model: ModelBytes, start: number, bytes: Uint8Array<ArrayBuffer>, pieces: Piece[]): Promise<void>;
@@ -105,13 +105,13 @@ export interface ChunkStore {
    * them are there.
    */
   read(model: ModelBytes, offset: number, target: Uint8Array): Promise<boolean>;
-  /** Indices of the chunks that are there in their length. Costs no reading of bytes. */
+  /** Indices of the chunks that are there in full length. Reads no bytes. */
   present(model: ModelBytes): Promise<Set<number>>;
   /** Deletes every chunk of a model. */
   delete(id: string): Promise<void>;
-  /** Every model of which there are chunks. */
+  /** The ids of all models that have chunks. */
   ids(): Promise<string[]>;
-  /** Lets go of files and connections. */
+  /** Closes files and connections. */
   close(): void;
 }
 
@@ -125,7 +125,7 @@ export interface ManifestStore {
   record(key: string, id: string, index: number, hash: string | null): Promise<boolean>;
   /** Records pieces of chunks that are not whole yet, whose bytes are stored. */
   recordPieces(id: string, pieces: Piece[]): Promise<void>;
-  /** The pieces recorded of a model. */
+  /** The recorded pieces of a model. */
   pieces(id: string): Promise<Piece[]>;
   /** Deletes pieces, and what IndexedDB has of their bytes: of a chunk, or of the whole model. */
   deletePieces(id: string, index?: number): Promise<void>;
@@ -196,9 +196,9 @@ export function recordedParts(pieces: Piece[]): Record<number, number> {
   return parts;
 }
 
-/** Digests at a time: Chromium hashes a copy. */
+/** Most digests at a time: Chromium copies the bytes that it hashes. */
 const DIGESTS = 2;
-/** Copies of this size are not worth waiting for others. */
+/** Up to this length bytes are hashed at once, because their copies are small. */
 const SMALL_BYTES = 1024 * 1024;
 let digests = 0;
 const waiting: (() => void)[] = [];

@@ -1,4 +1,4 @@
-/** A web server for tests that behaves as badly as it is told to. */
+/** A web server for tests that misbehaves as it is told. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,7 +7,7 @@ import { parseRange } from "../../../scripts/server/byte-ranges.mjs";
 
 /** How the server treats the next requests. */
 export interface Behaviour {
-  /** So many requests only; the next ones are treated well. */
+  /** Applies to this many requests; later ones are answered normally. */
   times?: number;
   /** Answers every request with 200 and the whole file. */
   noRanges?: boolean;
@@ -17,23 +17,23 @@ export interface Behaviour {
   cutAfter?: number;
   /** Ends the connection at this byte of the file. */
   cutAt?: number;
-  /** Ends the connection at this byte of the file, the first time that it is on its way; the next requests go well. */
+  /** Ends the connection at this byte of the file the first time it is sent; later requests are answered normally. */
   cutOnceAt?: number;
   /** Ends the body early and in good order, as if that were all of it. */
   endAfter?: number;
   /** Sends nothing more after this many bytes of a body. */
   stallAfter?: number;
-  /** Sends the range that begins so many bytes later. */
+  /** Sends a range that begins this many bytes later. */
   shiftRange?: number;
-  /** Compresses the body: `Content-Length` is that of the compressed bytes, `Content-Range` that of the others. */
+  /** Compresses the body: `Content-Length` is that of the compressed bytes, `Content-Range` that of the file's. */
   gzip?: boolean;
-  /** Leads here instead of answering. */
+  /** Redirects here instead of answering. */
   redirect?: string;
   /** Leaves these headers out. */
   without?: string[];
   /** Sends these headers instead. */
   headers?: Record<string, string>;
-  /** Waits so long after each piece of a body. */
+  /** Waits this long after each piece of a body. */
   pauseMs?: number;
 }
 
@@ -52,7 +52,7 @@ const PIECE = 16_384;
 /** Serves one file at every path, unless {@link ModelServer.files} or {@link ModelServer.routes} has another for it. */
 export class ModelServer {
   behaviour: Behaviour = {};
-  /** Of the next requests, one by one, before {@link behaviour} applies. */
+  /** Behaviours of the next requests, one each, before {@link behaviour} applies. */
   readonly script: Behaviour[] = [];
   etag = '"1"';
   /** Other origins may read the answers. */
@@ -180,7 +180,7 @@ export class ModelServer {
   }
 }
 
-/** A connection is cut so long after its last bytes. */
+/** Time from the last bytes of a connection to its cut. */
 const CUT_MS = 30;
 
 /** `length` bytes without a pattern that chunks could share. */

@@ -2,7 +2,7 @@
 
 import { padded, parsePart } from "../source/gguf-parts.js";
 
-/** The parts of a file; each has about as many tensors. */
+/** The parts of a file, with about the same number of tensors each. */
 export function splitGguf(bytes: Uint8Array, count: number): Uint8Array<ArrayBuffer>[] {
   const header = parsePart(bytes);
   if (!header) throw new Error("not a GGUF file");

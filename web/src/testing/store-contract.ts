@@ -55,7 +55,7 @@ export const STORE_CONTRACT: ContractCase[] = [
     },
   },
   {
-    name: "what is written is the view, not the buffer behind it, and stays when the buffer is used again",
+    name: "the view is written, not the buffer behind it, and stays when the buffer is reused",
     async run({ open }) {
       const store = await open();
       await store.prepare(model);
@@ -86,7 +86,7 @@ export const STORE_CONTRACT: ContractCase[] = [
     },
   },
   {
-    name: "a range of which bytes are missing is refused",
+    name: "a range with missing bytes is refused",
     async run({ open }) {
       const store = await open();
       await store.prepare(model);
@@ -95,7 +95,7 @@ export const STORE_CONTRACT: ContractCase[] = [
     },
   },
   {
-    name: "missing chunks are told as missing",
+    name: "missing chunks are reported as missing",
     async run({ open }) {
       const store = await open();
       is(await store.chunk(model, 0), undefined, "chunk of an unknown model");

@@ -66,7 +66,7 @@ const commands = {
     return { store: manifest.store, why: store.why };
   },
 
-  /** Stores what is missing of the first `count` chunks, and says after each how many there are. */
+  /** Stores the missing ones of the first `count` chunks. */
   async fill({ key, count }: { key: string; count: number }) {
     const manifest = await known(key);
     for (let index = 0; index < count; index++) {
@@ -84,7 +84,7 @@ const commands = {
     below.close();
   },
 
-  /** Which recorded chunks are what their hash says, which are altered, and which cannot be read in their length. */
+  /** Which recorded chunks match their hash, which are altered, and which cannot be read in full. */
   async check({ key }: { key: string }) {
     const manifest = await known(key);
     const good: number[] = [];
@@ -99,7 +99,7 @@ const commands = {
     return { good, bad, missing, store: manifest.store };
   },
 
-  /** Removes altered and missing chunks from the record, as a load does. */
+  /** Removes an altered or missing chunk from the record, as a load does. */
   async forget({ key, index }: { key: string; index: number }) {
     await store.forgetChunk(await known(key), index);
   },
@@ -119,7 +119,7 @@ const commands = {
     return Promise.resolve();
   },
 
-  /** Does to stored bytes what disks, browsers and people do. */
+  /** Damages stored bytes as disks, browsers and people do. */
   async damage({ key, how }: { key: string; how: "flip" | "shorten" | "remove" }) {
     const { id, store: kind } = await known(key);
     store.close();
@@ -167,7 +167,7 @@ const commands = {
     return found;
   },
 
-  /** From now on synchronous access is refused as the browser would, or does not exist. */
+  /** From now on synchronous access is refused as a browser would refuse it, or does not exist. */
   breakFiles({ how }: { how: "absent" | "NoModificationAllowedError" }) {
     const prototype = FileSystemFileHandle.prototype as { createSyncAccessHandle?: unknown };
     if (how === "absent") delete prototype.createSyncAccessHandle;
@@ -175,7 +175,7 @@ const commands = {
     return Promise.resolve();
   },
 
-  /** MB/s of writing and of reading, without hashing; and of hashing. */
+  /** MB/s of writing, of reading, and of reading with hashing. */
   async measure({ kind, chunks, chunkBytes }: { kind: Kind; chunks: number; chunkBytes: number }) {
     const place = `measure-${crypto.randomUUID()}`;
     const first = await chunkStore(kind, place);

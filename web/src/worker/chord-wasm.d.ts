@@ -1,6 +1,6 @@
 /**
  * What the worker uses of the wasm module's bindings. wasm-bindgen writes its own declarations beside the bindings, and
- * these win once they are there; until then this pattern stands in, so that the types can be checked without a build.
+ * these take precedence once they exist; this pattern allows checking the types without a build.
  */
 declare module "*/chord_wasm.js" {
   import type {
@@ -74,7 +74,7 @@ declare module "*/chord_wasm.js" {
   /** Sets the handler of panics. */
   export function on_panic(callback: (message: string) => void): void;
 
-  /** Starts the module; that of shared memory may be given one. */
+  /** Starts the module; one with shared memory can be given that memory. */
   export default function init(options: {
     module_or_path: WebAssembly.Module;
     memory?: WebAssembly.Memory;

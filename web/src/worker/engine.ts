@@ -14,7 +14,7 @@ import { Stop } from "./stop.js";
 import { PoolHost } from "./thread-pool.js";
 import { watchDevices } from "./webgpu.js";
 
-/** What runs on a device that is lost has this long to fail. */
+/** How long a call on a lost device may take to fail. */
 const STUCK_MS = 5_000;
 
 /** A running call. */
@@ -65,7 +65,7 @@ export function runEngine(ioPort: MessagePort): void {
       if (model.isStuck) fail(lost);
     }, STUCK_MS);
   });
-  // A panic ends in a trap, which no promise of the module's ever sees.
+  // A panic ends in a trap, which settles no promise of the module.
   const stopped = (event: Event, reason: string) => {
     event.preventDefault();
     fail(new ChordError("internal", `The engine stopped: ${reason}`));
@@ -126,7 +126,7 @@ export function runEngine(ioPort: MessagePort): void {
       post({ type: "result", call, id, result } as EngineResponse, transfer);
     } catch (error) {
       const record = toErrorRecord(error);
-      // The loss of the device would be the true reason.
+      // If the device was lost, that is the true reason, and is reported within this time.
       if (record.code === "device") await new Promise((resolve) => setTimeout(resolve, LOSS_MS));
       post({ type: "failed", id, error: record });
     } finally {

@@ -1,11 +1,11 @@
-/** A worker that stores a model that the page has in hand: only workers can write files synchronously. */
+/** A worker that stores a model that the page has: only workers can write files synchronously. */
 
 import { ChordError, toErrorRecord } from "../errors.js";
 import type { ImportRequest, ImportResponse } from "../protocol.js";
 import { ModelStore } from "../store/model-store.js";
 import { type Manifest, newManifest, sha256 } from "../store/store.js";
 
-/** Answers the page until that ends this worker. */
+/** Answers the page until the page ends this worker. */
 export function runImport(page: MessagePort): void {
   let store: ModelStore | undefined;
   let manifest: Manifest | undefined;

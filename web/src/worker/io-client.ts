@@ -13,8 +13,8 @@ type Unnumbered<R> = R extends unknown ? Omit<R, "id"> : never;
 const CHUNKS_AHEAD = LENT - 1;
 
 /**
- * The engine worker's end of the conversation with the I/O worker. Whole chunks come over, without a copy; reads are
- * served from them. One read at a time.
+ * The engine worker's end of the conversation with the I/O worker. Whole chunks are transferred, without a copy; reads
+ * are served from them, one at a time.
  */
 export class IoClient {
   private readonly pending = new Map<number, { resolve: (answer: Answer) => void; reject: (error: unknown) => void }>();
@@ -23,14 +23,14 @@ export class IoClient {
   private turn: Promise<unknown> = Promise.resolve();
   private size = 0;
   private chunkBytes = 1;
-  /** Where the read ended that went furthest. */
+  /** Where the furthest read ended. */
   private reach = 0;
   private hasHeader = false;
   /** Chunks that are here or on their way. */
   private readonly chunks = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
   /** Why nothing comes any more, if so. */
   private abandoned: Error | undefined;
-  /** What a read across chunks is put together in. */
+  /** The buffer of reads that span chunks. */
   private joined: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
   constructor(
@@ -47,7 +47,7 @@ export class IoClient {
     };
   }
 
-  /** Of a model that is only looked at, `chunksAhead` is 0: nothing is fetched that is not read. */
+  /** For a model that is only inspected, `chunksAhead` is 0: only what is read is fetched. */
   async open(chunksAhead = this.chunksAhead): Promise<{ size: bigint; fromCache: boolean }> {
     this.chunksAhead = chunksAhead;
     const opened = await this.ask<"opened">({ type: "open" });
@@ -96,11 +96,11 @@ export class IoClient {
     this.port.postMessage({ type: "header", bytes: this.reach } satisfies IoRequest);
   }
 
-  /** Waits until everything is stored, and says what became of the file. It can still be read. */
+  /** Waits until everything is stored, and reports how the file is stored. It can still be read. */
   async finish(): Promise<{ report: StoreReport; times: IoTimes }> {
     const held = [...this.chunks.values()];
     this.keepOnly(0, -1);
-    // They go back first, for the I/O worker frees what it has when it is done.
+    // They are returned first, because the I/O worker frees its buffers when it is done.
     await Promise.allSettled(held);
     const { report, times } = await this.ask<"finished">({ type: "finish" });
     return { report, times };
@@ -122,7 +122,7 @@ export class IoClient {
     waiting.forEach(({ reject }) => reject(error));
   }
 
-  /** A chunk. The following ones are requested too, and chunks from elsewhere are returned. */
+  /** A chunk. The following ones are requested too, and all other chunks are returned. */
   private async chunk(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const count = Math.ceil(this.size / this.chunkBytes);
     const last = Math.min(count - 1, index + this.chunksAhead);
@@ -138,7 +138,7 @@ export class IoClient {
       chunk = this.ask<"chunk">({ type: "chunk", index }).then(({ bytes }) => bytes);
       this.chunks.set(index, chunk);
       const asked = chunk;
-      // A failure is told to the read that needs the chunk; a later read asks again.
+      // A failure is reported to the read that needs the chunk; a later read asks again.
       chunk.catch(() => {
         if (this.chunks.get(index) === asked) this.chunks.delete(index);
       });

@@ -36,7 +36,7 @@ describe("a remote file", () => {
     expect(arrived.at(-1)).toBe(50_000);
   });
 
-  test("that is abandoned rejects what was asked for, and what will be", async () => {
+  test("that is abandoned rejects pending and later requests", async () => {
     const io = connect({ kind: "url", url: server.url });
     await io.open();
     const reading = io.read(0n, 50_000);
@@ -78,7 +78,7 @@ describe("a local file", () => {
     await io.close();
   });
 
-  test("comes in chunks, of which a read may take parts of several", async () => {
+  test("comes in chunks; a read may span several", async () => {
     const io = connect({ kind: "blob", blob: new File([bytes], "m.gguf") });
     await io.open();
     expect(await io.read(0n, 4_000)).toEqual(bytes.subarray(0, 4_000));

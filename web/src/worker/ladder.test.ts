@@ -7,7 +7,7 @@ const software: AdapterFacts = { ...real, isSoftware: true };
 const none: AdapterFacts = { name: "", isSoftware: false, subgroups: false, absent: "this browser has no WebGPU" };
 
 describe("auto", () => {
-  test("begins with a real GPU and has the CPU below it", () => {
+  test("begins with a real GPU and falls back to the CPU", () => {
     expect(ladder("auto", real, false)).toEqual({ rungs: ["gpu", "cpu"], why: [] });
   });
 
@@ -26,7 +26,7 @@ describe("auto", () => {
   });
 });
 
-test.each(["gpu", "cpu"] as const)("%s asked for is the only rung, whatever the adapter", (backend) => {
+test.each(["gpu", "cpu"] as const)("%s, if requested, is the only backend, whatever the adapter", (backend) => {
   for (const adapter of [real, software, none]) expect(ladder(backend, adapter, false).rungs).toEqual([backend]);
 });
 
@@ -38,6 +38,6 @@ test.each([
   ["http-status", false],
   ["cancelled", false],
   ["internal", false],
-])("%s: another rung is tried: %s", (code, expected) => {
+])("%s: another backend is tried: %s", (code, expected) => {
   expect(isReasonToStepDown({ code, message: "" })).toBe(expected);
 });

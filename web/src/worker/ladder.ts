@@ -1,20 +1,20 @@
-/** The ladder of backends: what is tried in which order, and which failures lead one step down. */
+/** The fallback order of backends, and which failures lead to the next one. */
 
 import type { ErrorRecord } from "../errors.js";
 import type { AdapterFacts } from "./webgpu.js";
 
-/** What a model can run on. */
+/** A backend that a model can run on. */
 export type Rung = "gpu" | "cpu";
 
-/** The way down, and what was decided before the first step. */
+/** The backends in fallback order, and why the first one comes first. */
 export interface Ladder {
   rungs: Rung[];
   why: string[];
 }
 
 /**
- * Where to begin, and what is left below. `auto` passes over a GPU that is computed in software, which the CPU is
- * faster than, unless `softwareGpu` says otherwise.
+ * The backends to try. `auto` passes over a GPU that is emulated in software, which is slower than the CPU, unless
+ * `softwareGpu` is set.
  */
 export function ladder(backend: "auto" | Rung, adapter: AdapterFacts, softwareGpu: boolean): Ladder {
   if (backend === "gpu") return { rungs: ["gpu"], why: ["WebGPU was asked for"] };
@@ -27,10 +27,10 @@ export function ladder(backend: "auto" | Rung, adapter: AdapterFacts, softwareGp
   return { rungs: ["gpu", "cpu"], why: [] };
 }
 
-/** Failures of a device, which another backend may not have. Those of the file, the source or the caller it would. */
+/** Failures of a device, which another backend may not have; those of the file, the source or the caller it would. */
 const DEVICE_FAILURES = new Set(["no-backend", "device", "device-lost", "out-of-memory", "unsupported"]);
 
-/** True for a failure that the next rung may be spared. */
+/** True for a failure that the next backend may not have. */
 export function isReasonToStepDown({ code }: ErrorRecord): boolean {
   return DEVICE_FAILURES.has(code);
 }

@@ -1,4 +1,4 @@
-/** The loaded model: the rung of the ladder it is on, and how it goes down when that breaks. */
+/** The loaded model: which backend it runs on, and how it falls back to the next one when that fails. */
 
 import { type ArtifactChoice, chooseArtifact, detectFeatures, type WasmFeatures, wideArtifact } from "../artifacts.js";
 import type { EngineInfo, LoadProgress as EngineLoadProgress } from "../engine-types.js";
@@ -35,13 +35,13 @@ interface Plan extends LoadParams {
   modules: Modules;
 }
 
-/** The listeners of a load. */
+/** Called at each stage of a load. */
 type OnStage = (stage: EngineLoadProgress["stage"]) => void;
 
 export class Model {
   private plan: Plan | undefined;
   private running: Running | undefined;
-  /** Each step, with its reason. */
+  /** Why the model runs where it does: each decision with its reason. */
   private why: string[] = [];
   /** The device is lost, and nothing has been done about it yet. */
   private lost: string | undefined;
@@ -93,9 +93,9 @@ export class Model {
   }
 
   /**
-   * Runs work on the engine, and runs it again on the rung below when the device is lost under it.
+   * Runs work on the engine, and runs it again on the next backend if the device is lost meanwhile.
    *
-   * @param work called with the engine of the present rung; what it has done already it must remember itself
+   * @param work called with the current backend's engine; it must remember what an earlier call has done
    */
   async run<T>(stop: Stop, work: (engine: WasmEngine, token: CancelToken) => Promise<T>): Promise<T> {
     for (;;) {
@@ -108,7 +108,7 @@ export class Model {
     }
   }
 
-  /** For what is answered at once. */
+  /** The engine, for calls that it answers at once. */
   get engine(): WasmEngine {
     return this.loaded().engine;
   }
@@ -127,14 +127,14 @@ export class Model {
 
   /** Records the loss of the device. False if there is no fallback, because the GPU was explicitly requested. */
   noteLoss(reason: string): boolean {
-    // The page forgets, too, where this worker ends.
+    // This worker ends in that case, and the page forgets the self-tests.
     if (this.plan?.options.backend === "gpu") return false;
     void forgetTests();
     if (this.running?.rung !== "cpu") this.lost = reason;
     return true;
   }
 
-  /** The device under a loaded model is lost, and what ran on it has not ended since. A load notices by itself. */
+  /** A loaded model's device is lost, and the call that ran on it has not ended. A load notices by itself. */
   get isStuck(): boolean {
     return this.running !== undefined && this.lost !== undefined;
   }
@@ -202,7 +202,7 @@ export class Model {
     }
   }
 
-  /** Starts the 64-bit engine; `details` are those of the 32-bit one's refusal. */
+  /** Starts the 64-bit engine; `details` are those of the error with which the 32-bit one refused. */
   private async startWide(
     plan: Plan,
     details: Record<string, unknown>,
@@ -251,7 +251,7 @@ export class Model {
     return { rung, engine, started, threads };
   }
 
-  /** As many threads as can be had, and in words how many and why. */
+  /** A pool of as many threads as possible; `why` says in words how many, and the reason. */
   private async threads(choice: ArtifactChoice, threads: number, started: StartedModule) {
     const one = (reason: string) => ({
       pool: new started.bindings.ThreadPool(1),
@@ -270,7 +270,7 @@ export class Model {
   }
 }
 
-/** The engine's error of this code knows the bytes, and nothing of browsers. */
+/** The engine's error of this code with what this browser lacks, which the engine does not know. */
 function needsMemory64(details: Record<string, unknown>, lacking: string): ChordError {
   const { needed, limit } = details as { needed?: number | bigint; limit?: number | bigint };
   const bytes =

@@ -8,10 +8,10 @@ import { ChordError, toErrorRecord } from "../errors.js";
 import type { WasmUrls } from "../protocol.js";
 import { sharedMemory } from "./shared-memory.js";
 
-/** The bindings of any artifact: wasm-bindgen wrote them of the same exports. */
+/** The bindings of any artifact: wasm-bindgen wrote them from the same exports. */
 export type Bindings = typeof baseline;
 
-/** The bindings of each artifact. One of these modules holds one instance. */
+/** The bindings of each artifact. Each of these modules holds one instance. */
 const bindings: Record<ArtifactName, Bindings> = {
   baseline,
   threads: threads as unknown as Bindings,
@@ -69,7 +69,7 @@ export class Modules {
   }
 }
 
-/** Starts a compiled artifact in this worker, with a memory that exists already where it is given one. */
+/** Starts a compiled artifact in this worker, on the memory `shared` if it is given. */
 export async function instantiate(
   artifact: ArtifactName,
   module: WebAssembly.Module,
@@ -80,7 +80,7 @@ export async function instantiate(
   return { artifact, bindings: glue, module, memory };
 }
 
-/** Streaming needs the right media type, which not every host sends. */
+/** Compiles a response: while it comes if it has the right media type, which not every host sends. */
 async function compile(response: Response): Promise<WebAssembly.Module> {
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`.trimEnd());
   const isPage = /^text\/html\b/i.test(response.headers.get("Content-Type") ?? "");

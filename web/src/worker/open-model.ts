@@ -16,10 +16,10 @@ import { holdInUse } from "../store/locks.js";
 import { ModelStore } from "../store/model-store.js";
 import { hasHeader, isComplete, type StoreChoice } from "../store/store.js";
 
-/** Of a model that is only looked at, this much is fetched at a time. */
+/** Chunk size of a model that is only inspected. */
 const GLANCE_BYTES = 1024 * 1024;
 
-/** A remote file, found. */
+/** Where a remote file was found, and what is known of it. */
 interface Remote {
   url: string;
   key: string;
@@ -69,7 +69,7 @@ async function openWatched(
   });
 }
 
-/** Where the model is. What is stored completely, or as far as it is looked at, is found without a network. */
+/** Where the model is. If it is stored (for `inspect`, if its header is), this needs no network. */
 async function find(
   source: SourceDescriptor & { kind: "url" | "hub" },
   store: ModelStore | undefined,

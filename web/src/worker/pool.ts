@@ -7,8 +7,8 @@ import { workerScope } from "./scope.js";
 const post = (message: PoolResponse) => workerScope.postMessage(message);
 
 /**
- * Starts the module, which comes through the port unless it is there already, reports to the page, and joins the pool
- * when it is told to. Blocks this worker until the pool is dropped; then the worker ends.
+ * Starts the module, which comes through the port unless `first` has it, reports to the page, and joins the pool when
+ * it is told to. Blocks this worker until the pool is dropped; then the worker ends.
  */
 export function runPool(engine: MessagePort, first?: PoolStart): void {
   let bindings: Bindings | undefined;

@@ -1,4 +1,4 @@
-/** What a worker uses of its global scope. TypeScript's types of pages and of workers cannot be had in one project. */
+/** What a worker uses of its global scope. TypeScript cannot have the types of pages and of workers in one project. */
 export interface WorkerScope {
   postMessage(message: unknown, transfer?: Transferable[]): void;
   close(): void;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ChordError } from "../errors.js";
 import { type SharedPages, sharedMemory } from "./shared-memory.js";
 
-/** A browser that grants memories of so many pages at most. */
+/** A browser that grants memories of at most `granted` pages. */
 function browser(granted: number) {
   const asked: SharedPages[] = [];
   const create = (pages: SharedPages) => {
@@ -20,7 +20,7 @@ test("the largest maximum that is granted is taken", () => {
   expect(asked.map(({ maximum }) => maximum)).toEqual([65_536, 32_768, 16_384]);
 });
 
-test("the 64-bit engine's counts pages in bigint, and asks for no less than 4 GiB", () => {
+test("the 64-bit engine's memory counts pages in bigint, and has no less than 4 GiB", () => {
   const { asked, create } = browser(100_000);
   const memory: unknown = sharedMemory("memory64", create);
   expect(memory).toEqual({ granted: { initial: 33n, maximum: 98_304n, shared: true, address: "i64" } });
@@ -33,11 +33,11 @@ test("the 64-bit engine's counts pages in bigint, and asks for no less than 4 Gi
   expect(small.asked.at(-1)!.maximum).toBe(65_536n);
 });
 
-test("this engine gives what is asked for", () => {
+test("this JavaScript engine grants the largest maximum", () => {
   expect(sharedMemory("threads").buffer).toBeInstanceOf(SharedArrayBuffer);
 });
 
-test("a browser that grants nothing says why", () => {
+test("where a browser grants nothing, the error has its reason", () => {
   const { asked, create } = browser(0);
   const attempt = () => sharedMemory("threads", create);
   expect(attempt).toThrow(ChordError);

@@ -1,4 +1,4 @@
-/** The memory of artifacts with threads, made here because its maximum is a matter of what the browser grants. */
+/** The memory of artifacts with threads, made here because its maximum depends on what the browser grants. */
 
 import type { ArtifactName } from "../artifacts.js";
 import { ChordError } from "../errors.js";
@@ -56,7 +56,7 @@ export function sharedMemory(artifact: SharedArtifact, create = createMemory): W
   );
 }
 
-/** The declarations of browsers' APIs know 32 bits alone. */
+/** TypeScript's declarations know only addresses of 32 bits. */
 function createMemory(pages: SharedPages): WebAssembly.Memory {
   return new WebAssembly.Memory(pages as WebAssembly.MemoryDescriptor);
 }

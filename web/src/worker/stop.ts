@@ -2,7 +2,7 @@ import type { Bindings } from "./modules.js";
 
 type CancelToken = InstanceType<Bindings["CancelToken"]>;
 
-/** The page's wish that a call end. It outlives the module that the call runs on, whose own tokens it raises. */
+/** The page's request to end a call. It outlives the module that the call runs on, and cancels that module's token. */
 export class Stop {
   private isRaised = false;
   private token: CancelToken | undefined;

@@ -39,7 +39,7 @@ function hear(port: MessagePort): PoolRequest[] {
 }
 
 describe("the engine's end of the pool", () => {
-  test("the page gets ports alone; module and memory go through them, invitations when all are ready", async () => {
+  test("the page gets only ports; module and memory go through them, and invitations when all are ready", async () => {
     const starting = host.start(started, 3);
     const { message, transfer } = posted[0]!;
     expect(Object.keys(message).sort()).toEqual(["type", "workers"]);
@@ -73,7 +73,7 @@ describe("the engine's end of the pool", () => {
     post.mockRestore();
   });
 
-  test("one thread asks for nobody", async () => {
+  test("one thread needs no workers", async () => {
     await expect(host.start(started, 1)).resolves.toBe(FakePool.last);
     expect(posted).toEqual([]);
   });
@@ -90,7 +90,7 @@ describe("the engine's end of the pool", () => {
     expect(heard.map(({ type }) => type)).not.toContain("join");
   });
 
-  test("workers that do not arrive are ended", async () => {
+  test("workers that do not join in time are ended", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "performance"] });
     FakePool.isComplete = false;
     const starting = host.start(started, 2);

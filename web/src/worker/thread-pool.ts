@@ -6,7 +6,7 @@ import type { Bindings, StartedModule } from "./modules.js";
 
 type ThreadPool = InstanceType<Bindings["ThreadPool"]>;
 
-/** Workers that run have this long to arrive in the module. */
+/** How long workers that have started may take to join. */
 const JOIN_MS = 10_000;
 
 /** Requests workers from the page, and gives each the module and its memory through its own port. */
@@ -17,7 +17,7 @@ export class PoolHost {
     private readonly post: (message: Extract<EngineResponse, { type: "startPool" }>, transfer: MessagePort[]) => void,
   ) {}
 
-  /** A pool of `threads`, this worker included, whose members are all there: nothing ever waits for one to start. */
+  /** A pool of `threads` threads, this worker included. All of them have joined: nothing waits for one to start. */
   async start({ artifact, bindings, module, memory }: StartedModule, threads: number): Promise<ThreadPool> {
     const pool = new bindings.ThreadPool(threads);
     if (threads === 1) return pool;
@@ -35,10 +35,10 @@ export class PoolHost {
       const isSent = ports.every((port) => passes(port, start));
       this.post({ type: "startPool", workers, ...(isSent ? {} : { start }) }, workers);
       await this.asked.promise;
-      // None joins before all are ready to.
+      // No worker joins before all are ready to.
       ports.forEach((port, index) => ask(port, { type: "join", invitation: invitations[index]! }));
       await complete(pool).catch((error: unknown) => {
-        // Workers that have arrived are not needed.
+        // Those that have joined are no longer needed.
         this.post({ type: "startPool", workers: [] }, []);
         throw error;
       });

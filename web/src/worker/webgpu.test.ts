@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { adapterFacts, watchDevices } from "./webgpu.js";
 
-/** As much of WebGPU as the module touches. */
+/** As much of WebGPU as the module uses. */
 class FakeAdapter {
   asked: GPUDeviceDescriptor | undefined;
   lose!: (info: { reason: string; message: string }) => void;
@@ -30,7 +30,7 @@ afterEach(() => {
 const tick = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 describe("features of a device", () => {
-  test("subgroups are added to what was asked for, where the adapter has them", async () => {
+  test("subgroups are added to the requested features, where the adapter has them", async () => {
     watchDevices(vi.fn());
     const adapter = new FakeAdapter(new Set(["subgroups", "shader-f16"]));
     await adapter.requestDevice({ label: "chord", requiredFeatures: ["shader-f16"] });
@@ -46,7 +46,7 @@ describe("features of a device", () => {
 });
 
 describe("the loss of a device", () => {
-  test("is told with its reason", async () => {
+  test("is reported with its reason", async () => {
     const onLost = vi.fn();
     watchDevices(onLost);
     const adapter = new FakeAdapter(new Set());
@@ -56,7 +56,7 @@ describe("the loss of a device", () => {
     expect(onLost).toHaveBeenCalledWith("the GPU process ended");
   });
 
-  test("is not told when the engine lets a device go", async () => {
+  test("is not reported when the engine destroys a device", async () => {
     const onLost = vi.fn();
     watchDevices(onLost);
     const adapter = new FakeAdapter(new Set());
@@ -66,7 +66,7 @@ describe("the loss of a device", () => {
     expect(onLost).not.toHaveBeenCalled();
   });
 
-  test("is told when it was provoked", async () => {
+  test("is reported when it was provoked", async () => {
     const onLost = vi.fn();
     const devices = watchDevices(onLost);
     const adapter = new FakeAdapter(new Set());

@@ -44,16 +44,16 @@ export function watchDevices(onLost: (reason: string) => void): WatchedDevices {
   };
 }
 
-/** What is to be known of the adapter that wgpu will be given, before it is. */
+/** Facts about the adapter that wgpu will be given. */
 export interface AdapterFacts {
-  /** As {@link adapterName} has it. wgpu knows only the description, which most browsers leave empty. */
+  /** From {@link adapterName}. wgpu knows only the description, which most browsers leave empty. */
   name: string;
   /** It is computed on the CPU. */
   isSoftware: boolean;
   subgroups: boolean;
   /** Why there is none, where there is none. */
   absent?: string;
-  /** Under this it is known which self-tests it has passed. */
+  /** The key under which its passed self-tests are remembered. */
   key?: string;
 }
 
