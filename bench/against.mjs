@@ -34,7 +34,7 @@ const program = process.platform === "win32" ? "chord.exe" : "chord";
 
 /** Random weights in Q4_K_M, made by `chord bench` itself. */
 const SHAPE = "tinyllama-1.1b";
-/** Tokens of a run that does not count, after which code is compiled and pages are touched. */
+/** Tokens of a run that does not count: it compiles code and touches memory pages. */
 const WARM_UP = 16;
 
 /** @param {Options} options */
@@ -144,7 +144,7 @@ async function buildPackageOf(side) {
   const modules = join(side.root, "node_modules");
   if (!existsSync(modules)) {
     if (lock(side.root) === lock(root)) {
-      // npm's links to the workspaces are relative, so that they lead to this revision's.
+      // npm's links to the workspaces are relative, so they lead to this revision's workspaces.
       cpSync(fromRoot("node_modules"), modules, { recursive: true, verbatimSymlinks: true });
     } else {
       await npm(["ci", "--no-audit", "--no-fund"], { cwd: side.root, log: "against-npm" });
@@ -186,7 +186,7 @@ async function takeTurns(model, here, there, options, measure) {
 }
 
 /**
- * Each round's two runs lie next to each other in time: what slows the machine slows both.
+ * Each round's two runs follow each other directly: what slows the machine down slows both.
  *
  * @param {number[]} here
  * @param {number[]} there

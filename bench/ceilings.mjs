@@ -1,5 +1,5 @@
 // @ts-check
-// What a machine can do at most: bytes streamed from memory and products of 8-bit numbers, with so many threads, in a
+// What a machine can do at most: bytes streamed from memory and products of 8-bit numbers, by number of threads, in a
 // tab and natively; in a tab also products of 16-bit numbers. The shares in docs/bench are shares of these.
 
 import { line } from "../scripts/steps/console.mjs";

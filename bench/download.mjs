@@ -1,6 +1,6 @@
 // @ts-check
-// How fast a model comes from a server on this machine into the browser's storage, and from there to the engine's door,
-// without an engine: `node bench/download.mjs [ROUNDS]`. The package's own I/O worker, as shipped, hashes included; the
+// How fast a model comes from a server on this machine into the browser's storage, and from there to where an engine
+// would receive it: `node bench/download.mjs [ROUNDS]`. The package's own I/O worker, as shipped, hashes included; the
 // variants alternate. Needs the built package and the model SmolLM2.
 
 import { spawn } from "node:child_process";

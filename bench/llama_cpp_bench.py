@@ -1,9 +1,9 @@
 """llama.cpp's prefill and decode of one model, as one line of JSON, by the Python package llama-cpp-python.
 
     python bench/llama_cpp_bench.py MODEL THREADS PROMPT TOKENS
-    python bench/llama_cpp_bench.py --system      what llama.cpp says of its own build
+    python bench/llama_cpp_bench.py --system      what llama.cpp says about its build
 
-The work is that of `chord bench`: a prompt of PROMPT tokens up to and with its first greedy token, and TOKENS greedy
+The work is that of `chord bench`: a prompt of PROMPT tokens up to and including its first greedy token, and TOKENS greedy
 tokens after a prompt of one, each from an empty cache, in f16 keys and values.
 """
 

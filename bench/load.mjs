@@ -1,5 +1,5 @@
 // @ts-check
-// From the call to a loaded model and on to its first token, the file being in each side's own cache.
+// The time from the call to a loaded model and to its first token, with the file in each side's own cache.
 
 import { basename } from "node:path";
 import { line } from "../scripts/steps/console.mjs";

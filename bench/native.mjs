@@ -75,7 +75,7 @@ const script = fromRoot("bench", "llama_cpp_bench.py");
  * One run of `chord bench`.
  *
  * @param {string} chord the program
- * @param {string[]} model its arguments that say which
+ * @param {string[]} model its arguments that name the model
  * @param {Options} options
  * @param {number} threads
  * @param {number} prompt

@@ -82,7 +82,7 @@ await main(async () => {
   }
 });
 
-/** The stores and a loop around them, built of the sources. */
+/** The stores and a loop around them, built from the sources. */
 async function workerScript() {
   const build = await rolldown({
     cwd: fromRoot("web"),

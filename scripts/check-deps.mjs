@@ -1,4 +1,4 @@
-// npm run check:deps [-- --advisories]: what the crates of Cargo.lock are: licences, sources, doubles and unused ones.
+// npm run check:deps [-- --advisories]: checks the crates of Cargo.lock: licences, sources, duplicates and unused ones.
 // `--advisories` also checks for known vulnerabilities, with RustSec's database from GitHub.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";

@@ -10,7 +10,7 @@ import { hostCargo } from "./steps/rust.mjs";
 import { run } from "./steps/shell.mjs";
 
 const output = fromRoot("target", "docs");
-/** TypeDoc needs the compiler's JavaScript interface, which TypeScript 7 has not: this workspace has TypeScript 6. */
+/** TypeDoc needs the compiler's JavaScript interface, which TypeScript 7 lacks: this workspace has TypeScript 6. */
 const workspace = fromRoot("scripts", "docs");
 
 async function rustdoc() {

@@ -1,6 +1,6 @@
-// npm run fuzz [-- TARGET … --minutes N]: each target of fuzz/ (all without one) for so many minutes.
+// npm run fuzz [-- TARGET … --minutes N]: runs the named targets of fuzz/, or all, for N minutes each.
 // npm run fuzz -- TARGET --input FILE: one input, such as a crasher that a run has printed.
-// What is found lies in target/fuzz: the corpus of each target, which the next run goes on with, and the crashers.
+// Results are in target/fuzz: the corpus of each target, with which the next run continues, and the crashers.
 
 import { readdirSync, mkdirSync } from "node:fs";
 import { setPriority } from "node:os";
@@ -11,7 +11,7 @@ import { line, main, step, StepError } from "./steps/console.mjs";
 import { fromRoot, root } from "./steps/paths.mjs";
 import { capture, findProgram, run } from "./steps/shell.mjs";
 
-/** The longest inputs that are made, in bytes, and the words that mutations are made of. */
+/** libFuzzer's options by target: the longest inputs, in bytes, and the dictionary that mutations use. */
 const targets = {
   header: ["-max_len=32768", `-dict=${fromRoot("fuzz", "dictionaries", "header.dict")}`],
   structured: ["-max_len=512"],
@@ -19,7 +19,7 @@ const targets = {
   tokens: ["-max_len=2048"],
 };
 const names = Object.keys(targets);
-/** Seconds for one input on a machine with little else to do; what takes longest takes a few. */
+/** Most seconds for one input; on a machine with little else to do, the slowest inputs take a few. */
 const inputSeconds = 25;
 /** Most memory of the whole process, the fuzzer's own and the sanitizer's included; targets bound their own. */
 const processMegabytes = 3072;
@@ -67,7 +67,7 @@ async function nightly() {
   return (await version()).output.trim();
 }
 
-/** Builds all targets, and gives the folder of their programs. */
+/** Builds all targets, and returns the folder of their programs. */
 async function build() {
   const { output } = await run("rustc", ["-vV"], { env, log: "rustc-nightly" });
   const [, host] = /^host: (.*)$/m.exec(output);

@@ -1,4 +1,4 @@
-// npm run generate: writes the files that are made of the Rust sources anew; `npm test` checks that they are current.
+// npm run generate: writes the files that are generated from the Rust sources; `npm test` checks that they are current.
 
 import { main, step } from "./steps/console.mjs";
 import { hostCargo } from "./steps/rust.mjs";

@@ -10,7 +10,7 @@ import { capture, run } from "./steps/shell.mjs";
 import { mutations } from "./mutations/list.mjs";
 
 const copy = fromRoot("target", "mutations", "source");
-/** A mutation that takes longer has no end. */
+/** Tests that take longer are ended: a mutation can make them loop. */
 const timeoutMs = 10 * 60_000;
 
 await main(async () => {
@@ -80,7 +80,7 @@ async function cargoTest(args, log) {
     // Built often and run briefly.
     CARGO_PROFILE_DEV_OPT_LEVEL: "1",
     CHORD_MODELS: modelsFolder,
-    // What a clone does not have must not be what finds a mistake.
+    // Mistakes must be found without data that a clone lacks.
     CHORD_GOLDEN: undefined,
     CHORD_VOCAB: undefined,
   };

@@ -27,7 +27,7 @@ F16_FIELDS = {
 
 
 def random_scale(rng) -> int:
-    """The bits of an f16 as weights have them: a few hundredths, of either sign."""
+    """The bits of an f16 like the scales of real weights: a few hundredths, of either sign."""
     return int(np.float16(rng.normal() * 0.02).view(np.uint16))
 
 

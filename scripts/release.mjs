@@ -47,7 +47,7 @@ await main(async () => {
     throw new StepError("which version?", "run: npm run release -- X.Y.Z");
   }
   await step("npm packages", installNodeModules);
-  // It reads semver, which is among them.
+  // This module imports semver, which is one of them.
   const versions = await import("./release/version.mjs");
   const current = versions.workspaceVersion(read("Cargo.toml"));
   await step("clean tree", needCleanTree);

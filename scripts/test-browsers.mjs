@@ -1,5 +1,5 @@
-// npm run test:browsers [-- firefox|webkit …]: the package and the demo in browsers that are no Chromium, on pages that
-// are cross-origin isolated and on pages that are not. Installs these browsers where this is Debian.
+// npm run test:browsers [-- firefox|webkit …]: the package and the demo in browsers other than Chromium, on pages that
+// are cross-origin isolated and on pages that are not. Installs these browsers if this is Debian.
 
 import { join } from "node:path";
 import { checks } from "./browsers/checks.mjs";

@@ -1,5 +1,5 @@
-// npm run test:large [-- FILTER …]: models above 4 GiB, and what takes many minutes. Files are made as they are read;
-// one of them is written to disk (4.5 GiB, deleted at the end) for the native engine to compare with.
+// npm run test:large [-- FILTER …]: models above 4 GiB, and tests of many minutes. Files are made as they are read; one
+// of them is written to disk (4.5 GiB, deleted at the end) for the native engine to compare with.
 
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

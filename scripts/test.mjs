@@ -1,4 +1,4 @@
-// npm test [-- rust|web|browser …] [--full]: everything that proves the project, or the groups named.
+// npm test [-- rust|web|browser …] [--full]: all tests and checks, or those of the named groups.
 // Ends with a line `N passed, N failed`; a missing adapter or browser is a failure.
 
 import { rmSync } from "node:fs";
@@ -56,7 +56,7 @@ await main(async () => {
   if (tally.failed > 0) process.exitCode = 1;
 });
 
-/** A function whose work is done at the first call; every call has its promise. */
+/** A function that does its work at the first call; every call returns the same promise. */
 function once(work) {
   let result;
   return () => (result ??= work());

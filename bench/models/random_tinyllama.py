@@ -18,7 +18,7 @@ from requantize import quantize
 N_EMBD, N_FF, N_HEADS, N_KV_HEADS, HEAD_DIM, N_LAYERS = 2048, 5632, 32, 4, 64, 6
 N_CTX = 2048
 SEED = 1
-# Byte pairs that English has many of; enough for a tokenizer that is one.
+# Frequent byte pairs of English; enough for a working tokenizer.
 PAIRS = "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri ro"
 
 
@@ -32,8 +32,8 @@ def byte_letters():
 
 
 def write_tokenizer(writer):
-    """256 bytes, the pairs, and an end token. Gives the size of the vocabulary, and the ids that are never to be chosen:
-    the end, and bytes that are no letter alone and would keep a stream of text waiting for the next."""
+    """256 bytes, the pairs, and an end token. Returns the size of the vocabulary, and the ids that must never be chosen:
+    the end token, and bytes that are only a part of a letter, after which a stream of text would wait for the rest."""
     pairs = PAIRS.split()
     tokens = byte_letters() + pairs + ["<|end|>"]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - 1) + [gguf.TokenType.CONTROL]
@@ -85,7 +85,7 @@ def write_weights(writer, n_vocab, never):
         matrix(f"blk.{layer}.ffn_up.weight", N_FF, N_EMBD)
         matrix(f"blk.{layer}.ffn_down.weight", N_EMBD, N_FF)
     ones("output_norm.weight")
-    # Of hundreds of random logits the largest is above zero.
+    # The largest of hundreds of random logits is above zero, so rows of zeros are never chosen.
     matrix("output.weight", n_vocab, N_EMBD, never)
 
 

@@ -2,8 +2,8 @@
 
     python bench/models/requantize.py models/SmolLM2-135M-Instruct.Q4_1.gguf Q4_0
 
-writes models/SmolLM2-135M-Instruct.Q4_1-to-Q4_0.gguf. A file that is quantized already loses a little more: such a
-file is good for measuring speed, not for using.
+writes models/SmolLM2-135M-Instruct.Q4_1-to-Q4_0.gguf. A file that is quantized already loses a little more: use
+the result for measuring speed only.
 """
 
 import argparse

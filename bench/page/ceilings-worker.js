@@ -1,5 +1,5 @@
 // @ts-check
-// Runs one exported function when told so. Answers null when it is done, or the words of an error.
+// Runs one exported function when told to. Answers null when it is done, or the text of an error.
 
 /** @type {() => void} */
 let run;

@@ -1,5 +1,5 @@
 // @ts-check
-// What a tab on this machine can do at most with so many workers: bytes read from memory, products of 8-bit numbers.
+// What a tab on this machine can do at most, by number of workers: bytes read from memory, products of 8 and 16 bits.
 
 /**
  * @typedef {{ module: string; call: "read" | "dot"; argument: number; setUp?: "fill" }} Work

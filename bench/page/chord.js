@@ -30,7 +30,7 @@ export async function load({ url, threads, nCtx, backend = "cpu", activations = 
 }
 
 /**
- * Texts of exactly `length` tokens, each of other words.
+ * Texts of exactly `length` tokens, each with other words.
  *
  * @param {string[]} words
  * @param {number} length
@@ -46,7 +46,7 @@ export async function prompts(words, length, count) {
   return made;
 }
 
-/** Short ends, of which one makes a text longer by one token in any vocabulary. */
+/** Short endings: in any vocabulary, one of them makes a text longer by one token. */
 const ENDS = [" a", ".", "a", "x", "\n"];
 
 /**

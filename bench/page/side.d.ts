@@ -1,4 +1,4 @@
-/** What the two engines have in common here: the scripts in the page give it, the scripts in Node read it. */
+/** What both engines' scripts in the page provide, and the scripts in Node read. */
 
 import type * as ceilings from "./ceilings.js";
 import type * as chord from "./chord.js";
@@ -33,7 +33,7 @@ export interface LoadReport {
   totalMs: number;
   /** Milliseconds of the load's parts, as far as the engine reports them. */
   parts: Record<string, number>;
-  /** What the engine says of itself: threads, features, adapter. */
+  /** What the engine says about itself: threads, features, adapter. */
   facts: string;
 }
 

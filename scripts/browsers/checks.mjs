@@ -1,5 +1,5 @@
-// What every browser must be able to do. Each check has a browser that keeps what the checks before it left: the loaded
-// model is in `globalThis.chord` of the page until it is opened again.
+// What every browser must be able to do. All checks share one browser, which keeps what earlier checks left: the loaded
+// model is in `globalThis.chord` of the page until the page is opened again.
 
 import assert from "node:assert/strict";
 import { smollm2 } from "../steps/models.mjs";
@@ -16,7 +16,7 @@ const capital = /\bParis\b/;
 /** The demo's settings leave the choice of words to chance. */
 const someWords = /\w{2,}.*\w{2,}/s;
 
-/** @type {[name: string, check: (place: Place) => Promise<string | void>][]} each answers with a note */
+/** @type {[name: string, check: (place: Place) => Promise<string | void>][]} each returns a note */
 export const checks = [
   ["load", load],
   ["ask", ask],
@@ -149,8 +149,8 @@ function describe({ backend, artifact, threads, store }, seconds) {
 
 async function openDemo({ browser, hosts, isolated }) {
   await browser.open(`${hosts.origin}/${isolated ? "" : "plain/"}`);
-  // A page that isolates itself loads once more. A script that runs in it then is answered minutes later by WebKit: so
-  // it is asked in short scripts which page it is, until that has been the same one for a while.
+  // A page that isolates itself loads once more. WebKit answers a script that runs meanwhile only minutes later, so
+  // short scripts ask which page it is, until the answer has stayed the same for a while.
   let since = { page: undefined, at: 0 };
   for (const end = Date.now() + 30_000; Date.now() < end; await new Promise((later) => setTimeout(later, 100))) {
     const page = await browser.run(() => performance.timeOrigin).catch(() => undefined);

@@ -1,4 +1,4 @@
-// What the browsers load: pages from one host, models from another one, which can be gone.
+// What the browsers load: pages from one host, models from another one, which can be switched off.
 
 import { listen, staticServer } from "../server/static-server.mjs";
 import { smollm2 } from "../steps/models.mjs";
@@ -24,7 +24,7 @@ export async function startHosts() {
   return { origin: `http://localhost:${pages.address().port}`, model: source, models, close: () => end(pages) };
 }
 
-/** As fast as a good line. From a host without limits Firefox receives far more than is read, and discards it. */
+/** As fast as a good connection. From a host without limits Firefox receives far more than is read, and discards it. */
 const bytesPerSecond = 40e6;
 
 /** A host of models. While it is gone nothing answers at its address. */

@@ -1,4 +1,4 @@
-// The browsers that are no Chromium: Firefox, and WebKitGTK with its driver and a display for it.
+// The browsers other than Chromium: Firefox, and WebKitGTK with its driver and a display for it.
 
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ function libraryFolders() {
   return ["/usr/lib", "/usr/lib64", ...below.map(({ name }) => join("/usr/lib", name)), "/usr/libexec"];
 }
 
-/** @returns {Promise<string>} the path of Firefox, installed where this is Debian */
+/** @returns {Promise<string>} the path of Firefox, installed if this is Debian */
 export async function prepareFirefox() {
   // Ubuntu's package of this name is a snap, which a driver cannot start.
   if (!findFirefox() && isDebian()) await aptInstall(["firefox-esr"], "Firefox, for the tests,");
@@ -37,7 +37,7 @@ export async function prepareFirefox() {
   return path;
 }
 
-/** @returns {Promise<{ driver: string, display: string, browser: string }>} paths, installed where this is Debian */
+/** @returns {Promise<{ driver: string, display: string, browser: string }>} paths, installed if this is Debian */
 export async function prepareWebKit() {
   if (!findWebKit() && isDebian()) await aptInstall(["webkit2gtk-driver", "xvfb"], "WebKit, for the tests,");
   const paths = findWebKit();

@@ -1,4 +1,4 @@
-// WebKitGTK, by WebDriver. Of the protocol so little is needed that `fetch` speaks it.
+// WebKitGTK, by WebDriver. So little of the protocol is needed that `fetch` suffices.
 
 import { spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";

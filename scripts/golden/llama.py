@@ -57,7 +57,7 @@ class Activations:
     def _see(self, pointer: int, is_asked: bool, _data: ctypes.c_void_p) -> bool:
         tensor = _Tensor.from_address(pointer)
         name = _base.ggml_get_name(pointer).decode()
-        # Names of weights, caches and what is not named say nothing about a step.
+        # Weights, caches and unnamed tensors are not steps.
         is_step = tensor.type == 0 and _base.ggml_is_contiguous(pointer) and "(" not in name and " " not in name
         if is_asked or not is_step or name.startswith(("node_", "leaf_", "cache_")):
             return is_step
@@ -103,7 +103,7 @@ def run(path: Path, betas: list | None = None, seen: Activations | None = None) 
 
 
 def nmse(expected: np.ndarray, found: np.ndarray) -> float:
-    """Of rows whose means are taken away, as `rust/testkit` measures it."""
+    """NMSE of rows with their means subtracted, as `rust/testkit` measures it."""
     expected, found = (x.astype(np.float64) for x in (expected, found))
     expected, found = (x - x.mean(axis=1, keepdims=True) for x in (expected, found))
     return float(((expected - found) ** 2).sum() / (expected**2).sum())

@@ -26,9 +26,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "target" / "golden-recipes"
 OUT = ROOT / "tests" / "golden" / "recipes"
-# Two right programs differ by rounding alone, about 1e-13.
+# The most that two correct programs may differ; by rounding they differ by about 1e-13.
 SAME = 1e-10
-# A model that has nothing in common with any other's results: the nearest is this far away.
+# The least that the results of two different models must differ.
 DIFFERENT = 1e-5
 # Tokens whose activations are kept.
 KEPT = 2
@@ -96,7 +96,7 @@ def make(name: str, is_quantized: bool, betas: list | None, trace: Path | None) 
     tokens, logits = llama.run(wide, betas, seen)
     if trace:
         write_trace(trace, path.name, tokens, seen)
-    # Beside f32 weights llama.cpp does not round activations.
+    # With f32 weights llama.cpp does not round activations.
     theirs = llama.nmse(logits, llama.run(path)[1]) if is_quantized else 0.0
     return tokens, logits, theirs
 
@@ -130,7 +130,7 @@ def main() -> None:
                 raise SystemExit(f"{name} is not the same as {other}: NMSE {llama.nmse(found[other], logits):.1e}")
             print(f"{name}: the same as {other}, NMSE {llama.nmse(found[other], logits):.1e}")
             continue
-        # What is wrong in one model must not pass for another.
+        # A recipe whose results equal another's would test nothing new.
         alike = [(llama.nmse(x, logits), of) for of, x in found.items() if x.shape == logits.shape]
         closest = min(alike, default=None)
         if closest and closest[0] < DIFFERENT:

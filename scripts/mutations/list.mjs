@@ -1,5 +1,5 @@
-// Mistakes that tests must find: in a file, the text `find`, which stands there once, becomes `replace`, and then the
-// tests `test` of cargo must fail. Each block type and each architecture has an entry with its name in `covers`.
+// Mistakes that tests must find: in a file, the text `find`, which occurs there once, becomes `replace`, and then
+// cargo's tests `test` must fail. Each block type and each architecture has an entry with its name in `covers`.
 
 const decoders = ["-p", "chord-gguf", "--test", "dequantize_vectors"];
 const goldens = ["-p", "chord-cpu", "--test", "goldens"];

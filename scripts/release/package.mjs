@@ -1,4 +1,4 @@
-// The tarball that would be published, and what publint and arethetypeswrong say of it.
+// The tarball that would be published, and what publint and arethetypeswrong say about it.
 
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ export async function pack(version) {
   return join(releaseFolder, `querent-ai-wasm-chord-${version}.tgz`);
 }
 
-/** Refuses a tarball that is another version, or that does not work as its package.json says. */
+/** Refuses a tarball of another version, or one that does not work as its package.json says. */
 export async function checkTarball(tarball, version) {
   const data = new Uint8Array(readFileSync(tarball));
   const found = [...(await fromPublint(data)), ...(await fromTypes(data, version))];

@@ -35,7 +35,7 @@ const isolation = {
  * @property {() => unknown} [json] makes the answer
  * @property {(name: string) => import("./byte-ranges.mjs").ServedFile | null} [made] makes the file of a name
  * @property {number} [bytesPerSecond] of all connections together, for tests of progress and cancelling
- * @property {boolean} [isolated] false leaves out the headers of cross-origin isolation, as hosts do that cannot set
+ * @property {boolean} [isolated] false leaves out the headers of cross-origin isolation, like a host that cannot set
  * them
  *
  * @param {Route[]} routes the first whose prefix matches answers
@@ -121,7 +121,7 @@ async function* pieces(stream, pass, onSent) {
   }
 }
 
-/** A line that so many bytes pass in a second: resolves when the bytes have passed. */
+/** Limits the rate to `bytesPerSecond`: the returned function resolves when its bytes may have passed. */
 function line(bytesPerSecond) {
   let free = 0;
   return async (bytes) => {

@@ -1,4 +1,4 @@
-// What the browser matrix needs, all of it from one source: each page fetches one of these.
+// The WebAssembly artifacts, all built from one source: each page fetches one of these.
 
 /**
  * @typedef {object} Artifact
@@ -12,7 +12,7 @@
 
 const linkArgs = (...args) => args.map((arg) => `-Clink-arg=${arg}`);
 
-/** Relaxed SIMD, and a memory that workers share, of at most so many bytes. */
+/** Relaxed SIMD, and a memory that workers share, of at most `maxMemory` bytes. */
 const threadFlags = (maxMemory) => [
   "-Ctarget-feature=+simd128,+relaxed-simd,+atomics,+bulk-memory",
   ...linkArgs("--shared-memory", "--import-memory", `--max-memory=${maxMemory}`),
@@ -27,7 +27,7 @@ const threadWasmOpt = ["--enable-threads", "--enable-bulk-memory", "--enable-rel
 
 /** @type {Record<string, Artifact>} */
 export const artifacts = {
-  // Every browser since 2021 (Safari 16.4): one thread.
+  // Every supported browser: one thread.
   baseline: {
     target: "wasm32-unknown-unknown",
     folder: "wasm",
@@ -45,7 +45,7 @@ export const artifacts = {
     ownStd: true,
     wasmOpt: threadWasmOpt,
   },
-  // The same with addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web back end is
+  // The same with addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web backend is
   // wasm32 only.
   memory64: {
     target: "wasm64-unknown-unknown",

@@ -10,8 +10,8 @@ const buildStd = ["-Z", "build-std=std,panic_abort"];
 const librarySource = "lib/rustlib/src/rust/library/Cargo.toml";
 
 /**
- * `-Z build-std` is not stable, and may change with any Rust. It was tried up to the minor version `newest`; where the
- * default toolchain is newer, rustup gives `toolchain` (docs/decisions/0024-toolchain.md).
+ * `-Z build-std` is not stable, and may change with any Rust version. It was tried up to the minor version `newest`; if
+ * the default toolchain is newer, rustup provides `toolchain` (docs/decisions/0024-toolchain.md).
  */
 const tried = { newest: 96, toolchain: "1.95.0" };
 
@@ -31,7 +31,7 @@ const debian = {
 
 const debianEnv = { PATH: `/usr/bin:${process.env.PATH}`, RUSTC: debian.rustc };
 
-/** What a rustc prints to a question, or null. */
+/** What a rustc prints when it is asked, or null. */
 async function ask(rustc, question, env) {
   const { code, output } = await capture(rustc, question, { log: "rustc", env });
   return code === 0 ? output.trim() : null;

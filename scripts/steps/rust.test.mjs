@@ -1,4 +1,4 @@
-/** Which Rust builds for WebAssembly, on machines that are only told of. */
+/** Which Rust builds for WebAssembly, on simulated machines. */
 
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { buildsStdAsTried, wasmToolchain } from "./rust.mjs";
@@ -81,7 +81,7 @@ test.each([["0"], [undefined]])(
   },
 );
 
-test("a prebuilt std is taken from the default toolchain, whatever its version", async () => {
+test("a prebuilt std comes from the default toolchain, whatever its version", async () => {
   const wanted = { target: "wasm32-unknown-unknown", ownStd: false };
   expect(await wasmToolchain(wanted)).toEqual({ name: "the default toolchain", cargo: "cargo", args: [], env: {} });
 });

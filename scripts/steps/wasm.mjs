@@ -17,7 +17,7 @@ const sources = [
   ...crates.map((crate) => `rust/${crate}`),
 ].map((path) => fromRoot(path));
 
-/** Builds what has changed of every artifact, and says their sizes. */
+/** Builds the artifacts whose sources have changed, and reports the sizes of all. */
 export async function buildWasm() {
   const notes = [];
   for (const artifact of Object.keys(artifacts)) notes.push(`${artifact} ${await buildArtifact(artifact)}`);
@@ -58,8 +58,8 @@ export async function buildArtifact(artifact) {
   const small = join(bound, `${name}_bg.opt.wasm`);
   const rawBytes = statSync(raw).size;
   const wasmOpt = fromRoot("node_modules", "binaryen", "bin", "wasm-opt");
-  // Nothing is stored in the first KiB, the far end of the stack: so no sum of an address and a small number can have
-  // wrapped around, and the number may go into the load or store that uses the sum.
+  // Nothing is stored in the first KiB, the far end of the stack. So no sum of an address and a small number can have
+  // wrapped around, and the number may become an offset of the load or store that uses the sum.
   const flags = ["-O3", "--low-memory-unused", ...recipe.wasmOpt];
   await run(process.execPath, [wasmOpt, ...flags, raw, "-o", small], { log: `${stamp}-opt` });
   cpSync(small, raw);

@@ -84,7 +84,6 @@ class Generator:
 def comparable(result):
     if "error" in result:
         return "error"
-    # Addresses of objects, and marks that only Python shows.
     return result
 
 

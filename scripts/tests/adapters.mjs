@@ -43,7 +43,7 @@ function findSwiftShader(chromium) {
 }
 
 /**
- * Finds the adapters and the browser, installing them where this is Debian or where Playwright can.
+ * Finds the adapters and the browser, and installs missing ones if this is Debian or if Playwright can.
  *
  * @returns {Promise<{ chromium: string, lavapipe: string, swiftshader: string }>}
  */

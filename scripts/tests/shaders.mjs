@@ -1,4 +1,4 @@
-// Tint's opinion of every shader variant. naga's is part of the Rust tests, and Chromium's of the browser tests.
+// Checks every shader variant with Tint. The Rust tests check them with naga, and the browser tests in Chromium.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
