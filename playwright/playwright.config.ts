@@ -22,7 +22,7 @@ export default defineConfig({
   forbidOnly: true,
   timeout: 180_000,
   expect: { timeout: 30_000 },
-  // The test runner reads its counts from the second.
+  // `npm test` reads its counts from the second.
   reporter: process.env.PLAYWRIGHT_JSON_OUTPUT_NAME ? [["list"], ["json"]] : "list",
   use: { baseURL: `http://localhost:${port}`, actionTimeout: 20_000, viewport: { width: 1280, height: 800 } },
   projects: [

@@ -1,5 +1,5 @@
 // Serves the browser tests: the demo at /, the built package, test pages and data. `transfers.json` says how many
-// bytes of each path were handed out, which is how the tests know that a reload used the network for nothing.
+// bytes of each path were handed out, by which tests know that a reload did not use the network.
 
 import { minimalRoutes } from "../scripts/server/demo.mjs";
 import { listen, staticServer } from "../scripts/server/static-server.mjs";

@@ -1,7 +1,7 @@
 /**
  * A load takes the same memory whatever the model's size: 6 GiB pass through source, I/O worker and engine to a sink
- * that drops them, because no adapter of a test machine holds so much. What an adapter does hold goes through the store
- * and to a GPU for real. `CHORD_FOOTPRINT_MIB` makes the large file smaller, for a quick look.
+ * that drops them, because no adapter of a test machine holds so much. A model of 1 GiB goes through each store, and
+ * onto WebGPU, where it runs. `CHORD_FOOTPRINT_MIB` makes the large file smaller, for a quick look.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -22,11 +22,11 @@ const real = Math.min(large, 1024);
 
 interface Footprint {
   info: ChordInfo;
-  /** What became of an answer. */
+  /** How an answer ended. */
   answer: string;
 }
 
-/** Loads a synthetic model, looks at the renderer's memory meanwhile, and holds both limits. */
+/** Loads a synthetic model, watches the renderer's memory meanwhile, and checks both limits. */
 async function load(
   page: Page,
   browser: Browser,
@@ -84,7 +84,10 @@ test("a load of 6 GiB leaves the heap below 64 MiB and the renderer within 256 M
 });
 
 for (const store of ["opfs", "indexeddb"] as const) {
-  test(`so does one that is stored in ${store}, and one from there`, async ({ playwright, baseURL }, testInfo) => {
+  test(`a load of 1 GiB into ${store}, and one from there, stay within the same limits`, async ({
+    playwright,
+    baseURL,
+  }, testInfo) => {
     // On a disk: a window without a profile stores data in memory.
     const profile = mkdtempSync(join(tmpdir(), "chord-footprint-"));
     const { launchOptions } = testInfo.project.use;
@@ -107,7 +110,10 @@ for (const store of ["opfs", "indexeddb"] as const) {
   });
 }
 
-test("so does one of 1 GiB onto WebGPU, which then runs", async ({ page, browser }, testInfo) => {
+test("a load of 1 GiB onto WebGPU stays within the same limits, and the model runs", async ({
+  page,
+  browser,
+}, testInfo) => {
   const options = { backend: "webgpu", contextLength: 256, store: "none" } as const;
   const { info, answer } = await load(page, browser, testInfo, real, options);
   expect(info.backend).toBe("webgpu");

@@ -1,4 +1,4 @@
-/** Thirty loads on one page take the memory of one, on every backend and artifact, without a collection of garbage. */
+/** Thirty loads on one page take the memory of one, on every backend and artifact. No garbage collection is forced. */
 
 import { expect, test } from "@playwright/test";
 import { type Cycle, CYCLES_LIMIT, describeCycles, runCycles } from "../support/cycles.ts";

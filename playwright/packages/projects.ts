@@ -1,5 +1,5 @@
 /**
- * Projects that use the package as others do: made of `fixtures/`, with the packed tarball installed from npm's cache.
+ * Projects that use the package as others do: made from `fixtures/`, with the packed tarball, installed by npm.
  */
 
 import { createHash } from "node:crypto";
@@ -16,7 +16,7 @@ const tarballs = join(folder, "tarballs");
 
 export interface Project {
   name: string;
-  /** Folders of `fixtures/` whose files it consists of. */
+  /** Folders of `fixtures/` whose files make up the project. */
   fixtures: string[];
   /** Packages of the registry, with exact versions. */
   dependencies?: Record<string, string>;
@@ -50,7 +50,7 @@ export async function makeProject(project: Project): Promise<string> {
   const stamp = `packages-${project.name}`;
   const installed = join(root, "node_modules", "@querent-ai", "wasm-chord", "dist", "index.js");
   if (isCurrent(stamp, mark, [installed])) return home;
-  // The lock file knows the tarball of an earlier build by the same version.
+  // The lock file has an earlier build's tarball under the same version.
   for (const file of ["package-lock.json", "node_modules/.package-lock.json"])
     rmSync(join(root, file), { force: true });
   rmSync(join(root, "node_modules", "@querent-ai"), { recursive: true, force: true });

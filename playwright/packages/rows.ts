@@ -12,12 +12,12 @@ export interface Row {
   /** A server's script, with its arguments; `PORT` is replaced. Without one, `folder` of the project is served. */
   server?: string[];
   folder?: string;
-  /** Served at another origin: the page's `CDN` stands for it. */
+  /** Also serves the project at another origin, whose address replaces `CDN` in the page. */
   cdn?: boolean;
   headers?: Record<string, string>;
   env?: Record<string, string>;
   page?: string;
-  /** The page's title at the end; where left out, that the tokens were made. */
+  /** The page's title at the end; if left out, the one that reports the generated tokens. */
   title?: RegExp;
   /** Part of `npm test`. */
   quick?: boolean;
@@ -51,7 +51,7 @@ const viteRows = ([5, 6, 7, 8] as const).flatMap((version): Row[] => {
   ];
 });
 
-/** A library, and a cache folder that does not reveal where the package is: the one case that needs a line. */
+/** A library, and a cache folder that does not reveal where the package is: the one case that needs configuration. */
 const elsewhere = { project: viteProject(7), server: viteServer, page: "library.html" };
 const viteElsewhere: Row[] = [
   {

@@ -53,7 +53,7 @@ export async function startServer(cwd: string, args: string[], env: Record<strin
   return { url, stop };
 }
 
-/** Serves a folder as any static host does, with some headers more. */
+/** Serves a folder as any static host does, with additional headers. */
 export async function serveFolder(folder: string, headers: Record<string, string> = {}): Promise<Served> {
   const server = staticServer([{ prefix: "/", folder, isolated: false }], { headers });
   await listen(server, 0);

@@ -6,7 +6,7 @@ import { fromRoot } from "../../scripts/steps/paths.mjs";
 import { capture } from "../../scripts/steps/shell.mjs";
 import { makeProject } from "./projects.ts";
 
-/** The oldest that is tried, some between, and the newest; the first and the repository's own in `npm test`. */
+/** The oldest version that is tried, some in between, and the newest; `npm test` tries the first and our own. */
 export const typeScriptVersions = ["5.4.5", "5.6.3", "5.9.3", "6.0.3", "7.0.2"];
 
 /** How a project can find modules. */

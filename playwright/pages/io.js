@@ -1,5 +1,5 @@
-// The I/O worker of the built package, as the engine worker drives it, without an engine: what is tested is the download
-// and the store, and a file of a megabyte will do.
+// The I/O worker of the built package, driven as by the engine worker, but without an engine: tests of downloads and
+// stores need no more, and a file of a megabyte suffices.
 
 export class IoWorker {
   /** @param {object} start source, store, download settings */
@@ -35,7 +35,7 @@ export class IoWorker {
     this.worker.terminate();
   }
 
-  /** Reads the whole file in its order, as a load does; two chunks ahead, as the engine worker. */
+  /** Reads the whole file in order, as a load does; two chunks ahead, as the engine worker does. */
   async read() {
     const { size, chunkBytes } = await this.ask("open");
     const all = new Uint8Array(Number(size));
@@ -56,7 +56,7 @@ export class IoWorker {
   }
 }
 
-/** Loads a model as far as the I/O worker goes: what came of it, or the error's code. */
+/** Loads a model as far as the I/O worker goes. Returns the result, or the error's code. */
 export async function load(start) {
   const io = new IoWorker(start);
   try {

@@ -1,11 +1,11 @@
-// The package in a worker of any kind: does what it is asked, and says what came of it.
+// The package in a worker of any kind: makes the requested call, and reports the result.
 
 import { Chord } from "/package/index.js";
 
 const tiny = new URL("/golden/tiny/llama.Q4_0.gguf", location.origin).href;
 
 const calls = {
-  /** A whole use: a relative address, an answer, an end. */
+  /** A complete use: load from a relative address, answer, unload. */
   async load() {
     const chord = await Chord.load("/golden/tiny/llama.Q4_0.gguf", { backend: "cpu", store: "none", threads: 2 });
     const { usage } = await chord.completions.create({ prompt: [1, 2, 3], max_tokens: 4, temperature: 0 });

@@ -1,5 +1,5 @@
 /**
- * The tiny Llama of `golden/tiny`, made a chat model by a template: it loads at once, writes nonsense, and stops late.
+ * The tiny Llama of `golden/tiny` with a chat template: it loads at once, writes nonsense, and stops late.
  */
 
 import { readFileSync } from "node:fs";

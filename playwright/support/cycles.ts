@@ -1,5 +1,5 @@
 /**
- * Loads and unloads of a model on one page, with the browser's memory after each: what is freed, and without waiting.
+ * Loads and unloads of a model on one page, with the browser's memory after each: whether it is freed, and soon.
  */
 
 import type { Browser, Page } from "@playwright/test";
@@ -8,12 +8,12 @@ import { browserMemory } from "./processes.ts";
 
 const mebibyte = 1024 * 1024;
 
-/** What a page may take more after its last unload than after its first. */
+/** The most by which memory after a later cycle may exceed memory after the first. */
 export const CYCLES_LIMIT = 64 * mebibyte;
 
 /**
- * How a load ends: it answers and is unloaded; it is unloaded while it answers; it fails behind the start of the engine
- * and its threads, for the context is longer than its memory; it is aborted when half of the weights have come.
+ * How a load ends: it answers and is unloaded; it is unloaded while it answers; it fails after the start of the engine
+ * and its threads, because the context does not fit into memory; it is aborted when half of the weights have come.
  */
 export type Ending = "unloaded" | "unloaded-busy" | "failed" | "aborted";
 
@@ -24,15 +24,15 @@ export interface Cycle {
   ending: Ending;
 }
 
-/** What the loads behind the first ran on, and the browser's memory after each, the first too, in bytes. */
+/** What the loads after the first ran on, and the browser's memory after each, including the first, in bytes. */
 export interface Cycles {
   ran: string[];
   bytes: number[];
 }
 
 /**
- * Runs a cycle so many times, behind a first one that ends with an unload: what any other ending leaves behind is
- * compared with that. The page, which `sdk` is open on, never collects garbage at our wish.
+ * Runs `count` cycles. The first always ends with an unload, so that what other endings leave behind can be compared
+ * with it. `page` has `sdk`. No garbage collection is forced.
  */
 export async function runCycles(page: Page, browser: Browser, count: number, cycle: Cycle): Promise<Cycles> {
   const first: Cycle = { ...cycle, options: { ...cycle.options, contextLength: 256 }, ending: "unloaded" };
@@ -53,7 +53,7 @@ export function describeCycles({ ran, bytes }: Cycles): string {
   return `${bytes.length} × ${ran[0]}: PSS ${mebibytes.join(" ")} MiB, at most ${(most / mebibyte).toFixed(0)} above the first`;
 }
 
-/** One cycle, in the page. Says what it ran on, or what it was refused with. */
+/** One cycle, in the page. Returns what it ran on, or the error's code or name. */
 async function runCycle({ url, options, ending }: Cycle): Promise<string> {
   const abort = new AbortController();
   const onProgress: ChordLoadOptions["onProgress"] = ({ loaded, total }) => {

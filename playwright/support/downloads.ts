@@ -10,7 +10,7 @@ import type { Manifest, StoreChoice } from "../../web/src/store/store.ts";
 export const MiB = 1024 * 1024;
 export const KiB = 1024;
 
-/** What a load came to. */
+/** The result of a load. */
 export interface Loaded {
   sha256?: string;
   report?: StoreReport;
@@ -39,7 +39,7 @@ export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update
 /** Chunks and pauses that fit a file of a megabyte. */
 export const small: DownloadSettings = { chunkBytes: 128 * KiB, retryMs: 5, stallMs: 400, connections: 3 };
 
-/** Opens the page on which `IoWorker` and `load` are. */
+/** Opens the page that has `IoWorker` and `load`. */
 export async function openIo(page: Page): Promise<void> {
   await page.goto("/pages/io.html");
   await expect(page).toHaveTitle("ready");
@@ -78,7 +78,7 @@ export function recorded({ hashes }: Manifest): number {
   return hashes.filter((hash) => hash !== null).length;
 }
 
-/** Bytes of chunks that were recorded, and served once more all the same. */
+/** Bytes of recorded chunks that were served again. */
 export function servedAgain({ hashes, chunkBytes }: Manifest, served: Served[]): number {
   let bytes = 0;
   hashes.forEach((hash, index) => {

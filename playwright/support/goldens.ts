@@ -39,7 +39,7 @@ export function readGolden<T>(name: string): T {
   return JSON.parse(readFileSync(path!, "utf8")) as T;
 }
 
-/** The choice at every position, of the first ones, with a clear margin. */
+/** Expects the reference's choice at each of these first positions that has a clear margin. */
 export function expectSameChoices(golden: { argmax: number[]; margin: number[] }, choices: number[]): void {
   const sure = choices.map((_, index) => index).filter((index) => golden.margin[index]! > margin);
   expect(sure.map((index) => choices[index])).toEqual(sure.map((index) => golden.argmax[index]));

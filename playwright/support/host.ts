@@ -17,13 +17,13 @@ export interface HostOptions {
   isolated?: boolean;
 }
 
-/** What the host lists. */
+/** The model that the host lists. */
 const listedModel = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 export class Host {
   /** The page's address. */
   readonly page: string;
-  /** Paths that were answered, below the page's folder. */
+  /** Requested paths, relative to the page's folder. */
   readonly asked: string[] = [];
   readonly #server: ReturnType<typeof staticServer>;
   readonly #served: string;
@@ -51,7 +51,7 @@ export class Host {
     return new Host(server, folder, served, asked);
   }
 
-  /** Disconnects the network for all. */
+  /** Stops answering, as if the network were gone. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return;
     const closed = new Promise((resolve) => this.#server.close(resolve));
@@ -64,7 +64,7 @@ export class Host {
     rmSync(this.#served, { recursive: true, force: true });
   }
 
-  /** Puts another build in place of this one, of which no file but the page's own has a name of the one before. */
+  /** Replaces the build by another one, whose assets all have new names. */
   replaceBuild(): void {
     const assets = join(this.#served, "assets");
     const renamed = new Map<string, string>();

@@ -12,7 +12,7 @@ const CHUNKS = MiB / small.chunkBytes!;
  * file is complete it is checked and deleted. Bytes recorded at a kill are never requested again: the server's log is
  * compared with the manifest that the kill left behind.
  *
- * Moments are places in the download, not times, so that a slow machine is killed at as many of them: every other page
+ * Moments are places in the download, not times, so that a slow machine has as many of them: every other page
  * ends as soon as a random share of what is missing was sent, the others once a random number of chunks are recorded.
  */
 export async function killAtRandomMoments(context: BrowserContext, server: ModelServer, kills: number): Promise<void> {
@@ -54,14 +54,14 @@ export async function killAtRandomMoments(context: BrowserContext, server: Model
   expect(server.bytes.length).toBe(MiB);
 }
 
-/** A random share of the bytes that a download has still to fetch has been sent. */
+/** Resolves when a random share of the bytes that a download still has to fetch was sent. */
 async function someSent(server: ModelServer, alreadyRecorded = 0): Promise<void> {
   const missing = MiB * (1 - alreadyRecorded / CHUNKS);
   const goal = server.sent + Math.random() * missing;
   await expect.poll(() => server.sent, { intervals: [1] }).toBeGreaterThanOrEqual(goal);
 }
 
-/** A random number of chunks are recorded, but not all of them. */
+/** Resolves when a random number of chunks are recorded, but not all of them. */
 async function someRecorded(page: Page): Promise<void> {
   const goal = 1 + Math.floor(Math.random() * (CHUNKS - 1));
   await expect

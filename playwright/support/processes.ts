@@ -40,8 +40,8 @@ function proportionalSetSize(pid: number, parts = ["Pss"]): number {
 }
 
 /**
- * Proportional set size in bytes of all processes of a browser together, without what they map of files: that is shared
- * with any other Chromium of this machine, and changes by a hundred megabytes when one starts or ends.
+ * Proportional set size in bytes of all processes of a browser together, without file-backed pages: those are shared
+ * with any other Chromium on the machine, and their PSS changes by a hundred megabytes when one starts or ends.
  */
 export async function browserMemory(browser: Browser): Promise<number> {
   const session = await browser.newBrowserCDPSession();

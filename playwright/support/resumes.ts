@@ -6,13 +6,13 @@ import type { ModelServer } from "../../web/src/testing/model-server.ts";
 
 const WAYS = ["reload", "same page", "new tab"] as const;
 const STORES = ["opfs", "indexeddb"] as const;
-/** A load that took so long has not ended: the tests' machines are slow, and the files small. */
+/** A load that takes this long hangs: even slow machines load the small files sooner. */
 const HANG_MS = 60_000;
 
-/** A window without a profile stores what fits in memory: so many bytes, then there is another one. */
+/** A context without a profile stores data in memory: after this many bytes a new one is opened. */
 const ROOM = 400e6;
 
-/** What a load came to. */
+/** The result of a load. */
 export interface Outcome {
   code?: string | undefined;
   report?: StoreReport | undefined;

@@ -1,4 +1,4 @@
-/** The package's own stores, in a worker of a plain page: what the SDK hides can be reached and damaged there. */
+/** The package's own stores, in a worker of a plain page, where tests can reach and damage what the SDK hides. */
 
 import { expect, type Page } from "@playwright/test";
 import { rolldown } from "rolldown";
@@ -14,7 +14,7 @@ type Arguments<K extends Name> = Parameters<StoreCommands[K]>[0];
 
 let script: Promise<string> | undefined;
 
-/** One script without imports, built of the sources. */
+/** One script without imports, built from the sources. */
 async function workerScript(): Promise<string> {
   const build = await rolldown({
     cwd: fromRoot("web"),

@@ -57,7 +57,7 @@ test("a conversation survives a reload and the choice of another model", async (
 test("an answer that is being written survives a reload to its last word", async ({ page }) => {
   await openChat(page);
   await shortAnswers(page, "450");
-  // The page leaves itself in the middle of the answer, and notes what was to be seen of it.
+  // The page reloads itself in the middle of the answer, and notes how much of it was visible.
   await page.evaluate(() => {
     const place = document.querySelector("#messages")!;
     const watcher = new MutationObserver(() => {
@@ -76,7 +76,7 @@ test("an answer that is being written survives a reload to its last word", async
   await chooseTinyChat(page);
   await expect(questions(page)).toHaveText(["Go on"]);
   const kept = ((await page.locator(".message-text").textContent()) ?? "").trim();
-  // Spaces are the browser's: the text has been through Markdown.
+  // White space may differ, because the text has been rendered as Markdown.
   expect(kept.replace(/\s+/g, " ").startsWith(seen.replace(/\s+/g, " "))).toBe(true);
 });
 
@@ -159,7 +159,7 @@ test("two tabs with one conversation keep what either of them has written", asyn
   await expect(rows).toHaveCount(2);
   await expect(rows.filter({ hasText: "6 messages" })).toHaveCount(1);
   await expect(rows.filter({ hasText: "4 messages" })).toHaveCount(1);
-  // The tabs reload what is theirs.
+  // Each tab reloads its own conversation.
   for (const [tab, last] of [
     [page, "Again from the first"],
     [other, "From the second tab"],
@@ -173,7 +173,7 @@ test("two tabs with one conversation keep what either of them has written", asyn
 test("where the browser keeps nothing, the page says so, chats, and asks before it loses a conversation", async ({
   page,
 }) => {
-  // As Firefox answers in windows that keep nothing: the database of conversations cannot be opened.
+  // As Firefox answers where it keeps no data: the database of conversations cannot be opened.
   await page.addInitScript(() => {
     const open = IDBFactory.prototype.open;
     IDBFactory.prototype.open = function (name: string, version?: number) {

@@ -1,4 +1,4 @@
-/** What a visitor reads when something goes wrong: what happened, and a next step that the page has. */
+/** What a visitor reads when something goes wrong: what happened, and a next step that the page offers. */
 
 import { readFileSync } from "node:fs";
 import { expect, type Page, test } from "@playwright/test";
@@ -27,7 +27,7 @@ async function chooseFile(page: Page, name: string, buffer: Buffer): Promise<voi
   await page.getByRole("button", { name: "Load model" }).click();
 }
 
-/** Answers of Hugging Face, for this page: those of a file, and of the list of files. */
+/** Answers all of the page's requests to Hugging Face with 404; returns the list of requested paths. */
 async function hub(page: Page): Promise<string[]> {
   const asked: string[] = [];
   const headers = { "access-control-allow-origin": "*", "access-control-allow-headers": "*" };
@@ -130,7 +130,10 @@ test("a repository in the field for addresses goes where its file is asked for",
   }
 });
 
-test("a model that is in use is not removed, and no button is named that there is not", async ({ page, context }) => {
+test("a model that is in use is not removed, and the error names no button that the page lacks", async ({
+  page,
+  context,
+}) => {
   await page.goto("/");
   await enterAddress(page, new URL("/golden/tiny/llama.Q4_0.gguf", page.url()).href);
   await expect(page.locator("#chat")).toBeVisible({ timeout: 120_000 });

@@ -1,4 +1,4 @@
-/** Reading an answer while it is written: the demo's own following of the end, with a reader's own means. */
+/** Reading an answer while it is written: the demo follows its end until the reader scrolls, by real input. */
 
 import { type CDPSession, expect, type Page, test } from "@playwright/test";
 import { addDemoModule } from "../support/module.ts";
@@ -57,7 +57,7 @@ const place = (page: Page) =>
     return { top: scrollTop, left: scrollHeight - clientHeight - scrollTop };
   });
 
-/** The place stays where the reader has put it while lines come, above the end. */
+/** The place stays where the reader has put it, above the end, while lines come. */
 async function expectLeft(page: Page): Promise<void> {
   await expect.poll(() => follows(page)).toBe(false);
   // A smooth scroll may still be running.
@@ -75,7 +75,7 @@ async function expectFollowed(page: Page): Promise<void> {
   await expect.poll(async () => (await place(page)).left).toBeLessThanOrEqual(1);
 }
 
-test("content that grows is followed, and that is nobody's scrolling", async ({ page }) => {
+test("growing content is followed, and does not count as scrolling", async ({ page }) => {
   await openGrowing(page);
   await grown(page, 20);
   await expectFollowed(page);
@@ -94,7 +94,7 @@ test("a single step of one pixel is enough", async ({ page }) => {
   await expectLeft(page);
 });
 
-test("forty small steps go up by what they say", async ({ page }) => {
+test("forty small steps scroll up by their distance", async ({ page }) => {
   await openGrowing(page);
   const before = (await place(page)).top;
   const session = await page.context().newCDPSession(page);
@@ -105,14 +105,14 @@ test("forty small steps go up by what they say", async ({ page }) => {
   expect((await place(page)).left).toBeGreaterThan(160);
 });
 
-test("the wheel of a mouse", async ({ page }) => {
+test("the mouse wheel leaves the end", async ({ page }) => {
   await openGrowing(page);
   await page.mouse.wheel(0, -120);
   await expectLeft(page);
 });
 
 for (const key of ["ArrowUp", "PageUp", "Home", "Shift+Space"]) {
-  test(`the key ${key}, and End to come back`, async ({ page }) => {
+  test(`the key ${key} leaves the end, and End returns to it`, async ({ page }) => {
     await openGrowing(page);
     await page.locator("#place").focus();
     await page.keyboard.press(key);
@@ -122,7 +122,7 @@ for (const key of ["ArrowUp", "PageUp", "Home", "Shift+Space"]) {
   });
 }
 
-test("a finger", async ({ page }) => {
+test("a finger leaves the end", async ({ page }) => {
   await openGrowing(page);
   const session = await page.context().newCDPSession(page);
   const touch = (type: "touchStart" | "touchMove" | "touchEnd", y: number) =>
@@ -133,13 +133,13 @@ test("a finger", async ({ page }) => {
   await expectLeft(page);
 });
 
-test("the scroll bar, or whatever else moves the place", async ({ page }) => {
+test("the scroll bar, or anything else that moves the place, leaves the end", async ({ page }) => {
   await openGrowing(page);
   await page.evaluate(() => (document.querySelector("#place")!.scrollTop -= 5));
   await expectLeft(page);
 });
 
-test("the same where style sheets make scrolling glide", async ({ page }) => {
+test("smooth scrolling changes none of this", async ({ page }) => {
   await openGrowing(page, "scroll-behavior: smooth");
   await expectFollowed(page);
   await wheel(await page.context().newCDPSession(page), -30);
@@ -159,7 +159,7 @@ test("going down to the end follows it again, going down part of the way does no
   await expectFollowed(page);
 });
 
-test("content or a place that becomes shorter or taller is no reader's doing", async ({ page }) => {
+test("content or a place that becomes shorter or taller does not count as scrolling", async ({ page }) => {
   await openGrowing(page);
   await page.evaluate(() => {
     const content = document.querySelector("#place > div")!;
@@ -177,12 +177,12 @@ test("content or a place that becomes shorter or taller is no reader's doing", a
     if (place.scrollTop > 0) place.firstElementChild!.append(document.querySelector("#place p")!.cloneNode(true));
   });
   await expectFollowed(page);
-  // What is above the end changes its height, as a picture or a font does that comes late.
+  // Content above the end changes its height, as with a picture or a font that comes late.
   await page.evaluate(() => (document.querySelector<HTMLElement>("#place p")!.style.height = "200px"));
   await expectFollowed(page);
 });
 
-test("content in front of what is read does not move it", async ({ page }) => {
+test("content that grows above the text being read does not move it", async ({ page }) => {
   await openGrowing(page);
   await page.mouse.wheel(0, -400);
   await expectLeft(page);

@@ -36,7 +36,7 @@ test("removing a stored model asks first, and says what it costs", async ({ page
   const remove = row.getByRole("button", { name: /^Remove/ });
   const dialog = page.getByRole("dialog", { name: /^Remove/ });
 
-  // From the keyboard: what changes nothing has the focus, and Escape is no.
+  // From the keyboard: the button that changes nothing has the focus, and Escape means no.
   await remove.focus();
   await page.keyboard.press("Enter");
   await expect(dialog).toContainText("downloaded again");
@@ -115,12 +115,12 @@ test("no GPU is promised where there is none, and the notice of the CPU stays di
 test.describe("on a phone", () => {
   test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
 
-  /** Controls that a finger has less than 44 px of, by their names. */
+  /** Controls that offer a finger less than 44 px. */
   const small = (within: Locator) =>
     within.evaluate((root) => {
       const controls = "button, a[href], input, textarea, select, summary, [role=button], [role=radio]";
       const found = [...root.querySelectorAll<HTMLElement>(controls)].filter((control) => {
-        // The label is what is touched.
+        // The reader touches its label.
         const inLabel = control.matches("[type=radio], [type=checkbox], [type=file]");
         const target = (inLabel && control.closest("label")) || control;
         if (!target.checkVisibility({ visibilityProperty: true }) || control.closest(".message-text")) return false;

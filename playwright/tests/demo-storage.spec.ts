@@ -18,12 +18,12 @@ test("a load is paused, goes on, and what it left is listed and deleted", async 
   await expect(page.locator("#load-eta")).toContainText("s");
   await expect(page.locator("#load-from")).toHaveText("the network");
 
-  // From the keyboard, as everything else.
+  // By keyboard, like everything else.
   await page.getByRole("button", { name: "Pause" }).focus();
   await page.keyboard.press("Enter");
   await expect(page.locator("#load-stage")).toHaveText("Paused");
   await expect(page.locator("#load-eta")).toHaveText("–");
-  // What was on its way comes in; then nothing more.
+  // Bytes that were on their way arrive; then nothing more.
   const sent = await settled(() => bytesSent(request, slowPath));
   const shown = await page.locator("#load-bytes").textContent();
   await page.waitForTimeout(700);

@@ -47,7 +47,7 @@ async function readWhileItGrows(page: Page): Promise<void> {
   await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
   for (let step = 0; step < 3; step++) await page.mouse.wheel(0, -4);
   await expect(jump).toBeVisible();
-  // The steps may glide.
+  // The steps may scroll smoothly.
   await page.waitForTimeout(300);
   const { top, height } = await place();
   await expect.poll(async () => (await place()).height, { timeout: 120_000 }).toBeGreaterThan(height + 20);
@@ -126,7 +126,7 @@ test("the list says whether a model fits, before it is downloaded", async ({ pag
   const row = page.locator("#listed label").first();
   await expect(row).toContainText("fits this device");
   expect((await bytesSent(request, modelPath)) - sent).toBeLessThan(10e6);
-  // With a context that nothing holds it fits with a shorter one.
+  // With a context that is too long for any device, the model fits with a shorter one.
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByRole("spinbutton", { name: /Context/ }).fill("8000000");
   await page.getByRole("button", { name: "Done" }).click();

@@ -15,7 +15,7 @@ test.beforeEach(async ({ page }) => {
 });
 test.afterEach(() => server.stop());
 
-test("a connection cut at every 64 KiB is taken up where it broke", async ({ page }) => {
+test("a connection cut at every 64 KiB is resumed where it broke", async ({ page }) => {
   for (let cut = 64 * KiB; cut < MiB; cut += 64 * KiB) {
     server.behaviour = { cutOnceAt: cut };
     [server.sent, server.served.length] = [0, 0];
@@ -45,7 +45,7 @@ const survived: [string, Behaviour[]][] = [
   ["nothing of Content-Length", [{ without: ["content-length"] }, { without: ["content-length"] }]],
 ];
 
-test("the right bytes come in spite of what passes", async ({ page }) => {
+test("the right bytes arrive despite faults that pass", async ({ page }) => {
   for (const [name, script] of survived) {
     await test.step(name, async () => {
       server.script.push(...script);
@@ -55,12 +55,12 @@ test("the right bytes come in spite of what passes", async ({ page }) => {
   }
 });
 
-test("what other origins may not read is not needed", async ({ page }) => {
+test("headers that other origins may not read are not needed", async ({ page }) => {
   server.exposed = "";
   expect(await loadUrl(page, server.url)).toMatchObject({ sha256: right });
 });
 
-test("a server that asks to wait is waited for", async ({ page }) => {
+test("a server that asks for a pause gets it", async ({ page }) => {
   server.exposed += ", Retry-After";
   server.script.push({ status: 429, headers: { "retry-after": "1" } });
   const begun = Date.now();
@@ -88,13 +88,13 @@ async function expectNothingKept(page: Page): Promise<void> {
 }
 
 const refused: [string, Behaviour[], string][] = [
-  ["a server that tells no length", [{ noRanges: true, without: ["content-length"] }], "size-unknown"],
+  ["a server that reports no length", [{ noRanges: true, without: ["content-length"] }], "size-unknown"],
   ["a file that is not there", [{ status: 404 }], "http-status"],
   ["a file that changes in the middle", [{}, { headers: { etag: '"2"' } }], "source-changed"],
   ["a server that is always busy", new Array(3).fill({ status: 503 }), "http-status"],
 ];
 
-test("what stays is an error with a code, nothing of it is kept, and the next load is as good as any", async ({
+test("a fault that stays is an error with a code, nothing of the file is kept, and the next load works", async ({
   page,
 }) => {
   for (const [name, script, code] of refused) {
@@ -134,12 +134,12 @@ test("a file that is always compressed is an error that says so, where the page 
   });
 });
 
-test("a server that lets no other origin read is an error with a code", async ({ page }) => {
+test("a server that no other origin may read from is an error with a code", async ({ page }) => {
   server.cors = false;
   expect(await loadUrl(page, server.url)).toMatchObject({ code: "network-failed" });
 });
 
-test("a download that never comes to its end is given up, and the next one goes on there", async ({ page }) => {
+test("a download that cannot finish is given up, and the next one continues there", async ({ page }) => {
   server.behaviour = { cutAt: 700_000 };
   const download = { attempts: 3, connections: 1 };
   const cut = await loadUrl(page, server.url, { store: "auto", download });
@@ -173,7 +173,7 @@ test("a file with another hash than announced is refused, and one with the right
   expect((await manifests(page)).map(({ fileHash }) => fileHash)).toEqual([right]);
 });
 
-test("a paused download asks for nothing, and goes on where it stopped", async ({ page }) => {
+test("a paused download requests nothing, and continues where it stopped", async ({ page }) => {
   // Two seconds for the whole file, so that the pause comes in time.
   server.behaviour = { pauseMs: 100 };
   await page.evaluate(
@@ -193,7 +193,7 @@ test("a paused download asks for nothing, and goes on where it stopped", async (
     return running.ask("finish");
   });
   expect(report).toMatchObject({ report: { complete: true } });
-  // What was on its way when it was paused is all that may come twice.
+  // Only bytes that were on their way at the pause may come twice.
   expect(server.sent).toBeLessThan(MiB + 3 * 128 * KiB);
   expect(await loadUrl(page, server.url, { store: "auto" })).toMatchObject({ sha256: right });
 });

@@ -31,7 +31,7 @@ function callIn(page: Page, scope: Scope, call: string) {
         port.postMessage(call);
         return answer;
       }
-      // Its module begins to listen after the message has been sent: such a message waits.
+      // The module begins to listen after the message was sent; the message waits for it.
       const code = URL.createObjectURL(new Blob([`import "${script}";`], { type: "text/javascript" }));
       const worker = new Worker(scope === "Worker" ? script : code, options);
       const answer = answered(worker);
@@ -43,7 +43,7 @@ function callIn(page: Page, scope: Scope, call: string) {
 }
 
 for (const scope of ["Worker", "Worker of a Blob"] as const) {
-  test(`all works in a dedicated ${scope}, which has no document`, async ({ page }) => {
+  test(`everything works in a dedicated ${scope}, which has no document`, async ({ page }) => {
     await openSdk(page);
     expect(await callIn(page, scope, "load")).toEqual({ result: { tokens: 4, threads: 2 } });
     expect(await callIn(page, scope, "inspect")).toEqual({ result: "llama" });

@@ -68,7 +68,7 @@ test("an engine that traps rejects with internal, and so does everything after i
     const chord = await sdk.Chord.load(path, { backend: "cpu", store: "none" });
     new BroadcastChannel("clock").postMessage("break");
     const codeOf = (error: InstanceType<typeof sdk.ChordError>) => error.code;
-    // Until the word has reached the worker.
+    // Until the message has reached the worker.
     let first = "answered";
     while (first === "answered") {
       first = await chord.completions.create({ prompt: [1, 2], max_tokens: 1 }).then(() => "answered", codeOf);
@@ -93,7 +93,7 @@ test("workers and modules that are not there are errors with a code", async ({ p
   expect(codes).toEqual(["worker-failed", "wasm-failed"]);
 });
 
-test("after unload every call rejects, those under way too", async ({ page }) => {
+test("after unload every call rejects, including those in progress", async ({ page }) => {
   await openSdk(page);
   const codes = await page.evaluate(async (path) => {
     const chord = await sdk.Chord.load(path, { backend: "cpu", store: "none" });

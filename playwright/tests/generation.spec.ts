@@ -1,4 +1,4 @@
-/** Text out of real models, through the SDK, on WebGPU; and what the decode loop does for it. */
+/** Text from real models, through the SDK, on WebGPU; and what the decode loop does for it. */
 
 import { expect, test } from "@playwright/test";
 import { margin, type ModelGolden, readGolden, type TinyGolden } from "../support/goldens.ts";
@@ -67,7 +67,7 @@ test("Gemma 3 270M continues as the reference does", async ({ page }) => {
   expect(chat.text.startsWith(text)).toBe(true);
 });
 
-test("decoding makes nothing new and waits for nothing between tokens", async ({ page }) => {
+test("decoding creates no resources and waits for no readback between tokens", async ({ page }) => {
   const golden = readGolden<TinyGolden>("tiny/llama.Q4_0.json");
   await openSdk(page);
   const result = await page.evaluate(

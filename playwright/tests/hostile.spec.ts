@@ -39,7 +39,7 @@ test("every bad file is refused with its code, in an error that JSON can hold, a
           await chord.unload();
           return { json: `{"code":"accepted"}`, message: "", isChordError: false };
         } catch (error) {
-          // As strings: a value that does not pass would come out of the page as `undefined`, without a word.
+          // As strings: a value that cannot leave the page would arrive as `undefined`, without an error.
           const { message, details } = error as InstanceType<typeof sdk.ChordError>;
           const json = JSON.stringify(error);
           return { json, details: JSON.stringify(details), message, isChordError: error instanceof sdk.ChordError };
@@ -93,7 +93,7 @@ test("odd models are judged before the download as they are loaded", async ({ pa
   expect(of("input-scale").ignoredTensors).toEqual(["blk.0.attn_q.input_scale"]);
 });
 
-test("an error leaves the page as it is, with numbers for offsets", async ({ page }) => {
+test("an error can be passed out of the page as it is, with numbers for offsets", async ({ page }) => {
   const files = JSON.parse(readFileSync(join(hostile, "index.json"), "utf8")) as HostileFile[];
   await openSdk(page);
   const errors = await page.evaluate(
@@ -108,7 +108,7 @@ test("an error leaves the page as it is, with numbers for offsets", async ({ pag
     },
     files.slice(0, 12).map(({ file }) => file),
   );
-  // One that the page could not hand over would be `undefined` here.
+  // An error that the page could not pass on would be `undefined` here.
   for (const error of errors) expect(error).toEqual({ code: expect.any(String), details: expect.any(Object) });
   expect(errors.some((error) => Object.values(error!.details).some(Number.isInteger))).toBe(true);
 });

@@ -1,11 +1,11 @@
-/** What is known of a model before it is downloaded, and what the download of that costs. */
+/** What is known of a model before it is downloaded, and how many bytes that takes. */
 
 import { expect, test } from "@playwright/test";
 import { bytesSent, openSdk } from "../support/page.ts";
 
 const file = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
-test("a model is judged by its header, of which alone bytes come", async ({ page, request }) => {
+test("a model is judged by its header, and nothing else is downloaded", async ({ page, request }) => {
   const sentBefore = await bytesSent(request, `/models/${file}`);
   await openSdk(page);
   const result = await page.evaluate(async (url) => {
@@ -43,13 +43,13 @@ test("a model is judged by its header, of which alone bytes come", async ({ page
   expect(result.hopeless.text).toMatch(/^unsupported: .*1000000/);
   expect(result.kept).toEqual([]);
 
-  // Five looks at the header, each in pieces that grow, of whole MiB: nothing of the weights beyond the last piece.
+  // Five looks at the header, each in growing pieces of whole MiB: of the weights, only what the last piece has.
   const sent = (await bytesSent(request, `/models/${file}`)) - sentBefore;
   expect(sent).toBeGreaterThanOrEqual(5 * whole.headerBytes);
   expect(sent).toBeLessThanOrEqual(5 * (2 * whole.headerBytes + 1.25 * 2 ** 20));
 });
 
-test("what is no model is an error, and what the browser offers is told", async ({ page }) => {
+test("a file that is not a model is an error, and the browser's capabilities are reported", async ({ page }) => {
   await openSdk(page);
   const result = await page.evaluate(async () => {
     const code = (promise: Promise<unknown>) =>

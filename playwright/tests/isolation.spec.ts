@@ -4,7 +4,7 @@ import { expect, test } from "@playwright/test";
 import { port } from "../support/places.mjs";
 
 test("a service worker isolates the page, at the cost of one reload, and leaves downloads alone", async ({ page }) => {
-  // Load events would not do: a page that is replaced early has none.
+  // Load events would not suffice: a page that is replaced early has none.
   let documents = 0;
   page.on("request", (request) => (documents += Number(request.isNavigationRequest())));
   const first = await page.goto("/plain/", { waitUntil: "commit" });
@@ -20,7 +20,7 @@ test("a service worker isolates the page, at the cost of one reload, and leaves 
     const { body, headers } = await fetch(path);
     const reader = body!.getReader();
     let own = (await reader.read()).value!.length;
-    // What comes as a stream is there when its first piece is; the rest waits until it is read.
+    // A streamed response is there with its first piece; the rest waits until it is read.
     const streams = (await sent()) - before < Number(headers.get("content-length"));
     while (own < 10_000_000) own += (await reader.read()).value!.length;
     await reader.cancel();
@@ -37,7 +37,7 @@ test("a service worker isolates the page, at the cost of one reload, and leaves 
   await page.locator("#url").fill(`http://127.0.0.1:${port}/models/SmolLM2-135M-Instruct.Q4_1.gguf`);
   await page.getByRole("button", { name: "Load model" }).click();
   await expect(page.locator("#chat")).toBeVisible({ timeout: 120_000 });
-  // The engine's, that of its files, and one of its pool at least where the machine has two cores.
+  // The engine worker, the I/O worker, and at least one pool worker if the machine has two cores.
   const cores = await page.evaluate(() => navigator.hardwareConcurrency);
   await expect.poll(() => page.workers().length).toBeGreaterThanOrEqual(cores > 1 ? 3 : 2);
 });

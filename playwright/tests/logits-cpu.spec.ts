@@ -20,8 +20,8 @@ const tiny = [
 ];
 
 /**
- * Of one small model, our error with activations of 8 bits may be larger than llama.cpp's by this: both are draws of
- * the same noise.
+ * For one small model, our error with 8-bit activations may be this many times llama.cpp's: both are samples of the
+ * same noise.
  */
 const NOISE = 1.1;
 
@@ -85,8 +85,8 @@ for (const { artifact, threads, options } of artifacts) {
 
   test(`SmolLM2 on the CPU, ${artifact}, what follows prompts of mixed activations`, async ({ page }) => {
     const { text } = readGolden<ModelGolden>("smollm2-135m-instruct.q4_1.json");
-    // The last position of each prompt: enough rows behind the one before for some of 8 bits, and a choice that is
-    // clear.
+    // The last position of each prompt: far enough after the previous one for some rows of 8 bits, and with a clear
+    // choice.
     const ends: number[] = [];
     for (const [position, clear] of text.margin.entries()) {
       if (position > (ends.at(-1) ?? 0) + 60 && clear > 0.1) ends.push(position);

@@ -8,7 +8,7 @@ import { fullTier } from "../support/places.mjs";
 const limit = { f16: 1e-5, f32: 1e-6 };
 const tiny = ["llama.Q4_0", "llama.Q8_0", "llama.Q4_K_M", "llama.Q6_K", "llama.F16", "gemma3.Q4_K_M"];
 
-/** What this Chromium offers to choose from: with its optional features, and with none of them. */
+/** The features of this Chromium: with its optional ones, and with none of them. */
 const variants = [
   { name: "all features", disableFeatures: [] },
   { name: "baseline", disableFeatures: ["subgroups", "shader-f16"] },

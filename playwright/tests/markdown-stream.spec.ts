@@ -9,7 +9,7 @@ declare global {
 }
 
 const samples = [
-  // The beginning of a line may get another meaning when the line continues.
+  // The beginning of a line may change its meaning when the line continues.
   "foo\n***bold***\n\nbar\n#not a heading\n\n# heading\n#\n\n***\nrule",
   "- a\n- b\n\n-\n--\n---\nafter\n\n- c\n***d***",
   "line\n```x`y`\n\n```js\ncode\n\n\nmore\n```\nafter ``` not\n~~~\nopen to the end",
@@ -60,7 +60,7 @@ test("text that comes in pieces looks at every moment as if it had come at once"
   expect(differences).toEqual([]);
 });
 
-test("another text in its place starts afresh", async ({ page }) => {
+test("a different text starts afresh", async ({ page }) => {
   await openModules(page);
   const shown = await page.evaluate(() => {
     const place = document.createElement("div");
@@ -97,7 +97,7 @@ for (const [kind, answer] of Object.entries(answers)) {
         stream.update(answer.slice(0, end));
         place.getBoundingClientRect();
         const took = performance.now() - began;
-        // The first one starts the libraries.
+        // The first update starts the libraries.
         if (end === 400) first = took;
         else longest = Math.max(longest, took);
         most = Math.max(most, stream.read - before);
@@ -112,7 +112,7 @@ for (const [kind, answer] of Object.entries(answers)) {
       expect(most).toBeLessThan(1_000);
       expect(read).toBeLessThan(answer.length * 2);
     }
-    // An item, a row or a line goes onto the page while it is written, and never again.
+    // An item, a row or a line is put on the page while it is written, and never again.
     expect(added).toBeLessThan(answer.length * 2);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * What a model writes cannot run, fetch or lead anywhere unexpected, and all that Markdown can say is seen: the demo's
- * own modules on text made to try.
+ * What a model writes cannot run, fetch or lead anywhere unexpected, and everything that Markdown can express is shown:
+ * the demo's own modules on texts made for this.
  */
 
 import { expect, type Page, test } from "@playwright/test";
@@ -145,13 +145,13 @@ test("whatever Markdown makes of an answer is on the page: numbers, alignment, b
   expect(new Set(seen.directions)).toEqual(new Set(["auto", "ltr"]));
 });
 
-test("the sanitizer takes nothing away from Markdown but what is not allowed", async ({ page }) => {
+test("the sanitizer removes from Markdown only what is not allowed", async ({ page }) => {
   await openMarkdown(page);
   const { raw, shown } = await page.evaluate((text) => {
     const { renderMarkdown, toHtml } = globalThis.markdown;
     const place = document.createElement("div");
     place.append(renderMarkdown(text));
-    // What the page adds to it.
+    // Attributes that the page adds.
     for (const node of place.querySelectorAll("*"))
       for (const name of ["dir", "target", "rel", "aria-label"]) node.removeAttribute(name);
     const parsed = new DOMParser().parseFromString(toHtml(text), "text/html").body;

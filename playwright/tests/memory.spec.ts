@@ -1,4 +1,4 @@
-/** Weights go to the GPU and never sit in the engine's own memory. */
+/** Weights go to the GPU and are never in the engine's own memory as a whole. */
 
 import { expect, test } from "@playwright/test";
 import { openSdk } from "../support/page.ts";

@@ -1,4 +1,4 @@
-/** The 64-bit engine on models that would not need it: that its threads and vectors compute what the 32-bit ones do. */
+/** The 64-bit engine on models that do not need it: its threads and vectors compute what the 32-bit ones do. */
 
 import { expect, type Page, test } from "@playwright/test";
 import { openSdk, workerWith } from "../support/page.ts";
@@ -25,7 +25,7 @@ function compute(page: Page, memory64: boolean, threads: number) {
   );
 }
 
-test("it computes on threads, and says what the 32-bit engine says", async ({ page }) => {
+test("it computes on threads, and gives the 32-bit engine's results", async ({ page }) => {
   await openSdk(page);
   const narrow = await compute(page, false, 2);
   const wide = await compute(page, true, 2);
@@ -70,7 +70,7 @@ async function runWith(page: Page, prelude: string) {
   }, found);
 }
 
-test("a browser that lacks something is refused by its name", async ({ page }) => {
+test("a browser that lacks something gets an error that names it", async ({ page }) => {
   const found = await runWith(page, "delete Atomics.waitAsync;");
   expect(found).toEqual({
     code: "needs-memory64",
@@ -78,7 +78,7 @@ test("a browser that lacks something is refused by its name", async ({ page }) =
   });
 });
 
-/** A browser that grants shared memories of 64-bit addresses up to so many pages. */
+/** A browser that grants shared memories with 64-bit addresses of at most `pages` pages. */
 const granting = (pages: number) => `
   WebAssembly.Memory = class extends WebAssembly.Memory {
     constructor(pages) {
@@ -91,7 +91,7 @@ test("a browser that grants fewer addresses is asked for fewer", async ({ page }
   expect(await runWith(page, granting(98_304))).toEqual({ artifact: "memory64", threads: 2 });
 });
 
-test("a browser that grants none past 4 GiB is told of", async ({ page }) => {
+test("a browser that grants none of 4 GiB is an error with the browser's reason", async ({ page }) => {
   const found = await runWith(page, granting(65_535));
   expect(found).toEqual({ code: "out-of-memory", message: expect.stringContaining("too many addresses") });
 });

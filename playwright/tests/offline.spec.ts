@@ -59,7 +59,7 @@ test("from a folder of a host without headers, the page loads and answers with n
   await expect(page.locator("#listed")).toContainText("SmolLM2");
   await page.getByRole("button", { name: "Load model" }).click();
   await expect(chat(page)).toBeVisible({ timeout: 120_000 });
-  // What another engine would need is here, too, and nothing is fetched from here on.
+  // The other engines are here, too, and nothing is fetched from here on.
   const asked = pageAsked();
   expect((await keptFiles(page)).filter((path) => path.endsWith(".wasm"))).toHaveLength(3);
   await page.getByRole("button", { name: "Settings" }).click();
@@ -72,7 +72,7 @@ test("from a folder of a host without headers, the page loads and answers with n
   await host.stop();
   await page.reload();
   expect(await isIsolated(page)).toBe(true);
-  // A smaller engine and the 64-bit one, too, should this browser have to take them.
+  // The baseline and the 64-bit engine are also there, in case this browser has to use them.
   const engines = (await keptFiles(page)).filter((path) => path.endsWith(".wasm"));
   expect(
     await page.evaluate(
@@ -102,7 +102,7 @@ test("on a host with headers, the page is kept without a reload and loads with n
   expect(documents).toBe(1);
   await load(page, `${host.page}golden/tiny/llama.Q4_0.gguf`);
   await host.stop();
-  // As a bookmark is opened, too.
+  // A bookmark works, too.
   const later = await context.newPage();
   await later.goto(`${host.page}?from=bookmark`);
   expect(await isIsolated(later)).toBe(true);
@@ -167,7 +167,7 @@ test("a new version waits for a reload, and a tab of the old one keeps its own e
 
 test.describe("a browser that keeps no pages", () => {
   test.use({ serviceWorkers: "block" });
-  test("is told of, and the page works", async ({ page }) => {
+  test("is announced, and the page works", async ({ page }) => {
     host = await Host.start();
     await page.goto(host.page);
     await expect(page.locator("#offline")).toContainText("opening it needs a connection");

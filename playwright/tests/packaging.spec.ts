@@ -1,5 +1,5 @@
 /**
- * The package as others get it: packed, installed and built by the tools that most use (`npm run test:packages` has the
+ * The package as others get it: packed, installed and built by the most common tools (`npm run test:packages` has the
  * others); its declarations; and from another origin by a plain script tag.
  */
 
@@ -28,7 +28,7 @@ test("packed and installed: types, the oldest TypeScript and our own", async () 
   await compileConsumer();
 });
 
-test("the declaration is one file of public names, and what it says is there is there", async () => {
+test("the declaration is one file of public names, and the module exports exactly those", async () => {
   const text = readFileSync(fromRoot("web", "dist", "index.d.ts"), "utf8");
   expect(
     readdirSync(fromRoot("web", "dist"), { recursive: true }).filter((name) => /\.d\.ts$/.test(String(name))),
@@ -55,7 +55,7 @@ test("the minimal page loads with the package on another origin, by a change of 
   expect(html.split("\n").length).toBeLessThanOrEqual(40);
   const moved = html.replace('"../../web/dist/index.js"', `"http://127.0.0.1:${port}/package/index.js"`);
   expect(moved).not.toBe(html);
-  // The model's address is read from the page's own, which is not the package's: a small one serves here.
+  // The model's address is relative to the page, not to the package; a small model suffices here.
   writeFileSync(join(elsewhere, "index.html"), moved.replace(/const model = .*;/, `const model = "${tiny}";`));
   await page.goto("/elsewhere/");
   await expect(ask(page)).toBeEnabled({ timeout: 120_000 });

@@ -1,10 +1,12 @@
-/** Models whose layers do not all fit: the same text as with all of them held. */
+/** Models whose layers do not all fit: the same text as with all layers resident. */
 
 import { expect, test } from "@playwright/test";
 import { readGolden, type TinyGolden } from "../support/goldens.ts";
 import { openSdk } from "../support/page.ts";
 
-test("with room for a third of its layers a model says the same, from the browser's own storage", async ({ page }) => {
+test("with room for a third of its layers a model gives the same text, from the browser's own storage", async ({
+  page,
+}) => {
   const golden = readGolden<TinyGolden>("tiny/gemma3.Q4_K_M.json");
   await openSdk(page);
   const result = await page.evaluate(

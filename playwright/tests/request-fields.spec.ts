@@ -3,7 +3,7 @@
 import { expect, test } from "@playwright/test";
 import { openSdk } from "../support/page.ts";
 
-test("top_p of 0 takes the most likely token, and what the range excludes is refused by name", async ({ page }) => {
+test("top_p of 0 takes the most likely token, and values out of range are refused by name", async ({ page }) => {
   await openSdk(page);
   const { greedy, drawn, refused } = await page.evaluate(async () => {
     const chord = await sdk.Chord.load("/models/SmolLM2-135M-Instruct.Q4_1.gguf", {

@@ -163,7 +163,9 @@ test.describe("a load that fails", () => {
     }
   });
 
-  test("because nothing goes on says so, keeps what is recorded, and the next one goes on there", async ({ page }) => {
+  test("because nothing arrives any more says so, keeps what is recorded, and the next one continues there", async ({
+    page,
+  }) => {
     const server = await ModelServer.start(readFileSync(join(models, smollm2.file)));
     try {
       await openSdk(page);

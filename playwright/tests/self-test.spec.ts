@@ -17,7 +17,7 @@ test("a self-test that was passed is not repeated, until the device is lost", as
       request.result.close();
       return count.result;
     });
-  /** Milliseconds that the self-test took; then the device goes, if it is to. */
+  /** Milliseconds that the self-test took. With `lose`, the device is lost afterwards. */
   const load = (options: object = {}, lose = false) =>
     page.evaluate(
       async ([tiny, options, lose]) => {

@@ -1,4 +1,4 @@
-/** Every shader variant through the compiler of this browser. naga's opinion is part of the Rust tests. */
+/** Every shader variant through the compiler of this browser. The Rust tests check them with naga. */
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

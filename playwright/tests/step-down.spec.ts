@@ -1,4 +1,4 @@
-/** Down the ladder of backends: what happens to a conversation whose GPU is lost. SwiftShader counts as real here. */
+/** Fallback from the GPU to the CPU, also in the middle of a conversation. SwiftShader counts as real here. */
 
 import { expect, type Page, test } from "@playwright/test";
 import { bytesSent, openSdk, workerWith } from "../support/page.ts";
@@ -6,7 +6,7 @@ import { bytesSent, openSdk, workerWith } from "../support/page.ts";
 const model = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 const tiny = "/golden/tiny/llama.Q4_0.gguf";
 
-test("an answer under way goes on with the CPU, without a gap and without the network", async ({ page, request }) => {
+test("an answer in progress continues on the CPU, without a gap and without the network", async ({ page, request }) => {
   test.setTimeout(300_000);
   await openSdk(page);
   await page.evaluate(async (model) => {

@@ -47,7 +47,7 @@ test("a second load takes no byte of the model from the network", async ({ page,
   expect(second.stages).not.toContain("download");
   expect(second.store).toMatchObject({ kind: "opfs", complete: true, networkBytes: 0 });
   expect(await bytesSent(request, path)).toBe(afterFirst);
-  // What the load says of its time: parts that follow each other, and two that went on beside.
+  // The load's times: parts that follow each other, and two that run concurrently.
   const { total, storeRead, hash, ...parts } = second.load;
   expect(total).toBeLessThanOrEqual(second.milliseconds);
   expect(Object.values(parts).every((part) => part >= 0)).toBe(true);

@@ -30,7 +30,7 @@ for (const kind of ["opfs", "indexeddb"] as const) {
         expect(store).toBe(kind);
         expect(bad).toEqual([]);
         expect(good.length).toBeGreaterThanOrEqual(before);
-        // A slow disk gets more time, until the kills do hit a store at work.
+        // A slow disk gets more time, until the kills hit a store that is writing.
         patience = good.length > before ? 0 : patience + 50;
         before = good.length;
       }
@@ -67,7 +67,7 @@ for (const kind of ["opfs", "indexeddb"] as const) {
       { how: "remove", found: { good: kind === "opfs" ? [] : [0, 1], bad: [], missing: [] } },
     ] as const;
     for (const { how, found } of accidents) {
-      test(`bytes that suffered "${how}" are found, and can be stored again`, async ({ page }) => {
+      test(`bytes damaged by "${how}" are found, and can be stored again`, async ({ page }) => {
         const stores = await StorePage.open(page);
         await stores.call("open", { choice: kind });
         await stores.call("begin", { key: "m", size: 10_000, chunkBytes: 4_000 });
@@ -140,7 +140,7 @@ async function overrideQuota(page: Page) {
   return (quotaSize: number) => session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });
 }
 
-test("auto takes OPFS", async ({ page }) => {
+test("auto uses OPFS", async ({ page }) => {
   const stores = await StorePage.open(page);
   expect(await stores.call("open", { choice: "auto" })).toEqual({ kind: "opfs", why: undefined });
 });

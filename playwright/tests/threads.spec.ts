@@ -1,4 +1,4 @@
-/** The CPU's threads: where a page has them, that they change nothing but the speed, and that they end. */
+/** The CPU's threads: where a page has them, that they change only the speed, and that they end. */
 
 import { expect, type Page, test } from "@playwright/test";
 import { bytesSent, openSdk, workerWith } from "../support/page.ts";
@@ -6,7 +6,7 @@ import { bytesSent, openSdk, workerWith } from "../support/page.ts";
 const model = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 const tiny = "/golden/tiny/llama.Q4_0.gguf";
 
-/** What SmolLM2 answers with so many threads, and on what. */
+/** What SmolLM2 answers with `threads` threads, and what it ran on. */
 function answer(page: Page, threads: number) {
   return page.evaluate(
     async ({ model, threads }) => {
@@ -21,7 +21,7 @@ function answer(page: Page, threads: number) {
   );
 }
 
-test("an isolated page computes on threads, and they say what one thread says", async ({ page, request }) => {
+test("an isolated page computes on threads, with the same text as on one thread", async ({ page, request }) => {
   const artifactBytes = () =>
     Promise.all(["chord.wasm", "chord-threads.wasm"].map((name) => bytesSent(request, `/package/${name}`)));
   await openSdk(page);
@@ -65,7 +65,7 @@ test("one address of WebAssembly is the baseline's", async ({ page }) => {
 
 test("workers that cannot start cost the threads and not the load", async ({ page }) => {
   await openSdk(page);
-  // The third worker of a load is the pool's.
+  // Only the pool's workers have this name.
   const refusing = `if (self.name.startsWith("chord-cpu")) throw new Error("no more workers");`;
   const workerUrl = await workerWith(page, refusing);
   const info = await page.evaluate(
@@ -128,7 +128,7 @@ test("a browser that grants no shared memory costs the threads and not the load"
   expect(info).toMatchObject({ artifact: "baseline", threads: 1, why: expect.stringContaining("no shared memory") });
 });
 
-test("a stop gets through in the middle of a prompt", async ({ page }) => {
+test("a stop takes effect in the middle of a prompt", async ({ page }) => {
   await openSdk(page);
   const stopped = await page.evaluate(async (model) => {
     const chord = await sdk.Chord.load(model, { backend: "cpu", store: "memory", contextLength: 4096, threads: 2 });
@@ -169,7 +169,7 @@ test("no worker is left after unloading, whatever they did", async ({ page }) =>
       },
       { tiny, busy },
     );
-    // The engine's, that of its files, and two of the pool.
+    // The engine worker, the I/O worker, and two of the pool.
     await expect.poll(() => page.workers().length).toBe(4);
     await page.evaluate(() =>
       (globalThis as unknown as { chord: Awaited<ReturnType<typeof sdk.Chord.load>> }).chord.unload(),

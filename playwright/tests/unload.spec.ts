@@ -1,6 +1,5 @@
 /**
- * Memory comes back when a model is unloaded, when a load fails and when one is given up, without a collection of
- * garbage.
+ * Memory comes back when a model is unloaded or a load is aborted. No garbage collection is forced.
  */
 
 import { expect, test } from "@playwright/test";

@@ -3,7 +3,7 @@
 import { expect, test } from "@playwright/test";
 import { openSdk } from "../support/page.ts";
 
-test("auto takes the CPU and says why", async ({ page }) => {
+test("auto uses the CPU and says why", async ({ page }) => {
   await openSdk(page);
   const result = await page.evaluate(async () => {
     const { webgpu } = await sdk.Chord.capabilities();
@@ -24,7 +24,7 @@ test("auto takes the CPU and says why", async ({ page }) => {
   expect(result.info.backend).toBe("cpu");
   expect(result.info.why).not.toBe("");
   expect(result.text).toBe("The capital of France is Paris.");
-  // Told, not asserted: a test on a busy machine proves nothing about speed (docs/bench).
+  // Logged, not asserted: a test on a busy machine proves nothing about speed (docs/bench).
   console.log(`CPU in Chromium: ${result.usage.extra.decode_tokens_per_s.toFixed(1)} tok/s`);
 });
 

@@ -1,4 +1,4 @@
-// A Vite plugin: builds the service worker, with the list of what it keeps and a version that is the hash of all of it.
+// A Vite plugin: builds the service worker, with the list of the files that it keeps and their hash as its version.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { build } from "vite";
 
 const entry = "service-worker/service-worker.ts";
 const fileName = "service-worker.js";
-/** The host's list of models is of no version. */
+/** The host's list of models belongs to no version. */
 const changing = "models.json";
 const artifact = /^assets\/chord-(?:(threads|memory64)-)?[\w-]{8}\.wasm$/;
 
@@ -61,7 +61,7 @@ function hash(files) {
   return sum.digest("hex").slice(0, 16);
 }
 
-/** What `Shell` in service-worker/protocol.ts says. */
+/** A `Shell`, as service-worker/protocol.ts defines it. */
 function listed(names, version) {
   const artifacts = {};
   const files = [];

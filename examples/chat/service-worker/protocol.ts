@@ -1,4 +1,4 @@
-/** What the page and its service worker say to each other, and the names that both know. */
+/** The messages between the page and its service worker, and the names that both use. */
 
 /** The engine's WebAssembly files, by the names that the SDK gives them. */
 export type ArtifactName = "baseline" | "threads" | "memory64";
@@ -7,7 +7,7 @@ export type ArtifactName = "baseline" | "threads" | "memory64";
 export type Ask =
   /** Which version are you? Answered with its name. */
   | { type: "version" }
-  /** Take over from the version before, also where that still has tabs. */
+  /** Take over from the previous version, even if that still has tabs. */
   | { type: "activate" }
   /** Fetch these artifacts unless they are here, in this order. Answered with true when all are here. */
   | { type: "keep"; artifacts: ArtifactName[] }
@@ -32,7 +32,7 @@ export function versionName(scope: string, version: string): string {
   return `${versionPrefix(scope)}${version}`;
 }
 
-/** What the names of all versions of a page begin with. */
+/** The prefix of the names of all versions of a page. */
 export function versionPrefix(scope: string): string {
   return `wasm-chord ${new URL(scope).pathname} `;
 }

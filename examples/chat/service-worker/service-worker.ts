@@ -1,6 +1,6 @@
 /**
  * Keeps the page for use without a network, and isolates it (COOP, COEP: CPU threads need both) where its host sends no
- * such headers. A scope has one service worker, so that this one does both.
+ * such headers. A scope has only one service worker, so this one does both.
  *
  * Each version of the page has its own cache, filled before the version is used. Names of files hold the hash of
  * their content, and a tab that is older than this worker gets its files from its own version's cache, which stays
@@ -10,7 +10,7 @@
 import { type ArtifactName, type Ask, type Shell, versionName, versionPrefix } from "./protocol.js";
 
 declare const self: ServiceWorkerGlobalScope;
-/** Put in by the build. */
+/** Inserted by the build. */
 declare const __SHELL__: Shell;
 
 const shell = __SHELL__;
@@ -45,7 +45,7 @@ self.addEventListener("fetch", (event) => {
   const path = pathOf(request);
   if (path === undefined) return;
   if (request.mode === "navigate") {
-    // Of documents the page alone: whatever else its host has in this folder is not ours.
+    // Of all documents only the page: whatever else the host has in this folder is not ours.
     if (path === "" || path === "index.html") event.respondWith(isolated("", request));
   } else if (path === LIST) {
     event.respondWith(list(request));
@@ -94,7 +94,7 @@ async function install(): Promise<void> {
   const cache = await caches.open(ownCache);
   await Promise.all([...shell.files, ...had].map((path) => add(cache, path)));
   const page = await cache.match(urlOf(""));
-  // A host in the middle of an update may still serve the page before.
+  // A host in the middle of an update may still serve the previous page.
   if (!(await page?.text())?.includes(shell.version)) {
     await caches.delete(ownCache);
     throw new Error("The host serves another version of the page than of its service worker");
@@ -123,7 +123,7 @@ async function add(cache: Cache, path: string, signal?: AbortSignal): Promise<vo
   await cache.put(url, plain(response));
 }
 
-/** Some hosts answer with a page, and 200, where they have no such file. */
+/** False for a page in place of a file: some hosts answer with one, and 200, if they have no such file. */
 function isFile(path: string, { ok, headers }: Response): boolean {
   return ok && (path === "" || !/^text\/html/i.test(headers.get("Content-Type") ?? ""));
 }
@@ -154,7 +154,7 @@ async function forgetVersions(): Promise<void> {
   const { held = [] } = await navigator.locks.query();
   const inUse = new Set(held.map(({ name }) => name));
   const waiting = self.registration.waiting ?? self.registration.installing;
-  // A version that waits fills its cache, and no tab has it yet.
+  // A waiting version may be filling its cache, and no tab holds its lock yet.
   if (waiting) return;
   for (const cache of await versionCaches()) {
     if (cache !== ownCache && !inUse.has(cache)) await caches.delete(cache);
@@ -175,10 +175,10 @@ async function fromAnyVersion(url: string): Promise<Response | undefined> {
   return undefined;
 }
 
-/** A file of the page, with the headers of isolation where it is what they belong to. */
+/** A file of the page, with the headers of isolation if it is a document or a worker. */
 async function isolated(path: string, request: Request): Promise<Response> {
   const response = (await fromAnyVersion(urlOf(path))) ?? (await fetchAndKeep(path, request));
-  // Redirections are the browser's to follow.
+  // The browser follows redirections itself.
   if (response.type === "opaqueredirect" || response.status === 0) return response;
   if (!["document", "iframe", "worker", "sharedworker"].includes(request.destination)) return response;
   const headers = new Headers(response.headers);

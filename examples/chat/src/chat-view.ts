@@ -17,10 +17,10 @@ const suggestions = [
 
 const longestTitle = 80;
 
-/** An engine that does not stop is not waited for any longer. */
+/** The longest wait for an answer to stop. */
 const stopMs = 3_000;
 
-/** Who keeps what is said. */
+/** Keeps the conversation. */
 export interface ChatKeeper {
   /** The turns from this one on have changed. */
   changed(from: number): void;
@@ -42,7 +42,7 @@ export class ChatView {
   #session: Session | null = null;
   /** One for each turn. */
   #views: MessageView[] = [];
-  /** The question that had no room, as it was put back where it was written. */
+  /** The question that had no room, after it was put back into its field. */
   #tooLong: string | null = null;
   /** The answer that is being written. */
   #answering: Promise<void> = Promise.resolve();
@@ -61,7 +61,7 @@ export class ChatView {
     this.#prompt.addEventListener("input", () => this.#resize());
     this.#stop.addEventListener("click", () => this.#session?.stop());
     this.#jump.addEventListener("click", () => {
-      // The button goes away; what it led to has the focus.
+      // The button disappears, so the focus goes to what it led to.
       if (document.activeElement === this.#jump) this.#transcript.focus({ preventScroll: true });
       this.#follow.toEnd();
     });
@@ -78,7 +78,7 @@ export class ChatView {
     );
   }
 
-  /** Stops the answer that is being written; resolves when it has ended, or does not end. */
+  /** Stops the answer that is being written; resolves when it has ended, or after a while. */
   async leave(): Promise<void> {
     this.#session?.stop();
     await Promise.race([this.#answering, new Promise((resolve) => setTimeout(resolve, stopMs))]);
@@ -199,7 +199,7 @@ export class ChatView {
     this.#keeper.changed(session.conversation.turns.length - 1);
   }
 
-  /** A question that got no answer goes back to where it was written. */
+  /** Puts a question that got no answer back into its field. */
   #takeBack(session: Session): void {
     const { conversation } = session;
     this.#views.pop()?.element.remove();
@@ -280,7 +280,7 @@ export class ChatView {
   }
 }
 
-/** The first line of what was asked first. */
+/** The first line of the first question. */
 function titleOf(text: string): string {
   const [line = ""] = text.trim().split("\n");
   const letters = [...line.trim()];

@@ -69,7 +69,7 @@ export class Chats {
     this.#view.open(session, conversation);
   }
 
-  /** An empty conversation in place of what is there, which is in the list, or is asked about where nothing is kept. */
+  /** Begins an empty conversation. The old one is in the list; where nothing is kept, this asks first. */
   async #startNew(): Promise<void> {
     const session = this.#session;
     if (!session) return;

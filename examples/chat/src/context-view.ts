@@ -35,7 +35,7 @@ export class ContextView {
     this.#full.hidden = true;
   }
 
-  /** Draws the line between what is sent and what is not; `firstSent` is null where everything is. */
+  /** Draws the line between what is sent and what is not; `firstSent` is null if everything is sent. */
   showCut(firstSent: HTMLLIElement | null): void {
     if (firstSent) {
       if (firstSent.previousElementSibling !== this.#cut) firstSent.before(this.#cut);

@@ -73,7 +73,7 @@ export function newConversation(model: string): Conversation {
   };
 }
 
-/** Every call rejects where the browser keeps nothing. */
+/** Every call rejects if the browser keeps nothing. */
 export class ConversationStore {
   readonly #writer = crypto.randomUUID();
   #opened: Promise<IDBPDatabase<Schema>> | null = null;
@@ -146,7 +146,7 @@ export class ConversationStore {
           database.createObjectStore("conversations", { keyPath: "id" });
           database.createObjectStore("turns");
         },
-        // A tab with a later version of the page wants to continue.
+        // A tab with a later version of the page wants to upgrade the database.
         blocking: (_current, _next, event) => {
           (event.target as IDBDatabase).close();
           forget();

@@ -5,11 +5,11 @@
 
 import type { Conversation, Turn } from "./conversations.js";
 
-/** Where a tab notes which conversation it has, and what was not stored of it. */
+/** Where a tab notes which conversation it has, and the conversation if not all of it was stored. */
 const CURRENT = "chord-chat.conversation";
 const DRAFT = "chord-chat.draft";
 
-/** Remembers for this tab which conversation it has; an empty one is not worth it. */
+/** Remembers for this tab which conversation it has; an empty one is not remembered. */
 export function noteConversation(conversation: Conversation | null): void {
   write(CURRENT, conversation && conversation.turns.length > 0 ? conversation.id : null);
 }
@@ -23,7 +23,7 @@ export function leaveDraft(conversation: Conversation | null): void {
   write(DRAFT, conversation && conversation.turns.length > 0 ? JSON.stringify(conversation) : null);
 }
 
-/** What the last page left, once: a later reload has its own. */
+/** What the last page left, only once: a later reload leaves its own. */
 export function takeDraft(): Conversation | null {
   const text = read(DRAFT);
   write(DRAFT, null);
@@ -31,7 +31,7 @@ export function takeDraft(): Conversation | null {
 }
 
 /**
- * The conversation with what the store does not have. What the store has otherwise, from another tab, stands: null.
+ * The draft, if it continues the stored conversation. Null if the store has other turns: those of another tab stay.
  */
 export function joined(stored: Conversation | null, draft: Conversation): Conversation | null {
   if (!stored) return { ...draft, revision: 0 };

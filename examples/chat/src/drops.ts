@@ -30,7 +30,7 @@ export function acceptDrops(onFile: (file: File) => void): void {
   });
 }
 
-/** True where a file begins as models do. What it is otherwise, a load would say. */
+/** True if a file begins like a GGUF file. If not, a load would report what it is. */
 export async function isModel(file: File): Promise<boolean> {
   try {
     return (await file.slice(0, 4).text()) === "GGUF";

@@ -2,7 +2,7 @@
 
 import { type HuggingFaceSource, type ModelSource, parseHubAddress } from "@querent-ai/wasm-chord";
 
-/** What an entry means: a model, or a repository of which a file is still to be named. */
+/** What an entry means: a model, or a repository whose file is still to be named. */
 export type Entered = { title: string; source: ModelSource } | { repo: string; revision?: string };
 
 const REPO = /^[\w.-]+\/[\w.-]+$/;
@@ -10,13 +10,13 @@ const REPO = /^[\w.-]+\/[\w.-]+$/;
 const REPO_WITH_QUANT = /^([\w.-]+\/[\w.-]+):([\w.-]+)$/;
 const QUANT = /^[\w.-]*q\d[\w.-]*$|^(bf|f)(16|32)$|^mxfp4$/i;
 
-/** Reads the repository's field and that of its file; either may hold an address. Throws what is to be corrected. */
+/** Reads the repository's field and that of its file; either may hold an address. Throws what to correct. */
 export function readRepository(repoText: string, fileText: string): Entered {
   const [repo, file] = [repoText.trim(), fileText.trim()];
   if (parseHubAddress(file)?.file !== undefined) return readAddress(file);
   const page = parseHubAddress(repo);
   if (page?.file !== undefined && file === "") return readAddress(repo);
-  // An address of another host belongs into the other field, and means the same there.
+  // An address of another host belongs in the other field, and means the same there.
   if (!page && /^https?:\/\//i.test(repo)) return readAddress(repo);
   const short = REPO_WITH_QUANT.exec(repo);
   const name = page?.repo ?? short?.[1] ?? repo;
@@ -29,7 +29,7 @@ export function readRepository(repoText: string, fileText: string): Entered {
   return quant === undefined ? { repo: name, ...revision } : hubModel({ repo: name, ...revision, quant });
 }
 
-/** Reads the address's field, which may hold a repository. Throws what is to be corrected. */
+/** Reads the address's field, which may hold a repository. Throws what to correct. */
 export function readAddress(text: string): Entered {
   const written = text.trim();
   const page = parseHubAddress(written);
@@ -58,7 +58,7 @@ function hubModel(source: HuggingFaceSource): Entered {
   return { title: file === undefined ? `${titleOf(repo)}, ${quant}` : titleOf(file), source };
 }
 
-/** A path without escapes, where it has only whole ones. */
+/** A path with its escapes decoded, if all of them are valid. */
 function readable(path: string): string {
   try {
     return decodeURIComponent(path);

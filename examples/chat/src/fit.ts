@@ -7,12 +7,12 @@ const verdicts = new Map<string, Verdict>();
 /** The running inspection. */
 let looking: AbortController | null = null;
 
-/** A verdict for the settings of now, if the model was looked at. */
+/** The verdict for the current settings, if the model was inspected. */
 export function knownVerdict(source: ModelSource): Verdict | undefined {
   return verdicts.get(keyOf(source));
 }
 
-/** Looks at a model, in place of any that is being looked at. Undefined where that cannot be told now. */
+/** Inspects a model, in place of any running inspection. Undefined if that fails. */
 export async function judge(source: ModelSource): Promise<Verdict | undefined> {
   stopJudging();
   const known = knownVerdict(source);
@@ -38,7 +38,7 @@ export function stopJudging(): void {
   looking = null;
 }
 
-/** In a few words, and in more. */
+/** A verdict in a few words, and in a sentence. */
 export function verdictText(verdict: Verdict): { text: string; title: string } {
   switch (verdict.kind) {
     case "fits":

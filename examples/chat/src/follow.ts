@@ -6,7 +6,7 @@
 /** Scroll positions are fractions of a pixel, heights are not. */
 const rounding = 1;
 
-/** Scrolling runs ahead of the page: for this many milliseconds the end may be where it was before. */
+/** Scroll positions can be older than the content: for this many milliseconds the reader may see the earlier end. */
 const staleMs = 200;
 
 const upwardKeys = new Set(["ArrowUp", "PageUp", "Home"]);
@@ -19,17 +19,17 @@ export class Follow {
   #top = 0;
   #contentHeight = 0;
   #height = 0;
-  /** What the content's height was before it changed last, and when that was. */
+  /** The content's height before its last change, and the time of that change. */
   #earlierHeight = 0;
   #changedAt = 0;
   #touchY = 0;
 
-  /** `content` is what grows in `place`. `onChange` is told whether the end is followed. */
+  /** `content` grows in `place`. `onChange` is told whether the end is followed. */
   constructor(place: HTMLElement, content: HTMLElement, onChange: (follows: boolean) => void) {
     this.#place = place;
     this.#onChange = onChange;
     place.addEventListener("scroll", () => this.#scrolled());
-    // A small step up may be over before anybody has seen its scroll event: these come first.
+    // A small step up may be over before its scroll event: the events of its cause come first.
     place.addEventListener("wheel", (event) => this.#wheeled(event), { passive: true });
     place.addEventListener("keydown", (event) => this.#pressed(event));
     place.addEventListener("touchstart", ({ touches }) => (this.#touchY = touches[0]?.clientY ?? 0), { passive: true });
@@ -78,7 +78,7 @@ export class Follow {
     return scrollHeight - clientHeight - scrollTop <= rounding;
   }
 
-  /** True if this is the end as the reader's hand last had it. */
+  /** True if this is the end as it was before the content's last change, which the reader may have aimed at. */
   #wasAtEnd(): boolean {
     if (performance.now() - this.#changedAt > staleMs) return false;
     return this.#earlierHeight - this.#place.clientHeight - this.#place.scrollTop <= rounding;
@@ -106,7 +106,7 @@ export class Follow {
   }
 
   #stick(): void {
-    // Whatever the style sheet says about gliding: what glides is overtaken by the next word.
+    // Whatever the style sheet says: the next word would overtake smooth scrolling.
     this.#place.scrollTo({ top: this.#place.scrollHeight, behavior: "instant" });
     this.#note();
   }
@@ -124,7 +124,7 @@ export class Follow {
 
   #setFollows(follows: boolean): void {
     this.#follows = follows;
-    // An anchor inside would pull against the end; away from it, it keeps what is read where it is.
+    // Scroll anchoring would pull away from the end. Elsewhere it keeps the text being read in place.
     this.#place.style.overflowAnchor = follows ? "none" : "auto";
     this.#onChange(follows);
   }

@@ -52,13 +52,13 @@ export class Keeper {
     return this.#writing || this.#changedFrom !== Infinity ? this.#conversation : null;
   }
 
-  /** What is on the page is not to be kept. */
+  /** Stops keeping the conversation on the page. */
   drop(): void {
     this.#conversation = null;
     this.#changedFrom = Infinity;
   }
 
-  /** The turns from this one on have changed, and are complete or as good as. */
+  /** The turns from this one on have changed, and are complete. */
   changed(from: number): void {
     this.#changedFrom = Math.min(this.#changedFrom, from);
     this.#seen = 0;
@@ -98,7 +98,7 @@ export class Keeper {
     } catch (error) {
       if (this.#conversation === conversation) this.#changedFrom = Math.min(this.#changedFrom, from);
       if (!(error instanceof Overtaken)) return this.#events.onKept(error);
-      // Another tab has it: what is here is kept beside it.
+      // Another tab has changed it: this version is kept as a separate conversation.
       conversation.id = crypto.randomUUID();
       conversation.revision = 0;
       this.#changedFrom = 0;

@@ -27,7 +27,7 @@ export function initLoadView(onCancel: () => void): void {
   });
 }
 
-/** Shows a load that begins; its download is paused and resumed by what this returns. */
+/** Shows a load that begins. The returned control pauses and resumes its download. */
 export function startLoadView(title: string): LoadControl {
   byId("load-name", HTMLParagraphElement).textContent = title;
   for (const id of ["load-bytes", "load-speed", "load-eta", "load-from"]) byId(id, HTMLElement).textContent = "–";
@@ -56,7 +56,7 @@ export function showLoadProgress(progress: LoadProgress): void {
   showPaused();
 }
 
-/** Only a download can be paused; what is stored already is not waited for. */
+/** Only a download can be paused, not the reading of stored bytes. */
 function showPaused(): void {
   const paused = control?.paused ?? false;
   const button = byId("load-pause", HTMLButtonElement);

@@ -134,7 +134,7 @@ async function showCapability(): Promise<void> {
   else hint.textContent = `Models run on the CPU here, which is slower: ${webgpu.why ?? "there is no WebGPU"}.`;
 }
 
-/** Fetches every face now: once a model is loaded the page makes no request at all. */
+/** Fetches every font face now: once a model is loaded the page makes no requests. */
 async function loadFonts(): Promise<void> {
   const faces = [...document.fonts];
   await Promise.allSettled(faces.map((face) => face.load()));

@@ -18,7 +18,7 @@ const marked = new Marked({
   },
 });
 
-// Given among the options above, only own properties of a tokenizer would count.
+// Among the options above, marked would use only the tokenizer's own properties.
 marked.setOptions({ tokenizer: new FormulaTokenizer() });
 
 const purifier = DOMPurify(window);
@@ -58,12 +58,12 @@ purifier.addHook("afterSanitizeAttributes", (node) => {
   }
 });
 
-/** How this page reads Markdown, for those who read it block by block. */
+/** The options with which this page reads Markdown, for reading it block by block. */
 export function markdownOptions(): MarkedOptions {
   return marked.defaults;
 }
 
-/** Markdown as HTML that was not looked at yet. */
+/** Markdown as HTML that is not sanitized yet. */
 export function toHtml(text: string): string {
   return marked.parse(text, { async: false });
 }

@@ -62,7 +62,7 @@ export class FormulaTokenizer extends Tokenizer {
   }
 }
 
-/** `masked` is what emphasis is looked for in: as long as the whole text, of which `source` is the end. */
+/** marked looks for emphasis in `masked`, which is as long as the whole text; `source` is the end of the text. */
 function maskFormulas(source: string, masked: string): string {
   if (!/\\[([]|\$/.test(source)) return masked;
   const from = masked.length - source.length;

@@ -10,10 +10,10 @@ export interface MessageActions {
   onRegenerate(): void;
 }
 
-/** A stored answer is shown in parts of so many characters, so that a long one does not hold the page up. */
+/** A stored answer is shown in parts of this many characters, so that a long one does not block the page. */
 const partLength = 8_000;
 
-/** Showing text may take this share of the time at most: a last block that is long is shown less often. */
+/** Showing text may take at most this share of the time: a long last block is shown less often. */
 const mostOfTheTime = 0.2;
 
 export class MessageView {

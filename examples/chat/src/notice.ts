@@ -1,10 +1,10 @@
-/** The line above the chat: what a reader should know of this device, until they have read it. */
+/** The line above the chat: what a reader should know about this device, until they dismiss it. */
 
 import { byId } from "./dom.js";
 import { readStored, writeStored } from "./stored.js";
 
 const DISMISSED = "dismissed-notices";
-/** More reasons than a browser ever has. */
+/** Most dismissed notices that are remembered: more than one browser ever shows. */
 const MOST_KEPT = 20;
 
 let shown = "";

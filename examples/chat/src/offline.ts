@@ -7,14 +7,14 @@ import { Chord } from "@querent-ai/wasm-chord";
 import { type Ask, versionName } from "../service-worker/protocol.js";
 import { announce, byId } from "./dom.js";
 
-/** Noted for the length of the visit, so that a host or a browser that will not be helped costs one reload. */
+/** Noted for the visit, so that a host or browser where isolation does not work costs only one reload. */
 const TRIED = "isolation-tried";
-/** A worker that runs answers at once; one of another kind never does. */
+/** The longest wait for an answer: a running worker answers at once, one of another kind never does. */
 const ANSWER_MS = 3_000;
-/** Who has waited for a model waits so long at most for the rest of the page to be kept. */
+/** After a model has loaded, the visitor waits at most this long for the rest of the page to be kept. */
 const KEEP_MS = 5_000;
 
-/** The build that this page is of. The development server has none. */
+/** The version of this page's build. The development server has none. */
 const version = document.querySelector<HTMLMetaElement>('meta[name="version"]')?.content ?? "";
 
 /** The registration, or undefined where nothing can be kept. */
@@ -36,8 +36,8 @@ export async function initOffline(mayReload: () => boolean): Promise<void> {
 }
 
 /**
- * Keeps all that a loaded model may need later on: a smaller engine, or the 64-bit one. Called beside a load, so that
- * nothing is left to be fetched when it ends. Resolves in any case, soon.
+ * Keeps all that a loaded model may need later on: the baseline engine, or the 64-bit one. Called during a load, so
+ * that nothing is left to fetch when it ends. Resolves in any case, after {@link KEEP_MS} at the latest.
  */
 export async function keepForModel(): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -54,7 +54,7 @@ export async function keepForModel(): Promise<void> {
 async function register(mayReload: () => boolean): Promise<ServiceWorkerRegistration | undefined> {
   if (version === "" || !isSecureContext || !("serviceWorker" in navigator)) return undefined;
   holdVersion();
-  // A page that is isolated already has time: what it loads itself comes first.
+  // A page that is isolated already can wait until its own files have loaded.
   if (crossOriginIsolated) await loaded();
   const address = new URL("service-worker.js", document.baseURI);
   const registration = await navigator.serviceWorker.register(address, { updateViaCache: "none" });
@@ -108,7 +108,7 @@ function answerOf(worker: ServiceWorker, ask: Ask): Promise<unknown> {
   });
 }
 
-/** Says what is true of this browser and this visit. */
+/** Says whether this browser keeps the page. */
 function showOffline(works: boolean): void {
   byId("offline", HTMLParagraphElement).textContent = works
     ? "Works offline once a model is stored."
@@ -131,7 +131,7 @@ async function lookForUpdate({ waiting, active }: ServiceWorkerRegistration): Pr
   const newest = waiting ?? active;
   const found = newest && (await answerOf(newest, { type: "version" }));
   if (typeof found !== "string") return;
-  // A page that came around its worker, past a cache, may be the new one already.
+  // A page that was loaded past its worker may already be the new version.
   if (found === version) waiting?.postMessage({ type: "activate" } satisfies Ask);
   else if (byId("update", HTMLDivElement).hidden) {
     byId("update", HTMLDivElement).hidden = false;

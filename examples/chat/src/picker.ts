@@ -23,7 +23,7 @@ interface ListedModel {
 
 type Kind = "listed" | "repo" | "url" | "file";
 
-/** What the host lists, and what the page offers: that, and the other models that this browser keeps. */
+/** The host's list, and what the page offers: that list and the other models that this browser keeps. */
 let listed: ListedModel[] = [];
 let offered: ListedModel[] = [];
 let file: File | null = null;
@@ -67,7 +67,7 @@ export function takeFile(chosen: File): void {
   take();
 }
 
-/** Says of the listed model that is selected whether it fits this device, while there is one to choose. */
+/** Shows whether the selected model of the list fits this device, while a model is being chosen. */
 async function judgeSelected(form: HTMLFormElement): Promise<void> {
   if (document.body.dataset.phase !== "choose") return;
   const selected = new FormData(form).get("listed");
@@ -75,12 +75,12 @@ async function judgeSelected(form: HTMLFormElement): Promise<void> {
   if (!model || kindOf(form) !== "listed") return;
   const verdict = await judge(model.source);
   const row = form.querySelector(`input[name="listed"][value="${Number(selected)}"]`)?.parentElement;
-  // The list may have become another one meanwhile.
+  // The list may have changed meanwhile.
   const place = offered[Number(selected)] === model && row?.querySelector(".fit");
   if (verdict && place) place.replaceWith(fitMark(model));
 }
 
-/** Looks at the models again: other settings may be another answer. */
+/** Judges the models again: other settings may change the verdict. */
 export function refreshFit(): void {
   const form = byId("picker", HTMLFormElement);
   form.querySelectorAll("#listed .fit").forEach((mark, index) => mark.replaceWith(fitMark(offered[index]!)));
@@ -229,7 +229,7 @@ function choice(form: HTMLFormElement): ChosenModel {
   }
 }
 
-/** A model that was entered. A repository alone is moved into its field, and a file is requested. */
+/** A model that was entered. A repository alone is moved into its field, and the error asks for a file. */
 function model(entered: Entered): ChosenModel {
   if ("source" in entered) return entered;
   const { repo, revision } = entered;

@@ -2,15 +2,15 @@
 
 import { formatBytes } from "./format.js";
 
-/** Of an error what its text depends on. */
+/** The parts of an error that its text depends on. */
 export interface Failure {
   code: string;
-  /** The SDK's own words: what was expected, what was found and where. They know nothing of this page's buttons. */
+  /** The SDK's text: what was expected, what was found and where. It knows nothing of this page's buttons. */
   message: string;
   details: Readonly<Record<string, unknown>>;
 }
 
-/** `what` is the SDK's message where it is left out. */
+/** If `what` is left out, it is the SDK's message. */
 interface Text {
   what?: string | ((failure: Failure) => string);
   next: string | ((failure: Failure) => string);
@@ -200,7 +200,7 @@ export function sentence(text: string): string {
 }
 
 function cutOff({ details }: Failure): string {
-  // Where what is missing begins, and how much the file has from there.
+  // Where the incomplete part begins, and how many of its bytes the file has.
   const size = bytes(Number(details["start"] ?? details["offset"]) + Number(details["available"]));
   return `The file is incomplete: it ends${size === undefined ? "" : ` at ${size},`} before the end of the model.`;
 }
@@ -215,12 +215,12 @@ function nextOfStatus(status: number): string {
   return "Check the address, or try another host.";
 }
 
-/** The SDK's advice, which is said of no page in particular, is replaced by this page's own. */
+/** A message without the SDK's general advice, in place of which this page gives its own. */
 function withoutAdvice({ message }: Failure): string {
   return message.replace(/ (Load again|Load the model again|The repository asks for a token|Is there such a).*$/, "");
 }
 
-/** A browser says the same of every failure: "TypeError: Failed to fetch". */
+/** A message without the browser's error, which is the same for every failure: "TypeError: Failed to fetch". */
 function withoutCause({ message }: Failure): string {
   return message.replace(/ \([^()]*\)$/, "");
 }

@@ -5,9 +5,9 @@ import { byId } from "./dom.js";
 export interface Question {
   title: string;
   text: string;
-  /** What the button says that does it; null where there is only something to be told. */
+  /** The label of the button that agrees; null if there is nothing to agree to. */
   yes: string | null;
-  /** What the button says that leaves everything as it is. */
+  /** The label of the button that changes nothing. */
   no?: string;
 }
 
@@ -15,8 +15,8 @@ export interface Question {
 let answerLast: ((yes: boolean) => void) | null = null;
 
 /**
- * Asks, and resolves when there is an answer; Escape is no. The button that changes nothing has the focus, and
- * afterwards what had it before.
+ * Asks, and resolves with the answer; Escape means no. The button that changes nothing gets the focus, which returns
+ * afterwards to where it was.
  */
 export function ask({ title, text, yes, no = "Cancel" }: Question): Promise<boolean> {
   answerLast?.(false);

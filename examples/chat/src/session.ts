@@ -11,7 +11,7 @@ import { type Conversation, newConversation, type Turn } from "./conversations.j
 import { isCancelled } from "./problem.js";
 import type { Settings } from "./settings.js";
 
-/** Of the context, what is kept free for the answer where the oldest turns are left out. */
+/** The share of the context to keep free for the answer when the oldest turns are left out. */
 const roomForAnswer = 0.25;
 
 /** Reports of an answer while it is written. */
@@ -85,7 +85,7 @@ export class Session {
         const [choice] = chunk.choices;
         if (choice?.delta.content) {
           turn.text += choice.delta.content;
-          // A piece is a token, or the last one of a letter.
+          // A piece is a token, or the last of the tokens that make up a letter.
           this.#use(this.contextUsed + 1);
           onText(turn);
         }
@@ -110,7 +110,7 @@ export class Session {
     return this.conversation.turns.at(-1)?.ended === "length" && this.contextUsed >= this.contextLength;
   }
 
-  /** Counts the tokens of what is sent of the conversation, where no answer has just said how many there are. */
+  /** Counts the tokens of the conversation that are sent, if no answer has just reported them. */
   async measure(settings: Readonly<Settings>): Promise<void> {
     const { conversation } = this;
     const messages = this.#messages(settings);
@@ -165,7 +165,7 @@ export class Session {
   }
 }
 
-/** True where the conversation has outgrown the context. */
+/** True if the conversation has outgrown the context. */
 export function isTooLong(error: unknown): boolean {
   return error instanceof ChordError && error.code === "prompt-too-long";
 }

@@ -149,7 +149,7 @@ function readForm(form: HTMLFormElement): Settings {
   };
 }
 
-/** Stored settings of the right types; what an older page stored otherwise falls back to the default. */
+/** Stored settings of the right types; those that an older page stored differently have their defaults. */
 function checkSettings(value: unknown): Settings | null {
   if (typeof value !== "object" || value === null) return null;
   const stored = value as Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** Small choices that outlive the page. A browser that refuses storage costs the memory of them, nothing else. */
+/** Small choices that outlive the page. If a browser refuses storage, they are forgotten, and nothing else fails. */
 
 const prefix = "chord-chat.";
 
