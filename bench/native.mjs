@@ -1,5 +1,5 @@
 // @ts-check
-// `chord bench` beside llama.cpp, natively: one process after the other, taking turns, medians.
+// `chord bench` compared with llama.cpp, natively: one process after the other, taking turns, medians.
 
 import { spawnSync } from "node:child_process";
 import { basename } from "node:path";

@@ -10,22 +10,22 @@ import { modelsFolder } from "../scripts/steps/paths.mjs";
 
 export const usage = `npm run bench -- [what] [options]
 
-what   (none)        prefill and decode in Chromium, beside wllama
+what   (none)        prefill and decode in Chromium, compared with wllama
        --load        load from each side's own cache, and the first token
-       --native      chord bench beside llama.cpp (Python package llama-cpp-python)
-       --against REV this working tree beside another revision: chord bench, or with --tab its package in Chromium
+       --native      chord bench compared with llama.cpp (Python package llama-cpp-python)
+       --against REV this working tree compared with another revision: chord bench, or with --tab the packages in Chromium
        --ceilings    what this machine can stream and multiply at most, in Chromium and natively
 
 --model FILE         a GGUF file; a bare name is looked up in models/   (${smollm2.file})
 --threads 1,2        thread counts
 --prompts 16,128,512 prompt lengths in tokens (128 with --against)
 --tokens 64          tokens to decode after the first
---repeat 5           repetitions, of which the median counts
---activations mixed|q16|q8|f32  of our side, on the CPU                (mixed)
+--repeat 5           repetitions; the median counts
+--activations mixed|q16|q8|f32  on our side, on the CPU                (mixed)
 --only ours|wllama|llama.cpp  leave the other side out
 --chord FILE         with --native: this program, instead of building it
 --python FILE        the Python that has llama-cpp-python                (CHORD_PYTHON, or python3)
---at-least 0.97      with --against: fail where a ratio is below
+--at-least 0.97      with --against: fail if a ratio is below that
 --json FILE          write the JSON there instead of printing it`;
 
 const ACTIVATIONS = /** @type {const} */ (["mixed", "q16", "q8", "f32"]);

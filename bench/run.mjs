@@ -1,5 +1,5 @@
 // @ts-check
-// npm run bench: this engine beside others, in one run, on this machine. README.md says what is measured and how.
+// npm run bench: compares this engine with others, in one run, on this machine. README.md says what is measured, how.
 
 import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";

@@ -5,7 +5,7 @@ import { ModelServer, randomBytes } from "../../web/src/testing/model-server.ts"
 import { MiB } from "../support/downloads.ts";
 import { killAtRandomMoments } from "../support/kills.ts";
 
-test("a download killed at 100 random moments goes on each time, and fetches no recorded chunk again", async ({
+test("a download killed at 100 random moments continues each time, and fetches no recorded chunk again", async ({
   context,
 }) => {
   test.setTimeout(20 * 60_000);

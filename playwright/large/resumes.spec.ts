@@ -10,7 +10,7 @@ import { openSdk } from "../support/page.ts";
 import { models } from "../support/places.mjs";
 import { resumeAtRandomCuts } from "../support/resumes.ts";
 
-test("270 downloads of six chunks, cut at random bytes, go on and end", async ({ browser, baseURL }) => {
+test("270 downloads of six chunks, cut at random bytes, continue and end", async ({ browser, baseURL }) => {
   test.setTimeout(40 * 60_000);
   const server = await ModelServer.start(randomBytes(5.5 * MiB, 43));
   const right = sha256(server.bytes);
@@ -27,7 +27,7 @@ test("270 downloads of six chunks, cut at random bytes, go on and end", async ({
   }
 });
 
-test("30 downloads of the 98 MB of SmolLM2, cut at random bytes, go on and load", async ({ browser, baseURL }) => {
+test("30 downloads of the 98 MB of SmolLM2, cut at random bytes, continue and load", async ({ browser, baseURL }) => {
   test.setTimeout(40 * 60_000);
   const server = await ModelServer.start(readFileSync(join(models, smollm2.file)));
   try {

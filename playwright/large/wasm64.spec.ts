@@ -74,7 +74,9 @@ test("a model above 4 GiB computes in the 64-bit engine what it does natively", 
   expect(found.text).toBe(native.text);
 });
 
-test("a browser without what the 64-bit engine needs is told so, before a weight is read", async ({ page }) => {
+test("a browser without what the 64-bit engine needs gets an error that says so, before a weight is read", async ({
+  page,
+}) => {
   await openSdk(page);
   const workerUrl = await workerWith(page, "delete Atomics.waitAsync;");
   const refused = await page.evaluate(

@@ -11,7 +11,7 @@ import { serveFolder, startServer } from "./servers.ts";
 const MADE = /^made 4 of 512$/;
 /** Compiling on two cores, while a browser waits. */
 const WAIT_MS = 180_000;
-/** A page that has thrown may still be loaded anew by its development server. */
+/** A development server may still reload a page that has thrown. */
 const AFTER_ERROR_MS = 20_000;
 
 export async function runRow(row: Row, page: Page): Promise<void> {
@@ -37,7 +37,7 @@ export async function runRow(row: Row, page: Page): Promise<void> {
     failedAt = Math.min(failedAt, Date.now());
   };
   const outcome = async () => {
-    // A page that is being loaded anew has none.
+    // A page that is being reloaded has none.
     const title = await page.title().catch(() => "waiting");
     const isOver = /^(made|failed)/.test(title) || Date.now() - failedAt > AFTER_ERROR_MS;
     return isOver ? `over: ${title}` : "waiting";

@@ -57,7 +57,7 @@ test("a long prompt shows how far it has been read", async ({ page }) => {
   await expect(page.locator(".reading:not([hidden])")).toHaveCount(0);
 });
 
-test("a context that is full says so once, and the conversation goes on without its oldest turns", async ({ page }) => {
+test("a full context is announced once, and the conversation continues without its oldest turns", async ({ page }) => {
   await openChat(page, "30");
   const full = page.locator("#context-full");
   let asked = 0;

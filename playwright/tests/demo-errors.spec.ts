@@ -114,7 +114,7 @@ test("a page about a file is read as the file, in either field", async ({ page }
   await expect(problem(page)).not.toContainText(/api\/models|resolve/);
 });
 
-test("a repository in the field for addresses goes where its file is asked for", async ({ page }) => {
+test("a repository in the field for addresses moves to the field that asks for its file", async ({ page }) => {
   for (const text of [
     "owner/name",
     "https://huggingface.co/owner/name",

@@ -10,7 +10,7 @@ async function openStorage(page: Page) {
   return page.getByRole("dialog", { name: "Storage" });
 }
 
-test("a load is paused, goes on, and what it left is listed and deleted", async ({ page, request }) => {
+test("a load is paused and resumed, and what it stored is listed and deleted", async ({ page, request }) => {
   await page.goto("/");
   await page.getByRole("radio", { name: "The same, from a slow host" }).check();
   await page.getByRole("button", { name: "Load model" }).click();

@@ -63,7 +63,7 @@ async function readWhileItGrows(page: Page): Promise<void> {
 
 const lastAnswer = (page: Page) => page.locator('.message[data-role="assistant"]').last();
 
-test("load, chat, stop, go on, and reload without the network", async ({ page, request, context }) => {
+test("load, chat, stop, continue, and reload without the network", async ({ page, request, context }) => {
   test.setTimeout(300_000);
   const problems: string[] = [];
   page.on("pageerror", (error) => problems.push(error.message));
@@ -144,7 +144,7 @@ test("a load can be cancelled and another one made", async ({ page }) => {
   await expect(page.locator("#picker-problem")).toBeHidden();
 });
 
-test("an error is a sentence with its code, and the page goes on", async ({ page }) => {
+test("an error is a sentence with its code, and the page stays usable", async ({ page }) => {
   await page.goto("/");
   await page.getByRole("radio", { name: "Address" }).check();
   await page.getByRole("button", { name: "Load model" }).click();

@@ -51,7 +51,9 @@ test("a waiting tab takes over when the other one is closed, and fetches nothing
   expect(server.sent - begun).toBeLessThanOrEqual(MiB - 2 * 128 * KiB);
 });
 
-test("a page killed at random moments goes on, and fetches no recorded chunk again", async ({ context }) => {
+test("a download whose page is killed at random moments continues, and fetches no recorded chunk again", async ({
+  context,
+}) => {
   await killAtRandomMoments(context, server, 4);
 });
 

@@ -24,7 +24,7 @@ test.beforeAll(async () => {
   await run(cargo, args, { env, log: "hostile-files" });
 });
 
-test("every bad file is refused with its code, in an error that JSON can hold, and the reader goes on", async ({
+test("every bad file is refused with its code, in an error that JSON can hold, and the next one can be read", async ({
   page,
 }) => {
   test.setTimeout(300_000);

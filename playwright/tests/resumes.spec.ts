@@ -11,7 +11,7 @@ import { bytesSent, openSdk, workerWith } from "../support/page.ts";
 import { models } from "../support/places.mjs";
 import { resumeAtRandomCuts } from "../support/resumes.ts";
 
-test("40 downloads cut at random bytes go on and end", async ({ browser, baseURL }) => {
+test("40 downloads cut at random bytes continue and end", async ({ browser, baseURL }) => {
   const server = await ModelServer.start(randomBytes(5 * 128 * KiB + 50_000, 41));
   const download = { chunkBytes: 128 * KiB, attempts: 2, retryMs: 5 };
   const right = sha256(server.bytes);

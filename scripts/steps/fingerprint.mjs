@@ -17,7 +17,7 @@ function* filesUnder(path) {
   }
 }
 
-/** A hash of the contents and names of all files below `sources`: files or folders, of which some may be missing. */
+/** A hash of the contents and names of all files below `sources`: files or folders, some of which may be missing. */
 export function fingerprint(sources, ...extra) {
   const hash = createHash("sha256");
   for (const source of sources) {

@@ -6,7 +6,7 @@ import { line, step } from "../steps/console.mjs";
 const shownFailures = 20;
 const shownLines = 8;
 
-/** A test's name and the first lines of what went wrong in it, for a run of which only the output is seen. */
+/** A test's name and the first lines of its failure, for readers who see only the output. */
 export function failure(name, message = "") {
   const lines = stripVTControlCharacters(message)
     .split("\n")

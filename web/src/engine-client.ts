@@ -32,7 +32,7 @@ export class EngineClient {
   private dead: Error | undefined;
   private closing: Error | undefined;
 
-  /** `inspect`: the model is only looked at, and `inspect` is the only call. */
+  /** `inspect`: the model is only inspected, and `inspect` is the only call. */
   constructor(
     workerUrl: string,
     private readonly source: SourceDescriptor,

@@ -74,7 +74,7 @@ describe("a download", () => {
     expect(times.length).toBeGreaterThan(8);
   });
 
-  test("tells speed and time left", () => {
+  test("reports speed and time left", () => {
     const middle = download().find(({ time }) => time >= 1_000)!;
     expect(middle.bytesPerSecond).toBeGreaterThan(49e6);
     expect(middle.bytesPerSecond).toBeLessThan(51e6);

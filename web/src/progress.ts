@@ -64,7 +64,7 @@ export class ProgressMeter {
     this.emit(true);
   }
 
-  /** Bytes have arrived, of which some may have come over the network. */
+  /** Bytes have arrived, some of them perhaps over the network. */
   arrived(loaded: number, networkBytes: number, networkDone: boolean): void {
     this.loaded = Math.max(this.loaded, Math.min(loaded, this.total));
     this.fromCache &&= networkBytes === 0;

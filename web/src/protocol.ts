@@ -36,7 +36,7 @@ export interface IoStart {
   source: SourceDescriptor;
   store: StoreChoice;
   download?: DownloadSettings;
-  /** The model is only looked at: nothing is stored, and little more is fetched than is read. */
+  /** The model is only inspected: nothing is stored, and little more is fetched than is read. */
   inspect?: boolean;
 }
 
@@ -76,7 +76,7 @@ export interface WorkerInfo {
   wasmHeapBytes: number;
 }
 
-/** What a load took besides the engine's own parts, in milliseconds. */
+/** How long the parts of a load outside of the engine took, in milliseconds. */
 export interface WorkerLoadTimes {
   /** From the moment that the engine ran and the file was open to the end of the load. */
   sinceOpenMs: number;
@@ -85,7 +85,7 @@ export interface WorkerLoadTimes {
   io: IoTimes;
 }
 
-/** What the page is told of a generation. Tokens stay with the worker, which continues from them on another device. */
+/** What the page hears of a generation. Tokens stay with the worker, which continues from them on another device. */
 export type AnswerEvent = Exclude<GenerateEvent, { token: number }>;
 
 /** Calls of the page to the engine worker. */
@@ -100,7 +100,7 @@ export interface EngineCalls {
   tokenizeChat: { params: { messages: Message[]; now: number }; result: Uint32Array; event: never };
   logits: { params: { tokens: Uint32Array }; result: Float32Array; event: never };
   info: { params: null; result: WorkerInfo; event: never };
-  /** In place of a load: the I/O worker was told that the model is only looked at. Ends that worker. */
+  /** In place of a load, with an I/O worker that was started with `inspect`. Ends that worker. */
   inspect: {
     params: { wasmUrls: WasmUrls; options: LoadOptions; device: DeviceFacts };
     result: Inspection;

@@ -16,7 +16,7 @@ interface Schema extends DBSchema {
   passed: { key: [string, string]; value: number };
 }
 
-/** Everything that a test's outcome depends on, besides the test; `undefined` where it cannot be told. */
+/** Everything that a test's outcome depends on, besides the test; `undefined` where that is unknown. */
 export async function deviceKey({ info, features }: GPUAdapter, build = builtFrom()): Promise<string | undefined> {
   if (build === undefined) return undefined;
   const { vendor, architecture, device, description, isFallbackAdapter } = info;

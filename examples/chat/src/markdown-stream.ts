@@ -91,7 +91,7 @@ export class MarkdownStream {
     this.#live = nothing;
   }
 
-  /** Several blocks of which none is settled: the later ones may still become part of the first. */
+  /** Shows several blocks that are not settled: the later ones may still become part of the first. */
   #replace(blocks: Token[], complete: (token: Token) => void): void {
     this.#drop();
     blocks.forEach(complete);

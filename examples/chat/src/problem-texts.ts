@@ -215,7 +215,7 @@ function nextOfStatus(status: number): string {
   return "Check the address, or try another host.";
 }
 
-/** A message without the SDK's general advice, in place of which this page gives its own. */
+/** A message without the SDK's general advice: this page gives its own. */
 function withoutAdvice({ message }: Failure): string {
   return message.replace(/ (Load again|Load the model again|The repository asks for a token|Is there such a).*$/, "");
 }

@@ -10,7 +10,7 @@ const count = 5;
 const chunk = (index: number) =>
   new Uint8Array(bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes)) as Uint8Array<ArrayBuffer>;
 
-/** A file of which some chunks are stored. */
+/** A file with some chunks stored. */
 async function file(stored: number[], sha256 = createHash("sha256").update(bytes).digest("hex")) {
   const whole = { url: "u", start: 0, end: Infinity, before: new Uint8Array(0), sha256 };
   const chunks = new Set(stored);

@@ -82,7 +82,7 @@ describe("a first load", () => {
     await file.finish();
   });
 
-  test("what nobody read is fetched at the end, so that the next load needs no network", async () => {
+  test("chunks that were not read are fetched at the end, so that the next load needs no network", async () => {
     const first = await open();
     await read(first, 0, 100);
     expect((await first.finish()).complete).toBe(true);
@@ -426,7 +426,7 @@ describe("two tabs", () => {
     second.close();
   });
 
-  test("the second goes on when the first ends, and fetches nothing again", async () => {
+  test("the second continues when the first ends, and fetches nothing again", async () => {
     server.behaviour = { cutAt: 14_000 };
     const first = await open({ retry: { ...RETRY, attempts: 1000, baseMs: 50 } });
     const second = await other();

@@ -28,7 +28,7 @@ export interface DownloadOptions {
   buffers: BufferPool;
   connections?: number;
   retry?: RetryPolicy;
-  /** Is told what happens and what is in progress. */
+  /** Notified of what happens and what is in progress. */
   watch?: StallWatch;
   /**
    * Fills the beginning of a chunk with bytes of an earlier visit, and returns how many. They count as arrived, but not

@@ -100,7 +100,7 @@ describe.each(Object.entries(faults))("where %s", (_how, fail) => {
   });
 });
 
-test("a tab that waits goes on with what another one could not store, and the stored part is not lost", async () => {
+test("a waiting tab continues with what another one could not store, and the stored part is not lost", async () => {
   const put = store.putChunk.bind(store);
   let failed = false;
   store.putChunk = (manifest, index, chunk, hash) => {
@@ -154,7 +154,7 @@ describe("a browser that stores no Blobs", () => {
     expect(await store.list()).toEqual([]);
   });
 
-  test("goes on with a part that was stored as Blobs", async () => {
+  test("continues with a part that was stored as Blobs", async () => {
     server.behaviour = { cutAt: 14_000 };
     const cut = await open({ connections: 1 });
     await expect(readAll(cut)).rejects.toThrow();

@@ -4,7 +4,7 @@ import type { RemoteBody, RemoteSource } from "../source/source.js";
 import { type Manifest, newManifest } from "../store/store.js";
 import { isRangeRefused } from "./download.js";
 
-/** Opens a file of which only the address is known, at a byte. */
+/** Opens a file at a byte, when only its address is known. */
 export class Probe {
   constructor(
     private readonly source: RemoteSource,

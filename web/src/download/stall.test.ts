@@ -58,7 +58,7 @@ describe("a load that waits for something that never comes rejects, and what is 
     await expect(file.chunk(2)).rejects.toMatchObject(stalled);
   });
 
-  test("the rest that nobody reads: the model is loaded, and the report says why it is not kept", async () => {
+  test("the rest of the file, which is not read: the model is loaded, and the report says why it is not kept", async () => {
     const put = store.putChunk.bind(store);
     store.putChunk = (manifest, index, ...rest) => (index === 5 ? never : put(manifest, index, ...rest));
     const file = await open();
@@ -127,7 +127,7 @@ describe("a watch", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  test("counts only while somebody waits, and from the last event on", async () => {
+  test("counts only while a call waits, and from the last event on", async () => {
     const watch = new StallWatch("u", new Gate(), 800);
     await vi.advanceTimersByTimeAsync(5_000);
     let error: Error | undefined;

@@ -32,7 +32,7 @@ export class TabRole {
   private closed = false;
   private loaded = false;
 
-  /** Without `tabs` no other tab is told of the file; a repair connects to them. */
+  /** Without `tabs` this tab is not connected to others; a repair connects it. */
   constructor(
     private role: Role,
     private tabs: ModelTabs | undefined,

@@ -78,7 +78,7 @@ export class ModelTabs {
     this.release = undefined;
   }
 
-  /** Tells the others what this tab writes, and that it is there. */
+  /** Tells the others what this tab writes, and that it is alive. */
   tell(): void {
     this.post({ type: "state", ...this.state });
   }

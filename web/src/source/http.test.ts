@@ -25,7 +25,7 @@ async function readAll(source: HttpSource, start: number): Promise<Uint8Array> {
 }
 
 describe("a server with ranges", () => {
-  test("answers with the bytes that were asked for and knows the size of the whole file", async () => {
+  test("answers with the requested bytes and knows the size of the whole file", async () => {
     const body = await new HttpSource(server.url).open(2_500, 5_500);
     expect(body).toMatchObject({ size: 10_000, ranged: true, position: 2_500, end: 5_500, etag: '"1"' });
     const target = new Uint8Array(3_000);

@@ -209,7 +209,7 @@ class HttpBody implements RemoteBody {
   readonly size: number;
   readonly end: number;
   position: number;
-  /** A piece of which a part has been used. */
+  /** The unused part of the last piece. */
   private rest: Uint8Array = new Uint8Array(0);
 
   constructor(

@@ -70,7 +70,7 @@ export interface ModelFile {
   close(): void;
 }
 
-/** What became of the model in the browser's storage. */
+/** How the model is stored in the browser. */
 export interface StoreReport {
   /** Where the model is stored, or would be if it is not complete. `file`: used in place. */
   kind: StoreKind | "none" | "file";

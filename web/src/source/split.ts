@@ -129,10 +129,10 @@ async function readLayout(parts: RemoteSource[]): Promise<Layout> {
   return { size: stretches.at(-1)!.end, stretches, etag, files, heads };
 }
 
-/** What a part begins with. */
+/** The beginning of a part. */
 interface Head {
   header: PartHeader;
-  /** Its bytes, up to the data. */
+  /** The part's bytes before its data. */
   head: Uint8Array;
   size: number;
   etag: string | null;

@@ -135,7 +135,7 @@ export interface ManifestStore {
   close(): void;
 }
 
-/** The manifest of a model of which nothing is stored yet. */
+/** The manifest of a model that has nothing stored yet. */
 export function newManifest(model: NewModel): Manifest {
   const { key, size, chunkBytes = CHUNK_BYTES, name = nameOf(key) } = model;
   const { etag = null, lastModified = null, fileHash = null } = model;
