@@ -1,4 +1,4 @@
-//! Kernels: what one is made of, and one dispatch of it.
+//! Kernels: their source, bindings and grid, and a dispatch of one.
 //!
 //! A kernel's bindings are numbered in the order they are listed, all in group 0. Activations share one buffer, and a
 //! buffer cannot be bound as read-only and read-write in one dispatch, so every activation is declared

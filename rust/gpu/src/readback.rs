@@ -47,7 +47,7 @@ pub(crate) struct Arrival {
     state: Arc<Mutex<ArrivalState>>,
 }
 
-/// A result on its way.
+/// A result that is being read back.
 #[derive(Debug)]
 pub(crate) struct Readback {
     staging: Allocation,

@@ -18,7 +18,7 @@ pub use crate::pipelines::PipelineKey;
 use crate::pipelines::PipelinePool;
 use crate::shader::{Dialect, ShaderSet};
 
-/// What a buffer's bytes are counted as.
+/// The kind of memory that a buffer's bytes are counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryKind {
     /// Weights and tables.

@@ -9,7 +9,7 @@ use crate::simd::{Dot, Isa};
 /// How the codes of `F` are multiplied.
 pub(crate) type DotOf<I, F> = <<F as Format>::Codes as Codes>::Dot<I>;
 
-/// What signed codes of `F` are combined with for `I`: see [`Dot::SIGN`].
+/// The byte that signed codes of `F` are combined with for `I`: see [`Dot::SIGN`].
 #[inline(always)]
 pub(crate) const fn sign<I: Isa, F: Format>() -> u8 {
     if F::Codes::SIGNED { DotOf::<I, F>::SIGN } else { 0 }

@@ -4,7 +4,7 @@ use chord_program::{Batch, BufferId, Program};
 
 use crate::ops::token_block::TokenBlock;
 
-/// What a run works on.
+/// The input of a run.
 pub(crate) struct Inputs<'a> {
     pub(crate) batch: Batch<'a>,
     pub(crate) blocks: &'a [TokenBlock],
