@@ -1,6 +1,7 @@
 // Finding a Rust toolchain for this machine and one that can build for WebAssembly.
 
 import { existsSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { StepError } from "./console.mjs";
 import { capture, findProgram } from "./shell.mjs";
@@ -38,6 +39,19 @@ async function ask(rustc, question, env) {
 }
 
 const sysroot = (rustc, env) => ask(rustc, ["--print", "sysroot"], env);
+
+/**
+ * Flags that leave this machine's folders out of the places that panics name: artifacts are smaller, and the same
+ * wherever they are built.
+ *
+ * @param {{ env: Record<string, string> }} toolchain
+ */
+export async function pathFlags({ env }) {
+  const crates = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src");
+  const home = await sysroot(env.RUSTC ?? "rustc", env);
+  const folders = [crates, ...(home === null ? [] : [join(home, "lib", "rustlib", "src", "rust")])];
+  return folders.map((folder) => `--remap-path-prefix=${folder}=`);
+}
 
 async function debianIsInstalled() {
   if (![debian.cargo, debian.rustc, debian.linker].every((file) => existsSync(file))) return false;

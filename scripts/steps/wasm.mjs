@@ -7,13 +7,13 @@ import { artifacts } from "./artifacts.mjs";
 import { megabytes } from "./console.mjs";
 import { fingerprint, forget, isCurrent, remember } from "./fingerprint.mjs";
 import { fromRoot } from "./paths.mjs";
-import { hostCargo, wasmToolchain } from "./rust.mjs";
+import { hostCargo, pathFlags, wasmToolchain } from "./rust.mjs";
 import { run } from "./shell.mjs";
 
 const name = "chord_wasm";
 const crates = ["gguf", "text", "program", "model", "cpu", "gpu", "engine", "wasm"];
 const sources = [
-  ...["Cargo.toml", "Cargo.lock", "shaders", "scripts/bindgen", "scripts/steps/wasm.mjs"],
+  ...["Cargo.toml", "Cargo.lock", "shaders", "scripts/bindgen", "scripts/steps/wasm.mjs", "scripts/steps/rust.mjs"],
   ...crates.map((crate) => `rust/${crate}`),
 ].map((path) => fromRoot(path));
 
@@ -35,12 +35,13 @@ export async function buildArtifact(artifact) {
   forget(stamp);
 
   const rust = await wasmToolchain(recipe);
+  const rustflags = [...recipe.rustflags, ...(await pathFlags(rust))];
   const targetFolder = fromRoot("target", recipe.folder);
   await run(
     rust.cargo,
     ["build", "--profile", "wasm", "-p", "chord-wasm", "--target", recipe.target, ...recipe.cargo, ...rust.args],
     {
-      env: { ...rust.env, CARGO_ENCODED_RUSTFLAGS: recipe.rustflags.join("\x1f"), CARGO_TARGET_DIR: targetFolder },
+      env: { ...rust.env, CARGO_ENCODED_RUSTFLAGS: rustflags.join("\x1f"), CARGO_TARGET_DIR: targetFolder },
       log: `${stamp}-cargo`,
     },
   );
@@ -61,6 +62,8 @@ export async function buildArtifact(artifact) {
   // Nothing is stored in the first KiB, the far end of the stack. So no sum of an address and a small number can have
   // wrapped around, and the number may become an offset of the load or store that uses the sum.
   const flags = ["-O3", "--low-memory-unused", ...recipe.wasmOpt];
+  // Frequent functions get short numbers; sections that no browser reads are left out.
+  flags.push("--reorder-functions", "--reorder-locals", "--strip-producers", "--strip-target-features");
   await run(process.execPath, [wasmOpt, ...flags, raw, "-o", small], { log: `${stamp}-opt` });
   cpSync(small, raw);
   rmSync(small);

@@ -7,6 +7,7 @@ use chord_engine::{ReadAt, ReadError};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
+use web_sys::WorkerGlobalScope;
 
 #[wasm_bindgen(typescript_custom_section)]
 const HOST_TYPE: &str = r#"
@@ -31,9 +32,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = pause)]
     async fn pause_js(this: &Host) -> Result<JsValue, JsValue>;
-
-    #[wasm_bindgen(js_namespace = performance, js_name = now)]
-    fn performance_now() -> f64;
 }
 
 impl Host {
@@ -45,7 +43,8 @@ impl Host {
 
 /// Milliseconds since the worker began.
 pub(crate) fn now_ms() -> f64 {
-    performance_now()
+    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+    scope.performance().map_or(0.0, |performance| performance.now())
 }
 
 /// The rejection of a read, kept so that it can be thrown again unchanged.
