@@ -124,7 +124,7 @@ describe("workers of the CPU", () => {
   const ask = () => engine.say({ type: "startPool", workers: [new MessageChannel().port1] });
   const started = () => engine.requests.find(({ type }) => type === "poolStarted");
 
-  test("are started when the engine asks, which is notified when they have started", async () => {
+  test("are started when the engine asks, and the engine is notified", async () => {
     ask();
     const worker = FakeWorker.all[2]!;
     await tick();

@@ -22,7 +22,7 @@ export interface HttpOptions {
 const COMPRESSED = "Serve the file with a Content-Length and without Content-Encoding.";
 
 /**
- * A file on a web server, read by range requests. A server without ranges, or with wrong ones, is read from
+ * A file on a web server, read by range requests. If the server has no ranges, or wrong ones, the file is read from
  * the start.
  */
 export class HttpSource implements RemoteSource {

@@ -4,7 +4,7 @@ import type { HashedStretch, RemoteBody, RemoteSource } from "./source.js";
 
 /** Headers are fetched in steps that begin with this many bytes and grow fourfold. */
 const FIRST_BYTES = 256 * 1024;
-/** Larger than any real header: vocabularies of a quarter of a million entries have about 10 MB. */
+/** Larger than any real header: a vocabulary of a quarter of a million entries takes about 10 MB. */
 const MOST_BYTES = 256 * 1024 * 1024;
 /** Larger than any real model's number of parts. */
 const MOST_PARTS = 999;
@@ -132,7 +132,7 @@ async function readLayout(parts: RemoteSource[]): Promise<Layout> {
 /** The beginning of a part. */
 interface Head {
   header: PartHeader;
-  /** The part's bytes before its data. */
+  /** The bytes of the part before its data. */
   head: Uint8Array;
   size: number;
   etag: string | null;

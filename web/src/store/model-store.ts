@@ -107,7 +107,7 @@ export class ModelStore {
   }
 
   /**
-   * Stores bytes of a chunk that is not whole yet, from byte `start` of the chunk on, and then records the pieces that
+   * Stores bytes of an incomplete chunk, from byte `start` of the chunk on, and then records the pieces that
    * they consist of.
    */
   async putPieces(manifest: Manifest, start: number, bytes: Uint8Array<ArrayBuffer>, pieces: Piece[]): Promise<void> {

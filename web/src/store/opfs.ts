@@ -170,8 +170,8 @@ export class OpfsStore implements ChunkStore {
   }
 
   /**
-   * Writes and flushes. A failed write is retried once on the reopened file: a worker that has just been ended may
-   * still be letting go of it.
+   * Writes and flushes. A failed write is retried once on the reopened file: a worker that was just ended may
+   * not have released it yet.
    */
   private async put(id: string, at: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     try {

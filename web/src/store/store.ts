@@ -67,7 +67,7 @@ export interface Piece {
 
 /** Pieces of a chunk are no longer than this. */
 const PIECE_BYTES = 256 * 1024;
-/** And no shorter than this, because a record takes space too. */
+/** Nor shorter than this, because a record takes space too. */
 const LEAST_PIECE_BYTES = 4096;
 
 /** Bytes of a piece: an eighth of the chunk, within these limits. */
@@ -94,7 +94,7 @@ export interface ChunkStore {
    */
   chunk(model: ModelBytes, index: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**
-   * Stores bytes of an incomplete chunk, from byte `start` of the chunk on: the pieces, one after the other.
+   * Stores bytes of an incomplete chunk, from byte `start` of the chunk on: the pieces, in order.
    * `memory` keeps none.
    */
   writePieces(model: ModelBytes, start: number, bytes: Uint8Array<ArrayBuffer>, pieces: Piece[]): Promise<void>;
@@ -123,7 +123,7 @@ export interface ManifestStore {
   put(manifest: Manifest): Promise<void>;
   /** Records a chunk's hash (`null`: it is not there). False when this `id` is no longer the model of `key`. */
   record(key: string, id: string, index: number, hash: string | null): Promise<boolean>;
-  /** Records pieces of chunks that are not whole yet, whose bytes are stored. */
+  /** Records pieces of incomplete chunks; their bytes are stored already. */
   recordPieces(id: string, pieces: Piece[]): Promise<void>;
   /** The recorded pieces of a model. */
   pieces(id: string): Promise<Piece[]>;
@@ -178,7 +178,7 @@ export function hasHeader({ hashes, chunkBytes, headerBytes }: Manifest): boolea
   return hashes.slice(0, chunkCount(headerBytes, chunkBytes)).every((hash) => hash !== null);
 }
 
-/** Bytes stored, those of chunks that are not whole included. */
+/** Bytes stored, including those of incomplete chunks. */
 export function storedBytes({ size, chunkBytes, hashes, partial = {} }: Manifest): number {
   return hashes.reduce(
     (bytes, hash, index) =>

@@ -19,13 +19,13 @@ export interface Behaviour {
   cutAt?: number;
   /** Ends the connection at this byte of the file the first time it is sent; later requests are answered normally. */
   cutOnceAt?: number;
-  /** Ends the body early and in good order, as if that were all of it. */
+  /** Ends the body early without an error, as if that were all of it. */
   endAfter?: number;
   /** Sends nothing more after this many bytes of a body. */
   stallAfter?: number;
   /** Sends a range that begins this many bytes later. */
   shiftRange?: number;
-  /** Compresses the body: `Content-Length` is that of the compressed bytes, `Content-Range` that of the file's. */
+  /** Compresses the body: `Content-Length` counts compressed bytes, `Content-Range` the file's bytes. */
   gzip?: boolean;
   /** Redirects here instead of answering. */
   redirect?: string;

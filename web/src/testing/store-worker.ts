@@ -66,7 +66,7 @@ const commands = {
     return { store: manifest.store, why: store.why };
   },
 
-  /** Stores the missing ones of the first `count` chunks. */
+  /** Stores those of the first `count` chunks that are missing. */
   async fill({ key, count }: { key: string; count: number }) {
     const manifest = await known(key);
     for (let index = 0; index < count; index++) {
@@ -76,7 +76,7 @@ const commands = {
     }
   },
 
-  /** Stores a chunk's bytes and not its record. */
+  /** Stores a chunk's bytes without its record. */
   async writeUnrecorded({ key, index }: { key: string; index: number }) {
     const manifest = await known(key);
     const below = await chunkStore(manifest.store as Kind, PLACE);

@@ -32,7 +32,7 @@ declare module "*/chord_wasm.js" {
   /** The threads of the CPU, this one included. */
   export class ThreadPool {
     constructor(n_threads: number);
-    /** What one more worker needs to join. It must join. */
+    /** What one more worker needs to join. A worker must then join with it. */
     invitation(): number;
     is_complete(): boolean;
     free(): void;

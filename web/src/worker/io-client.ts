@@ -114,7 +114,7 @@ export class IoClient {
     this.port.close();
   }
 
-  /** The I/O worker is gone: pending and future requests reject. */
+  /** Ends the conversation: pending and future requests reject with `error`. */
   abandon(error: Error): void {
     this.abandoned = error;
     const waiting = [...this.pending.values()];

@@ -80,7 +80,7 @@ export async function instantiate(
   return { artifact, bindings: glue, module, memory };
 }
 
-/** Compiles a response: while it comes if it has the right media type, which not every host sends. */
+/** Compiles a response. With the right media type, which not every host sends, it is compiled while it arrives. */
 async function compile(response: Response): Promise<WebAssembly.Module> {
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`.trimEnd());
   const isPage = /^text\/html\b/i.test(response.headers.get("Content-Type") ?? "");

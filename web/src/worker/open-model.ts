@@ -1,4 +1,4 @@
-/** From a source, as a caller named it, to a file whose chunks can be read. */
+/** Opens a model: from its source, as the caller named it, to a file whose chunks can be read. */
 
 import { type Arrived, CachedFile } from "../download/cached-file.js";
 import type { Gate } from "../download/gate.js";
@@ -46,7 +46,7 @@ async function openWatched(
   if (source.kind === "blob") return new BlobFile(source.blob, chunkBytes);
   if (source.kind === "handle") return BlobFile.ofHandle(source.handle, chunkBytes);
 
-  // A blob: URL names the bytes of this visit only.
+  // A blob: URL is valid during this visit only.
   const ofThisVisit = source.kind === "url" && source.url.startsWith("blob:");
   const store = ofThisVisit ? undefined : await openStore(choice);
   const retry = retryPolicy(download);
@@ -63,7 +63,7 @@ async function openWatched(
   } else remote = new HttpSource(url, { ...http, size });
   return CachedFile.open(key, remote, {
     ...{ store, gate, watch, retry, chunkBytes, onArrived },
-    // Each part has a hash, all of them together have none.
+    // Each part has a hash, the joined file has none.
     ...(split ? {} : { sha256 }),
     ...{ readOnly: inspect, connections: inspect ? 1 : download.connections },
   });

@@ -58,7 +58,7 @@ export class PoolHost {
   }
 }
 
-/** Sends it, unless this browser's ports take no shared memory. */
+/** Sends the message; false if this browser's ports take no shared memory. */
 function passes(port: MessagePort, start: PoolStart): boolean {
   try {
     port.postMessage(start);

@@ -12,7 +12,7 @@ import { deviceKey } from "../self-tests.js";
 /** Features that are requested if the adapter has them, besides those that wgpu requests. */
 const ADDED_FEATURES: readonly GPUFeatureName[] = ["subgroups"];
 
-/** The devices that were made under the watch of {@link watchDevices}. */
+/** The devices made since the call of {@link watchDevices}. */
 export interface WatchedDevices {
   /** Destroys every device made so far, as a driver reset would. */
   lose(): void;
@@ -48,7 +48,7 @@ export function watchDevices(onLost: (reason: string) => void): WatchedDevices {
 export interface AdapterFacts {
   /** From {@link adapterName}. wgpu knows only the description, which most browsers leave empty. */
   name: string;
-  /** It is computed on the CPU. */
+  /** It is emulated on the CPU. */
   isSoftware: boolean;
   subgroups: boolean;
   /** Why there is none, where there is none. */
