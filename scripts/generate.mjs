@@ -12,11 +12,7 @@ const files = [
 await main(async () => {
   const { cargo, env } = await hostCargo();
   for (const { crate, test, name } of files) {
-    await step(name, () =>
-      run(cargo, ["test", "-p", crate, "--test", test], {
-        env: { ...env, CHORD_WRITE: "1" },
-        log: `generate-${crate}`,
-      }),
-    );
+    const settings = { env: { ...env, CHORD_WRITE: "1" }, log: `generate-${crate}` };
+    await step(name, async () => void (await run(cargo, ["test", "-p", crate, "--test", test], settings)));
   }
 });

@@ -1,7 +1,8 @@
 /** A page that is killed a hundred times. */
 
 import { test } from "@playwright/test";
-import { ModelServer, randomBytes } from "../../web/src/testing/model-server.ts";
+import { ModelServer } from "../../web/src/testing/model-server.ts";
+import { randomBytes } from "../../web/src/testing/random-bytes.ts";
 import { MiB } from "../support/downloads.ts";
 import { killAtRandomMoments } from "../support/kills.ts";
 

@@ -95,7 +95,7 @@ test("a browser without what the 64-bit engine needs gets an error that says so,
   );
   expect(refused).toEqual({
     code: "needs-memory64",
-    message: expect.stringMatching(/needs \d+ bytes .* room for 3758096384.* has no Atomics.waitAsync/),
+    message: expect.stringMatching(/needs \d+ bytes .* can use 3758096384.* has no Atomics.waitAsync/),
     isLarge: true,
   });
 });

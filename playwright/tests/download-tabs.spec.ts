@@ -1,7 +1,8 @@
 /** Several tabs, tabs that end, storage that decays, and no network at all. */
 
 import { expect, test } from "@playwright/test";
-import { ModelServer, randomBytes } from "../../web/src/testing/model-server.ts";
+import { ModelServer } from "../../web/src/testing/model-server.ts";
+import { randomBytes } from "../../web/src/testing/random-bytes.ts";
 import { KiB, loadUrl, manifests, MiB, openIo, recorded, sha256, small } from "../support/downloads.ts";
 import { killAtRandomMoments } from "../support/kills.ts";
 

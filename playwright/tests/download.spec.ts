@@ -1,7 +1,8 @@
 /** Downloads from a server with every fault that a server can have: the right bytes arrive, or an error with a code. */
 
 import { expect, type Page, test } from "@playwright/test";
-import { type Behaviour, ModelServer, randomBytes } from "../../web/src/testing/model-server.ts";
+import { type Behaviour, ModelServer } from "../../web/src/testing/model-server.ts";
+import { randomBytes } from "../../web/src/testing/random-bytes.ts";
 import { KiB, type Loaded, loadUrl, manifests, MiB, openIo, sha256 } from "../support/downloads.ts";
 import { settled } from "../support/page.ts";
 

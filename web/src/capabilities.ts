@@ -91,7 +91,7 @@ export async function requestAdapter(): Promise<GPUAdapter | string> {
     const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) return "the browser offers no WebGPU adapter";
     // Chromium before 127 gives it only as a promise.
-    return "info" in adapter ? adapter : "this browser does not tell at once what its WebGPU adapter is";
+    return "info" in adapter ? adapter : "this browser's WebGPU is too old: its adapter has no `info`";
   } catch (error) {
     return String(error);
   }

@@ -5,35 +5,35 @@
 export type LoadOptions = Partial<{
   /** What to run on. */
   backend: Backend;
-  /** Positions of the context; the trained length, at most 4,096, without one. */
+  /** Positions of the context. Default: the trained length, at most 4,096. */
   n_ctx: number | null;
   /** Storage type of the KV cache. */
   kv: KvCache;
   /** Sequences held at once. */
   n_seq_max: number;
   /**
-   * Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a stop takes effect between
-   * two chunks. Without one: 256 on a GPU, 128 on the CPU.
+   * Tokens of a prompt computed at a time. Larger is faster and uses more scratch memory; a cancellation takes effect
+   * between two chunks. Default: 256 on a GPU, 128 on the CPU.
    */
   max_batch: number | null;
   /** Positions whose logits are brought back at a time by `Engine::logits`. */
   max_outputs: number;
   /**
-   * Threads of the CPU, the engine's own included; all cores, less one where there are more than two, without a number.
+   * Threads on the CPU, the engine's own included. Default: one for each core, less one where there are more than two.
    */
   threads: number | null;
   /** Form of activations on the CPU. */
   activations: Activations;
-  /** Bytes of the window through which the weights pass. */
+  /** Bytes of the window through which weights pass on their way to the device. */
   window_bytes: number;
   /** Only a GPU whose name contains this. */
   adapter: string | null;
   /** GPU features not to use: `subgroups`, `shader-f16`. */
   disable_features: Array<string>;
   /**
-   * Most bytes to hold on the GPU. Where the model needs more, as many layers as fit stay there beside the embedding
-   * and the output, and the others are read from the file again for every token and every chunk of a prompt. A limit
-   * too small even for that is as a GPU without memory: `auto` takes the CPU. Without one, everything is held.
+   * Most bytes to hold on the GPU. Where the model needs more, the embedding, the output and as many layers as fit stay
+   * there; the other layers are read from the file again for every token and every chunk of a prompt. A limit too small
+   * even for that makes `auto` take the CPU and `gpu` fail. Default: no limit, everything is held.
    */
   max_gpu_bytes: number | null;
   /** Lowers the largest binding of the GPU, so that large matrices are split. */
@@ -47,8 +47,8 @@ export type LoadOptions = Partial<{
   /** Self-tests that this build is known to have passed on this device, by name: they are not repeated. */
   passed_tests: Array<string>;
   /**
-   * Drops the weights on arrival instead of bringing them to a device: the whole way of a load without its end, so that
-   * its own memory can be measured with models that no device holds. What is loaded so cannot run.
+   * Drops the weights on arrival instead of writing them to a device, to measure the memory of the load itself, even
+   * with models that no device holds. A model loaded this way cannot run.
    */
   discard_weights: boolean;
 }>;
@@ -66,16 +66,18 @@ export type Activations = "mixed" | "q8" | "q16" | "f32";
 export type LoadProgress = {
   /** What is being done. */
   stage: LoadStage;
-  /** Bytes of this stage that are done. */
+  /** Bytes of this stage that are done; in `prepare` and `ready`, 0 or 1. */
   loaded: number;
-  /** Bytes of this stage. */
+  /** Bytes of this stage; in `prepare` and `ready`, 1. */
   total: number;
 };
 
 /** What a load is doing. */
 export type LoadStage = "header" | "prepare" | "weights" | "ready";
 
-/** A `GenerateRequest` as it comes from outside. What is left out, or null, has its default. */
+/**
+ * A `GenerateRequest` as it comes from outside. What is left out has its default, and so has a number that is null.
+ */
 export type GenerateRequest = Partial<{
   /** What to continue. */
   prompt: Prompt;
@@ -87,11 +89,11 @@ export type GenerateRequest = Partial<{
   stop: Array<string>;
   /** Seed of the draws. */
   seed: RawNumber;
-  /** Tokens of the answer that are there already. */
+  /** Tokens of the answer that exist already. */
   answered: Array<number>;
   /** The sequence whose cache is used. */
   sequence: number;
-  /** What chat templates show as the time. */
+  /** The user's local time for chat templates, in seconds since 1970-01-01 00:00. */
   now: number | null;
 }>;
 
@@ -101,11 +103,11 @@ export type Prompt =
 
 /** One message of a conversation. */
 export type Message = {
-  /** `system`, `user`, `assistant`, or what else the template knows. */
+  /** `system`, `user`, `assistant`, or another role that the template knows. */
   role: string;
   /** The text. */
   content: string;
-  /** Who says it, where several speak in one role. Whether it shows is up to the template. */
+  /** Who says it, where several speak in one role. Whether it is shown is up to the template. */
   name?: string;
 };
 
@@ -135,11 +137,11 @@ export type GenerateEvent = { prompt: PromptProgress } | { token: number } | { t
 export type PromptProgress = {
   /** Tokens of the prompt. */
   total: number;
-  /** Of these, held by the cache before. */
+  /** Of these, held by the cache already. */
   cached: number;
-  /** Of these, done by now, cached ones included. */
+  /** Of these, done so far, cached ones included. */
   processed: number;
-  /** Milliseconds since the call. */
+  /** Milliseconds since the prefill began. */
   time_ms: number;
 };
 
@@ -164,7 +166,7 @@ export type Usage = {
   prompt_tokens: number;
   /** Tokens of the prompt that the cache held already. */
   cached_tokens: number;
-  /** Tokens generated, those answered before and an end-of-generation token included. */
+  /** Tokens generated, including those answered before and an end-of-generation token. */
   completion_tokens: number;
 };
 
@@ -184,7 +186,7 @@ export type Timings = {
   total_ms: number;
   /** Of `prefill_ms`, the time in which the device waited for layers that are paged. */
   prefill_stall_ms: number;
-  /** The same of `decode_ms`, for each token after the first. */
+  /** Likewise of `decode_ms`, for each token after the first. */
   stall_ms_per_token: number;
 };
 
@@ -199,25 +201,25 @@ export type EncodeOptions = {
   parse_special: boolean;
 };
 
-/** Everything there is to know about a loaded engine. */
+/** What is loaded and what runs it. */
 export type EngineInfo = {
-  /** What runs it. */
+  /** The backend that runs it. */
   backend: "gpu" | "cpu";
-  /** Each step of the ladder of backends, with its reason. */
+  /** Why this backend runs it: each fallback with its reason, in the order in which backends were tried. */
   why: Array<string>;
   /** Adapter or processor, as the system names it. */
   device: string;
-  /** True for a GPU that is computed on the CPU. */
+  /** True for a software GPU, which computes on the CPU. */
   is_software: boolean;
   /** Optional features in use. */
   features: Array<string>;
   /** Bytes held. */
   memory: MemoryInfo;
-  /** What is not held. */
+  /** Layers that are not held. */
   paging: PagingInfo;
   /** Counts so far. */
   counters: CounterInfo;
-  /** The self-test that the device has passed, now or before. Its name says all that it is made of. */
+  /** Name of the self-test that the device has passed, now or before. It lists everything that the test depends on. */
   self_test: string | null;
   /** What the load took. */
   load: LoadTimes;
@@ -237,7 +239,7 @@ export type EngineInfo = {
   model: ModelInfo;
   /** What makes answers worse than the model could give them, in sentences to show. */
   warnings: Array<string>;
-  /** What is odd in the file and changes no answer. */
+  /** Oddities of the file that change no answer. */
   notes: Array<string>;
 };
 
@@ -255,7 +257,7 @@ export type MemoryInfo = {
 export type PagingInfo = {
   /** Layers held on the device. */
   resident_layers: number;
-  /** Layers that are not. */
+  /** Layers not held there. */
   paged_layers: number;
   /** Bytes read for every token decoded, and for every chunk of a prompt. */
   bytes_per_token: number;
@@ -286,8 +288,8 @@ export type CounterInfo = {
 };
 
 /**
- * Milliseconds of the engine's parts of a load, one after the other. What the source reads and checks meanwhile is in
- * them only as far as the engine waits for it.
+ * Milliseconds of the engine's parts of a load, one after the other. Work of the source, which reads and checks
+ * meanwhile, counts only as far as the engine waits for it.
  */
 export type LoadTimes = {
   /** Reading and checking the header, waiting for its bytes included. */
@@ -298,7 +300,7 @@ export type LoadTimes = {
   device_ms: number;
   /** Comparing the device with the CPU; its kernels are those of the model and are compiled here. */
   self_test_ms: number;
-  /** Compiling the kernels that are left and making room for the weights. */
+  /** Compiling the remaining kernels and making room for the weights. */
   compile_ms: number;
   /** Waiting for the bytes of the weights. */
   read_ms: number;
@@ -324,11 +326,11 @@ export type ModelInfo = {
   types: Array<[string, number]>;
 };
 
-/** What a device says of itself. */
+/** What a device reports about itself. */
 export type DeviceFacts = Partial<{
   /** Its GPU, if it has one. */
   gpu: GpuFacts | null;
-  /** Most bytes that a model can have on the CPU; no limit that matters without it. */
+  /** Most bytes that a model may take on the CPU; no limit if absent. */
   cpu_bytes: number | null;
 }>;
 
@@ -338,7 +340,7 @@ export type GpuFacts = {
   max_buffer_bytes: number;
   /** Largest range of a buffer that a kernel can see. */
   max_binding_bytes: number;
-  /** True for a GPU that is computed on the CPU. */
+  /** True for a software GPU, which computes on the CPU. */
   is_software: boolean;
 };
 
@@ -346,15 +348,15 @@ export type GpuFacts = {
 export type Inspection = {
   /** What the file says about itself. */
   model: ModelInfo;
-  /** Bytes before the first tensor: all that was read. */
+  /** Bytes before the first tensor. */
   header_bytes: number;
   /** True if messages can be given. */
   has_chat_template: boolean;
   /** Context that the figures are for; absent for a model that cannot be lowered. */
   n_ctx: number | null;
-  /** Bytes needed for it with everything held; absent likewise. */
+  /** Bytes needed for that context with all layers held; absent likewise. */
   memory: MemoryInfo | null;
-  /** What would run it. */
+  /** The backend that would run it. */
   backend: "gpu" | "cpu" | null;
   /** Bytes it may take there, if there is a limit. */
   budget_bytes: number | null;
@@ -364,7 +366,7 @@ export type Inspection = {
   verdict: Verdict;
   /** What makes answers worse than the model could give them, in sentences to show. */
   warnings: Array<string>;
-  /** What is odd in the file and changes no answer. */
+  /** Oddities of the file that change no answer. */
   notes: Array<string>;
   /** Names of the tensors that no answer to a text needs, in the order of the file. */
   ignored_tensors: Array<string>;

@@ -48,7 +48,7 @@ fn unsupported(at: &str, field: &str) -> CliError {
 
 fn parse_message(message: &Value, at: &str) -> Result<Message, CliError> {
     let wrong = |what: &str| CliError::Input(format!("{at}{what}"));
-    let Value::Object(fields) = message else { return Err(wrong(" is no object")) };
+    let Value::Object(fields) = message else { return Err(wrong(" is not an object")) };
     for (field, value) in fields {
         if !matches!(field.as_str(), "role" | "content" | "name") && !is_nothing(value) {
             return Err(unsupported(at, field));

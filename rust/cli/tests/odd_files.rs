@@ -154,7 +154,7 @@ fn notes_and_ignored_tensors_are_listed() {
     assert_eq!(report["notes"].as_array().unwrap().len(), 3, "{}", report["notes"]);
     let shown = stdout(&chord(&["inspect", &model]));
     for words in
-        ["note: 5 bytes behind", "note: llama.attention.head_count is given layer by layer", "ignored tensors:\n"]
+        ["note: 5 bytes after", "note: llama.attention.head_count is given layer by layer", "ignored tensors:\n"]
     {
         assert!(shown.contains(words), "{words} in {shown}");
     }

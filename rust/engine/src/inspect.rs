@@ -167,7 +167,7 @@ fn judge(header: &Header, options: &LoadOptions, device: &DeviceFacts) -> Judged
     });
     let on_gpu = gpu.map(|gpu| {
         let budget = options.max_gpu_bytes.unwrap_or_else(|| gpu.likely_bytes());
-        let judged = Rung { header, options, gpu: Some(gpu), budget: Some(budget) }.judge();
+        let judged = Candidate { header, options, gpu: Some(gpu), budget: Some(budget) }.judge();
         Judged { budget_is_guess: options.max_gpu_bytes.is_none(), ..judged }
     });
     let can_run = |judged: &Judged| !matches!(judged.verdict, Verdict::Unsupported { .. });
@@ -177,7 +177,7 @@ fn judge(header: &Header, options: &LoadOptions, device: &DeviceFacts) -> Judged
             let why = "no GPU backend: the device offers no adapter".to_owned();
             Judged { backend: None, verdict: unsupported("no-backend", why), ..EMPTY }
         }
-        _ => Rung { header, options, gpu: None, budget: device.cpu_bytes }.judge(),
+        _ => Candidate { header, options, gpu: None, budget: device.cpu_bytes }.judge(),
     }
 }
 
@@ -185,14 +185,14 @@ const EMPTY: Judged =
     Judged { program: None, backend: None, budget_bytes: None, budget_is_guess: false, verdict: Verdict::Fits };
 
 /// One backend to judge: a GPU with its limits, or the CPU.
-struct Rung<'a> {
+struct Candidate<'a> {
     header: &'a Header,
     options: &'a LoadOptions,
     gpu: Option<GpuFacts>,
     budget: Option<u64>,
 }
 
-impl Rung<'_> {
+impl Candidate<'_> {
     fn judge(&self) -> Judged {
         let backend = Some(if self.gpu.is_some() { Backend::Gpu } else { Backend::Cpu });
         let judged = Judged { backend, budget_bytes: self.budget, ..EMPTY };
@@ -213,7 +213,7 @@ impl Rung<'_> {
         } else {
             let budget = self.budget.unwrap_or_default();
             let needed = self.least(&program);
-            unsupported("out-of-memory", format!("{needed} bytes are needed at least, {budget} can be had"))
+            unsupported("out-of-memory", format!("at least {needed} bytes are needed, {budget} are available"))
         };
         Judged { program: Some(program), verdict, ..judged }
     }

@@ -74,7 +74,7 @@ pub async fn load_runner(
             false => load.onto_cpu(program, &mut why).await?,
         });
     }
-    let executor = executor.ok_or_else(|| EngineError::Internal("no rung of the ladder was tried".into()))?;
+    let executor = executor.ok_or_else(|| EngineError::Internal("no backend was tried".into()))?;
     (load.progress)(LoadProgress { stage: LoadStage::Ready, loaded: 1, total: 1 });
     let pages = executor.device().pages;
     let Load { reader, placed, options, times, self_test, .. } = load;
@@ -199,7 +199,7 @@ impl<R: ReadAt> Load<'_, R> {
         self.fill(&mut executor).await?;
         why.push(match self.options.backend {
             Backend::Auto => "the CPU runs everything".into(),
-            _ => "the CPU was asked for".into(),
+            _ => "the CPU was requested".into(),
         });
         Ok(Box::new(executor))
     }
@@ -212,14 +212,14 @@ impl<R: ReadAt> Load<'_, R> {
         self.prepare()?;
         let mut executor = DiscardingExecutor::new(program);
         self.fill(&mut executor).await?;
-        why.push("the weights were to be dropped".into());
+        why.push("the weights are dropped on request".into());
         Ok(Box::new(executor))
     }
 
     #[cfg(not(feature = "gpu"))]
     async fn onto_gpu(&mut self, _: Arc<Program>, _: &mut Vec<String>) -> Result<Box<dyn Executor>, EngineError> {
         self.prepare()?;
-        Err(EngineError::NoBackend { backend: "gpu", reason: "this build is without GPU support".into() })
+        Err(EngineError::NoBackend { backend: "gpu", reason: "this build has no GPU support".into() })
     }
 
     #[cfg(feature = "gpu")]
@@ -259,14 +259,14 @@ impl<R: ReadAt> Load<'_, R> {
         self.fill(&mut executor).await?;
         let tested = if options.self_test { " and computes as the CPU does" } else { "" };
         why.push(match options.backend {
-            Backend::Gpu => format!("the GPU was asked for{tested}"),
+            Backend::Gpu => format!("the GPU was requested{tested}"),
             _ => format!("the GPU is real{tested}"),
         });
         let pages = executor.device().pages;
         if !pages.segments.is_empty() {
             let paged = pages.segments.len();
             let max = options.max_gpu_bytes.unwrap_or_default();
-            why.push(format!("{paged} layers are paged, for all of them do not fit {max} bytes"));
+            why.push(format!("{paged} layers are paged, because not all of them fit into {max} bytes"));
         }
         Ok(Box::new(executor))
     }

@@ -47,11 +47,11 @@ pub(crate) fn warnings(tokenizer: Option<&Tokenizer>, n_ctx: Option<u32>, n_ctx_
 pub(crate) fn notes(header: &Header, tokenizer: Option<&Tokenizer>) -> Vec<String> {
     let mut notes = chord_model::notes(header);
     if header.trailing_bytes > 0 {
-        notes.push(format!("{} bytes behind the last tensor are ignored", header.trailing_bytes));
+        notes.push(format!("{} bytes after the last tensor are ignored", header.trailing_bytes));
     }
     let ignored = chord_model::ignored_tensors(header);
     if let Some(first) = ignored.first() {
-        notes.push(format!("tensors that no answer to a text needs are ignored: {}, first {first}", ignored.len()));
+        notes.push(format!("{} tensors that no text answer needs are ignored, the first is {first}", ignored.len()));
     }
     notes.extend(tokenizer.into_iter().flat_map(|tokenizer| tokenizer.notes()).map(ToString::to_string));
     notes

@@ -92,7 +92,7 @@ fn the_cpu_that_was_asked_for_says_so() {
     let path = model_path("llama.Q4_0.gguf");
     let info = common::load(&path, &cpu()).unwrap().info();
     assert_eq!(info.backend, "cpu");
-    assert_eq!(info.why, ["the CPU was asked for"]);
+    assert_eq!(info.why, ["the CPU was requested"]);
     assert!(info.memory.weights > 0 && info.memory.kv > 0);
 }
 

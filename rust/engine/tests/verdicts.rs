@@ -79,7 +79,7 @@ fn odd_files_give_the_tokens_of_plain_ones_and_notes() {
     let mut scores: Vec<f32> = (0..289).map(|id| -(id as f32)).collect();
     scores[5] = f32::NAN;
     for (words, model) in [
-        (vec!["64 bytes behind the last tensor"], trailing),
+        (vec!["64 bytes after the last tensor"], trailing),
         (vec!["v.patch_embd.weight"], TinyModel::llama().with_tensor("v.patch_embd.weight", &[8])),
         (vec!["of type 7"], TinyModel::llama().with("tokenizer.ggml.token_type", Value::Array(Array::I32(types)))),
         (vec!["not a number"], TinyModel::llama().with("tokenizer.ggml.scores", Value::Array(Array::F32(scores)))),

@@ -2,13 +2,14 @@
 
 mod memory;
 mod paging;
+mod prefill;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chord_program::{
-    Batch, BatchShape, BufferId, Counters, DeviceInfo, ExecError, Executor, OutputName, Paged, Program, SegmentKind,
+    Batch, BatchShape, Counters, DeviceInfo, ExecError, Executor, OutputName, Paged, Program, SegmentKind,
     TraceVisitor, Want, WeightId, WeightSink,
 };
 
@@ -22,6 +23,7 @@ use crate::shader::ShaderSet;
 use crate::{Gpu, trace};
 use memory::{all_weights, make_device, make_weights};
 use paging::{Pages, Work};
+use prefill::{Prefill, PrefillResult, batch_words};
 
 /// Decode steps in flight before the host must fetch an id.
 pub const MAX_AHEAD: usize = 8;
@@ -355,40 +357,6 @@ impl GpuExecutor {
     }
 }
 
-/// The words of a batch as they are stored on the device: see `include/batch.wgsl`.
-fn batch_words(program: &Program, batch: &Batch<'_>) -> Vec<u32> {
-    let (max_batch, max_outputs) = (program.max_batch as usize, program.max_outputs as usize);
-    let mut words = vec![0u32; 4 + 3 * max_batch + max_outputs];
-    let header = [batch.ids.len(), batch.out_rows.len(), max_batch, max_outputs];
-    words[..4].copy_from_slice(&header.map(|n| n as u32));
-    let mut at = 4;
-    for (values, room) in
-        [(batch.ids, max_batch), (batch.pos, max_batch), (batch.seq, max_batch), (batch.out_rows, max_outputs)]
-    {
-        words[at..at + values.len()].copy_from_slice(values);
-        at += room;
-    }
-    words
-}
-
-/// A checked batch.
-#[derive(Debug)]
-struct Prefill {
-    words: Vec<u32>,
-    shape: BatchShape,
-    /// What is read back, if anything.
-    result: Option<PrefillResult>,
-}
-
-#[derive(Debug)]
-struct PrefillResult {
-    staging: Allocation,
-    bytes: u64,
-    logits: BufferId,
-    /// If ids are wanted: sequence and position of the decode step whose input is the last one.
-    next: Option<(u32, u32)>,
-}
-
 impl WeightSink for GpuExecutor {
     fn write(&mut self, id: WeightId, offset: u64, bytes: &[u8]) -> Result<(), ExecError> {
         self.gpu.fault.check()?;
@@ -404,7 +372,7 @@ impl WeightSink for GpuExecutor {
         self.gpu.fault.check()?;
         let mut held = self.device.weights.iter().zip(&self.program.weights).filter(|(places, _)| places.len() == 1);
         if let Some((_, weight)) = held.find(|(places, _)| !places[0].is_complete()) {
-            let what = format!("{} bytes expected, not all of them came", weight.n_bytes());
+            let what = format!("{} bytes expected, not all arrived", weight.n_bytes());
             return Err(ExecError::BadWeight { name: weight.name.clone(), what });
         }
         // Submits what is still staged for upload.

@@ -411,7 +411,7 @@ impl Compiler<'_> {
     /// The matmul at `index`, written to `out`, with an optional residual `(buffer, factor on the product)`.
     fn matmul(&self, index: usize, residual: Option<(BufferId, f32)>, out: BufferId) -> Result<Kernels, ExecError> {
         let OpKind::MatMul { x, weight, bias, scale } = &self.program.ops[index].kind else {
-            return self.unsupported("a fused op that is no matmul");
+            return self.unsupported("a fused op that is not a matmul");
         };
         let residual = match residual {
             Some((id, factor)) => Some((self.activation(id)?, factor)),
@@ -432,7 +432,7 @@ impl Compiler<'_> {
     fn matmul_add(&self, index: usize, add: usize) -> Result<Kernels, ExecError> {
         let op = &self.program.ops[add];
         let OpKind::Add { a, scale, .. } = op.kind else {
-            return self.unsupported("a fused op that is no add");
+            return self.unsupported("a fused op that is not an add");
         };
         self.matmul(index, Some((a, scale)), op.out())
     }
@@ -440,7 +440,7 @@ impl Compiler<'_> {
     /// Input and weight of the plain product at `index`.
     fn product(&self, index: usize) -> Result<(Activation, &DeviceWeight), ExecError> {
         let OpKind::MatMul { x, weight, .. } = &self.program.ops[index].kind else {
-            return self.unsupported("a fused op that is no matmul");
+            return self.unsupported("a fused op that is not a matmul");
         };
         Ok((self.activation(*x)?, self.weight(weight)))
     }
@@ -448,7 +448,7 @@ impl Compiler<'_> {
     fn gated(&self, gate: usize, up: usize, glu: usize) -> Result<Kernels, ExecError> {
         let op = &self.program.ops[glu];
         let OpKind::Glu { act, .. } = op.kind else {
-            return self.unsupported("a fused op that is no glu");
+            return self.unsupported("a fused op that is not a glu");
         };
         let ((x, gate), (_, up)) = (self.product(gate)?, self.product(up)?);
         GatedPair { x: &x, gate, up, act, out: &self.activation(op.out())? }.kernels(&self.ctx)
@@ -477,7 +477,7 @@ impl Compiler<'_> {
         let (OpKind::Rope { x: q, table, pairing, .. }, OpKind::Rope { x: k, .. }, OpKind::KvWrite { v, slot, .. }) =
             (&q_rope.kind, &k_rope.kind, &ops[kv_write].kind)
         else {
-            return self.unsupported("a fused group that is no rotation");
+            return self.unsupported("a fused group that is not a rotation");
         };
         [&q_rope.kind, &k_rope.kind, &ops[kv_write].kind].into_iter().try_for_each(|op| self.check_batch_inputs(op))?;
         let (mut q, mut k, mut head_norms) = (*q, *k, None);

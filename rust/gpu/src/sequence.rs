@@ -55,7 +55,7 @@ impl Sequences {
     pub(crate) fn step(&mut self, program: &Program, seq: u32) -> Result<u32, ExecError> {
         let sequence = self.get(seq)?;
         if !sequence.has_next {
-            return Err(ExecError::BadBatch(format!("sequence {seq} has no id to go on from")));
+            return Err(ExecError::BadBatch(format!("sequence {seq} has no id to continue from")));
         }
         let pos = sequence.n_past;
         if pos >= program.n_ctx {

@@ -35,7 +35,7 @@ pub(crate) fn notes(keys: &Keys<'_>) -> Vec<String> {
     let others = unread.into_iter().filter_map(|(name, holds, unset)| {
         let found = keys.get(name)?.as_f64()? as f32;
         let is_other = found != holds && Some(found) != unset;
-        is_other.then(|| format!("{} = {found} does not count: {holds} holds, as in llama.cpp", keys.key(name)))
+        is_other.then(|| format!("{} = {found} is ignored; {holds} is used, as in llama.cpp", keys.key(name)))
     });
     others.collect()
 }

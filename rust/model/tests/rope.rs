@@ -166,10 +166,10 @@ fn degenerate_numbers_give_finite_tables() {
 fn what_does_not_count_is_noted() {
     let found = notes(&Recipe::named("llama-yarn-unread").file().header);
     let expected = [
-        "llama.rope.scaling.yarn_beta_fast = 6 does not count: 32 holds, as in llama.cpp",
-        "llama.rope.scaling.yarn_beta_slow = 2 does not count: 1 holds, as in llama.cpp",
-        "llama.rope.scaling.yarn_ext_factor = 0.5 does not count: 1 holds, as in llama.cpp",
-        "llama.rope.scaling.yarn_log_multiplier = 0.1 does not count: 0 holds, as in llama.cpp",
+        "llama.rope.scaling.yarn_beta_fast = 6 is ignored; 32 is used, as in llama.cpp",
+        "llama.rope.scaling.yarn_beta_slow = 2 is ignored; 1 is used, as in llama.cpp",
+        "llama.rope.scaling.yarn_ext_factor = 0.5 is ignored; 1 is used, as in llama.cpp",
+        "llama.rope.scaling.yarn_log_multiplier = 0.1 is ignored; 0 is used, as in llama.cpp",
     ];
     assert_eq!(found, expected);
     // The values that llama.cpp writes for every model are those in use.

@@ -52,7 +52,7 @@ impl fmt::Display for TokenizerWarning {
         match self {
             TokenizerWarning::DefaultPreTokenizer => f.write_str(
                 "the file does not say how text is split into words (`tokenizer.ggml.pre` is missing or `default`), so \
-                 that answers may be worse than the model's; take a file of it made by a newer converter",
+                 answers may be worse than the model could give; use a file made by a newer converter",
             ),
         }
     }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { randomBytes } from "../testing/model-server.js";
+import { randomBytes } from "../testing/random-bytes.js";
 import { AnnouncedHash } from "./announced-hash.js";
 import { WholeHash } from "./whole-hash.js";
 

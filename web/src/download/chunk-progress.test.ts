@@ -8,7 +8,8 @@ import { openDatabase } from "../store/database.js";
 import { ModelStore } from "../store/model-store.js";
 import { pieceBytes, storedBytes } from "../store/store.js";
 import { fakeLocks, readAll } from "../testing/cached-files.js";
-import { ModelServer, randomBytes } from "../testing/model-server.js";
+import { ModelServer } from "../testing/model-server.js";
+import { randomBytes } from "../testing/random-bytes.js";
 import { CachedFile, type CachedFileOptions } from "./cached-file.js";
 
 const chunkBytes = 64 * 1024;
@@ -49,8 +50,8 @@ async function loadsWhole(): Promise<void> {
   file.close();
 }
 
-test("pieces have at most 512 KiB, and small chunks small ones", () => {
-  expect(pieceBytes(16 * 1024 * 1024)).toBeLessThanOrEqual(512 * 1024);
+test("pieces have at most 256 KiB, and small chunks small ones", () => {
+  expect(pieceBytes(16 * 1024 * 1024)).toBeLessThanOrEqual(256 * 1024);
   expect(pieceBytes(64 * 1024)).toBe(8 * 1024);
   expect(pieceBytes(4096)).toBe(4096);
 });

@@ -9,7 +9,8 @@ import { HttpSource } from "../source/http.js";
 import { ModelStore } from "../store/model-store.js";
 import { storedBytes } from "../store/store.js";
 import { fakeLocks, readAll } from "../testing/cached-files.js";
-import { ModelServer, randomBytes } from "../testing/model-server.js";
+import { ModelServer } from "../testing/model-server.js";
+import { randomBytes } from "../testing/random-bytes.js";
 import { CachedFile, type CachedFileOptions } from "./cached-file.js";
 import { RETRY } from "./retry.js";
 

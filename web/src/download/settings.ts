@@ -35,7 +35,7 @@ export function checkDownload(settings: DownloadSettings = {}): DownloadSettings
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new ChordError(
         "invalid-argument",
-        `download.${name} is a whole number of ${least} to ${most}, not ${value}`,
+        `download.${name} must be a whole number from ${least} to ${most}, not ${value}`,
         {
           field: `download.${name}`,
         },

@@ -1,5 +1,6 @@
 /** One tab downloads a model; other tabs that load it read its stored chunks, and take over when it ends. */
 
+import type { Release } from "../store/locks.js";
 import type { StallWatch } from "./stall.js";
 
 /** What the writing tab reports about a model. */
@@ -12,9 +13,6 @@ export type TabMessage =
 
 /** Least time between reports of bytes to other tabs. */
 const STATE_MS = 200;
-
-/** Releases a lock, which is also released when its tab ends. */
-export type Release = () => void;
 
 /** A tab's connection to others that use the same model, and the right to write the model. */
 export class ModelTabs {

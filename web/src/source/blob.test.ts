@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { randomBytes } from "../testing/model-server.js";
+import { randomBytes } from "../testing/random-bytes.js";
 import { BlobFile } from "./blob.js";
 
 test("a file is read in place, chunk by chunk", async () => {

@@ -148,10 +148,14 @@ export class HttpSource implements RemoteSource {
   private distrust(response: Response, wanted: number): undefined {
     if (this.broken) {
       const contentRange = response.headers.get("content-range");
-      throw this.error("bad-response", `${this.url}: asked for the whole file, got the range "${contentRange}"`, {
-        wanted,
-        contentRange,
-      });
+      throw this.error(
+        "bad-response",
+        `${this.url}: the whole file was requested, the server sent the range "${contentRange}"`,
+        {
+          wanted,
+          contentRange,
+        },
+      );
     }
     this.broken = true;
     return undefined;

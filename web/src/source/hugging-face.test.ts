@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ModelServer, randomBytes } from "../testing/model-server.js";
+import { ModelServer } from "../testing/model-server.js";
+import { randomBytes } from "../testing/random-bytes.js";
 import { findHubFile, pickQuant, storedHubKey } from "./hugging-face.js";
 import type { HubDescriptor } from "./source.js";
 

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WholeHash } from "../download/whole-hash.js";
-import { ModelServer, randomBytes } from "../testing/model-server.js";
+import { ModelServer } from "../testing/model-server.js";
+import { randomBytes } from "../testing/random-bytes.js";
 import { HttpSource } from "./http.js";
 import type { RemoteSource } from "./source.js";
 import { partCount, partUrls, SplitSource } from "./split.js";

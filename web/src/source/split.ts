@@ -16,7 +16,7 @@ export function partCount(url: string): number {
   const [, no, count] = PART.exec(url) ?? [];
   if (no === undefined) return 1;
   if (no !== "00001") {
-    throw new ChordError("invalid-argument", `A split model is given by its first part, not by part ${Number(no)}`, {
+    throw new ChordError("invalid-argument", `Give a split model by its first part, not by part ${Number(no)}`, {
       field: "source",
     });
   }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SourceDescriptor } from "../source/source.js";
-import { ModelServer, randomBytes } from "../testing/model-server.js";
+import { ModelServer } from "../testing/model-server.js";
+import { randomBytes } from "../testing/random-bytes.js";
 import { runIo } from "./io.js";
 import { IoClient } from "./io-client.js";
 

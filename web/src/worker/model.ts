@@ -5,7 +5,7 @@ import type { EngineInfo, LoadProgress as EngineLoadProgress } from "../engine-t
 import { ChordError, toErrorRecord } from "../errors.js";
 import type { LoadParams, StoreReport, WorkerInfo, WorkerLoadTimes } from "../protocol.js";
 import type { IoClient } from "./io-client.js";
-import { isReasonToStepDown, ladder, type Rung } from "./ladder.js";
+import { fallbackOrder, isReasonToStepDown, type RunnableBackend } from "./fallback.js";
 import { macrotaskYielder } from "./macrotask.js";
 import type { Bindings, Modules, StartedModule } from "./modules.js";
 import { forgetTests, passedTests, rememberTest } from "../self-tests.js";
@@ -21,7 +21,7 @@ export const LOSS_MS = 100;
 
 /** The model where it runs at present. */
 interface Running {
-  rung: Rung;
+  backend: RunnableBackend;
   engine: WasmEngine;
   started: StartedModule;
   threads: number;
@@ -71,15 +71,15 @@ export class Model {
     const opened = performance.now();
     onOpened(file);
     const plan = (this.plan = { ...params, size: file.size, adapter, features, modules });
-    const { rungs, why } = ladder(params.options.backend ?? "auto", adapter, params.softwareGpu);
+    const { backends, why } = fallbackOrder(params.options.backend ?? "auto", adapter, params.softwareGpu);
     this.why = why;
-    for (const [index, rung] of rungs.entries()) {
+    for (const [index, backend] of backends.entries()) {
       try {
-        this.running = await this.start(plan, rung, stop, onStage);
+        this.running = await this.start(plan, backend, stop, onStage);
         break;
       } catch (error) {
         const record = toErrorRecord(error);
-        if (index + 1 === rungs.length || !isReasonToStepDown(record)) throw error;
+        if (index + 1 === backends.length || !isReasonToStepDown(record)) throw error;
         this.lost = undefined;
         this.why.push(`not on the GPU: ${record.message}`);
       }
@@ -114,9 +114,9 @@ export class Model {
   }
 
   info(): WorkerInfo {
-    const { engine, started, threads, rung } = this.loaded();
+    const { engine, started, threads, backend } = this.loaded();
     const info: EngineInfo = engine.info();
-    const device = rung === "gpu" ? info.device || (this.plan?.adapter.name ?? "") : info.device;
+    const device = backend === "gpu" ? info.device || (this.plan?.adapter.name ?? "") : info.device;
     return {
       engine: { ...info, device, why: this.why },
       artifact: started.artifact,
@@ -130,7 +130,7 @@ export class Model {
     // This worker ends in that case, and the page forgets the self-tests.
     if (this.plan?.options.backend === "gpu") return false;
     void forgetTests();
-    if (this.running?.rung !== "cpu") this.lost = reason;
+    if (this.running?.backend !== "cpu") this.lost = reason;
     return true;
   }
 
@@ -153,7 +153,7 @@ export class Model {
   }
 
   private get canStepDown(): boolean {
-    return this.plan?.options.backend === "auto" && this.running?.rung === "gpu";
+    return this.plan?.options.backend === "auto" && this.running?.backend === "gpu";
   }
 
   private loaded(): Running {
@@ -173,7 +173,7 @@ export class Model {
 
   private async goDown(): Promise<void> {
     const { plan, running, lost } = this;
-    if (!plan || !running || running.rung === "cpu" || lost === undefined) return;
+    if (!plan || !running || running.backend === "cpu" || lost === undefined) return;
     this.lost = undefined;
     this.free();
     this.why.push(`the GPU was lost (${lost})`);
@@ -189,15 +189,15 @@ export class Model {
   }
 
   /** Starts a backend, with the artifact that this browser and this model need. */
-  private async start(plan: Plan, rung: Rung, stop: Stop, onStage: OnStage): Promise<Running> {
+  private async start(plan: Plan, backend: RunnableBackend, stop: Stop, onStage: OnStage): Promise<Running> {
     const { features, modules } = plan;
-    if (rung === "cpu" && plan.memory64) return this.startWide(plan, {}, stop, onStage);
+    if (backend === "cpu" && plan.memory64) return this.startWide(plan, {}, stop, onStage);
     try {
-      return await this.startWith(chooseArtifact(features, modules.offered), plan, rung, stop, onStage);
+      return await this.startWith(chooseArtifact(features, modules.offered), plan, backend, stop, onStage);
     } catch (error) {
       // Only the header shows what a model needs, and only the engine reads headers.
       const { code, details = {} } = toErrorRecord(error);
-      if (rung === "gpu" || code !== "needs-memory64") throw error;
+      if (backend === "gpu" || code !== "needs-memory64") throw error;
       return this.startWide(plan, details, stop, onStage);
     }
   }
@@ -217,7 +217,7 @@ export class Model {
   private async startWith(
     choice: ArtifactChoice,
     plan: Plan,
-    rung: Rung,
+    backend: RunnableBackend,
     stop: Stop,
     onStage: OnStage,
   ): Promise<Running> {
@@ -225,7 +225,7 @@ export class Model {
     const { bindings } = started;
     const isAuto = plan.options.backend === "auto";
     const { pool, threads, why } =
-      rung === "cpu"
+      backend === "cpu"
         ? await this.threads(choice, plan.threads, started)
         : { pool: new bindings.ThreadPool(1), threads: 1, why: "" };
     const host = {
@@ -233,8 +233,8 @@ export class Model {
       pause: macrotaskYielder(),
     };
     const { key: device, subgroups } = plan.adapter;
-    const known = device !== undefined && rung === "gpu" ? await passedTests(device) : [];
-    const asked = { ...plan.options, backend: rung, web_subgroups: subgroups, passed_tests: known };
+    const known = device !== undefined && backend === "gpu" ? await passedTests(device) : [];
+    const asked = { ...plan.options, backend, web_subgroups: subgroups, passed_tests: known };
     const onProgress = ({ stage }: EngineLoadProgress) => {
       if (stage === "prepare") this.io.noteHeader();
       onStage(stage);
@@ -244,11 +244,11 @@ export class Model {
     );
     const { why: reasons, self_test: passed } = engine.info() as EngineInfo;
     if (device !== undefined && passed !== null && !known.includes(passed)) void rememberTest(device, passed);
-    if (rung === "cpu") this.why.push(why);
+    if (backend === "cpu") this.why.push(why);
     else if (isAuto) this.why.push(describeGpu(plan));
     // The first of the engine's reasons is that the backend was requested, which means nothing here.
     this.why.push(...reasons.slice(1));
-    return { rung, engine, started, threads };
+    return { backend, engine, started, threads };
   }
 
   /** A pool of as many threads as possible; `why` says in words how many, and the reason. */

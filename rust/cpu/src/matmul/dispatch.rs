@@ -7,7 +7,7 @@ use super::centring::{DotOf, bias, is_centred};
 use super::codes::Codes;
 use super::exact::{self, Bf16, F16, F32, Quantized};
 use super::formats::Format;
-use super::job::Job;
+use super::operands::Operands;
 use super::panel::Panel;
 use super::rounding::{TokenSlot, quantize_token};
 use super::scales::Scales;
@@ -15,8 +15,8 @@ use super::unpack::Chunk;
 use super::{product, tiles, tiles16};
 use crate::simd::{Dot, InstructionSet, Isa};
 
-/// Runs a job, on a processor that has the instruction set.
-pub(crate) type Product = unsafe fn(&Job);
+/// Runs a operands, on a processor that has the instruction set.
+pub(crate) type Product = unsafe fn(&Operands);
 
 /// What is compiled for one instruction set.
 pub(crate) struct Kernels {
@@ -110,7 +110,7 @@ macro_rules! instruction_set {
             }
 
             $(#[$feature])*
-            unsafe fn product_of<F: Format, D: Dot<$isa>>(job: &Job) {
+            unsafe fn product_of<F: Format, D: Dot<$isa>>(operands: &Operands) {
                 let has_min = F::Scales::has_min(bias::<$isa, F, D>());
                 let is_centred = is_centred::<$isa, F, D>();
                 let tile = match (F::Codes::SIGNED, D::CENTRED, F::Scales::GROUPS, has_min, is_centred) {
@@ -128,17 +128,17 @@ macro_rules! instruction_set {
                     (_, false, ..) => unsigned::<D, 2>,
                 };
                 // SAFETY: the caller's promise.
-                unsafe { product::product::<$isa, F, D, $vectors, $tokens>(job, tile) }
+                unsafe { product::product::<$isa, F, D, $vectors, $tokens>(operands, tile) }
             }
 
             $(#[$feature])*
-            unsafe fn quantized_product<F: Format>(job: &Job) {
+            unsafe fn quantized_product<F: Format>(operands: &Operands) {
                 // SAFETY: the caller's promise; activations tell how they are stored.
                 unsafe {
-                    if <$isa as Isa>::DOT16_FROM < usize::MAX && job.acts.is_16_bit() {
-                        product_of::<F, <$isa as Isa>::Dot16>(job)
+                    if <$isa as Isa>::DOT16_FROM < usize::MAX && operands.acts.is_16_bit() {
+                        product_of::<F, <$isa as Isa>::Dot16>(operands)
                     } else {
-                        product_of::<F, DotOf<$isa, F>>(job)
+                        product_of::<F, DotOf<$isa, F>>(operands)
                     }
                 }
             }
@@ -151,10 +151,10 @@ macro_rules! instruction_set {
             }
 
             $(#[$feature])*
-            unsafe fn exact_product<R: exact::Rows>(job: &Job) {
+            unsafe fn exact_product<R: exact::Rows>(operands: &Operands) {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    exact::product::<$isa, R, $vectors, $tokens>(job, exact_tile::<1>, exact_tile::<$tokens>)
+                    exact::product::<$isa, R, $vectors, $tokens>(operands, exact_tile::<1>, exact_tile::<$tokens>)
                 }
             }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::centring::sign;
 use super::codes::Codes;
 use super::formats::Format;
-use super::job::Job;
+use super::operands::Operands;
 use super::panel::{BLOCK, CHUNK};
 use super::product::PANELS;
 use super::scales::Scales;
@@ -25,9 +25,9 @@ pub(crate) trait Rows: 'static {
     /// Writes columns `first` to `first + n` of a row block. `first` is a multiple of [`COLS`].
     ///
     /// # Safety
-    /// The processor has `I`, and the job's pointers are good for its shape.
+    /// The processor has `I`, and the operands's pointers are good for its shape.
     unsafe fn decode<I: Isa, const S: usize>(
-        job: &Job,
+        operands: &Operands,
         row_block: usize,
         first: usize,
         n: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Quantized<F>(PhantomData<F>);
 impl<F: Format> Rows for Quantized<F> {
     #[inline(always)]
     unsafe fn decode<I: Isa, const S: usize>(
-        job: &Job,
+        operands: &Operands,
         row_block: usize,
         first: usize,
         n: usize,
@@ -53,7 +53,7 @@ impl<F: Format> Rows for Quantized<F> {
             let mut chunk = MaybeUninit::<Chunk<I, S>>::uninit();
             let chunk = chunk.as_mut_ptr();
             let n_blocks = n / BLOCK;
-            unpack::<I, F, I::Dot8, S>(job, row_block, first / BLOCK, n_blocks, chunk);
+            unpack::<I, F, I::Dot8, S>(operands, row_block, first / BLOCK, n_blocks, chunk);
             // Signed codes that are not biased.
             let signed = F::Codes::SIGNED && sign::<I, F>() == 0;
             for b in 0..n_blocks {
@@ -91,7 +91,7 @@ macro_rules! plain {
         impl Rows for $name {
             #[inline(always)]
             unsafe fn decode<I: Isa, const S: usize>(
-                job: &Job,
+                operands: &Operands,
                 row_block: usize,
                 first: usize,
                 n: usize,
@@ -99,7 +99,7 @@ macro_rules! plain {
             ) {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    let start = job.codes.add((row_block * job.cols + first) * S * I::LANES * $bytes);
+                    let start = operands.codes.add((row_block * operands.cols + first) * S * I::LANES * $bytes);
                     for k in 0..n {
                         for v in 0..S {
                             let $from = start.add((k * S + v) * I::LANES * $bytes);
@@ -120,29 +120,29 @@ plain!(Bf16, 2, |from| I::as_f32(I::shl(I::load_u16(from), 16)));
 pub(crate) type Tile<I, const S: usize, const T: usize> =
     unsafe fn(*const Columns<<I as Isa>::F, S>, usize, *const f32, &mut [[<I as Isa>::F; S]; T]);
 
-/// Runs a job; `single` is for one token.
+/// Runs a operands; `single` is for one token.
 ///
 /// # Safety
-/// The processor has `I`, and the job's pointers are good for its shape.
+/// The processor has `I`, and the operands's pointers are good for its shape.
 #[inline(always)]
 pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(
-    job: &Job,
+    operands: &Operands,
     single: Tile<I, S, 1>,
     tile: Tile<I, S, T>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let width = if job.n_tokens == 1 { 1 } else { T };
-        let n_panels = job.n_tokens.div_ceil(width);
+        let width = if operands.n_tokens == 1 { 1 } else { T };
+        let n_panels = operands.n_tokens.div_ceil(width);
         let mut columns = MaybeUninit::<Columns<I::F, S>>::uninit();
         let mut first = 0;
         while first < n_panels {
             let panels = first..(first + PANELS).min(n_panels);
-            for row_block in job.row_blocks.clone() {
+            for row_block in operands.row_blocks.clone() {
                 if width == 1 {
-                    multiply::<I, R, S, 1>(job, row_block, panels.clone(), single, &mut columns);
+                    multiply::<I, R, S, 1>(operands, row_block, panels.clone(), single, &mut columns);
                 } else {
-                    multiply::<I, R, S, T>(job, row_block, panels.clone(), tile, &mut columns);
+                    multiply::<I, R, S, T>(operands, row_block, panels.clone(), tile, &mut columns);
                 }
             }
             first = panels.end;
@@ -152,7 +152,7 @@ pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(
 
 #[inline(always)]
 unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(
-    job: &Job,
+    operands: &Operands,
     row_block: usize,
     panels: Range<usize>,
     tile: Tile<I, S, T>,
@@ -167,19 +167,19 @@ unsafe fn multiply<I: Isa, R: Rows, const S: usize, const T: usize>(
         }
         let columns = columns.as_mut_ptr();
         let mut first = 0;
-        while first < job.cols {
-            let n = COLS.min(job.cols - first);
-            R::decode::<I, S>(job, row_block, first, n, columns);
+        while first < operands.cols {
+            let n = COLS.min(operands.cols - first);
+            R::decode::<I, S>(operands, row_block, first, n, columns);
             for (sums, panel) in all_sums.iter_mut().zip(panels.clone()) {
-                let acts = job.act_values.add((panel * job.cols + first) * T);
+                let acts = operands.act_values.add((panel * operands.cols + first) * T);
                 tile(columns, n, acts, sums.assume_init_mut());
             }
             first += n;
         }
         for (sums, panel) in all_sums.iter().zip(panels) {
             let sums = sums.assume_init_ref();
-            for (t, sums) in sums.iter().enumerate().take(job.n_tokens - panel * T) {
-                job.store::<I, S>(row_block, panel * T + t, sums);
+            for (t, sums) in sums.iter().enumerate().take(operands.n_tokens - panel * T) {
+                operands.store::<I, S>(row_block, panel * T + t, sums);
             }
         }
     }

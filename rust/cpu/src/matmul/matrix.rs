@@ -10,7 +10,7 @@ use super::activations::Activations;
 use super::codes::Codes;
 use super::dispatch::{Kernels, Product, kernels};
 use super::formats::{self, Format};
-use super::job::Job;
+use super::operands::Operands;
 use super::panel::BLOCK;
 use super::scales::Scales;
 use crate::memory::{CacheLines, HugePages};
@@ -215,7 +215,7 @@ impl PackedMatrix {
         if row_blocks.is_empty() || rows.is_empty() || x.is_empty() {
             return;
         }
-        let job = Job {
+        let operands = Operands {
             codes: self.codes.as_ptr().cast(),
             scales: self.scales.as_ptr().cast(),
             cols: self.cols,
@@ -240,12 +240,12 @@ impl PackedMatrix {
         };
         // SAFETY: the processor has the instruction set (`kernels` has checked it), planes and activations have these
         // shapes, and the output is the caller's promise.
-        unsafe { run(&job) }
+        unsafe { run(&operands) }
         for &row in &self.nan_rows {
-            if job.rows.contains(&row) && job.row_blocks.contains(&(row / self.row_block_rows())) {
-                for token in 0..job.n_tokens {
+            if operands.rows.contains(&row) && operands.row_blocks.contains(&(row / self.row_block_rows())) {
+                for token in 0..operands.n_tokens {
                     // SAFETY: as above.
-                    unsafe { *out.add(job.tokens.output(token) * stride + row - job.rows.start) = f32::NAN };
+                    unsafe { *out.add(operands.tokens.output(token) * stride + row - operands.rows.start) = f32::NAN };
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `formats`, `codes`, `scales` | how the blocks of each type are packed, and unpacked to vectors |
 //! | `panel`, `rounding`, `activations` | the other factor: rows rounded to codes of one byte or two, in panels of tokens |
-//! | `job`, `selection` | what one product reads and writes |
+//! | `operands`, `selection` | what one product reads and writes |
 //! | `product` | many tokens: `unpack` a chunk of columns, then `tiles` (sums of 32 bits) or `tiles16` |
 //! | `single_token` | one token |
 //! | `exact` | unchanged activations |
@@ -18,8 +18,8 @@ mod codes;
 mod dispatch;
 mod exact;
 mod formats;
-mod job;
 mod matrix;
+mod operands;
 mod options;
 mod panel;
 mod product;

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::centring::{bias, is_centred, middle};
 use super::codes::{AHEAD, Codes};
 use super::formats::Format;
-use super::job::{Job, file_block_scales, row_block_codes, row_block_scales};
+use super::operands::{Operands, file_block_scales, row_block_codes, row_block_scales};
 use super::panel::{BLOCK, BYTE_BITS};
 use super::scales::{Expanded, Scales};
 use super::tiles::{add_scaled, run_of};
@@ -17,11 +17,14 @@ use crate::simd::{Dot, Isa};
 /// # Safety
 /// As for [`product`](super::product::product).
 #[inline(always)]
-pub(super) unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job: &Job, row_block: usize) -> [I::F; S] {
+pub(super) unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(
+    operands: &Operands,
+    row_block: usize,
+) -> [I::F; S] {
     // SAFETY: the caller's promise.
     unsafe {
-        let codes = job.codes.add(row_block * row_block_codes::<I, F, S>(job.cols));
-        let scales = job.scales.add(row_block * row_block_scales::<I, F, S>(job.cols));
+        let codes = operands.codes.add(row_block * row_block_codes::<I, F, S>(operands.cols));
+        let scales = operands.scales.add(row_block * row_block_scales::<I, F, S>(operands.cols));
         let mut sums = [I::splat_f32(0.0); S];
         // Not zeroed, which would take measurable time. Only what `expand` has written is read.
         let (mut scale, mut min) =
@@ -29,7 +32,7 @@ pub(super) unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job
         let (scale, min) = (scale.as_mut_ptr(), min.as_mut_ptr());
         let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
         let has_min = F::Scales::has_min(bias::<I, F, D>());
-        let n_file_blocks = job.cols / BLOCK / F::Scales::BLOCKS;
+        let n_file_blocks = operands.cols / BLOCK / F::Scales::BLOCKS;
         let widener = I::widener();
         let n_quads = 8 * D::PARTS / F::Scales::GROUPS;
         for file_block in 0..n_file_blocks {
@@ -51,7 +54,7 @@ pub(super) unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job
                     quads[v] = F::Codes::block::<I>(from.add(v * I::LANES * 4), S * I::LANES * 4);
                     v += 1;
                 }
-                let acts = job.acts.block(block);
+                let acts = operands.acts.block(block);
                 let record = acts.record(0);
                 let scale_of_acts = I::splat_f32(record.scale);
                 let mut g = 0;
@@ -107,13 +110,13 @@ pub(super) unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(job
 /// As for [`product`](super::product::product).
 #[inline(always)]
 pub(super) unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(
-    job: &Job,
+    operands: &Operands,
     row_block: usize,
 ) -> [I::F; S] {
     // SAFETY: the caller's promise.
     unsafe {
-        let codes = job.codes.add(row_block * row_block_codes::<I, F, S>(job.cols));
-        let scales = job.scales.add(row_block * row_block_scales::<I, F, S>(job.cols));
+        let codes = operands.codes.add(row_block * row_block_codes::<I, F, S>(operands.cols));
+        let scales = operands.scales.add(row_block * row_block_scales::<I, F, S>(operands.cols));
         let mut sums = [I::splat_f32(0.0); S];
         // Not zeroed, which would take measurable time. Only what `expand` has written is read.
         let (mut scale, mut min) =
@@ -121,7 +124,7 @@ pub(super) unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usi
         let (scale, min) = (scale.as_mut_ptr(), min.as_mut_ptr());
         let stride = S * I::LANES * 4;
         let has_min = F::Scales::has_min(bias::<I, F, D>());
-        let n_file_blocks = job.cols / BLOCK / F::Scales::BLOCKS;
+        let n_file_blocks = operands.cols / BLOCK / F::Scales::BLOCKS;
         let widener = I::widener();
         // Whether the first and the last 16 columns have sums of their own.
         let apart = F::Scales::GROUPS == 2 || D::QUADS < 8 * D::PARTS;
@@ -135,7 +138,7 @@ pub(super) unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usi
             for b in 0..F::Scales::BLOCKS {
                 let block = file_block * F::Scales::BLOCKS + b;
                 let from = codes.add(block * F::Codes::WORDS * stride);
-                let acts = job.acts.block(block);
+                let acts = operands.acts.block(block);
                 let record = acts.record(0);
                 let acts = acts.plane(0);
                 let mut low = [I::splat(0); S];

@@ -3,7 +3,7 @@
 use super::centring::{bias, middle};
 use super::codes::Codes;
 use super::formats::Format;
-use super::job::{Job, file_block_scales, row_block_codes, row_block_scales};
+use super::operands::{Operands, file_block_scales, row_block_codes, row_block_scales};
 use super::panel::CHUNK;
 use super::scales::{Expanded, Scales};
 use crate::simd::{Dot, Isa};
@@ -23,7 +23,7 @@ pub(crate) struct Chunk<I: Isa, const S: usize> {
 /// As for [`product`](super::product::product); `chunk` can be written. Its other blocks stay as they are.
 #[inline(always)]
 pub(crate) unsafe fn unpack<I: Isa, F: Format, D: Dot<I>, const S: usize>(
-    job: &Job,
+    operands: &Operands,
     row_block: usize,
     first: usize,
     n_blocks: usize,
@@ -32,8 +32,8 @@ pub(crate) unsafe fn unpack<I: Isa, F: Format, D: Dot<I>, const S: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         let block_codes = F::Codes::WORDS * 4 * S * I::LANES;
-        let codes = job.codes.add(row_block * row_block_codes::<I, F, S>(job.cols) + first * block_codes);
-        let scales = job.scales.add(row_block * row_block_scales::<I, F, S>(job.cols));
+        let codes = operands.codes.add(row_block * row_block_codes::<I, F, S>(operands.cols) + first * block_codes);
+        let scales = operands.scales.add(row_block * row_block_scales::<I, F, S>(operands.cols));
         let widener = I::widener();
         (*chunk).middle = middle::<I, F>();
         let (scale, min) = (&raw mut (*chunk).scale, &raw mut (*chunk).min);

@@ -97,7 +97,7 @@ impl Weights {
             return bad(format!("{len} bytes are not whole rows of {}", weight.row_bytes()));
         }
         if offset + len > weight.n_bytes() {
-            return bad(format!("bytes up to {}, it has {}", offset + len, weight.n_bytes()));
+            return bad(format!("bytes up to {}, but the weight has {}", offset + len, weight.n_bytes()));
         }
         match &mut tensor.form {
             Form::Vector(values) => {

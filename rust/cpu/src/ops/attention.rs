@@ -39,7 +39,7 @@ pub(crate) struct Params<'a> {
 }
 
 /// All query heads of one KV head for the tokens of one block.
-pub(crate) struct Job<'a, T> {
+pub(crate) struct HeadGroup<'a, T> {
     pub(crate) params: &'a Params<'a>,
     pub(crate) kv_head: usize,
     pub(crate) block: &'a TokenBlock,
@@ -96,10 +96,10 @@ struct Seen {
 /// `softmax(scale · q kᵀ + mask) · v`.
 ///
 /// # Safety
-/// The processor has `I`; the rule of [`crate::memory`] for the job's parts of `q`, the cache and `out`.
+/// The processor has `I`; the rule of [`crate::memory`] for the heads's parts of `q`, the cache and `out`.
 #[inline(always)]
-pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mut Scratch) {
-    let Job { params, block, head, .. } = job;
+pub(crate) unsafe fn attend<I: Float, E: Element>(heads: &HeadGroup<'_, E>, scratch: &mut Scratch) {
+    let HeadGroup { params, block, head, .. } = heads;
     let group = params.n_heads / params.n_kv_heads;
     let n_queries = block.rows.len() * group;
     let stride = head.v_stride;
@@ -110,16 +110,16 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
     running.clear();
     let (mut first, mut last) = (u32::MAX, 0);
     for row in block.rows.clone() {
-        let seen = block.seen(params.mask, job.pos[row]);
+        let seen = block.seen(params.mask, heads.pos[row]);
         (first, last) = (first.min(seen.start), last.max(seen.end));
         // Sinks count once: in the first split.
-        let sinks = params.sinks.filter(|_| job.split.as_ref().is_none_or(|split| split.index == 0));
+        let sinks = params.sinks.filter(|_| heads.split.as_ref().is_none_or(|split| split.index == 0));
         running.extend((0..group).map(|h| match sinks {
-            Some(sinks) => Running { max: sinks[job.kv_head * group + h], sum: 1.0 },
+            Some(sinks) => Running { max: sinks[heads.kv_head * group + h], sum: 1.0 },
             None => Running { max: UNSEEN, sum: 0.0 },
         }));
     }
-    if let Some(split) = &job.split {
+    if let Some(split) = &heads.split {
         (first, last) = (first.max(split.positions.start), last.min(split.positions.end));
     }
     let mut next = first;
@@ -141,25 +141,25 @@ pub(crate) unsafe fn attend<I: Float, E: Element>(job: &Job<'_, E>, scratch: &mu
                 widen::<I, E>(k, padded * params.k_dim, keys, head.is_finite);
                 widen::<I, E>(v, padded * stride, values, head.is_finite);
                 let (k, v) = (keys.as_ptr(), values.as_ptr());
-                attend_tile::<I, E, f32>(job, &Tile { k, v, positions, skipped, padded }, scratch);
+                attend_tile::<I, E, f32>(heads, &Tile { k, v, positions, skipped, padded }, scratch);
             } else if I::FINITE_F16_IS_FASTER && size_of::<E>() < size_of::<f32>() && head.is_finite {
                 let (k, v) = (k.cast::<E::Finite>(), v.cast());
-                attend_tile::<I, E, E::Finite>(job, &Tile { k, v, positions, skipped, padded }, scratch);
+                attend_tile::<I, E, E::Finite>(heads, &Tile { k, v, positions, skipped, padded }, scratch);
             } else {
-                attend_tile::<I, E, E>(job, &Tile { k, v, positions, skipped, padded }, scratch);
+                attend_tile::<I, E, E>(heads, &Tile { k, v, positions, skipped, padded }, scratch);
             }
         }
     }
     let Scratch { sums, running, .. } = scratch;
     for (query, running) in running.iter().enumerate() {
-        let (row, h) = (block.rows.start + query / group, job.kv_head * group + query % group);
-        if let Some(split) = &job.split {
+        let (row, h) = (block.rows.start + query / group, heads.kv_head * group + query % group);
+        if let Some(split) = &heads.split {
             // SAFETY: the caller's promise.
             unsafe { split.store(row, h, &sums[query * stride..][..params.v_dim], running.max, running.sum) };
             continue;
         }
         // SAFETY: the caller's promise.
-        let out = unsafe { job.out.part_mut(row, h * params.v_dim..(h + 1) * params.v_dim) };
+        let out = unsafe { heads.out.part_mut(row, h * params.v_dim..(h + 1) * params.v_dim) };
         let inverse = 1.0 / running.sum;
         out.iter_mut().zip(&sums[query * stride..]).for_each(|(out, sum)| *out = sum * inverse);
     }
@@ -188,20 +188,24 @@ unsafe fn widen<I: Float, E: Element>(from: *const E, n: usize, to: &mut Vec<f32
     }
 }
 
-/// Adds a tile to the sums of all queries of a job; it may have been widened from the job's elements.
+/// Adds a tile to the sums of all queries of a heads; it may have been widened from the heads's elements.
 #[inline(always)]
-unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: &Tile<E>, scratch: &mut Scratch) {
+unsafe fn attend_tile<I: Float, J: Element, E: Element>(
+    heads: &HeadGroup<'_, J>,
+    tile: &Tile<E>,
+    scratch: &mut Scratch,
+) {
     let Scratch { sums, weights, running, .. } = scratch;
-    let Job { params, block, .. } = job;
+    let HeadGroup { params, block, .. } = heads;
     let group = params.n_heads / params.n_kv_heads;
-    let (stride, positions) = (job.head.v_stride, &tile.positions);
+    let (stride, positions) = (heads.head.v_stride, &tile.positions);
     let mut start = 0;
     while start < running.len() {
         let n_rows = ROWS.min(running.len() - start);
         let mut seen = [Seen::default(); ROWS];
         let mut union = Seen { from: usize::MAX, to: 0 };
         for (r, seen) in seen[..n_rows].iter_mut().enumerate() {
-            let all = block.seen(params.mask, job.pos[block.rows.start + (start + r) / group]);
+            let all = block.seen(params.mask, heads.pos[block.rows.start + (start + r) / group]);
             let (from, to) = (all.start.max(positions.start), all.end.min(positions.end));
             if from < to {
                 let cell = |position: u32| tile.skipped + (position - positions.start) as usize;
@@ -213,10 +217,10 @@ unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: 
             // SAFETY: the caller's promise.
             unsafe {
                 match n_rows {
-                    1 => scores::<I, E, 1>(queries(job, start), params, tile, weights),
-                    2 => scores::<I, E, 2>(queries(job, start), params, tile, weights),
-                    3 => scores::<I, E, 3>(queries(job, start), params, tile, weights),
-                    _ => scores::<I, E, ROWS>(queries(job, start), params, tile, weights),
+                    1 => scores::<I, E, 1>(queries(heads, start), params, tile, weights),
+                    2 => scores::<I, E, 2>(queries(heads, start), params, tile, weights),
+                    3 => scores::<I, E, 3>(queries(heads, start), params, tile, weights),
+                    _ => scores::<I, E, ROWS>(queries(heads, start), params, tile, weights),
                 }
                 for r in 0..n_rows {
                     let weights = &mut weights[r * KEY_TILE..][..tile.padded];
@@ -238,13 +242,13 @@ unsafe fn attend_tile<I: Float, J: Element, E: Element>(job: &Job<'_, J>, tile: 
 
 /// `R` queries from `start` on.
 #[inline(always)]
-unsafe fn queries<E, const R: usize>(job: &Job<'_, E>, start: usize) -> [*const f32; R] {
-    let group = job.params.n_heads / job.params.n_kv_heads;
-    let dim = job.params.k_dim;
+unsafe fn queries<E, const R: usize>(heads: &HeadGroup<'_, E>, start: usize) -> [*const f32; R] {
+    let group = heads.params.n_heads / heads.params.n_kv_heads;
+    let dim = heads.params.k_dim;
     std::array::from_fn(|r| {
-        let (row, h) = (job.block.rows.start + (start + r) / group, job.kv_head * group + (start + r) % group);
+        let (row, h) = (heads.block.rows.start + (start + r) / group, heads.kv_head * group + (start + r) % group);
         // SAFETY: the caller's promise.
-        unsafe { job.q.part(row, h * dim..(h + 1) * dim).as_ptr() }
+        unsafe { heads.q.part(row, h * dim..(h + 1) * dim).as_ptr() }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use chord_program::Activation;
 
-use super::attention::{Job, Scratch, attend};
+use super::attention::{HeadGroup, Scratch, attend};
 use super::math::glu;
 use crate::simd::InstructionSet;
 
@@ -14,9 +14,9 @@ type Glu = unsafe fn(&[f32], Option<&[f32]>, Activation, &mut [f32]);
 pub(crate) struct VectorOps {
     pub(crate) glu: Glu,
     /// See [`attend`], with keys and values as f32.
-    pub(crate) attend_f32: unsafe fn(&Job<'_, f32>, &mut Scratch),
+    pub(crate) attend_f32: unsafe fn(&HeadGroup<'_, f32>, &mut Scratch),
     /// The same with keys and values as f16.
-    pub(crate) attend_f16: unsafe fn(&Job<'_, u16>, &mut Scratch),
+    pub(crate) attend_f16: unsafe fn(&HeadGroup<'_, u16>, &mut Scratch),
 }
 
 macro_rules! instruction_set {
@@ -38,15 +38,15 @@ macro_rules! instruction_set {
             }
 
             $(#[$feature])*
-            unsafe fn attend_f32(job: &Job<'_, f32>, scratch: &mut Scratch) {
+            unsafe fn attend_f32(heads: &HeadGroup<'_, f32>, scratch: &mut Scratch) {
                 // SAFETY: the caller's promise.
-                unsafe { attend::<$isa, f32>(job, scratch) }
+                unsafe { attend::<$isa, f32>(heads, scratch) }
             }
 
             $(#[$feature])*
-            unsafe fn attend_f16(job: &Job<'_, u16>, scratch: &mut Scratch) {
+            unsafe fn attend_f16(heads: &HeadGroup<'_, u16>, scratch: &mut Scratch) {
                 // SAFETY: the caller's promise.
-                unsafe { attend::<$isa, u16>(job, scratch) }
+                unsafe { attend::<$isa, u16>(heads, scratch) }
             }
 
             pub(super) const OPS: VectorOps = VectorOps { glu: glu_here, attend_f32, attend_f16 };

@@ -4,7 +4,7 @@ use super::pass::{Pass, Share};
 use super::step::FEW_TOKENS;
 use crate::kv::AnyHead;
 use crate::memory::View;
-use crate::ops::attention::{Job, Params, Scratch};
+use crate::ops::attention::{HeadGroup, Params, Scratch};
 use crate::ops::splits::SplitLayout;
 use crate::ops::token_block::TokenBlock;
 use crate::pool::Abandoned;
@@ -40,12 +40,12 @@ impl Pass<'_> {
             unsafe {
                 match self.state.kv.head(params.slot, block.seq, kv_head) {
                     AnyHead::F32(head) => {
-                        let job = Job { params, kv_head, block, split, pos, head, q, out };
-                        (self.state.ops.attend_f32)(&job, scratch);
+                        let heads = HeadGroup { params, kv_head, block, split, pos, head, q, out };
+                        (self.state.ops.attend_f32)(&heads, scratch);
                     }
                     AnyHead::F16(head) => {
-                        let job = Job { params, kv_head, block, split, pos, head, q, out };
-                        (self.state.ops.attend_f16)(&job, scratch);
+                        let heads = HeadGroup { params, kv_head, block, split, pos, head, q, out };
+                        (self.state.ops.attend_f16)(&heads, scratch);
                     }
                 }
             }

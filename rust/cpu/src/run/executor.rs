@@ -147,8 +147,9 @@ impl CpuExecutor {
         let n_vocab = self.machine.program.n_vocab as usize;
         for (&row, logits) in batch.out_rows.iter().zip(logits.chunks_exact(n_vocab)) {
             let (pos, seq) = (batch.pos[row as usize], batch.seq[row as usize]);
-            let id = argmax(logits)
-                .ok_or_else(|| ExecError::NotANumber(format!("position {pos} of sequence {seq} has no highest one")))?;
+            let id = argmax(logits).ok_or_else(|| {
+                ExecError::NotANumber(format!("position {pos} of sequence {seq} has no highest logit"))
+            })?;
             self.chosen[seq as usize] = id;
             self.ready_ids.push(id);
         }

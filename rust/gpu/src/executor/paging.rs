@@ -82,7 +82,7 @@ impl Pages {
         let slot_bytes = |segments: &[usize]| slot(segments).bytes();
         let Some(plan) = PagePlan::choose(program, max, resident, layer_bytes, slot_bytes) else {
             let needed = PagePlan::least(program, resident, layer_bytes, slot_bytes);
-            let what = format!("all but the layers and two slots for those; {max} bytes were allowed");
+            let what = format!("everything but the layers, and two slots for them; {max} bytes were allowed");
             return Err(ExecError::OutOfMemory { backend: "gpu", needed, what });
         };
         if plan.segments.is_empty() {
@@ -142,7 +142,7 @@ impl Pages {
         let segment = self.segment_of(id);
         let slot = self.slots.iter().position(|slot| slot.segment == segment && !slot.is_complete);
         let (Some(segment), Some(slot)) = (segment, slot) else {
-            return Err(ExecError::BadBatch(format!("bytes of weight {}, whose page was not asked for", id.0)));
+            return Err(ExecError::BadBatch(format!("bytes of weight {}, whose page was not requested", id.0)));
         };
         weights[id.0 as usize][slot].write(gpu, offset, bytes)?;
         if self.own[segment].iter().all(|id| weights[id.0 as usize][slot].is_complete()) {

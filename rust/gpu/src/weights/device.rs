@@ -203,12 +203,12 @@ impl DeviceWeight {
         let bad = |what| ExecError::BadWeight { name: self.name.clone(), what };
         let expected = u64::from(self.rows_written) * row_bytes;
         if offset != expected {
-            return Err(bad(format!("bytes from {offset} on came, those from {expected} on are next")));
+            return Err(bad(format!("bytes at {offset}, expected at {expected}")));
         }
         let n_bytes = bytes.len() as u64;
         let left = u64::from(self.n_rows - self.rows_written) * row_bytes;
         if !n_bytes.is_multiple_of(row_bytes) || n_bytes > left {
-            return Err(bad(format!("{n_bytes} bytes came, expected rows of {row_bytes} and at most {left} bytes")));
+            return Err(bad(format!("{n_bytes} bytes, expected whole rows of {row_bytes}, at most {left} bytes")));
         }
         let first = self.rows_written;
         let end = first + (n_bytes / row_bytes) as u32;

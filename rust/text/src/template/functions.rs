@@ -38,7 +38,7 @@ pub(super) fn add(environment: &mut Environment<'_>, budget: &Arc<Budget>, now: 
     }
     environment.add_filter("tojson", to_json);
     // Jinja defines the name in every template; it gives access to blocks only.
-    environment.add_function("self", || Err::<Value, _>(invalid("`self` is no function")));
+    environment.add_function("self", || Err::<Value, _>(invalid("`self` is not a function")));
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.add_filter("truncate", truncate);
     environment.add_filter("wordcount", |text: &Value| {
@@ -204,7 +204,7 @@ fn dictsort(value: &Value, given: Rest<Value>, options: Kwargs) -> Result<Value,
     }
     options.assert_all_used()?;
     if named.iter().any(|(name, value)| *name == "by" && !matches!(value.as_str(), Some("key" | "value"))) {
-        return Err(invalid("`dictsort` is by key or by value"));
+        return Err(invalid("`dictsort` sorts by key or by value"));
     }
     minijinja::filters::dictsort(value, named.into_iter().collect())
 }

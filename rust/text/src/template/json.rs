@@ -87,7 +87,7 @@ impl Writer {
                 }
                 self.elements('{', items, '}', depth)?;
             }
-            kind => return Err(invalid(format!("{kind} has no JSON"))),
+            kind => return Err(invalid(format!("{kind} cannot be written as JSON"))),
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Writer {
                         self.value(key, depth)?;
                         self.out.push('"');
                     }
-                    kind => return Err(invalid(format!("{kind} is no key of JSON"))),
+                    kind => return Err(invalid(format!("{kind} cannot be a key of JSON"))),
                 }
                 self.out.push_str(&self.colon);
             }

@@ -132,7 +132,7 @@ pub(super) fn nest(budget: &Budget, parts: &[Value]) -> Result<(), Error> {
 pub(super) fn looped(budget: &Budget, value: &Value) -> Result<Value, Error> {
     let Some(text) = value.as_str() else {
         if matches!(value.kind(), ValueKind::None | ValueKind::Number | ValueKind::Bool) {
-            return Err(invalid(format!("{} cannot be gone through in a loop", value.kind())));
+            return Err(invalid(format!("{} cannot be iterated", value.kind())));
         }
         budget.charge(shallow_bytes(value))?;
         return Ok(value.clone());

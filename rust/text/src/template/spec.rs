@@ -101,7 +101,7 @@ impl Spec {
         let mut kinds = rest.chars();
         spec.kind = kinds.next();
         match kinds.next() {
-            Some(_) => Err(invalid(format!("`{text}` is no format"))),
+            Some(_) => Err(invalid(format!("`{text}` is not a format"))),
             None => Ok(spec),
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn word_wrap(budget: &Budget, text: &Value, given: &[Value], options:
     let at_hyphens = argument(3, "break_on_hyphens")?.is_none_or(|breaks| breaks.is_true());
     options.assert_all_used()?;
     let width = usize::try_from(width).ok().filter(|&width| width > 0);
-    let width = width.ok_or_else(|| invalid("text cannot be wrapped to no width"))?;
+    let width = width.ok_or_else(|| invalid("the width of wrapped text must be above 0"))?;
     let text = text.as_str().ok_or_else(|| invalid(format!("{} cannot be wrapped", text.kind())))?;
     budget.charge(text.len().saturating_mul(PIECE_BYTES))?;
     let mut rows = Vec::new();

@@ -4,11 +4,11 @@ import type { ErrorRecord } from "../errors.js";
 import type { AdapterFacts } from "./webgpu.js";
 
 /** A backend that a model can run on. */
-export type Rung = "gpu" | "cpu";
+export type RunnableBackend = "gpu" | "cpu";
 
 /** The backends in fallback order, and why the first one comes first. */
-export interface Ladder {
-  rungs: Rung[];
+export interface FallbackOrder {
+  backends: RunnableBackend[];
   why: string[];
 }
 
@@ -16,15 +16,19 @@ export interface Ladder {
  * The backends to try. `auto` passes over a GPU that is emulated in software, which is slower than the CPU, unless
  * `softwareGpu` is set.
  */
-export function ladder(backend: "auto" | Rung, adapter: AdapterFacts, softwareGpu: boolean): Ladder {
-  if (backend === "gpu") return { rungs: ["gpu"], why: ["WebGPU was asked for"] };
-  if (backend === "cpu") return { rungs: ["cpu"], why: ["the CPU was asked for"] };
-  if (adapter.absent !== undefined) return { rungs: ["cpu"], why: [`no GPU: ${adapter.absent}`] };
+export function fallbackOrder(
+  backend: "auto" | RunnableBackend,
+  adapter: AdapterFacts,
+  softwareGpu: boolean,
+): FallbackOrder {
+  if (backend === "gpu") return { backends: ["gpu"], why: ["WebGPU was requested"] };
+  if (backend === "cpu") return { backends: ["cpu"], why: ["the CPU was requested"] };
+  if (adapter.absent !== undefined) return { backends: ["cpu"], why: [`no GPU: ${adapter.absent}`] };
   if (adapter.isSoftware && !softwareGpu) {
     const why = "no GPU: the browser offers only a software GPU, slower than the CPU itself";
-    return { rungs: ["cpu"], why: [why] };
+    return { backends: ["cpu"], why: [why] };
   }
-  return { rungs: ["gpu", "cpu"], why: [] };
+  return { backends: ["gpu", "cpu"], why: [] };
 }
 
 /** Failures of a device, which another backend may not have; those of the file, the source or the caller it would. */

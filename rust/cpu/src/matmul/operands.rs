@@ -10,7 +10,7 @@ use super::selection::SelectedRows;
 use crate::simd::Isa;
 
 /// Everything that a product reads and writes.
-pub(crate) struct Job {
+pub(crate) struct Operands {
     /// Codes of all row blocks, or their elements where the type is not quantized.
     pub(crate) codes: *const u8,
     /// Scales of all row blocks.
@@ -32,7 +32,7 @@ pub(crate) struct Job {
     pub(crate) stride: usize,
 }
 
-impl Job {
+impl Operands {
     /// Writes a row block's sums of one token, without the rows that are not wanted.
     #[inline(always)]
     pub(crate) unsafe fn store<I: Isa, const S: usize>(&self, row_block: usize, token: usize, sums: &[I::F; S]) {

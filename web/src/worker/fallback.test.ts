@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isReasonToStepDown, ladder } from "./ladder.js";
+import { isReasonToStepDown, fallbackOrder } from "./fallback.js";
 import type { AdapterFacts } from "./webgpu.js";
 
 const real: AdapterFacts = { name: "acme gen-7", isSoftware: false, subgroups: true };
@@ -8,26 +8,30 @@ const none: AdapterFacts = { name: "", isSoftware: false, subgroups: false, abse
 
 describe("auto", () => {
   test("begins with a real GPU and falls back to the CPU", () => {
-    expect(ladder("auto", real, false)).toEqual({ rungs: ["gpu", "cpu"], why: [] });
+    expect(fallbackOrder("auto", real, false)).toEqual({ backends: ["gpu", "cpu"], why: [] });
   });
 
   test("passes over a software GPU, and says so", () => {
-    const { rungs, why } = ladder("auto", software, false);
-    expect(rungs).toEqual(["cpu"]);
+    const { backends, why } = fallbackOrder("auto", software, false);
+    expect(backends).toEqual(["cpu"]);
     expect(why.join()).toContain("a software GPU");
   });
 
   test("takes a software GPU that counts as real", () => {
-    expect(ladder("auto", software, true).rungs).toEqual(["gpu", "cpu"]);
+    expect(fallbackOrder("auto", software, true).backends).toEqual(["gpu", "cpu"]);
   });
 
   test("goes to the CPU where there is no adapter, with the browser's reason", () => {
-    expect(ladder("auto", none, true)).toEqual({ rungs: ["cpu"], why: ["no GPU: this browser has no WebGPU"] });
+    expect(fallbackOrder("auto", none, true)).toEqual({
+      backends: ["cpu"],
+      why: ["no GPU: this browser has no WebGPU"],
+    });
   });
 });
 
 test.each(["gpu", "cpu"] as const)("%s, if requested, is the only backend, whatever the adapter", (backend) => {
-  for (const adapter of [real, software, none]) expect(ladder(backend, adapter, false).rungs).toEqual([backend]);
+  for (const adapter of [real, software, none])
+    expect(fallbackOrder(backend, adapter, false).backends).toEqual([backend]);
 });
 
 test.each([
