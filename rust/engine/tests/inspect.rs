@@ -148,7 +148,7 @@ fn keys_of_a_layer_must_fit_one_binding() {
 
 #[test]
 fn experts_run_on_the_cpu_and_a_gpu_that_was_asked_for_says_why_not() {
-    let model = common::written("olmoe.gguf", &TinyModel::olmoe().file());
+    let model = common::written("olmoe.gguf", &TinyModel::of("olmoe").file());
     let device = DeviceFacts { gpu: Some(gpu(4 * GIB)), cpu_bytes: None };
     let judge = |backend| {
         let options = LoadOptions { backend, ..LoadOptions::default() };

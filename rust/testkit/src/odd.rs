@@ -33,13 +33,13 @@ pub fn odd_models() -> Vec<Odd> {
     trailing.trailing_bytes = 64;
     [
         ("plain", llama(), "fits"),
-        ("gemma3", TinyModel::gemma3(), "fits"),
-        ("olmo2", TinyModel::olmo2(), "fits"),
-        ("olmoe", TinyModel::olmoe(), "fits"),
+        ("gemma3", TinyModel::of("gemma3"), "fits"),
+        ("olmo2", TinyModel::of("olmo2"), "fits"),
+        ("olmoe", TinyModel::of("olmoe"), "fits"),
         ("counts-of-0", no_experts, "fits"),
         ("equal-heads", heads(vec![4, 4]), "fits"),
         ("unequal-heads", heads(vec![4, 8]), "unsupported-value"),
-        ("window-flags", TinyModel::gemma3().with("attention.sliding_window_pattern", flags), "fits"),
+        ("window-flags", TinyModel::of("gemma3").with("attention.sliding_window_pattern", flags), "fits"),
         ("trailing-bytes", trailing, "fits"),
         ("bpe", bpe("gpt-2"), "fits"),
         ("bpe-default", bpe("default"), "fits"),

@@ -3,13 +3,10 @@
 use chord_gguf::writer::ALIGNMENT;
 use chord_gguf::{Array, FileBuilder, GgmlType, StringArray, Value};
 
-const N_EMBD: u64 = 32;
-const N_FF: u64 = 64;
-const HEAD_DIM: u64 = 8;
-const N_HEAD: u32 = 4;
-const N_KV_HEAD: u32 = 2;
+use crate::recipe::{ARCHITECTURES, Decoder, N_LAYER};
+
 /// Layers of every tiny model.
-pub const TINY_LAYERS: u32 = 2;
+pub const TINY_LAYERS: u32 = N_LAYER;
 
 /// A model to be changed and written: two layers, random F32 weights, a SentencePiece vocabulary of bytes and letters.
 #[derive(Clone, Debug)]
@@ -27,9 +24,9 @@ impl TinyModel {
     /// Tokens of the vocabulary.
     pub const TOKENS: u64 = 289;
 
-    /// One of each architecture that has a model here.
+    /// One of each architecture that has a recipe.
     pub fn of_each_architecture() -> Vec<Self> {
-        vec![Self::llama(), Self::qwen2(), Self::gemma3(), Self::olmo2(), Self::olmoe()]
+        ARCHITECTURES.map(Self::of).into()
     }
 
     /// What `general.architecture` says.
@@ -49,102 +46,28 @@ impl TinyModel {
 
     /// Of the llama family.
     pub fn llama() -> Self {
-        TinyModel::new("llama")
+        TinyModel::of("llama")
     }
 
-    /// Of the Qwen 2 family.
-    pub fn qwen2() -> Self {
-        TinyModel::new("qwen2")
-    }
-
-    /// Of the Gemma 3 family: the first layer has a window of 4 positions, by a period of 2.
-    pub fn gemma3() -> Self {
-        let norms = [
-            ("attn_q_norm", HEAD_DIM),
-            ("attn_k_norm", HEAD_DIM),
-            ("post_attention_norm", N_EMBD),
-            ("post_ffw_norm", N_EMBD),
-        ];
-        let model = TinyModel::new("gemma3").with_norms(norms);
-        model.with("attention.sliding_window", Value::U32(4)).with("attention.sliding_window_pattern", Value::U32(2))
-    }
-
-    /// Of the OLMo 2 family.
-    pub fn olmo2() -> Self {
-        let mut model = TinyModel::new("olmo2");
-        model.tensors.retain(|(name, _)| !name.ends_with("attn_norm.weight") && !name.ends_with("ffn_norm.weight"));
-        model.with_norms([
-            ("attn_q_norm", N_EMBD),
-            ("attn_k_norm", HEAD_DIM * u64::from(N_KV_HEAD)),
-            ("post_attention_norm", N_EMBD),
-            ("post_ffw_norm", N_EMBD),
-        ])
-    }
-
-    /// Of the OLMoE family: 4 experts, of which each token takes 2.
-    pub fn olmoe() -> Self {
-        const N_EXPERTS: u64 = 4;
-        let mut model = TinyModel::new("olmoe");
-        for (name, dims) in &mut model.tensors {
-            if name.contains("ffn_") && dims.len() == 2 {
-                *name = name.replace(".weight", "_exps.weight");
-                dims.push(N_EXPERTS);
-            }
-        }
-        for layer in 0..TINY_LAYERS {
-            model = model.with_tensor(&format!("blk.{layer}.ffn_gate_inp.weight"), &[N_EMBD, N_EXPERTS]);
-        }
-        model
-            .with_norms([("attn_q_norm", N_EMBD), ("attn_k_norm", HEAD_DIM * u64::from(N_KV_HEAD))])
-            .with("expert_count", Value::U32(N_EXPERTS as u32))
-            .with("expert_used_count", Value::U32(2))
-    }
-
-    fn with_norms<const N: usize>(mut self, norms: [(&str, u64); N]) -> Self {
-        for layer in 0..TINY_LAYERS {
-            for (name, cols) in norms {
-                self.tensors.push((format!("blk.{layer}.{name}.weight"), vec![cols]));
-            }
-        }
-        self
-    }
-
-    fn new(architecture: &str) -> Self {
+    /// Of an architecture that has a recipe, with 4 query heads, 2 KV heads of 8 numbers, and 32 columns.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn of(architecture: &str) -> Self {
+        let known = ARCHITECTURES.into_iter().find(|name| *name == architecture);
+        let decoder = Decoder::tiny(known.expect("an architecture with a recipe"), Self::TOKENS as u32);
         let mut model = TinyModel {
             architecture: architecture.to_owned(),
             metadata: vec![("general.architecture".to_owned(), Value::String(architecture.to_owned()))],
-            tensors: Vec::new(),
+            tensors: decoder.tensors().into_iter().map(|tensor| (tensor.name, tensor.dims)).collect(),
             trailing_bytes: 0,
         };
-        for (key, number) in [
-            ("context_length", 64),
-            ("embedding_length", N_EMBD as u32),
-            ("block_count", TINY_LAYERS),
-            ("feed_forward_length", N_FF as u32),
-            ("attention.head_count", N_HEAD),
-            ("attention.head_count_kv", N_KV_HEAD),
-        ] {
-            model = model.with(key, Value::U32(number));
+        // Tests change what these follow from.
+        let derived = ["vocab_size", "attention.key_length", "attention.value_length"];
+        for (key, value) in decoder.metadata().into_iter().filter(|(key, _)| !derived.contains(&key.as_str())) {
+            model = model.with(&key, value);
         }
-        model = model.with("attention.layer_norm_rms_epsilon", Value::F32(1e-5));
         model.write_vocabulary();
-        let n_vocab = Self::TOKENS;
-        model.tensors.push(("token_embd.weight".to_owned(), vec![N_EMBD, n_vocab]));
-        let kv_cols = HEAD_DIM * u64::from(N_KV_HEAD);
-        for layer in 0..TINY_LAYERS {
-            let mut part =
-                |name: &str, dims: &[u64]| model.tensors.push((format!("blk.{layer}.{name}.weight"), dims.to_vec()));
-            part("attn_norm", &[N_EMBD]);
-            part("attn_q", &[N_EMBD, N_EMBD]);
-            part("attn_k", &[N_EMBD, kv_cols]);
-            part("attn_v", &[N_EMBD, kv_cols]);
-            part("attn_output", &[N_EMBD, N_EMBD]);
-            part("ffn_norm", &[N_EMBD]);
-            part("ffn_gate", &[N_EMBD, N_FF]);
-            part("ffn_up", &[N_EMBD, N_FF]);
-            part("ffn_down", &[N_FF, N_EMBD]);
-        }
-        model.tensors.push(("output_norm.weight".to_owned(), vec![N_EMBD]));
         model
     }
 

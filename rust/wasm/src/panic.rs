@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 
 use chord_text::{panic_words, set_panic_guard};
-use js_sys::{Array, Error, Function};
+use js_sys::{Error, Function};
+use wasm_bindgen::closure::ScopedClosure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -12,13 +13,6 @@ thread_local! {
     static CALLBACK: RefCell<Option<Function>> = const { RefCell::new(None) };
     /// The message of a caught panic; exists only while a call is guarded.
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-#[wasm_bindgen]
-extern "C" {
-    /// Calls `function`, and catches everything that JavaScript can catch, including traps.
-    #[wasm_bindgen(catch, js_namespace = Reflect, js_name = apply)]
-    fn apply(function: &mut dyn FnMut(), this: &JsValue, arguments: &Array) -> Result<JsValue, JsValue>;
 }
 
 /// `callback(message)` hears of every panic that is not caught, with its place. The module must not be used after it.
@@ -44,7 +38,9 @@ pub fn on_panic(callback: Function) {
 /// they own is never freed. The frame that called this restores the stack pointer when it returns.
 fn guarded(run: &mut dyn FnMut()) -> Result<(), String> {
     CAUGHT.replace(Some(String::new()));
-    let ended = apply(&mut || run(), &JsValue::UNDEFINED, &Array::new());
+    let mut run = || run();
+    let function = ScopedClosure::<dyn FnMut()>::borrow_mut_aborting(&mut run);
+    let ended = function.as_js_value().unchecked_ref::<Function>().call0(&JsValue::UNDEFINED);
     let said = CAUGHT.take().unwrap_or_default();
     ended.map(drop).map_err(|trap| match trap.dyn_ref::<Error>() {
         // A trap without a panic, such as a stack that is full, says something itself.

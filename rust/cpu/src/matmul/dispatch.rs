@@ -15,7 +15,7 @@ use super::unpack::Chunk;
 use super::{product, tiles, tiles16};
 use crate::simd::{Dot, InstructionSet, Isa};
 
-/// Runs a operands, on a processor that has the instruction set.
+/// Computes a product, on a processor that has the instruction set.
 pub(crate) type Product = unsafe fn(&Operands);
 
 /// What is compiled for one instruction set.

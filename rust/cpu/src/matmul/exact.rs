@@ -25,7 +25,7 @@ pub(crate) trait Rows: 'static {
     /// Writes columns `first` to `first + n` of a row block. `first` is a multiple of [`COLS`].
     ///
     /// # Safety
-    /// The processor has `I`, and the operands's pointers are good for its shape.
+    /// The processor has `I`, and the operands' pointers are good for their shape.
     unsafe fn decode<I: Isa, const S: usize>(
         operands: &Operands,
         row_block: usize,
@@ -120,10 +120,10 @@ plain!(Bf16, 2, |from| I::as_f32(I::shl(I::load_u16(from), 16)));
 pub(crate) type Tile<I, const S: usize, const T: usize> =
     unsafe fn(*const Columns<<I as Isa>::F, S>, usize, *const f32, &mut [[<I as Isa>::F; S]; T]);
 
-/// Runs a operands; `single` is for one token.
+/// Computes a product; `single` is for one token.
 ///
 /// # Safety
-/// The processor has `I`, and the operands's pointers are good for its shape.
+/// The processor has `I`, and the operands' pointers are good for their shape.
 #[inline(always)]
 pub(crate) unsafe fn product<I: Isa, R: Rows, const S: usize, const T: usize>(
     operands: &Operands,

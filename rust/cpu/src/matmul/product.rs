@@ -17,11 +17,11 @@ use crate::simd::{Dot, Isa};
 /// Most panels that are multiplied with a chunk once it is unpacked.
 pub(crate) const PANELS: usize = if cfg!(target_family = "wasm") { 64 } else { 16 };
 
-/// Runs a operands with the products of `D`.
+/// Computes a product with the products of `D`.
 ///
 /// # Safety
-/// The processor has `I`, the operands's pointers are good for its shape, activations are those that `D` takes, and `tile`
-/// is for `D` and the codes of `F`.
+/// The processor has `I`, the operands' pointers are good for their shape, activations are those that `D` takes, and
+/// `tile` is for `D` and the codes of `F`.
 #[inline(always)]
 pub(crate) unsafe fn product<I: Isa, F: Format, D: Dot<I>, const S: usize, const T: usize>(
     operands: &Operands,

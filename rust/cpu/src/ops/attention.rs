@@ -96,7 +96,7 @@ struct Seen {
 /// `softmax(scale · q kᵀ + mask) · v`.
 ///
 /// # Safety
-/// The processor has `I`; the rule of [`crate::memory`] for the heads's parts of `q`, the cache and `out`.
+/// The processor has `I`; the rule of [`crate::memory`] for the heads' parts of `q`, the cache and `out`.
 #[inline(always)]
 pub(crate) unsafe fn attend<I: Float, E: Element>(heads: &HeadGroup<'_, E>, scratch: &mut Scratch) {
     let HeadGroup { params, block, head, .. } = heads;

@@ -6,28 +6,29 @@ use super::Recipe;
 use super::tensor::TensorRecipe;
 
 /// Every architecture with a recipe.
-pub(super) const ARCHITECTURES: [&str; 5] = ["llama", "gemma3", "qwen2", "olmo2", "olmoe"];
+pub(crate) const ARCHITECTURES: [&str; 5] = ["llama", "gemma3", "qwen2", "olmo2", "olmoe"];
 
-/// Trained length; results have 48 positions.
-const N_CTX: u32 = 256;
-const N_LAYER: u32 = 2;
-const HEAD_DIM: u32 = 32;
+/// Layers of every decoder.
+pub(crate) const N_LAYER: u32 = 2;
 const N_EXPERT: u32 = 4;
 const N_EXPERT_USED: u32 = 2;
-/// Positions of a window, where a layer has one.
-const WINDOW: u32 = 16;
 /// Size of queries and keys for inputs of size 1: scores must vary enough for a wrong angle to be seen.
 const SHARP: f32 = 1.6;
 
 /// Sizes of a decoder.
 #[derive(Clone, Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     architecture: &'static str,
+    /// Trained length.
+    n_ctx: u32,
+    /// Positions of a window, where a layer has one.
+    window: u32,
     n_vocab: u32,
     n_embd: u32,
     n_ff: u32,
     n_head: u32,
     n_kv_head: u32,
+    head_dim: u32,
     ty: GgmlType,
     /// Whether the file has a divisor for each frequency of the rotation.
     has_factors: bool,
@@ -40,15 +41,25 @@ impl Decoder {
     pub(super) fn small(architecture: &'static str) -> Self {
         Decoder {
             architecture,
+            // Results have 48 positions.
+            n_ctx: 256,
+            window: 16,
             n_vocab: 128,
             n_embd: 64,
             n_ff: 96,
             n_head: 2,
             n_kv_head: if architecture == "olmoe" { 2 } else { 1 },
+            head_dim: 32,
             ty: GgmlType::F32,
             has_factors: false,
             is_tied: architecture == "gemma3",
         }
+    }
+
+    /// Of some kilobytes, whose embedding is the output's matrix too.
+    pub(crate) fn tiny(architecture: &'static str, n_vocab: u32) -> Self {
+        let sizes = Decoder { n_ctx: 64, window: 4, n_vocab, n_embd: 32, n_ff: 64, ..Decoder::small(architecture) };
+        Decoder { n_head: 4, n_kv_head: 2, head_dim: 8, is_tied: true, ..sizes }
     }
 
     /// With matrices of `ty`, whose rows are whole blocks of every type.
@@ -90,22 +101,23 @@ impl Decoder {
         }
     }
 
-    fn metadata(&self) -> Vec<(String, Value)> {
+    /// Metadata, by keys without the architecture.
+    pub(crate) fn metadata(&self) -> Vec<(String, Value)> {
         let mut metadata = vec![
             ("vocab_size", Value::U32(self.n_vocab)),
-            ("context_length", Value::U32(N_CTX)),
+            ("context_length", Value::U32(self.n_ctx)),
             ("embedding_length", Value::U32(self.n_embd)),
             ("block_count", Value::U32(N_LAYER)),
             ("feed_forward_length", Value::U32(self.n_ff)),
             ("attention.head_count", Value::U32(self.n_head)),
             ("attention.head_count_kv", Value::U32(self.n_kv_head)),
-            ("attention.key_length", Value::U32(HEAD_DIM)),
-            ("attention.value_length", Value::U32(HEAD_DIM)),
+            ("attention.key_length", Value::U32(self.head_dim)),
+            ("attention.value_length", Value::U32(self.head_dim)),
             ("attention.layer_norm_rms_epsilon", Value::F32(1e-6)),
         ];
         match self.architecture {
             "gemma3" => metadata.extend([
-                ("attention.sliding_window", Value::U32(WINDOW)),
+                ("attention.sliding_window", Value::U32(self.window)),
                 // Of two layers the first has the window.
                 ("attention.sliding_window_pattern", Value::U32(2)),
             ]),
@@ -116,11 +128,11 @@ impl Decoder {
         metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
-    fn tensors(&self) -> Vec<TensorRecipe> {
+    pub(crate) fn tensors(&self) -> Vec<TensorRecipe> {
         let (n_embd, n_ff) = (self.n_embd, self.n_ff);
         let mut tensors = vec![self.matrix("token_embd", &[n_embd, self.n_vocab], 1.0)];
         if self.has_factors {
-            let factors = TensorRecipe::matrix("rope_freqs", &[HEAD_DIM / 2], 0.0);
+            let factors = TensorRecipe::matrix("rope_freqs", &[self.head_dim / 2], 0.0);
             tensors.push(TensorRecipe { reach: 0.5, around: 1.5, ..factors });
         }
         for layer in 0..N_LAYER {
@@ -146,7 +158,7 @@ impl Decoder {
     }
 
     fn attention(&self, layer: u32, tensors: &mut Vec<TensorRecipe>) {
-        let (q_cols, kv_cols) = (self.n_head * HEAD_DIM, self.n_kv_head * HEAD_DIM);
+        let (q_cols, kv_cols) = (self.n_head * self.head_dim, self.n_kv_head * self.head_dim);
         let name = |name: &str| format!("blk.{layer}.{name}");
         tensors.extend([
             self.matrix(&name("attn_q"), &[self.n_embd, q_cols], SHARP),
@@ -173,8 +185,8 @@ impl Decoder {
             norm("post_ffw_norm", self.n_embd, 1.0);
         }
         let normed = match self.architecture {
-            "gemma3" => Some((HEAD_DIM, HEAD_DIM)),
-            "olmo2" | "olmoe" => Some((self.n_head * HEAD_DIM, self.n_kv_head * HEAD_DIM)),
+            "gemma3" => Some((self.head_dim, self.head_dim)),
+            "olmo2" | "olmoe" => Some((self.n_head * self.head_dim, self.n_kv_head * self.head_dim)),
             _ => None,
         };
         if let Some((q_cols, k_cols)) = normed {

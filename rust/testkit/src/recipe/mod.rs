@@ -14,7 +14,7 @@ use chord_gguf::writer::ALIGNMENT;
 use chord_gguf::{FileBuilder, GgmlType, Value, read_header};
 
 use crate::{GgufFile, Golden, Trace, repo_dir};
-use decoder::{ARCHITECTURES, Decoder};
+pub(crate) use decoder::{ARCHITECTURES, Decoder, N_LAYER};
 pub(crate) use tensor::{Random, TensorRecipe};
 
 /// A model, and how the reference runs it.
