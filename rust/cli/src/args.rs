@@ -256,3 +256,26 @@ pub(crate) fn clock() -> f64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    #[test]
+    fn every_number_of_sampling_is_an_argument_and_reaches_the_request() {
+        for field in FIELDS.into_list() {
+            let name = if field.name == "temperature" { "temp" } else { field.name };
+            for value in [field.least, field.most] {
+                let argument = format!("--{}={value}", name.replace('_', "-"));
+                let command = SamplingArgs::augment_args(Command::new("chord"));
+                let matches = command.try_get_matches_from(["chord", &argument]).unwrap();
+                let args = SamplingArgs::from_arg_matches(&matches).unwrap();
+                let request = args.request(Prompt::Text(String::new()), 0).unwrap();
+                let sampling = serde_json::to_value(request.sampling).unwrap();
+                assert_eq!(sampling[field.name].as_f64(), Some(value), "{argument}");
+            }
+        }
+    }
+}

@@ -147,6 +147,7 @@ impl Sampler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{RawNumber, SamplingEach};
 
     const LOGITS: [f32; 6] = [1.0, 3.0, 2.0, -1.0, 2.5, 0.0];
 
@@ -232,6 +233,42 @@ mod tests {
         assert!(draws(sampling, 1, 100).iter().all(|&id| id == 1));
         assert!(sampling.is_plain_greedy(), "no logits need to be brought back for it");
         assert!(!Sampling { repeat_penalty: 1.1, ..sampling }.is_plain_greedy());
+    }
+
+    /// `base` with each field in turn at its bounds, and at values between them.
+    fn each_field_changed(base: Sampling) -> impl Iterator<Item = (&'static str, Vec<Sampling>)> {
+        Sampling::FIELDS.into_list().into_iter().map(move |field| {
+            let with = |value: f64| {
+                let mut given = serde_json::to_value(base).unwrap();
+                given[field.name] = value.into();
+                serde_json::from_value::<SamplingEach<RawNumber>>(given).unwrap().check().ok()
+            };
+            (field.name, [field.least, 0.1, 0.5, 1.0, 2.0, field.most].into_iter().filter_map(with).collect())
+        })
+    }
+
+    fn draws_after(history: &[u32], sampling: Sampling) -> Vec<u32> {
+        let mut sampler = Sampler::new(sampling, 42).unwrap();
+        (0..100).map(|_| sampler.sample(&LOGITS, history).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_field_changes_some_draw() {
+        let base = Sampling { temperature: 1.0, repeat_penalty: 2.0, ..Sampling::GREEDY };
+        for (field, changed) in each_field_changed(base) {
+            let has_effect = changed.iter().any(|&sampling| draws_after(&[1], sampling) != draws_after(&[1], base));
+            assert!(has_effect, "{field} has no effect");
+        }
+    }
+
+    #[test]
+    fn what_the_device_chooses_alone_is_what_the_sampler_would_choose() {
+        for base in [Sampling::GREEDY, Sampling { temperature: 1.0, top_p: 0.0, ..Sampling::GREEDY }] {
+            let changed = each_field_changed(base).flat_map(|(_, changed)| changed);
+            for sampling in changed.filter(Sampling::is_plain_greedy) {
+                assert!(draws_after(&[1], sampling).iter().all(|&id| id == 1), "{sampling:?}");
+            }
+        }
     }
 
     #[test]
