@@ -24,7 +24,7 @@ import { figure, median, table } from "./statistics.mjs";
  * @import { Prompt } from "./page/side.js"
  * @typedef {{ prefill: number, decode: number }} Rates tokens per second
  * @typedef {{ name: string, root: string, target: string }} Side a source tree, and where cargo builds it
- * @typedef {(side: Side, threads: number, prompt: number, round: number) => Promise<Rates>} Measure
+ * @typedef {(side: Side, threads: number, prompt: number) => Promise<Rates>} Measure
  * @typedef {{ model: string, threads: number, prompt: number, kind: "prefill" | "decode", here: number, there: number,
  *   ratio: number, ratios: number[] }} Row
  */
@@ -112,19 +112,19 @@ async function inTabs(here, there, options) {
   await step(`package of ${there.name}`, () => buildPackageOf(there));
   const nCtx = Math.max(...options.prompts) + options.tokens + 8;
   const lengths = [...new Set([WARM_UP, ...options.prompts])];
-  const count = options.repeat * options.threads.length;
-  const { result: prompts } = await inBrowser(options.model, (page, url) => makePrompts(page, url, lengths, count + 1));
+  // Each run has a browser of its own, so that the same prompt is never one that was computed before.
+  const { result: prompts } = await inBrowser(options.model, (page, url) => makePrompts(page, url, lengths, 2));
   const promptOf = (/** @type {number} */ length, /** @type {number} */ n) =>
     /** @type {Prompt} */ (prompts.get(length)?.[n]);
   /** @type {Measure} */
-  const measure = async (side, threads, prompt, round) => {
+  const measure = async (side, threads, prompt) => {
     const { result } = await inBrowser(
       options.model,
       async (page, url) => {
         const request = { url, threads, nCtx, activations: options.activations };
         await page.evaluate((request) => bench.chord.load(request), request);
-        await runInPage(page, "chord", promptOf(WARM_UP, count), 4);
-        return runInPage(page, "chord", promptOf(prompt, round), options.tokens + 1);
+        await runInPage(page, "chord", promptOf(WARM_UP, 1), 4);
+        return runInPage(page, "chord", promptOf(prompt, 0), options.tokens + 1);
       },
       side.root,
     );
@@ -173,7 +173,7 @@ async function takeTurns(model, here, there, options, measure) {
       ]);
       for (let round = 0; round < options.repeat; round++) {
         for (const side of round % 2 ? [there, here] : [here, there]) {
-          samples.get(side)?.push(await measure(side, threads, prompt, round));
+          samples.get(side)?.push(await measure(side, threads, prompt));
         }
       }
       for (const kind of /** @type {const} */ (["prefill", "decode"])) {
