@@ -3,8 +3,8 @@
     python bench/llama_cpp_bench.py MODEL THREADS PROMPT TOKENS
     python bench/llama_cpp_bench.py --system      what llama.cpp says about its build
 
-The work is that of `chord bench`: a prompt of PROMPT tokens up to and including its first greedy token, and TOKENS greedy
-tokens after a prompt of one, each from an empty cache, in f16 keys and values.
+The work is that of `chord bench`: a prompt of PROMPT tokens up to and including its first greedy token, and TOKENS
+greedy tokens after a prompt of one, each from an empty cache, in f16 keys and values.
 """
 
 import ctypes

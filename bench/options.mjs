@@ -13,7 +13,7 @@ export const usage = `npm run bench -- [what] [options]
 what   (none)        prefill and decode in Chromium, compared with wllama
        --load        load from each side's own cache, and the first token
        --native      chord bench compared with llama.cpp (Python package llama-cpp-python)
-       --against REV this working tree compared with another revision: chord bench, or with --tab the packages in Chromium
+       --against REV compared with another revision: chord bench, or with --tab the packages in Chromium
        --ceilings    what this machine can stream and multiply at most, in Chromium and natively
 
 --model FILE         a GGUF file; a bare name is looked up in models/   (${smollm2.file})

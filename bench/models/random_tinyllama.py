@@ -32,8 +32,8 @@ def byte_letters():
 
 
 def write_tokenizer(writer):
-    """256 bytes, the pairs, and an end token. Returns the size of the vocabulary, and the ids that must never be chosen:
-    the end token, and bytes that are only a part of a letter, after which a stream of text would wait for the rest."""
+    """Writes 256 bytes, the pairs, and an end token. Returns the size of the vocabulary, and the ids that must never be
+    chosen: the end token, and bytes that are only a part of a letter, after which a stream of text would wait."""
     pairs = PAIRS.split()
     tokens = byte_letters() + pairs + ["<|end|>"]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - 1) + [gguf.TokenType.CONTROL]

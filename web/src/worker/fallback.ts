@@ -1,10 +1,11 @@
 /** The fallback order of backends, and which failures lead to the next one. */
 
+import type { Backend } from "../engine-types.js";
 import type { ErrorRecord } from "../errors.js";
 import type { AdapterFacts } from "./webgpu.js";
 
 /** A backend that a model can run on. */
-export type RunnableBackend = "gpu" | "cpu";
+export type RunnableBackend = Exclude<Backend, "auto">;
 
 /** The backends in fallback order, and why the first one comes first. */
 export interface FallbackOrder {
@@ -16,11 +17,7 @@ export interface FallbackOrder {
  * The backends to try. `auto` passes over a GPU that is emulated in software, which is slower than the CPU, unless
  * `softwareGpu` is set.
  */
-export function fallbackOrder(
-  backend: "auto" | RunnableBackend,
-  adapter: AdapterFacts,
-  softwareGpu: boolean,
-): FallbackOrder {
+export function fallbackOrder(backend: Backend, adapter: AdapterFacts, softwareGpu: boolean): FallbackOrder {
   if (backend === "gpu") return { backends: ["gpu"], why: ["WebGPU was requested"] };
   if (backend === "cpu") return { backends: ["cpu"], why: ["the CPU was requested"] };
   if (adapter.absent !== undefined) return { backends: ["cpu"], why: [`no GPU: ${adapter.absent}`] };
