@@ -13,18 +13,20 @@ import { hostCargo } from "../scripts/steps/rust.mjs";
 import { run } from "../scripts/steps/shell.mjs";
 import { buildWasm } from "../scripts/steps/wasm.mjs";
 import { buildPackage } from "../scripts/steps/web.mjs";
-import { inBrowser } from "./browser.mjs";
+import { defaultPort, inBrowser } from "./browser.mjs";
 import { runChord } from "./native.mjs";
 import { makePrompts } from "./prompts.mjs";
 import { runInPage } from "./speed.mjs";
 import { figure, median, table } from "./statistics.mjs";
 
 /**
+ * @import { Page } from "@playwright/test"
  * @import { Options } from "./options.mjs"
  * @import { Prompt } from "./page/side.js"
  * @typedef {{ prefill: number, decode: number }} Rates tokens per second
  * @typedef {{ name: string, root: string, target: string }} Side a source tree, and where cargo builds it
- * @typedef {(side: Side, threads: number, prompt: number) => Promise<Rates>} Measure
+ * @typedef {{ here: Rates, there: Rates }} Pair two runs, one directly after the other
+ * @typedef {(threads: number, prompt: number, round: number) => Promise<Pair[]>} Round
  * @typedef {{ model: string, threads: number, prompt: number, kind: "prefill" | "decode", here: number, there: number,
  *   ratio: number, ratios: number[] }} Row
  */
@@ -36,6 +38,8 @@ const program = process.platform === "win32" ? "chord.exe" : "chord";
 const SHAPE = "tinyllama-1.1b";
 /** Tokens of a run that does not count: it compiles code and touches memory pages. */
 const WARM_UP = 16;
+/** Prompts of a round in a tab: pages of one package differ more from each other than its prompts in one page. */
+const PROMPTS_OF_PAGE = 5;
 
 /** @param {Options} options */
 export async function measureAgainst(options) {
@@ -81,11 +85,11 @@ async function natively(here, there, options) {
   const models = options.ownModel ? [[options.model]] : [[options.model], ["--shape", SHAPE, "--quant", "Q4_K_M"]];
   const rows = [];
   for (const model of models) {
-    /** @type {Measure} */
-    const measure = async (side, threads, prompt) => runChord(chordOf(side), model, options, threads, prompt);
-    rows.push(
-      ...(await takeTurns(model.length === 1 ? basename(options.model) : SHAPE, here, there, options, measure)),
-    );
+    /** @type {Round} */
+    const round = async (threads, prompt, n) => [
+      await inTurn(n, here, there, async (side) => runChord(chordOf(side), model, options, threads, prompt)),
+    ];
+    rows.push(...(await takeTurns(model.length === 1 ? basename(options.model) : SHAPE, options, round)));
   }
   return rows;
 }
@@ -100,7 +104,7 @@ async function buildChord(side) {
 }
 
 /**
- * The packages of both, each in a browser of its own for every round.
+ * The packages of both, each in a browser of its own. Every round opens both anew and gives them the same prompts.
  *
  * @param {Side} here
  * @param {Side} there
@@ -112,26 +116,43 @@ async function inTabs(here, there, options) {
   await step(`package of ${there.name}`, () => buildPackageOf(there));
   const nCtx = Math.max(...options.prompts) + options.tokens + 8;
   const lengths = [...new Set([WARM_UP, ...options.prompts])];
-  // Each run has a browser of its own, so that the same prompt is never one that was computed before.
-  const { result: prompts } = await inBrowser(options.model, (page, url) => makePrompts(page, url, lengths, 2));
+  // No page gets a prompt twice, so none has computed it before.
+  const { result: prompts } = await inBrowser(options.model, (page, url) =>
+    makePrompts(page, url, lengths, PROMPTS_OF_PAGE + 1),
+  );
   const promptOf = (/** @type {number} */ length, /** @type {number} */ n) =>
     /** @type {Prompt} */ (prompts.get(length)?.[n]);
-  /** @type {Measure} */
-  const measure = async (side, threads, prompt) => {
-    const { result } = await inBrowser(
-      options.model,
-      async (page, url) => {
-        const request = { url, threads, nCtx, activations: options.activations };
-        await page.evaluate((request) => bench.chord.load(request), request);
-        await runInPage(page, "chord", promptOf(WARM_UP, 1), 4);
-        return runInPage(page, "chord", promptOf(prompt, 0), options.tokens + 1);
-      },
-      side.root,
-    );
-    const { promptTokens, firstMs, totalMs, tokens } = result;
-    return { prefill: (promptTokens * 1000) / firstMs, decode: ((tokens - 1) * 1000) / (totalMs - firstMs) };
+
+  /** @type {Round} */
+  const round = async (threads, prompt, n) => {
+    /** @type {Map<Side, Page>} */
+    const pages = new Map();
+    const request = { threads, nCtx, activations: options.activations };
+    const open = async (/** @type {Side} */ side, /** @type {Page} */ page, /** @type {string} */ url) => {
+      await page.evaluate((request) => bench.chord.load(request), { url, ...request });
+      await runInPage(page, "chord", promptOf(WARM_UP, PROMPTS_OF_PAGE), 4);
+      pages.set(side, page);
+    };
+    const measure = async (/** @type {Side} */ side, /** @type {Prompt} */ given) => {
+      const page = /** @type {Page} */ (pages.get(side));
+      const { promptTokens, firstMs, totalMs, tokens } = await runInPage(page, "chord", given, options.tokens + 1);
+      return { prefill: (promptTokens * 1000) / firstMs, decode: ((tokens - 1) * 1000) / (totalMs - firstMs) };
+    };
+    const compared = async () => {
+      const pairs = [];
+      for (let k = 0; k < PROMPTS_OF_PAGE; k++) {
+        pairs.push(await inTurn(n + k, here, there, (side) => measure(side, promptOf(prompt, k))));
+      }
+      return pairs;
+    };
+    const { result } = await inBrowser(options.model, async (page, url) => {
+      await open(here, page, url);
+      const second = { source: there.root, port: defaultPort + 1 };
+      return inBrowser(options.model, async (page, url) => (await open(there, page, url), compared()), second);
+    });
+    return result.result;
   };
-  return takeTurns(basename(options.model), here, there, options, measure);
+  return takeTurns(basename(options.model), options, round);
 }
 
 /**
@@ -154,46 +175,43 @@ async function buildPackageOf(side) {
 }
 
 /**
- * @param {string} model
+ * Two runs that follow each other directly: what slows the machine down slows both.
+ *
+ * @param {number} n whose turn it is to be first
  * @param {Side} here
  * @param {Side} there
+ * @param {(side: Side) => Promise<Rates>} measure
+ * @returns {Promise<Pair>}
+ */
+async function inTurn(n, here, there, measure) {
+  if (n % 2 === 0) return { here: await measure(here), there: await measure(there) };
+  const first = await measure(there);
+  return { here: await measure(here), there: first };
+}
+
+/**
+ * @param {string} model
  * @param {Options} options
- * @param {Measure} measure
+ * @param {Round} round
  * @returns {Promise<Row[]>}
  */
-async function takeTurns(model, here, there, options, measure) {
+async function takeTurns(model, options, round) {
   /** @type {Row[]} */
   const rows = [];
   for (const threads of options.threads) {
     for (const prompt of options.prompts) {
-      /** @type {Map<Side, Rates[]>} */
-      const samples = new Map([
-        [here, []],
-        [there, []],
-      ]);
-      for (let round = 0; round < options.repeat; round++) {
-        for (const side of round % 2 ? [there, here] : [here, there]) {
-          samples.get(side)?.push(await measure(side, threads, prompt));
-        }
-      }
+      /** @type {Pair[]} */
+      const pairs = [];
+      for (let n = 0; n < options.repeat; n++) pairs.push(...(await round(threads, prompt, n)));
       for (const kind of /** @type {const} */ (["prefill", "decode"])) {
-        const [ours, theirs] = [here, there].map((side) => (samples.get(side) ?? []).map((rates) => rates[kind]));
-        rows.push({ model, threads, prompt, kind, ...compare(ours ?? [], theirs ?? []) });
+        const ratios = pairs.map(({ here, there }) => here[kind] / there[kind]);
+        const [here, there] = [pairs.map(({ here }) => here[kind]), pairs.map(({ there }) => there[kind])];
+        const medians = { here: median(here), there: median(there), ratio: median(ratios) };
+        rows.push({ model, threads, prompt, kind, ...medians, ratios });
       }
     }
   }
   return rows;
-}
-
-/**
- * Each round's two runs follow each other directly: what slows the machine down slows both.
- *
- * @param {number[]} here
- * @param {number[]} there
- */
-function compare(here, there) {
-  const ratios = here.map((rate, round) => rate / (there[round] ?? NaN));
-  return { here: median(here), there: median(there), ratio: median(ratios), ratios };
 }
 
 /** @param {Row[]} rows */

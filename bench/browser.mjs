@@ -15,16 +15,19 @@ args.push("--disable-component-update", "--disable-sync");
 // WebGPU on SwiftShader, for the load on the GPU path.
 args.push("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan");
 
+export const defaultPort = Number(process.env.CHORD_TEST_PORT ?? 5195);
+
 /**
  * Serves the model, opens the page and hands it to `work`.
  *
  * @template T
  * @param {string} model path of the file
  * @param {(page: import("@playwright/test").Page, url: string) => Promise<T>} work the model's address comes second
- * @param {string} [source] the source tree whose package and page are served; this one without it
+ * @param {{ source?: string, port?: number }} [options] the source tree whose package and page are served, this one
+ *   without it; and where: browsers that are open at the same time need different ports
  * @returns {Promise<{ result: T, browser: string }>}
  */
-export async function inBrowser(model, work, source = root) {
+export async function inBrowser(model, work, { source = root, port = defaultPort } = {}) {
   const packageFolder = join(source, "web", "dist");
   if (!existsSync(join(packageFolder, "index.js"))) {
     throw new StepError("the package is not built", "run: npm run build:web");
@@ -35,7 +38,6 @@ export async function inBrowser(model, work, source = root) {
     { prefix: "/wllama/", folder: fromRoot("node_modules", "@wllama", "wllama") },
     { prefix: `/${basename(model)}`, file: model },
   ];
-  const port = Number(process.env.CHORD_TEST_PORT ?? 5195);
   const server = await listen(staticServer(routes), port);
   const executablePath = findChromium() ?? undefined;
   // A profile on the disk: a private window stores data in memory.

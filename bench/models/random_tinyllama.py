@@ -1,6 +1,7 @@
-"""A Llama with TinyLlama's widths, fewer layers, a small vocabulary and random weights, as Q4_K_M.
+"""A Llama with TinyLlama's widths, 6 layers or as many as are wanted, a small vocabulary and random weights, as Q4_K_M.
 
     python bench/models/random_tinyllama.py models/random-tinyllama-6-layers.Q4_K_M.gguf
+    python bench/models/random_tinyllama.py models/random-tinyllama-22-layers.Q4_K_M.gguf --layers 22
 
 Random weights are multiplied as fast as trained ones. It needs the packages gguf, numpy and llama-cpp-python; the
 same seed gives the same file.
@@ -15,7 +16,7 @@ import numpy as np
 
 from requantize import quantize
 
-N_EMBD, N_FF, N_HEADS, N_KV_HEADS, HEAD_DIM, N_LAYERS = 2048, 5632, 32, 4, 64, 6
+N_EMBD, N_FF, N_HEADS, N_KV_HEADS, HEAD_DIM = 2048, 5632, 32, 4, 64
 N_CTX = 2048
 SEED = 1
 # Frequent byte pairs of English; enough for a working tokenizer.
@@ -48,11 +49,11 @@ def write_tokenizer(writer):
     return len(tokens), [*range(128, 256), len(tokens) - 1]
 
 
-def write_header(writer):
-    writer.add_name(f"Random Llama, TinyLlama's widths, {N_LAYERS} layers")
+def write_header(writer, n_layers):
+    writer.add_name(f"Random Llama, TinyLlama's widths, {n_layers} layers")
     writer.add_context_length(N_CTX)
     writer.add_embedding_length(N_EMBD)
-    writer.add_block_count(N_LAYERS)
+    writer.add_block_count(n_layers)
     writer.add_feed_forward_length(N_FF)
     writer.add_head_count(N_HEADS)
     writer.add_head_count_kv(N_KV_HEADS)
@@ -62,7 +63,7 @@ def write_header(writer):
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
 
 
-def write_weights(writer, n_vocab, never):
+def write_weights(writer, n_layers, n_vocab, never):
     random = np.random.default_rng(SEED)
 
     def matrix(name, rows, columns, zero_rows=()):
@@ -74,7 +75,7 @@ def write_weights(writer, n_vocab, never):
         writer.add_tensor(name, np.ones(N_EMBD, dtype=np.float32))
 
     matrix("token_embd.weight", n_vocab, N_EMBD)
-    for layer in range(N_LAYERS):
+    for layer in range(n_layers):
         ones(f"blk.{layer}.attn_norm.weight")
         matrix(f"blk.{layer}.attn_q.weight", N_HEADS * HEAD_DIM, N_EMBD)
         matrix(f"blk.{layer}.attn_k.weight", N_KV_HEADS * HEAD_DIM, N_EMBD)
@@ -92,12 +93,14 @@ def write_weights(writer, n_vocab, never):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=pathlib.Path)
-    out = parser.parse_args().out
+    parser.add_argument("--layers", type=int, default=6)
+    arguments = parser.parse_args()
+    out, layers = arguments.out, arguments.layers
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         wide = pathlib.Path(folder) / "f16.gguf"
         writer = gguf.GGUFWriter(wide, "llama")
-        write_header(writer)
-        write_weights(writer, *write_tokenizer(writer))
+        write_header(writer, layers)
+        write_weights(writer, layers, *write_tokenizer(writer))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
