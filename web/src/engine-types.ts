@@ -24,6 +24,11 @@ export type LoadOptions = Partial<{
   threads: number | null;
   /** Form of activations on the CPU. */
   activations: Activations;
+  /**
+   * The CPU's instruction set, by its name, for comparisons. Default: the fastest one here, which is measured where
+   * more than one may be.
+   */
+  instruction_set: string | null;
   /** Bytes of the window through which weights pass on their way to the device. */
   window_bytes: number;
   /** Only a GPU whose name contains this. */
@@ -44,7 +49,10 @@ export type LoadOptions = Partial<{
   fusion: boolean;
   /** Compares the GPU with the CPU on a tiny program before it is trusted. */
   self_test: boolean;
-  /** Self-tests that this build is known to have passed on this device, by name: they are not repeated. */
+  /**
+   * Self-tests that this build is known to have passed on this device, by name: they are not repeated. On the CPU, the
+   * measurement of the fastest instruction set, whose name tells its outcome.
+   */
   passed_tests: Array<string>;
   /**
    * Drops the weights on arrival instead of writing them to a device, to measure the memory of the load itself, even

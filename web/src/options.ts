@@ -65,6 +65,11 @@ export interface ChordLoadOptions {
     discardWeights?: boolean;
     /** On the CPU, use the 64-bit engine for a model of any size. */
     memory64?: boolean;
+    /**
+     * The CPU's instruction set, one of those that `info()` names under `features`: `relaxed-simd` and `relaxed-dot`
+     * where the browser has relaxed SIMD. Default: the faster one, which the first load measures.
+     */
+    instructionSet?: string;
   };
   /** Where `chord-worker.js` is, if not beside this module. */
   workerUrl?: string | URL;
@@ -123,6 +128,7 @@ export function checkOptions(options: ChordLoadOptions): CheckedOptions {
   }
   if (selfTest !== undefined) engine.self_test = selfTest;
   if (options.debug?.discardWeights === true) engine.discard_weights = true;
+  if (options.debug?.instructionSet !== undefined) engine.instruction_set = options.debug.instructionSet;
   if (disableFeatures !== undefined) engine.disable_features = [...disableFeatures];
   const store = oneOf("store", options.store, STORE_CHOICES) ?? "auto";
   const memory64 = options.debug?.memory64 === true;

@@ -1,9 +1,11 @@
 /**
- * Self-tests that a GPU has passed. They are remembered for a week, for this build of the engine, this browser and this
- * adapter, so that most loads need not repeat them; a driver can change without the browser reporting it.
+ * Self-tests that a GPU has passed, and which instruction set was the fastest on the CPU. They are remembered for a
+ * week, for this build of the engine, this browser and this adapter or artifact, so that most loads need not repeat
+ * them; a driver can change without the browser reporting it.
  */
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import type { ArtifactName } from "./artifacts.js";
 
 /** A hash of this package's WebAssembly, inserted by `build.mjs`. Sources that were not built have none. */
 declare const CHORD_BUILD: string | undefined;
@@ -22,6 +24,11 @@ export async function deviceKey({ info, features }: GPUAdapter, build = builtFro
   const { vendor, architecture, device, description, isFallbackAdapter } = info;
   const adapter = [vendor, architecture, device, description, isFallbackAdapter === true, [...features].sort()];
   return JSON.stringify([build, await browser(), adapter]);
+}
+
+/** The same for the CPU, with one artifact. */
+export async function cpuKey(artifact: ArtifactName, build = builtFrom()): Promise<string | undefined> {
+  return build === undefined ? undefined : JSON.stringify([build, await browser(), artifact]);
 }
 
 /** Names of the tests that this device has passed. Without storage there are none. */

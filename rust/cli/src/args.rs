@@ -95,6 +95,9 @@ pub(crate) struct DeviceArgs {
     /// Precision of activations in the CPU's products. Default: mixed, and f32 in traces.
     #[arg(long, value_enum)]
     pub(crate) activations: Option<ActivationsName>,
+    /// The CPU's instruction set, for comparisons. Default: the fastest one here.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instruction_set: Option<String>,
 }
 
 /// `1500000`, `900M`, `1.5G`.
@@ -125,6 +128,7 @@ impl DeviceArgs {
             max_gpu_bytes: self.max_gpu_bytes,
             threads: self.threads,
             activations: self.activations.map_or(Activations::default(), Activations::from),
+            instruction_set: self.instruction_set.clone(),
             ..LoadOptions::default()
         }
     }

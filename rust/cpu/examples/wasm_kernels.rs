@@ -72,6 +72,8 @@ pub extern "C" fn check(isa: usize) {
     bad_weights_are_seen(isa);
     row_ranges_are_right(isa);
     selected_rows_are_right(isa);
+    #[cfg(target_family = "wasm")]
+    rivals_agree_to_the_bit();
 }
 
 /// Makes a product ready: the type by its number in files, and 8, 16 or 32 bits of activations.

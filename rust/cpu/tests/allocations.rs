@@ -22,7 +22,7 @@ fn decode_steps_allocate_nothing() {
             let recipe = Recipe::named(name);
             let program = lower(&recipe.file(), &options(KvType::F16, 48));
             let mut executor =
-                executor_with(&recipe.file(), program, CpuOptions { threads: Some(threads), activations });
+                executor_with(&recipe.file(), program, CpuOptions { threads: Some(threads), activations, isa: None });
             let ids: Vec<u32> = (1..=PROMPT as u32).collect();
             let pos: Vec<u32> = (0..PROMPT as u32).collect();
             let batch = Batch { ids: &ids, pos: &pos, seq: &[0; PROMPT], out_rows: &[PROMPT as u32 - 1] };

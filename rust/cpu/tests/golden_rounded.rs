@@ -36,7 +36,7 @@ fn is_full() -> bool {
 /// Our NMSE and llama.cpp's. Compares the first `quick` positions, or all with `CHORD_FULL=1`.
 fn compare(name: &str, file: &GgufFile, golden: &Golden, quick: usize, activations: ActivationType) -> (f64, f64) {
     let n = if is_full() { golden.tokens.len() } else { quick.min(golden.tokens.len()) };
-    let cpu = CpuOptions { threads: Some(2), activations };
+    let cpu = CpuOptions { threads: Some(2), activations, isa: None };
     let mut executor = executor_with(file, lower(file, &options(KvType::F32, golden.n_ctx)), cpu);
     let start = Instant::now();
     let mut comparison =
@@ -60,7 +60,7 @@ fn compare(name: &str, file: &GgufFile, golden: &Golden, quick: usize, activatio
 fn compare_prompts(name: &str, file: &GgufFile, golden: &Golden, every: usize) -> (f64, f64) {
     let every = if is_full() { 1 } else { every };
     let activations = ActivationType::Mixed;
-    let cpu = CpuOptions { threads: Some(2), activations };
+    let cpu = CpuOptions { threads: Some(2), activations, isa: None };
     let mut executor = executor_with(file, lower(file, &options(KvType::F32, golden.n_ctx)), cpu);
     let start = Instant::now();
     let mut comparison =

@@ -21,7 +21,7 @@ fn results_are_the_same_bits_with_any_number_of_threads() {
         for activations in [ActivationType::F32, ActivationType::Q8, ActivationType::Q16, ActivationType::Mixed] {
             let run = |threads: usize| {
                 let options = BuildOptions { n_ctx: Some(256), kv_type: KvType::F16, ..BuildOptions::default() };
-                let options_cpu = CpuOptions { threads: Some(threads), activations };
+                let options_cpu = CpuOptions { threads: Some(threads), activations, isa: None };
                 let mut executor = executor_with(&file, lower(&file, &options), options_cpu);
                 let prompt = tokens(75);
                 let mut all = logits(&mut executor, 0, &prompt[..40]);
@@ -51,7 +51,7 @@ fn many_short_runs_and_executors_that_come_and_go() {
     let file = Recipe::named(MODELS[0]).file();
     let options = BuildOptions { n_ctx: Some(64), ..BuildOptions::default() };
     for round in 0..20 {
-        let cpu = CpuOptions { threads: Some(2 + round % 3), activations: ActivationType::Q8 };
+        let cpu = CpuOptions { threads: Some(2 + round % 3), activations: ActivationType::Q8, isa: None };
         let mut executor = executor_with(&file, lower(&file, &options), cpu);
         if round % 4 > 0 {
             assert_eq!(greedy(&mut executor, &tokens(5), 20).len(), 20);

@@ -3,8 +3,9 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use chord_cpu::CpuExecutor;
+use chord_cpu::matmul::{Fastest, fastest};
 use chord_cpu::pool::{MOST_THREADS, Pool, default_threads};
+use chord_cpu::{CpuExecutor, InstructionSet};
 use chord_gguf::{Header, dequantize};
 use chord_model::BuildOptions;
 use chord_program::{Executor, Program};
@@ -193,15 +194,48 @@ impl<R: ReadAt> Load<'_, R> {
             Pool::alone()
         });
         let opened = (self.clock)();
-        let mut executor = CpuExecutor::with_pool(program, self.options.activations.into(), pool)?;
+        let (isa, reason) = self.instruction_set()?;
+        let chosen = (self.clock)();
+        let mut executor = CpuExecutor::with_pool(program, self.options.activations.into(), isa, pool)?;
         self.times.device_ms = opened - began;
-        self.times.compile_ms = (self.clock)() - opened;
+        self.times.self_test_ms = chosen - opened;
+        self.times.compile_ms = (self.clock)() - chosen;
         self.fill(&mut executor).await?;
         why.push(match self.options.backend {
             Backend::Auto => "the CPU runs everything".into(),
             _ => "the CPU was requested".into(),
         });
+        why.extend(reason);
         Ok(Box::new(executor))
+    }
+
+    /// The CPU's instruction set, and the reason if there was a choice.
+    fn instruction_set(&mut self) -> Result<(InstructionSet, Option<String>), EngineError> {
+        if let Some(name) = &self.options.instruction_set {
+            let isa = InstructionSet::named(name).ok_or_else(|| {
+                let names: Vec<_> = InstructionSet::available().iter().map(|isa| isa.name()).collect();
+                invalid("instruction_set", format!("instruction_set must be {} here, not {name}", names.join(" or ")))
+            })?;
+            return Ok((isa, Some(format!("{isa} was requested"))));
+        }
+        let rivals = InstructionSet::rivals();
+        if let [isa] = rivals[..] {
+            return Ok((isa, None));
+        }
+        let test = |isa: InstructionSet| format!("fastest: {isa}");
+        let known = rivals.iter().copied().find(|isa| self.options.passed_tests.contains(&test(*isa)));
+        let (isa, reason) = match known {
+            Some(isa) => (isa, format!("{isa} was the fastest when it was measured here")),
+            None => {
+                let Fastest { isa, speeds } = fastest(&rivals, self.clock)?;
+                let speeds = speeds
+                    .iter()
+                    .map(|(isa, [one, many])| format!("{isa} {one:.2} with one token and {many:.2} with several"));
+                (isa, format!("{isa} is the fastest here (relative speeds: {})", speeds.collect::<Vec<_>>().join(", ")))
+            }
+        };
+        self.self_test = Some(test(isa));
+        Ok((isa, Some(reason)))
     }
 
     async fn onto_nothing(

@@ -136,6 +136,9 @@ pub struct LoadOptions {
     pub threads: Option<u32>,
     /// Form of activations on the CPU.
     pub activations: Activations,
+    /// The CPU's instruction set, by its [name](chord_cpu::InstructionSet::name), for comparisons. Default: the fastest
+    /// one here, which is measured where more than one may be.
+    pub instruction_set: Option<String>,
     /// What starts those threads.
     #[serde(skip)]
     pub pool: PoolSource,
@@ -158,7 +161,7 @@ pub struct LoadOptions {
     /// Compares the GPU with the CPU on a tiny program before it is trusted.
     pub self_test: bool,
     /// Self-tests that this build is known to have passed on this device, by [name](crate::EngineInfo::self_test): they
-    /// are not repeated.
+    /// are not repeated. On the CPU, the measurement of the fastest instruction set, whose name tells its outcome.
     pub passed_tests: Vec<String>,
     /// Drops the weights on arrival instead of writing them to a device, to measure the memory of the load itself, even
     /// with models that no device holds. A model loaded this way cannot run.
@@ -176,6 +179,7 @@ impl Default for LoadOptions {
             max_outputs: 8,
             threads: None,
             activations: Activations::default(),
+            instruction_set: None,
             pool: PoolSource::default(),
             window_bytes: 16 << 20,
             adapter: None,

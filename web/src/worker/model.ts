@@ -8,7 +8,7 @@ import type { IoClient } from "./io-client.js";
 import { fallbackOrder, isReasonToStepDown, type RunnableBackend } from "./fallback.js";
 import { macrotaskYielder } from "./macrotask.js";
 import type { Bindings, Modules, StartedModule } from "./modules.js";
-import { forgetTests, passedTests, rememberTest } from "../self-tests.js";
+import { cpuKey, forgetTests, passedTests, rememberTest } from "../self-tests.js";
 import { Stop } from "./stop.js";
 import type { PoolHost } from "./thread-pool.js";
 import { type AdapterFacts, adapterFacts } from "./webgpu.js";
@@ -232,8 +232,9 @@ export class Model {
       read: (offset: bigint, length: number) => this.io.read(offset, length),
       pause: macrotaskYielder(),
     };
-    const { key: device, subgroups } = plan.adapter;
-    const known = device !== undefined && backend === "gpu" ? await passedTests(device) : [];
+    const { key, subgroups } = plan.adapter;
+    const device = backend === "gpu" ? key : await cpuKey(started.artifact);
+    const known = device !== undefined ? await passedTests(device) : [];
     const asked = { ...plan.options, backend, web_subgroups: subgroups, passed_tests: known };
     const onProgress = ({ stage }: EngineLoadProgress) => {
       if (stage === "prepare") this.io.noteHeader();

@@ -24,6 +24,9 @@ pub(crate) trait Codes: 'static {
     /// Whether unpacking takes so long that the processor would not load the next codes in time by itself: they are
     /// prefetched, [`AHEAD`] bytes ahead.
     const PREFETCH: bool = true;
+    /// Whether [`Codes::pair`] shifts by a number that depends on `w`: loops over `w` are written out, because a shift
+    /// by a number that the compiler does not know takes several instructions.
+    const SHIFTS_BY_WORD: bool = false;
     /// How they are multiplied.
     type Dot<I: Isa>: Dot<I>;
 
@@ -113,6 +116,7 @@ pub(crate) struct FiveBits;
 impl Codes for FiveBits {
     const WORDS: usize = 5;
     const MIDDLE: u8 = 16;
+    const SHIFTS_BY_WORD: bool = true;
     type Dot<I: Isa> = I::Dot5;
 
     fn pack(quads: &Quads, _: u8) -> [u32; 8] {
@@ -143,6 +147,7 @@ pub(crate) struct SixBits;
 impl Codes for SixBits {
     const WORDS: usize = 6;
     const MIDDLE: u8 = 32;
+    const SHIFTS_BY_WORD: bool = true;
     type Dot<I: Isa> = I::Dot7;
 
     fn pack(quads: &Quads, _: u8) -> [u32; 8] {
@@ -188,6 +193,7 @@ impl TwoBits {
 impl Codes for TwoBits {
     const WORDS: usize = 2;
     const MIDDLE: u8 = 2;
+    const SHIFTS_BY_WORD: bool = true;
     type Dot<I: Isa> = I::Dot4;
 
     fn pack(quads: &Quads, _: u8) -> [u32; 8] {
@@ -212,6 +218,7 @@ pub(crate) struct ThreeBits;
 impl Codes for ThreeBits {
     const WORDS: usize = 3;
     const MIDDLE: u8 = 4;
+    const SHIFTS_BY_WORD: bool = true;
     type Dot<I: Isa> = I::Dot4;
 
     fn pack(quads: &Quads, _: u8) -> [u32; 8] {

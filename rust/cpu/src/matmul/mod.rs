@@ -5,18 +5,20 @@
 //! | `formats`, `codes`, `scales` | how the blocks of each type are packed, and unpacked to vectors |
 //! | `panel`, `rounding`, `activations` | the other factor: rows rounded to codes of one byte or two, in panels of tokens |
 //! | `operands`, `selection` | what one product reads and writes |
-//! | `product` | many tokens: `unpack` a chunk of columns, then `tiles` (sums of 32 bits) or `tiles16` |
-//! | `single_token` | one token |
+//! | `product` | many tokens: `unpack` a chunk of columns, then `tiles` or `centred_tiles` |
+//! | `single_token`, `single_token_looped` | one token, natively and in WebAssembly |
 //! | `exact` | unchanged activations |
 //! | `centring` | what is subtracted from codes, and added again |
-//! | `dispatch` | all of it, compiled for each instruction set |
+//! | `dispatch`, `fastest` | all of it, compiled for each instruction set; which of them is the fastest |
 //! | `matrix`, `weights`, `options` | a packed matrix, those of a program, and what a user chooses |
 
 mod activations;
+mod centred_tiles;
 mod centring;
 mod codes;
 mod dispatch;
 mod exact;
+mod fastest;
 mod formats;
 mod matrix;
 mod operands;
@@ -27,11 +29,12 @@ mod rounding;
 mod scales;
 mod selection;
 mod single_token;
+mod single_token_looped;
 mod tiles;
-mod tiles16;
 mod unpack;
 pub(crate) mod weights;
 
 pub use activations::{Activations, Filler};
+pub use fastest::{Fastest, fastest};
 pub use matrix::{PackedMatrix, Precision};
 pub use options::{ActivationType, CpuOptions};

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use chord_program::Batch;
 
+use crate::simd::InstructionSet;
+
 /// Form of the rows that quantized matrices are multiplied with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActivationType {
@@ -55,12 +57,14 @@ pub struct CpuOptions {
     pub threads: Option<usize>,
     /// Form of activations in products.
     pub activations: ActivationType,
+    /// What to compute with; [`InstructionSet::best`] if not given.
+    pub isa: Option<InstructionSet>,
 }
 
 impl CpuOptions {
     /// One thread, nothing rounded: what other executors are compared with.
     pub fn exact() -> Self {
-        CpuOptions { threads: Some(1), activations: ActivationType::F32 }
+        CpuOptions { threads: Some(1), activations: ActivationType::F32, isa: None }
     }
 }
 

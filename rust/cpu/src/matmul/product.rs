@@ -9,7 +9,8 @@ use std::ops::Range;
 use super::formats::Format;
 use super::operands::Operands;
 use super::panel::{BLOCK, CHUNK, blocks_before};
-use super::single_token::{one_token, one_token_looped};
+use super::single_token::one_token;
+use super::single_token_looped::one_token_looped;
 use super::tiles::Tile;
 use super::unpack::{Chunk, unpack};
 use crate::simd::{Dot, Isa};
@@ -17,13 +18,14 @@ use crate::simd::{Dot, Isa};
 /// Most panels that are multiplied with a chunk once it is unpacked.
 pub(crate) const PANELS: usize = if cfg!(target_family = "wasm") { 64 } else { 16 };
 
-/// Computes a product with the products of `D`.
+/// Computes a product with the products of `D`. Where the instruction set has [`Isa::LOOP`], activations are in
+/// `PLANES` planes.
 ///
 /// # Safety
 /// The processor has `I`, the operands' pointers are good for their shape, activations are those that `D` takes, and
 /// `tile` is for `D` and the codes of `F`.
 #[inline(always)]
-pub(crate) unsafe fn product<I: Isa, F: Format, D: Dot<I>, const S: usize, const T: usize>(
+pub(crate) unsafe fn product<I: Isa, F: Format, D: Dot<I>, const S: usize, const T: usize, const PLANES: usize>(
     operands: &Operands,
     tile: Tile<I, S, T>,
 ) {
@@ -32,7 +34,7 @@ pub(crate) unsafe fn product<I: Isa, F: Format, D: Dot<I>, const S: usize, const
         if operands.n_tokens == 1 {
             for row_block in operands.row_blocks.clone() {
                 let sums = if I::LOOP {
-                    one_token_looped::<I, F, D, S>(operands, row_block)
+                    one_token_looped::<I, F, D, S, PLANES>(operands, row_block)
                 } else {
                     one_token::<I, F, D, S>(operands, row_block)
                 };

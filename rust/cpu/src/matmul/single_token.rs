@@ -1,9 +1,8 @@
 //! Products with one token: codes are multiplied as they are unpacked.
 
-use std::hint::black_box;
 use std::mem::MaybeUninit;
 
-use super::centring::{bias, is_centred, middle};
+use super::centring::bias;
 use super::codes::{AHEAD, Codes};
 use super::formats::Format;
 use super::operands::{Operands, file_block_scales, row_block_codes, row_block_scales};
@@ -93,102 +92,6 @@ pub(super) unsafe fn one_token<I: Isa, F: Format, D: Dot<I>, const S: usize>(
                     while v < S {
                         let min = if has_min { Some((*min)[b][g][v]) } else { None };
                         sums[v] = add_scaled::<I>(sums[v], dots[v], (*scale)[b][g][v], min, scale_of_acts, sum_of_acts);
-                        v += 1;
-                    }
-                    g += 1;
-                }
-            }
-        }
-        sums
-    }
-}
-
-/// The same, pair of quads by pair of quads, so that few values are alive at a time: see [`Isa::LOOP`]. Activations are
-/// in one plane.
-///
-/// # Safety
-/// As for [`product`](super::product::product).
-#[inline(always)]
-pub(super) unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usize>(
-    operands: &Operands,
-    row_block: usize,
-) -> [I::F; S] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let codes = operands.codes.add(row_block * row_block_codes::<I, F, S>(operands.cols));
-        let scales = operands.scales.add(row_block * row_block_scales::<I, F, S>(operands.cols));
-        let mut sums = [I::splat_f32(0.0); S];
-        // Not zeroed, which would take measurable time. Only what `expand` has written is read.
-        let (mut scale, mut min) =
-            (MaybeUninit::<Expanded<I::F, S>>::uninit(), MaybeUninit::<Expanded<I::F, S>>::uninit());
-        let (scale, min) = (scale.as_mut_ptr(), min.as_mut_ptr());
-        let stride = S * I::LANES * 4;
-        let has_min = F::Scales::has_min(bias::<I, F, D>());
-        let n_file_blocks = operands.cols / BLOCK / F::Scales::BLOCKS;
-        let widener = I::widener();
-        // Whether the first and the last 16 columns have sums of their own.
-        let apart = F::Scales::GROUPS == 2 || D::QUADS < 8 * D::PARTS;
-        let middle = middle::<I, F>();
-        let n_pairs = black_box(4);
-        for file_block in 0..n_file_blocks {
-            let scales = scales.add(file_block * file_block_scales::<I, F, S>());
-            if F::Scales::BLOCKS > 1 {
-                F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, scale, min);
-            }
-            for b in 0..F::Scales::BLOCKS {
-                let block = file_block * F::Scales::BLOCKS + b;
-                let from = codes.add(block * F::Codes::WORDS * stride);
-                let acts = operands.acts.block(block);
-                let record = acts.record(0);
-                let acts = acts.plane(0);
-                let mut low = [I::splat(0); S];
-                let mut high = [I::splat(0); S];
-                if is_centred::<I, F, D>() {
-                    low = [D::start(record.neg_sums[usize::from(apart)], middle); S];
-                    high = [D::start(record.neg_sums[2], middle); S];
-                }
-                let mut w = 0;
-                while w < 4 {
-                    let mut part = 0;
-                    while part < D::PARTS {
-                        let first = D::acts(acts.add(4 * (w * D::PARTS + part)));
-                        let second = D::acts(acts.add(4 * ((w + 4) * D::PARTS + part)));
-                        let mut v = 0;
-                        while v < S {
-                            let pair = F::Codes::pair::<I>(from.add(v * I::LANES * 4), stride, w);
-                            low[v] = D::dot(low[v], D::codes(D::part(pair[0], part)), first);
-                            let other = if apart { high[v] } else { low[v] };
-                            let other = D::dot(other, D::codes(D::part(pair[1], part)), second);
-                            if apart {
-                                high[v] = other;
-                            } else {
-                                low[v] = other;
-                            }
-                            v += 1;
-                        }
-                        part += 1;
-                    }
-                    w += 1;
-                    // Always after the last one, which the compiler does not know: see `Isa::LOOP`.
-                    if w == n_pairs {
-                        break;
-                    }
-                }
-                if F::Scales::BLOCKS == 1 {
-                    F::Scales::expand::<I, S>(scales, bias::<I, F, D>(), 0, widener, scale, min);
-                }
-                let mut g = 0;
-                while g < F::Scales::GROUPS {
-                    let scale_of_acts = I::splat_f32(record.scale);
-                    let sum_of_acts = I::splat_f32(record.sums[if F::Scales::GROUPS == 1 { 0 } else { 1 + g }]);
-                    let mut v = 0;
-                    while v < S {
-                        let mut dots = D::total(if g == 0 { low[v] } else { high[v] });
-                        if apart && F::Scales::GROUPS == 1 {
-                            dots = I::add_i32(dots, D::total(high[v]));
-                        }
-                        let min = if has_min { Some((*min)[b][g][v]) } else { None };
-                        sums[v] = add_scaled::<I>(sums[v], dots, (*scale)[b][g][v], min, scale_of_acts, sum_of_acts);
                         v += 1;
                     }
                     g += 1;

@@ -32,8 +32,7 @@ pub(crate) struct Weights {
 
 impl Weights {
     /// Allocates the memory of all weights.
-    pub(crate) fn new(program: &Program, activations: ActivationType) -> Result<Self, ExecError> {
-        let isa = InstructionSet::best();
+    pub(crate) fn new(program: &Program, activations: ActivationType, isa: InstructionSet) -> Result<Self, ExecError> {
         let is_vector = vectors(program);
         let mut pages = HugePages::for_many();
         let tensors = program.weights.iter().zip(is_vector).map(|(weight, is_vector)| {

@@ -83,7 +83,7 @@ pub(crate) fn vector_ops(isa: InstructionSet) -> VectorOps {
         #[cfg(all(target_family = "wasm", target_feature = "simd128", not(target_feature = "relaxed-simd")))]
         InstructionSet::Simd128 => simd128::OPS,
         #[cfg(all(target_family = "wasm", target_feature = "relaxed-simd"))]
-        InstructionSet::RelaxedSimd => relaxed_simd::OPS,
+        InstructionSet::RelaxedSimd | InstructionSet::RelaxedDot => relaxed_simd::OPS,
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx2 => avx2::OPS,
         #[cfg(target_arch = "x86_64")]

@@ -16,6 +16,7 @@ use crate::device::processor_name;
 use crate::matmul::{ActivationType, CpuOptions};
 use crate::memory::Frame;
 use crate::pool::{Pool, default_threads};
+use crate::simd::InstructionSet;
 
 /// Runs one program on the CPU. Work is done inside `poll_ids`, `poll_logits`, `truncate`, `run_segment` and `trace`;
 /// each poll runs at most one step (a prefill batch or a decoded token) and, if more has to run before it can answer,
@@ -42,15 +43,24 @@ impl CpuExecutor {
     /// If memory or threads cannot be had, or a weight's type cannot be decoded.
     pub fn new(program: Arc<Program>, options: CpuOptions) -> Result<Self, ExecError> {
         let pool = Pool::spawn(options.threads.unwrap_or_else(default_threads));
-        Self::with_pool(program, options.activations, pool.map_err(|error| ExecError::Device(error.to_string()))?)
+        let pool = pool.map_err(|error| ExecError::Device(error.to_string()))?;
+        Self::with_pool(program, options.activations, options.isa.unwrap_or_else(InstructionSet::best), pool)
     }
 
     /// The same on threads that exist already.
     ///
     /// # Errors
     /// If memory cannot be had, or a weight's type cannot be decoded.
-    pub fn with_pool(program: Arc<Program>, activations: ActivationType, pool: Pool) -> Result<Self, ExecError> {
-        let (machine, memory) = Machine::new(Arc::clone(&program), activations, pool)?;
+    ///
+    /// # Panics
+    /// If `isa` is not one of [`InstructionSet::available`].
+    pub fn with_pool(
+        program: Arc<Program>,
+        activations: ActivationType,
+        isa: InstructionSet,
+        pool: Pool,
+    ) -> Result<Self, ExecError> {
+        let (machine, memory) = Machine::new(Arc::clone(&program), activations, isa, pool)?;
         Ok(CpuExecutor {
             frame: Frame::shared(&machine.narrow, &memory)?,
             schedule: Schedule::new(&program),

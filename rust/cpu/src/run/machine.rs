@@ -63,11 +63,12 @@ impl Machine {
     pub(crate) fn new(
         program: Arc<Program>,
         activations: ActivationType,
+        isa: InstructionSet,
         pool: Pool,
     ) -> Result<(Self, MemoryPlan), ExecError> {
         check(&program)?;
         let narrow = program.narrowed();
-        let weights = Weights::new(&program, activations)?;
+        let weights = Weights::new(&program, activations, isa)?;
         let plan = |program: &Program, fusion| {
             let is_rounded =
                 |op: usize| program.ops[op].kind.product().is_some_and(|product| weights.takes_codes(product.weight));

@@ -10,8 +10,10 @@ pub enum InstructionSet {
     Scalar,
     /// WebAssembly's 128-bit vectors.
     Simd128,
-    /// WebAssembly's 128-bit vectors with products of bytes.
+    /// WebAssembly's 128-bit vectors with sums of two products of bytes.
     RelaxedSimd,
+    /// The same with sums of four products of bytes.
+    RelaxedDot,
     /// x86-64 with AVX2, FMA and F16C.
     Avx2,
     /// x86-64 with AVX-512 (F, BW, VL, VNNI).
@@ -28,7 +30,7 @@ impl InstructionSet {
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         if cfg!(all(target_family = "wasm", target_feature = "relaxed-simd")) {
-            sets.push(InstructionSet::RelaxedSimd);
+            sets.extend([InstructionSet::RelaxedDot, InstructionSet::RelaxedSimd]);
         } else if cfg!(all(target_family = "wasm", target_feature = "simd128")) {
             sets.push(InstructionSet::Simd128);
         } else {
@@ -59,7 +61,23 @@ impl InstructionSet {
         sets
     }
 
-    /// The fastest one here.
+    /// Those of which any may be the fastest: [`fastest`](crate::matmul::fastest) measures which. Only relaxed SIMD has
+    /// more than one.
+    pub fn rivals() -> Vec<Self> {
+        let available = Self::available();
+        let relaxed = |isa: &Self| matches!(isa, InstructionSet::RelaxedSimd | InstructionSet::RelaxedDot);
+        match available.iter().filter(|isa| relaxed(isa)).count() {
+            0 => vec![Self::best()],
+            _ => available.into_iter().filter(relaxed).collect(),
+        }
+    }
+
+    /// The one of this name, if this machine has it.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::available().into_iter().find(|isa| isa.name() == name)
+    }
+
+    /// The fastest one here, as far as that is known without measuring.
     pub fn best() -> Self {
         Self::available().pop().unwrap_or(InstructionSet::Scalar)
     }
@@ -70,6 +88,7 @@ impl InstructionSet {
             InstructionSet::Scalar => "scalar",
             InstructionSet::Simd128 => "simd128",
             InstructionSet::RelaxedSimd => "relaxed-simd",
+            InstructionSet::RelaxedDot => "relaxed-dot",
             InstructionSet::Avx2 => "avx2",
             InstructionSet::Avx512Vnni => "avx512-vnni",
             InstructionSet::Neon => "neon",

@@ -115,9 +115,9 @@ pub(crate) trait Dot<I: Isa> {
     const IN_LANES: bool = true;
     /// How many operands a quad is split into: two where activations have 16 bits, bytes 0 and 2 first.
     const PARTS: usize = 1;
-    /// Whether sums have 16 bits for a whole group of columns. Where large codes would overflow them, and where that
-    /// saves minima, they begin with [`Dot::start`], which subtracts the codes' middle. The final sums then fit; they
-    /// wrap on the way, which does no harm.
+    /// Whether sums go on for a whole group of columns and may begin with [`Dot::start`], which subtracts the codes'
+    /// middle: where large codes would overflow 16 bits, and where that saves minima. The final sums then fit; those of
+    /// 16 bits wrap on the way, which does no harm.
     const CENTRED: bool = false;
     /// Weight codes made ready for `dot`.
     type Codes: Copy;

@@ -15,7 +15,7 @@ use arch::v128;
 use super::{Dot, Isa};
 
 macro_rules! isa {
-    ($(#[$doc:meta])* $name:ident, $dot16_from:literal, $four:ty, $five:ty, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
+    ($(#[$doc:meta])* $name:ident, $dot16_from:expr, $narrow:ty, |$a:ident, $b:ident, $c:ident| $mul_add:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(crate) struct $name;
@@ -28,8 +28,8 @@ macro_rules! isa {
             type F = v128;
             type Widener = [v128; 2];
             const FINITE_F16_IS_FASTER: bool = true;
-            type Dot4 = $four;
-            type Dot5 = $five;
+            type Dot4 = $narrow;
+            type Dot5 = $narrow;
             type Dot7 = $narrow;
             type Dot8 = Pairs;
             type Dot16 = Words;
@@ -169,19 +169,24 @@ isa!(
     Simd128,
     1,
     Pairs,
-    Pairs,
-    Pairs,
     |a, b, c| arch::f32x4_add(arch::f32x4_mul(a, b), c)
 );
 
 #[cfg(target_feature = "relaxed-simd")]
 isa!(
-    /// With products of bytes, and multiplication and addition in one.
+    /// With sums of two products of bytes, and multiplication and addition in one.
     RelaxedSimd,
     1,
     Twos,
-    Twos,
-    Twos,
+    |a, b, c| arch::f32x4_relaxed_madd(a, b, c)
+);
+
+#[cfg(target_feature = "relaxed-simd")]
+isa!(
+    /// The same with sums of four products of bytes, for processors that have an instruction for them.
+    RelaxedDot,
+    usize::MAX,
+    Fours,
     |a, b, c| arch::f32x4_relaxed_madd(a, b, c)
 );
 
@@ -287,5 +292,37 @@ impl Dot<RelaxedSimd> for Twos {
     unsafe fn total(sum: v128) -> v128 {
         // As fast as the instruction that adds neighbours, for which engines load a vector of ones every time.
         arch::i32x4_dot_i16x8(sum, arch::i16x8_splat(1))
+    }
+}
+
+/// The same codes, four products to a sum of 32 bits. Centred codes need no minima where the type has none of its own.
+#[cfg(target_feature = "relaxed-simd")]
+pub(crate) struct Fours;
+
+#[cfg(target_feature = "relaxed-simd")]
+impl Dot<RelaxedDot> for Fours {
+    const SIGN: u8 = 0;
+    const CENTRED: bool = true;
+    type Codes = v128;
+    type Acts = v128;
+
+    #[inline(always)]
+    unsafe fn codes(v: v128) -> v128 {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn acts(from: *const i8) -> v128 {
+        arch::v128_load32_splat(from.cast())
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: v128, codes: v128, acts: v128) -> v128 {
+        arch::i32x4_relaxed_dot_i8x16_i7x16_add(acts, codes, sum)
+    }
+
+    #[inline(always)]
+    unsafe fn start(neg_sums: u32, middle: v128) -> v128 {
+        arch::i32x4_dot_i16x8(arch::u32x4_splat(neg_sums), middle)
     }
 }

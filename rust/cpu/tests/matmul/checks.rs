@@ -100,6 +100,28 @@ pub fn products(weights: &Weights, x: &[f64]) -> Vec<(f64, f64)> {
     out
 }
 
+/// Where either of two instruction sets may be chosen, the choice changes no bit: their sums of integers are exact, and
+/// what follows is in the same order. Only builds for relaxed SIMD have such sets.
+#[cfg(target_family = "wasm")]
+pub fn rivals_agree_to_the_bit() {
+    let rivals = InstructionSet::rivals();
+    let mut random = Random::new(77);
+    for ty in GgmlType::decodable().filter(|ty| ty.is_quantized()) {
+        let weights = Weights::random(ty, 37, 768, &mut random);
+        for (n_tokens, code_bytes) in [(1, 1), (1, 2), (7, 1), (7, 2)] {
+            let x = random.values(n_tokens * weights.cols);
+            let bits = |isa: InstructionSet| -> Vec<u32> {
+                let out = multiply(&weights.pack(isa), &x, Form::Bytes(code_bytes), isa);
+                out.iter().map(|value| value.to_bits()).collect()
+            };
+            let first = bits(rivals[0]);
+            for &isa in &rivals[1..] {
+                assert!(bits(isa) == first, "{ty}, {n_tokens} tokens, {code_bytes} bytes: {isa} gives other bits");
+            }
+        }
+    }
+}
+
 /// The product, between sentinels that must survive.
 pub fn multiply(matrix: &PackedMatrix, x: &[f32], form: Form, isa: InstructionSet) -> Vec<f32> {
     const SENTINEL: f32 = 12_345.0;

@@ -1,4 +1,4 @@
-//! The tile whose sums have 16 bits: see [`Dot::CENTRED`].
+//! The tile whose sums may begin with minus the codes' middle: see [`Dot::CENTRED`].
 //!
 //! The sums of a block fill all registers that an engine has, and the f32 sums are in memory meanwhile: each is touched
 //! once a block, and minima are added to it before, in a loop of their own.
