@@ -6,15 +6,18 @@ import { line } from "../scripts/steps/console.mjs";
 import { hostCargo } from "../scripts/steps/rust.mjs";
 import { run } from "../scripts/steps/shell.mjs";
 import { inBrowser } from "./browser.mjs";
-import { ceilingModules, MACS_PER_ROUND, STREAM_BYTES } from "./ceilings/modules.mjs";
+import { ceilings } from "./ceilings/modules.mjs";
 import { figure, table } from "./statistics.mjs";
 
 /**
  * @import { Page } from "@playwright/test"
  * @import { Options } from "./options.mjs"
+ * @import { Work } from "./page/ceilings.js"
  * @typedef {{ where: string, threads: number, streamGBs: number, dotGMACs: number, dot16GMACs?: number }} Row
  */
 
+/** Bytes of each worker's own memory: more than any cache holds. */
+const STREAM_BYTES = 192 << 20;
 /** About half a second of products. */
 const ROUNDS = 100_000_000;
 
@@ -45,19 +48,18 @@ export async function measureCeilings(options) {
  * @returns {Promise<Row>}
  */
 async function inTab(page, threads) {
-  const modules = ceilingModules();
-  const stream = { module: modules.stream, call: "read", argument: STREAM_BYTES, setUp: "fill" };
-  const dot = { module: modules.dot, call: "dot", argument: ROUNDS };
-  const dot16 = { module: modules.dot16, call: "dot16", argument: ROUNDS, setUp: "fill" };
-  const time = (/** @type {any} */ work) =>
-    page.evaluate(([work, threads]) => bench.ceilings.time(work, threads), /** @type {const} */ ([work, threads]));
-  const [streamMs, dotMs, dot16Ms] = [await time(stream), await time(dot), await time(dot16)];
+  const { stream, dot, dot16 } = ceilings();
+  const rate = (/** @type {Work} */ work, /** @type {number} */ units) =>
+    page.evaluate(
+      ([work, units, threads]) => bench.ceilings.rate(work, units, threads),
+      /** @type {const} */ ([work, units, threads]),
+    );
   return {
     where: "wasm",
     threads,
-    streamGBs: (STREAM_BYTES * threads) / 1e6 / streamMs,
-    dotGMACs: (MACS_PER_ROUND.dot * ROUNDS * threads) / 1e6 / dotMs,
-    dot16GMACs: (MACS_PER_ROUND.dot16 * ROUNDS * threads) / 1e6 / dot16Ms,
+    streamGBs: await rate(stream, STREAM_BYTES),
+    dotGMACs: await rate(dot, ROUNDS),
+    dot16GMACs: await rate(dot16, ROUNDS),
   };
 }
 

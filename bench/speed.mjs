@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import { line } from "../scripts/steps/console.mjs";
 import { inBrowser } from "./browser.mjs";
 import { makePrompts } from "./prompts.mjs";
+import { decodeRate, isLongEnough, prefillRate, promptFault } from "./samples.mjs";
 import { figure, median, table } from "./statistics.mjs";
 
 /**
@@ -99,7 +100,7 @@ function sidesOf(only) {
 }
 
 /**
- * One run, checked: a sample that reused a prompt, lost tokens or ended early measures something else.
+ * One run, checked.
  *
  * @param {Page} page
  * @param {SideName} side
@@ -109,19 +110,15 @@ function sidesOf(only) {
 export async function runInPage(page, side, prompt, maxTokens) {
   const given = /** @type {const} */ ([side, prompt, maxTokens]);
   const sample = await page.evaluate(([side, prompt, maxTokens]) => bench[side].run(prompt, maxTokens), given);
-  if (sample.promptTokens !== prompt.ids.length) {
-    throw new Error(`${side} counted ${sample.promptTokens} tokens of a prompt of ${prompt.ids.length}`);
-  }
-  // Up to two reused tokens, such as a shared first one, do not matter.
-  if (sample.cachedTokens > 2) throw new Error(`${side} reused ${sample.cachedTokens} tokens of the prompt`);
-  if (sample.tokens < maxTokens / 2) throw new Error(`${side} ended after ${sample.tokens} tokens`);
+  const fault = promptFault(sample, prompt.ids.length);
+  if (fault) throw new Error(`${side} ${fault}`);
+  if (!isLongEnough(sample, maxTokens)) throw new Error(`${side} ended after ${sample.tokens} tokens`);
   return sample;
 }
 
 /** @param {Sample[]} samples */
 function rates(samples) {
-  const prefills = samples.map(({ promptTokens, firstMs }) => (promptTokens * 1000) / firstMs);
-  const decodes = samples.map(({ tokens, firstMs, totalMs }) => ((tokens - 1) * 1000) / (totalMs - firstMs));
+  const [prefills, decodes] = [samples.map(prefillRate), samples.map(decodeRate)];
   const own = {
     prefill: median(samples.map((sample) => sample.own.prefill)),
     decode: median(samples.map((sample) => sample.own.decode)),

@@ -4,21 +4,18 @@
 
 import binaryen from "binaryen";
 
-/** More than any cache holds, in each worker's own memory. */
-export const STREAM_BYTES = 192 << 20;
-/** Multiplications and additions of `dot` and of `dot16` in each round. */
-export const MACS_PER_ROUND = { dot: 16 * 12, dot16: 8 * 8 };
+/** @import { Ceilings } from "../page/ceilings.js" */
 
 const indices = (/** @type {number} */ count) => Array.from({ length: count }, (_, index) => index);
 
-/** `read(bytes)`: every byte of the memory once, in eight independent sums. */
+/** `read(bytes)`: every byte of the memory once, in eight independent sums. `fill` makes that memory. */
 function streamText() {
   const loads = indices(8).map(
     (i) => `(local.set $s${i} (v128.xor (local.get $s${i}) (v128.load offset=${16 * i} (local.get $at))))`,
   );
   const folded = indices(8).reduce((sum, i) => `(v128.xor ${sum} (local.get $s${i}))`, "(v128.const i32x4 0 0 0 0)");
   return `(module
-    (memory ${STREAM_BYTES >> 16})
+    (memory 0)
     (func (export "read") (param $bytes i32) (result i32) (local $at i32)
       ${indices(8).map((i) => `(local $s${i} v128)`)}
       (loop $next
@@ -26,7 +23,11 @@ function streamText() {
         (local.set $at (i32.add (local.get $at) (i32.const 128)))
         (br_if $next (i32.lt_u (local.get $at) (local.get $bytes))))
       (i32x4.extract_lane 0 ${folded}))
-    (func (export "fill") (memory.fill (i32.const 0) (i32.const 1) (i32.const ${STREAM_BYTES}))))`.replaceAll(",", " ");
+    (func (export "fill") (param $bytes i32) (result i32) (local $grown i32)
+      (local.set $grown (memory.grow (i32.shr_u (local.get $bytes) (i32.const 16))))
+      (if (i32.ge_s (local.get $grown) (i32.const 0))
+        (then (memory.fill (i32.const 0) (i32.const 1) (local.get $bytes))))
+      (local.get $grown)))`.replaceAll(",", " ");
 }
 
 /** `dot(rounds)`: twelve independent sums of 8-bit products, all operands in registers. */
@@ -79,7 +80,15 @@ function assemble(text) {
   return Buffer.from(binary).toString("base64");
 }
 
-/** The modules, as base64, ready for a page. */
-export function ceilingModules() {
-  return { stream: assemble(streamText()), dot: assemble(dotText()), dot16: assemble(dot16Text()) };
+/**
+ * The works to time, ready for a page.
+ *
+ * @returns {Ceilings}
+ */
+export function ceilings() {
+  return {
+    stream: { module: assemble(streamText()), call: "read", setUp: "fill", perUnit: 1 },
+    dot: { module: assemble(dotText()), call: "dot", perUnit: 16 * 12 },
+    dot16: { module: assemble(dot16Text()), call: "dot16", setUp: "fill", perUnit: 8 * 8 },
+  };
 }

@@ -1,12 +1,14 @@
 // @ts-check
 // Runs one exported function when told to. Answers null when it is done, or the text of an error.
 
+/** @import { Prepare } from "./ceilings.js" */
+
 /** @type {() => void} */
 let run;
 
 addEventListener("message", ({ data }) => void answer(data));
 
-/** @param {"go" | import("./ceilings.js").Work} told */
+/** @param {"go" | Prepare} told */
 async function answer(told) {
   try {
     if (told === "go") run();
@@ -17,12 +19,14 @@ async function answer(told) {
   }
 }
 
-/** @param {import("./ceilings.js").Work} work */
-async function prepare({ module, call, argument, setUp }) {
-  const bytes = Uint8Array.from(atob(module), (character) => character.charCodeAt(0));
+/** @param {Prepare} told */
+async function prepare({ work, units }) {
+  const bytes = Uint8Array.from(atob(work.module), (character) => character.charCodeAt(0));
   const { instance } = await WebAssembly.instantiate(bytes);
-  const exports = /** @type {Record<string, (argument?: number) => void>} */ (instance.exports);
-  if (setUp) exports[setUp]?.();
-  run = () => exports[call]?.(argument);
+  const exports = /** @type {Record<string, (units: number) => unknown>} */ (instance.exports);
+  if (work.setUp && exports[work.setUp]?.(units) === -1) {
+    throw new RangeError(`the browser has no memory of ${units >> 20} MiB for each thread`);
+  }
+  run = () => void exports[work.call]?.(units);
   run();
 }

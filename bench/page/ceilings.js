@@ -2,36 +2,61 @@
 // What a tab on this machine can do at most, by number of workers: bytes read from memory, products of 8 and 16 bits.
 
 /**
- * @typedef {{ module: string; call: "read" | "dot"; argument: number; setUp?: "fill" }} Work
- *   a module as base64, and the function of it that is timed
+ * A function that is timed.
+ *
+ * @typedef {object} Work
+ * @property {string} module as base64
+ * @property {"read" | "dot" | "dot16"} call called with a number of units
+ * @property {"fill"} [setUp] called before, with the same number
+ * @property {number} perUnit bytes, or multiplications and additions
+ *
+ * @typedef {{ stream: Work, dot: Work, dot16: Work }} Ceilings `dot` needs relaxed SIMD
+ *
+ * @typedef {{ work: Work, units: number }} Prepare
  */
 
 /**
- * Milliseconds for all workers to do the same work at once; the best of several rounds, because everything that
- * disturbs one makes it slower.
+ * Billions of bytes, or of multiplications and additions, that all workers do in a second at once. The best of several
+ * rounds counts, because everything that disturbs one makes it slower.
  *
  * @param {Work} work
+ * @param {number} units what each worker does in a round
  * @param {number} threads
+ * @param {number} rounds
  */
-export async function time(work, threads) {
-  const workers = Array.from({ length: threads }, () => new Worker("/page/ceilings-worker.js", { type: "module" }));
+export async function rate(work, units, threads, rounds = 7) {
+  const script = new URL("./ceilings-worker.js", import.meta.url);
+  const workers = Array.from({ length: threads }, () => new Worker(script, { type: "module" }));
   try {
-    await Promise.all(workers.map((worker) => ask(worker, work)));
+    await Promise.all(workers.map((worker) => ask(worker, { work, units })));
     let best = Infinity;
-    for (let round = 0; round < 7; round++) {
+    for (let round = 0; round < rounds; round++) {
       const began = performance.now();
       await Promise.all(workers.map((worker) => ask(worker, "go")));
       best = Math.min(best, performance.now() - began);
     }
-    return best;
+    return (work.perUnit * units * threads) / 1e6 / best;
   } finally {
     for (const worker of workers) worker.terminate();
   }
 }
 
 /**
+ * The number of units that keeps one worker busy for about so many milliseconds.
+ *
+ * @param {Work} work
+ * @param {number} milliseconds
+ */
+export async function unitsFor(work, milliseconds) {
+  const perSecond = (await rate(work, 1 << 20, 1, 5)) * 1e9;
+  const units = (perSecond * milliseconds) / 1000 / work.perUnit;
+  // The most is what a loop's counter of 32 bits holds.
+  return Math.round(Math.min(Math.max(units, 1 << 16), 2 ** 31 - 1));
+}
+
+/**
  * @param {Worker} worker
- * @param {Work | "go"} message
+ * @param {Prepare | "go"} message
  * @returns {Promise<void>}
  */
 function ask(worker, message) {
