@@ -15,6 +15,7 @@ what   (none)        prefill and decode in Chromium, compared with wllama
        --native      chord bench compared with llama.cpp (Python package llama-cpp-python)
        --against REV compared with another revision: chord bench, or with --tab the packages in Chromium
        --ceilings    what this machine can stream and multiply at most, in Chromium and natively
+       --page        serve a page that measures the machine of whoever opens it
 
 --model FILE         a GGUF file; a bare name is looked up in models/   (${smollm2.file})
 --threads 1,2        thread counts
@@ -26,6 +27,8 @@ what   (none)        prefill and decode in Chromium, compared with wllama
 --chord FILE         with --native: this program, instead of building it
 --python FILE        the Python that has llama-cpp-python                (CHORD_PYTHON, or python3)
 --at-least 0.97      with --against: fail if a ratio is below that
+--host ADDRESS       with --page: where to listen; 0.0.0.0 for other machines too  (localhost)
+--port 5180          with --page
 --json FILE          write the JSON there instead of printing it`;
 
 const ACTIVATIONS = /** @type {const} */ (["mixed", "q16", "q8", "f32"]);
@@ -43,6 +46,8 @@ export function readOptions() {
   }
   const activations = ACTIVATIONS.find((name) => name === values.activations);
   if (!activations) throw new StepError(`--activations ${values.activations}`, `choose ${ACTIVATIONS.join(", ")}`);
+  // These fetch the default model themselves.
+  const fetches = values.against !== undefined || values.page === true;
   return {
     help: values.help === true,
     what: values.against
@@ -53,8 +58,10 @@ export function readOptions() {
           ? "load"
           : values.ceilings
             ? "ceilings"
-            : "speed",
-    model: values.against && !values.model ? join(modelsFolder, smollm2.file) : findModel(values.model ?? smollm2.file),
+            : values.page
+              ? "page"
+              : "speed",
+    model: fetches && !values.model ? join(modelsFolder, smollm2.file) : findModel(values.model ?? smollm2.file),
     ownModel: values.model !== undefined,
     against: values.against ?? null,
     tab: values.tab === true,
@@ -67,6 +74,8 @@ export function readOptions() {
     only,
     chord: values.chord ?? null,
     python: values.python ?? process.env.CHORD_PYTHON ?? "python3",
+    host: values.host,
+    port: numbers("--port", values.port)[0] ?? 0,
     json: values.json ?? null,
   };
 }
@@ -79,6 +88,7 @@ function parse() {
         load: { type: "boolean" },
         native: { type: "boolean" },
         ceilings: { type: "boolean" },
+        page: { type: "boolean" },
         against: { type: "string" },
         tab: { type: "boolean" },
         "at-least": { type: "string" },
@@ -91,6 +101,8 @@ function parse() {
         only: { type: "string" },
         chord: { type: "string" },
         python: { type: "string" },
+        host: { type: "string", default: "localhost" },
+        port: { type: "string", default: "5180" },
         json: { type: "string" },
       },
     });

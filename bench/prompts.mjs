@@ -34,7 +34,7 @@ export async function makePrompts(page, url, lengths, count) {
 }
 
 /** English that is in the repository anyway; what it says does not change the speed. */
-function words() {
+export function words() {
   const texts = ["docs/architecture.md", "README.md"].map((path) => readFileSync(fromRoot(path), "utf8"));
   // Letters and full stops alone: nothing that a tokenizer could read as a control token.
   return texts.join(" ").match(/[A-Za-z.]+/g) ?? [];

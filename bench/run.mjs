@@ -6,6 +6,7 @@ import { cpus, totalmem } from "node:os";
 import { line, main } from "../scripts/steps/console.mjs";
 import { measureAgainst } from "./against.mjs";
 import { measureCeilings } from "./ceilings.mjs";
+import { servePage } from "./cpu/serve.mjs";
 import { measureLoad } from "./load.mjs";
 import { measureNative } from "./native.mjs";
 import { readOptions, usage } from "./options.mjs";
@@ -22,6 +23,7 @@ const benchmarks = {
 await main(async () => {
   const options = readOptions();
   if (options.help) return line(usage);
+  if (options.what === "page") return servePage(options);
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`;
   const measured = await benchmarks[/** @type {keyof typeof benchmarks} */ (options.what)](options);
   const json = JSON.stringify({ what: options.what, machine, date: new Date().toISOString(), ...measured });

@@ -3,6 +3,7 @@
 
 import { minimalRoutes } from "../scripts/server/demo.mjs";
 import { listen, staticServer } from "../scripts/server/static-server.mjs";
+import { benchPageRoutes } from "../scripts/steps/bench-page.mjs";
 import { smollm2 } from "../scripts/steps/models.mjs";
 import { fromRoot } from "../scripts/steps/paths.mjs";
 import { elsewhere, goldenFolders, hostile, models, port } from "./support/places.mjs";
@@ -24,6 +25,8 @@ const routes = [
   { prefix: "/hostile/", folder: hostile },
   { prefix: "/package/", folder: fromRoot("web", "dist") },
   { prefix: "/elsewhere/", folder: elsewhere },
+  ...benchPageRoutes(),
+  ...benchPageRoutes("/plain-bench/", false),
   ...minimalRoutes,
   { prefix: "/pages/", folder: fromRoot("playwright", "pages") },
   { prefix: "/plain-pages/", folder: fromRoot("playwright", "pages"), isolated: false },

@@ -4,6 +4,7 @@
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { main, StepError } from "./steps/console.mjs";
+import { buildBenchPage } from "./steps/bench-page.mjs";
 import { fetchModel } from "./steps/model.mjs";
 import { gemma3, smollm2 } from "./steps/models.mjs";
 import { installNodeModules } from "./steps/node-modules.mjs";
@@ -104,7 +105,10 @@ async function web(tally, engine) {
 async function browser(tally, adapters, engine) {
   await tally.check("CPU kernels in Chromium", () => kernelChecks(adapters.chromium));
   const built =
-    (await engine()) && (await tally.check("package", buildPackage)) && (await tally.check("demo page", buildDemo));
+    (await engine()) &&
+    (await tally.check("package", buildPackage)) &&
+    (await tally.check("demo page", buildDemo)) &&
+    (await tally.check("bench page", buildBenchPage));
   if (built) await tally.check("Playwright", () => playwright(adapters.chromium));
-  else tally.blocked("Playwright", "demo page");
+  else tally.blocked("Playwright", "the pages");
 }

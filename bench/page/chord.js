@@ -3,14 +3,14 @@
 
 import { Chord } from "@querent-ai/wasm-chord";
 
-/** @import { LoadReport, LoadRequest, Prompt, Sample } from "./side.js" */
+/** @import { OwnLoadReport, OwnLoadRequest, Prompt, Sample } from "./side.js" */
 
 /** @type {Chord | undefined} */
 let chord;
 
 /**
- * @param {LoadRequest} request
- * @returns {Promise<LoadReport>}
+ * @param {OwnLoadRequest} request
+ * @returns {Promise<OwnLoadReport>}
  */
 export async function load({ url, threads, nCtx, backend = "cpu", activations = "mixed", cached = false }) {
   const began = performance.now();
@@ -19,14 +19,15 @@ export async function load({ url, threads, nCtx, backend = "cpu", activations = 
     backend,
     activations,
     contextLength: nCtx,
-    threads,
+    ...(threads === undefined ? {} : { threads }),
     ...(cached ? {} : { store: "none" }),
   };
   chord = await Chord.load(url, options);
   const totalMs = performance.now() - began;
-  const { adapter, features, why, load } = await chord.info();
-  const { total: _, ...parts } = load;
-  return { totalMs, parts, facts: [adapter.name, ...features, why].filter(Boolean).join("; ") };
+  const info = await chord.info();
+  const { total: _, ...parts } = info.load;
+  const facts = [info.adapter.name, ...info.features, info.why].filter(Boolean).join("; ");
+  return { totalMs, parts, facts, info };
 }
 
 /**

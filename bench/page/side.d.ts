@@ -1,5 +1,6 @@
 /** What both engines' scripts in the page provide, and the scripts in Node read. */
 
+import type { ChordInfo } from "@querent-ai/wasm-chord";
 import type * as ceilings from "./ceilings.js";
 import type * as chord from "./chord.js";
 import type * as wllama from "./wllama.js";
@@ -22,6 +23,12 @@ export interface LoadRequest {
   cached?: boolean;
 }
 
+/** Our side also reads a file of the visitor's, and chooses a number of threads by itself. */
+export interface OwnLoadRequest extends Omit<LoadRequest, "url" | "threads"> {
+  url: string | File;
+  threads?: number;
+}
+
 /** The same prompt for either side; without a begin token, or in `ids` with the model's. */
 export interface Prompt {
   text: string;
@@ -35,6 +42,10 @@ export interface LoadReport {
   parts: Record<string, number>;
   /** What the engine says about itself: threads, features, adapter. */
   facts: string;
+}
+
+export interface OwnLoadReport extends LoadReport {
+  info: ChordInfo;
 }
 
 /** One greedy run from an empty KV cache. */
