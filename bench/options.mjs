@@ -14,12 +14,13 @@ what   (none)        prefill and decode in Chromium, compared with wllama
        --load        load from each side's own cache, and the first token
        --native      chord bench compared with llama.cpp (Python package llama-cpp-python)
        --against REV compared with another revision: chord bench, or with --tab the packages in Chromium
+       --webkit      prefill and decode in WebKit: the baseline, and the other artifact with each number of threads
        --ceilings    what this machine can stream and multiply at most, in Chromium and natively
        --page        serve a page that measures the machine of whoever opens it
 
 --model FILE         a GGUF file; a bare name is looked up in models/   (${smollm2.file})
 --threads 1,2        thread counts
---prompts 16,128,512 prompt lengths in tokens (128 with --against)
+--prompts 16,128,512 prompt lengths in tokens (128 with --against and --webkit)
 --tokens 64          tokens to decode after the first
 --repeat 5           repetitions; the median counts
 --activations mixed|q16|q8|f32  on our side, on the CPU                (mixed)
@@ -30,6 +31,9 @@ what   (none)        prefill and decode in Chromium, compared with wllama
 --host ADDRESS       with --page: where to listen; 0.0.0.0 for other machines too  (localhost)
 --port 5180          with --page
 --json FILE          write the JSON there instead of printing it`;
+
+/** The options that choose what is measured; the first that is given counts. */
+const BENCHMARKS = /** @type {const} */ (["against", "native", "load", "ceilings", "webkit", "page"]);
 
 const ACTIVATIONS = /** @type {const} */ (["mixed", "q16", "q8", "f32"]);
 
@@ -50,24 +54,14 @@ export function readOptions() {
   const fetches = values.against !== undefined || values.page === true;
   return {
     help: values.help === true,
-    what: values.against
-      ? "against"
-      : values.native
-        ? "native"
-        : values.load
-          ? "load"
-          : values.ceilings
-            ? "ceilings"
-            : values.page
-              ? "page"
-              : "speed",
+    what: BENCHMARKS.find((name) => values[name] !== undefined) ?? "speed",
     model: fetches && !values.model ? join(modelsFolder, smollm2.file) : findModel(values.model ?? smollm2.file),
     ownModel: values.model !== undefined,
     against: values.against ?? null,
     tab: values.tab === true,
     atLeast: values["at-least"] === undefined ? null : ratio(values["at-least"]),
     threads: numbers("--threads", values.threads),
-    prompts: numbers("--prompts", values.prompts ?? (values.against ? "128" : "16,128,512")),
+    prompts: numbers("--prompts", values.prompts ?? (values.against || values.webkit ? "128" : "16,128,512")),
     tokens: numbers("--tokens", values.tokens)[0] ?? 64,
     repeat: numbers("--repeat", values.repeat)[0] ?? 5,
     activations,
@@ -89,6 +83,7 @@ function parse() {
         native: { type: "boolean" },
         ceilings: { type: "boolean" },
         page: { type: "boolean" },
+        webkit: { type: "boolean" },
         against: { type: "string" },
         tab: { type: "boolean" },
         "at-least": { type: "string" },

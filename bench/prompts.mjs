@@ -6,14 +6,13 @@ import { readFileSync } from "node:fs";
 import { fromRoot } from "../scripts/steps/paths.mjs";
 
 /**
- * @import { Page } from "@playwright/test"
- * @import { Prompt } from "./page/side.js"
+ * @import { PageFunctions, Prompt } from "./page/side.js"
  */
 
 /**
  * `count` prompts for each length.
  *
- * @param {Page} page
+ * @param {PageFunctions} page
  * @param {string} url the model, whose tokenizer counts
  * @param {number[]} lengths
  * @param {number} count
@@ -29,7 +28,7 @@ export async function makePrompts(page, url, lengths, count) {
       await page.evaluate(([words, length, count]) => bench.chord.prompts([...words], length, count), given),
     );
   }
-  await page.evaluate(() => bench.chord.unload());
+  await page.evaluate(() => bench.chord.unload(), null);
   return prompts;
 }
 

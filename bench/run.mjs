@@ -11,6 +11,7 @@ import { measureLoad } from "./load.mjs";
 import { measureNative } from "./native.mjs";
 import { readOptions, usage } from "./options.mjs";
 import { measureSpeed } from "./speed.mjs";
+import { measureWebKit } from "./webkit.mjs";
 
 const benchmarks = {
   speed: measureSpeed,
@@ -18,6 +19,7 @@ const benchmarks = {
   native: measureNative,
   against: measureAgainst,
   ceilings: measureCeilings,
+  webkit: measureWebKit,
 };
 
 await main(async () => {

@@ -110,6 +110,18 @@ function sidesOf(only) {
 export async function runInPage(page, side, prompt, maxTokens) {
   const given = /** @type {const} */ ([side, prompt, maxTokens]);
   const sample = await page.evaluate(([side, prompt, maxTokens]) => bench[side].run(prompt, maxTokens), given);
+  return checkSample(side, prompt, maxTokens, sample);
+}
+
+/**
+ * Refuses a sample that reused a prompt, lost tokens or ended early: it measures something else.
+ *
+ * @param {string} side
+ * @param {Prompt} prompt
+ * @param {number} maxTokens
+ * @param {Sample} sample
+ */
+export function checkSample(side, prompt, maxTokens, sample) {
   const fault = promptFault(sample, prompt.ids.length);
   if (fault) throw new Error(`${side} ${fault}`);
   if (!isLongEnough(sample, maxTokens)) throw new Error(`${side} ended after ${sample.tokens} tokens`);
@@ -117,7 +129,7 @@ export async function runInPage(page, side, prompt, maxTokens) {
 }
 
 /** @param {Sample[]} samples */
-function rates(samples) {
+export function rates(samples) {
   const [prefills, decodes] = [samples.map(prefillRate), samples.map(decodeRate)];
   const own = {
     prefill: median(samples.map((sample) => sample.own.prefill)),

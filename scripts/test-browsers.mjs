@@ -16,7 +16,7 @@ import { Tally } from "./tests/tally.mjs";
 // Loaded when the npm packages are there.
 const browsers = {
   firefox: async () => (await import("./browsers/firefox.mjs")).openFirefox(),
-  webkit: async () => (await import("./browsers/webkit.mjs")).openWebKit(),
+  webkit: async (isolated) => (await import("./browsers/webkit.mjs")).openWebKit(isolated),
 };
 
 await main(async () => {
@@ -44,7 +44,7 @@ async function tryBrowser(tally, name, isolated) {
   const how = `${name}, ${isolated ? "isolated" : "not isolated"}`;
   let browser;
   const opened = await tally.check(`${how}: start`, async () => {
-    browser = await browsers[name]();
+    browser = await browsers[name](isolated);
     return browser.name;
   });
   if (!opened) return checks.forEach(([what]) => tally.blocked(`${how}: ${what}`, `${how}: start`));

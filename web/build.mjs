@@ -8,22 +8,28 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
+import { artifacts, packageFile } from "../scripts/steps/artifacts.mjs";
 import { writeNotices } from "../scripts/steps/notices.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
-/** What each artifact is called in the package: `src/addresses.ts` has the same names. */
-const artifacts = { baseline: "chord.wasm", threads: "chord-threads.wasm", memory64: "chord-memory64.wasm" };
+const names = Object.keys(artifacts);
 
 const wasm = (artifact) => join(here, "wasm", artifact, "chord_wasm_bg.wasm");
-for (const artifact of Object.keys(artifacts)) {
+for (const artifact of names) {
   if (existsSync(wasm(artifact))) continue;
   console.error(`error: ${wasm(artifact)} is missing: run \`npm run build:wasm\` first`);
   process.exit(1);
 }
+const bindings = (artifact) => readFileSync(join(here, "wasm", artifact, "chord_wasm.js"), "utf8");
+if (bindings("threads") !== bindings("threads-simd128")) {
+  // The worker's script has them once: src/worker/modules.ts.
+  console.error("error: the bindings of threads and threads-simd128 differ: run `npm run build:wasm` again");
+  process.exit(1);
+}
 /** Names this build of the engine: self-tests passed with it do not count for another. */
 const engine = createHash("sha256");
-for (const artifact of Object.keys(artifacts)) engine.update(readFileSync(wasm(artifact)));
+for (const artifact of names) engine.update(readFileSync(wasm(artifact)));
 const define = { CHORD_BUILD: JSON.stringify(engine.digest("hex").slice(0, 32)) };
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
@@ -31,7 +37,7 @@ mkdirSync(dist);
 const bundled = new Set();
 await bundle("src/index.ts", "index.js", false);
 await bundle("src/worker/main.ts", "chord-worker.js", true);
-for (const [artifact, file] of Object.entries(artifacts)) cpSync(wasm(artifact), join(dist, file));
+for (const artifact of names) cpSync(wasm(artifact), join(dist, packageFile(artifact)));
 // What Vite's development server resolves the package to: its dependency optimizer leaves modules that end in .jsx
 // alone, so Vite 5 to 7 do not separate index.js from the files beside it (docs/decisions/0021).
 writeFileSync(join(dist, "development.jsx"), `export * from "./index.js";\n`);

@@ -12,7 +12,7 @@ let chord;
  * @param {OwnLoadRequest} request
  * @returns {Promise<OwnLoadReport>}
  */
-export async function load({ url, threads, nCtx, backend = "cpu", activations = "mixed", cached = false }) {
+export async function load({ url, threads, nCtx, backend = "cpu", activations = "mixed", wasmUrl, cached = false }) {
   const began = performance.now();
   /** @type {import("@querent-ai/wasm-chord").ChordLoadOptions} */
   const options = {
@@ -20,13 +20,14 @@ export async function load({ url, threads, nCtx, backend = "cpu", activations = 
     activations,
     contextLength: nCtx,
     ...(threads === undefined ? {} : { threads }),
+    ...(wasmUrl ? { wasmUrl } : {}),
     ...(cached ? {} : { store: "none" }),
   };
   chord = await Chord.load(url, options);
   const totalMs = performance.now() - began;
   const info = await chord.info();
   const { total: _, ...parts } = info.load;
-  const facts = [info.adapter.name, ...info.features, info.why].filter(Boolean).join("; ");
+  const facts = [info.artifact, info.adapter.name, ...info.features, info.why].filter(Boolean).join("; ");
   return { totalMs, parts, facts, info };
 }
 

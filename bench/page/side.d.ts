@@ -9,6 +9,11 @@ declare global {
   var bench: { chord: typeof chord; wllama: typeof wllama; ceilings: typeof ceilings };
 }
 
+/** What scripts in Node need of a page, whichever program drives the browser: `work` sees nothing but its argument. */
+export interface PageFunctions {
+  evaluate<A, R>(work: (argument: A) => R | Promise<R>, argument: A): Promise<R>;
+}
+
 export type SideName = "chord" | "wllama";
 
 export interface LoadRequest {
@@ -19,6 +24,8 @@ export interface LoadRequest {
   backend?: "cpu" | "webgpu";
   /** Ours only. */
   activations?: "mixed" | "q16" | "q8" | "f32";
+  /** Ours only: the address of the baseline, to use that and no other artifact. */
+  wasmUrl?: string;
   /** Keep the file in the side's own cache, or take it from there. Without it nothing is stored. */
   cached?: boolean;
 }

@@ -81,7 +81,7 @@ test("workers that cannot start cost the threads and not the load", async ({ pag
   expect(info).toMatchObject({ threads: 1, why: expect.stringContaining("no more workers") });
 });
 
-test("a browser whose ports take no shared memory, as WebKit, has threads too", async ({ page }) => {
+test("a browser whose ports take no shared memory has threads too", async ({ page }) => {
   await openSdk(page);
   const refusing = `{
     const { postMessage } = MessagePort.prototype;

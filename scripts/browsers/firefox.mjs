@@ -17,6 +17,7 @@ export async function openFirefox() {
   const page = await browser.newPage();
   return {
     name: (await browser.version()).replace("/", " "),
+    artifact: "threads",
     open: (url) => page.goto(url, { timeout: 60_000 }),
     run: (work, argument) => page.evaluate(work, argument),
     screenshot: (path) => page.screenshot({ path }),

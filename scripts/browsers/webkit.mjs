@@ -12,15 +12,19 @@ const PATIENCE_MS = 600_000;
 /**
  * Starts WebKit on a virtual display, with an empty profile that is deleted with it.
  *
+ * @param {boolean} isolated whether its pages will be cross-origin isolated; if so, they have SharedArrayBuffer, as in
+ * Safari
  * @returns {Promise<{
  *   name: string,
+ *   artifact: string,
  *   open(url: string): Promise<unknown>,
  *   run<A, R>(work: (argument: A) => R | Promise<R>, argument: A): Promise<R>,
  *   screenshot(path: string): Promise<unknown>,
  *   close(): Promise<void>,
- * }>} `run` executes a function in the page; it sees nothing of this module but its argument, which is plain data
+ * }>} `artifact` is the one that a page's load begins with. `run` executes a function in the page: it sees nothing
+ * of this module but its argument, which is plain data.
  */
-export async function openWebKit() {
+export async function openWebKit(isolated) {
   const { driver, display, browser } = await prepareWebKit();
   const started = [];
   const close = async () => {
@@ -33,11 +37,14 @@ export async function openWebKit() {
     const screen = await startDisplay(display, started);
     const port = await freePort();
     const env = { ...process.env, DISPLAY: screen, GDK_BACKEND: "x11", LIBGL_ALWAYS_SOFTWARE: "1", NO_AT_BRIDGE: "1" };
+    // Safari sets this option in the process of an isolated page. WebKitGTK 2.50 starts such a process without it.
+    if (isolated) env.JSC_useSharedArrayBuffer = "1";
     started.push(spawn(driver, [`--port=${port}`, "--host=127.0.0.1"], { env, stdio: "ignore" }));
     const session = await newSession(`http://127.0.0.1:${port}`, browser);
     const { browserName, browserVersion } = session.capabilities;
     return {
       name: `${browserName} ${browserVersion}`,
+      artifact: isolated ? "threads-simd128" : "baseline",
       open: (url) => session.send("POST", "url", { url }),
       run: (work, argument) => execute(session, work, argument),
       screenshot: async (path) => writeFile(path, Buffer.from(await session.send("GET", "screenshot"), "base64")),

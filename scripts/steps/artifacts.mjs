@@ -12,20 +12,32 @@
 
 const linkArgs = (...args) => args.map((arg) => `-Clink-arg=${arg}`);
 
-/** Relaxed SIMD, and a memory that workers share, of at most `maxMemory` bytes. */
-const threadFlags = (maxMemory) => [
-  "-Ctarget-feature=+simd128,+relaxed-simd,+atomics,+bulk-memory",
-  ...linkArgs("--shared-memory", "--import-memory", `--max-memory=${maxMemory}`),
-  // The worker makes the memory and must know where to begin: web/src/worker/shared-memory.ts.
-  ...linkArgs("--initial-memory=2097152"),
-  // wasm-bindgen makes each thread's stack and thread-local memory with these.
-  ...["__wasm_init_tls", "__tls_size", "__tls_align", "__tls_base", "__heap_base"].flatMap((name) =>
-    linkArgs(`--export=${name}`),
-  ),
-];
-const threadWasmOpt = ["--enable-threads", "--enable-bulk-memory", "--enable-relaxed-simd"];
+/**
+ * What artifacts with threads have in common. Their memory, which workers share, has at most `maxMemory` bytes.
+ *
+ * @param {number} maxMemory
+ * @param {{ relaxedSimd?: boolean, wasmOpt?: string[] }} [options]
+ */
+const withThreads = (maxMemory, { relaxedSimd = true, wasmOpt = [] } = {}) => ({
+  rustflags: [
+    `-Ctarget-feature=+simd128,${relaxedSimd ? "+relaxed-simd," : ""}+atomics,+bulk-memory`,
+    ...linkArgs("--shared-memory", "--import-memory", `--max-memory=${maxMemory}`),
+    // The worker makes the memory and must know where to begin: web/src/worker/shared-memory.ts.
+    ...linkArgs("--initial-memory=2097152"),
+    // wasm-bindgen makes each thread's stack and thread-local memory with these.
+    ...["__wasm_init_tls", "__tls_size", "__tls_align", "__tls_base", "__heap_base"].flatMap((name) =>
+      linkArgs(`--export=${name}`),
+    ),
+  ],
+  ownStd: true,
+  wasmOpt: [
+    ...wasmOpt,
+    ...["--enable-threads", "--enable-bulk-memory"],
+    ...(relaxedSimd ? ["--enable-relaxed-simd"] : []),
+  ],
+});
 
-/** @type {Record<string, Artifact>} */
+/** All of them by name; `web/src/artifacts.ts` says which one a page fetches. @type {Record<string, Artifact>} */
 export const artifacts = {
   // Every supported browser: one thread.
   baseline: {
@@ -41,18 +53,24 @@ export const artifacts = {
     target: "wasm32-unknown-unknown",
     folder: "wasm-threads",
     cargo: [],
-    rustflags: threadFlags(4 * 2 ** 30),
-    ownStd: true,
-    wasmOpt: threadWasmOpt,
+    ...withThreads(4 * 2 ** 30),
   },
-  // The same with addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web backend is
-  // wasm32 only.
+  // Threads for browsers without relaxed SIMD.
+  "threads-simd128": {
+    target: "wasm32-unknown-unknown",
+    folder: "wasm-threads",
+    cargo: [],
+    ...withThreads(4 * 2 ** 30, { relaxedSimd: false }),
+  },
+  // Threads and relaxed SIMD with addresses of 64 bits, for models that the CPU has no room for otherwise. wgpu's web
+  // backend is wasm32 only.
   memory64: {
     target: "wasm64-unknown-unknown",
     folder: "wasm64",
     cargo: ["--no-default-features"],
-    rustflags: threadFlags(16 * 2 ** 30),
-    ownStd: true,
-    wasmOpt: ["--enable-memory64", ...threadWasmOpt],
+    ...withThreads(16 * 2 ** 30, { wasmOpt: ["--enable-memory64"] }),
   },
 };
+
+/** What an artifact's file is called in the package. */
+export const packageFile = (name) => (name === "baseline" ? "chord.wasm" : `chord-${name}.wasm`);

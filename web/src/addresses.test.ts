@@ -9,6 +9,8 @@ describe("addresses of the package's files", () => {
     expect(artifactUrls("chord.wasm", base)).toEqual({ baseline: "https://page.example/app/chord.wasm" });
     const some = artifactUrls({ threads: new URL("https://cdn.example/t.wasm") }, base);
     expect(some.threads).toBe("https://cdn.example/t.wasm");
+    expect(some.baseline).toMatch(/\/chord\.wasm$/);
+    expect(some["threads-simd128"]).toMatch(/\/chord-threads-simd128\.wasm$/);
     expect(some.memory64).toMatch(/\/chord-memory64\.wasm$/);
   });
 

@@ -1,5 +1,6 @@
 /** Where the files beside this module are: `chord-worker.js` and the WebAssembly artifacts. */
 
+import { type ArtifactName, ARTIFACTS } from "./artifacts.js";
 import type { ChordLoadOptions } from "./options.js";
 import type { WasmUrls } from "./protocol.js";
 
@@ -14,11 +15,14 @@ export function artifactUrls(given: ChordLoadOptions["wasmUrl"], base: string): 
   const absolute = (url: string | URL) => new URL(url, base).href;
   if (typeof given === "string" || given instanceof URL) return { baseline: absolute(given) };
   const beside = (url: URL) => absolute(packageAddress(url));
-  return {
-    baseline: given?.baseline ? absolute(given.baseline) : beside(new URL("./chord.wasm", import.meta.url)),
-    threads: given?.threads ? absolute(given.threads) : beside(new URL("./chord-threads.wasm", import.meta.url)),
-    memory64: given?.memory64 ? absolute(given.memory64) : beside(new URL("./chord-memory64.wasm", import.meta.url)),
+  const urls: Record<ArtifactName, string> = {
+    baseline: beside(new URL("./chord.wasm", import.meta.url)),
+    threads: beside(new URL("./chord-threads.wasm", import.meta.url)),
+    "threads-simd128": beside(new URL("./chord-threads-simd128.wasm", import.meta.url)),
+    memory64: beside(new URL("./chord-memory64.wasm", import.meta.url)),
   };
+  for (const name of ARTIFACTS) if (given?.[name]) urls[name] = absolute(given[name]);
+  return urls;
 }
 
 /**

@@ -32,11 +32,18 @@ describe("the artifact", () => {
     expect(choice).toEqual({ artifact: "baseline", oneThread: "wasmUrl names the baseline alone" });
   });
 
+  test("has threads in an isolated page of a browser without relaxed SIMD", () => {
+    const safari = { ...everything, relaxedSimd: false, memory64: false };
+    expect(chooseArtifact(safari, ARTIFACTS)).toEqual({ artifact: "threads-simd128" });
+    const choice = chooseArtifact({ ...safari, crossOriginIsolated: false }, ARTIFACTS);
+    expect(choice).toEqual({ artifact: "baseline", oneThread: "the page is not cross-origin isolated" });
+  });
+
   test.each([
-    ["relaxed SIMD", { relaxedSimd: false }],
     ["shared memory", { sharedMemory: false }],
     ["Atomics.waitAsync", { waitAsync: false }],
-    ["relaxed SIMD and no Atomics.waitAsync", { relaxedSimd: false, waitAsync: false }],
+    ["Atomics.waitAsync", { relaxedSimd: false, waitAsync: false }],
+    ["shared memory and no Atomics.waitAsync", { sharedMemory: false, waitAsync: false }],
   ])("is the baseline in a browser without %s", (what, lacking) => {
     const choice = chooseArtifact({ ...everything, ...lacking }, ARTIFACTS);
     expect(choice).toEqual({ artifact: "baseline", oneThread: `this browser has no ${what}` });
@@ -47,7 +54,8 @@ describe("the artifacts that a browser may come to run", () => {
   test("begin with the one that a load begins with", () => {
     expect(runnableArtifacts(everything)).toEqual(["threads", "memory64", "baseline"]);
     expect(runnableArtifacts({ ...everything, memory64: false })).toEqual(["threads", "baseline"]);
-    expect(runnableArtifacts({ ...everything, relaxedSimd: false })).toEqual(["baseline"]);
+    expect(runnableArtifacts({ ...everything, relaxedSimd: false })).toEqual(["threads-simd128", "baseline"]);
+    expect(runnableArtifacts({ ...everything, waitAsync: false })).toEqual(["baseline"]);
   });
 });
 

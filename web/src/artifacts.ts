@@ -5,18 +5,22 @@ import { MOST_THREADS, ROOM_OF_32_BITS } from "./engine-limits.js";
 
 /**
  * `baseline` runs everywhere, on one thread. `threads` has relaxed SIMD and a memory that workers can share; without
- * cross-origin isolation it still has the SIMD. `memory64` is `threads` with 64-bit addresses, for models that are too
- * large for 32 bits on the CPU; it cannot use the GPU.
+ * cross-origin isolation it still has the SIMD. `threads-simd128` has such a memory too, for browsers without relaxed
+ * SIMD. `memory64` is `threads` with 64-bit addresses, for models that are too large for 32 bits on the CPU; it cannot
+ * use the GPU.
  */
-export type ArtifactName = "baseline" | "threads" | "memory64";
+export type ArtifactName = "baseline" | "threads" | "threads-simd128" | "memory64";
 
 /** All of them; `scripts/steps/artifacts.mjs` says how each is built. */
-export const ARTIFACTS: readonly ArtifactName[] = ["baseline", "threads", "memory64"];
+export const ARTIFACTS: readonly ArtifactName[] = ["baseline", "threads", "threads-simd128", "memory64"];
 
 /** The features of browser and page that the choice depends on. */
 export interface WasmFeatures {
   relaxedSimd: boolean;
-  /** A shared memory can be made; posting it to a worker also needs cross-origin isolation. */
+  /**
+   * A shared memory can be made; posting it to a worker also needs cross-origin isolation. False in isolated pages that
+   * cannot post it all the same.
+   */
   sharedMemory: boolean;
   /** `Atomics.waitAsync`, which wakes tasks in artifacts with threads. */
   waitAsync: boolean;
@@ -46,7 +50,10 @@ export interface ArtifactChoice {
 export function chooseArtifact(features: WasmFeatures, offered: readonly ArtifactName[]): ArtifactChoice {
   const lacking = offered.includes("threads") ? lackingForThreads(features) : "wasmUrl names the baseline alone";
   if (lacking !== undefined) return { artifact: "baseline", oneThread: lacking };
-  return withThreads("threads", features);
+  if (features.relaxedSimd) return withThreads("threads", features);
+  const choice = withThreads("threads-simd128", features);
+  // On one thread the baseline computes the same, and its memory reserves no addresses.
+  return choice.oneThread === undefined ? choice : { ...choice, artifact: "baseline" };
 }
 
 /** The artifact for a model that 32 bits cannot address, or why none can run here. */
@@ -55,7 +62,10 @@ export function wideArtifact(
   offered: readonly ArtifactName[],
 ): ArtifactChoice | { lacking: string } {
   const lacking = offered.includes("memory64")
-    ? lackingForThreads(features, [[features.memory64, "Memory64"]])
+    ? lackingForThreads(features, [
+        [features.memory64, "Memory64"],
+        [features.relaxedSimd, "relaxed SIMD"],
+      ])
     : "wasmUrl names the baseline alone";
   return lacking === undefined ? withThreads("memory64", features) : { lacking };
 }
@@ -72,17 +82,12 @@ export function cpuBytes(features: WasmFeatures, offered: readonly ArtifactName[
   return "lacking" in wideArtifact(features, offered) ? ROOM_OF_32_BITS : 15.5 * 2 ** 30;
 }
 
-/** What artifacts with threads need and this browser lacks, in words. */
+/** What all artifacts with threads need, or one of them besides, and this browser lacks, in words. */
 function lackingForThreads(
-  { relaxedSimd, sharedMemory, waitAsync }: WasmFeatures,
+  { sharedMemory, waitAsync }: WasmFeatures,
   others: [boolean, string][] = [],
 ): string | undefined {
-  const needs: [boolean, string][] = [
-    ...others,
-    [relaxedSimd, "relaxed SIMD"],
-    [sharedMemory, "shared memory"],
-    [waitAsync, "Atomics.waitAsync"],
-  ];
+  const needs: [boolean, string][] = [...others, [sharedMemory, "shared memory"], [waitAsync, "Atomics.waitAsync"]];
   const missing = needs.filter(([has]) => !has).map(([, name]) => name);
   return missing.length > 0 ? `this browser has no ${missing.join(" and no ")}` : undefined;
 }
@@ -98,6 +103,8 @@ export function defaultThreads(cores: number): number {
 
 /** A JavaScript engine that does not know `shared` ignores it and makes an ordinary memory. */
 function hasSharedMemory(): boolean {
+  // WebKitGTK 2.50 makes such a memory, but has no SharedArrayBuffer and posts none, even where the page is isolated.
+  if (globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === "undefined") return false;
   try {
     return !(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer instanceof ArrayBuffer);
   } catch {

@@ -126,7 +126,7 @@ export type EngineRequest =
 /**
  * Engine worker → page. After `fatal` nothing more comes and every call has failed. `startPool` requests a pool worker
  * for each port, in place of earlier ones. Module and memory go through these ports and not through the page, which
- * would keep them until its garbage is collected; only in WebKit, whose ports take no shared memory, `start` has them.
+ * would keep them until its garbage is collected; only where ports take no shared memory, `start` has them.
  */
 export type EngineResponse =
   | { [K in CallName]: { type: "result"; call: K; id: number; result: EngineCalls[K]["result"] } }[CallName]

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { build } from "vite";
 
@@ -9,7 +10,7 @@ const entry = "service-worker/service-worker.ts";
 const fileName = "service-worker.js";
 /** The host's list of models belongs to no version. */
 const changing = "models.json";
-const artifact = /^assets\/chord-(?:(threads|memory64)-)?[\w-]{8}\.wasm$/;
+const artifact = /^assets\/chord(?:-(.+))?-[\w-]{8}\.wasm$/;
 
 /** @returns {import("vite").Plugin} */
 export function serviceWorker() {
@@ -70,7 +71,9 @@ function listed(names, version) {
     if (match) artifacts[match[1] ?? "baseline"] = name;
     else files.push(name === "index.html" ? "" : name);
   }
-  for (const name of ["baseline", "threads", "memory64"]) {
+  const { exports } = createRequire(import.meta.url)("@querent-ai/wasm-chord/package.json");
+  for (const path of Object.keys(exports).filter((path) => path.endsWith(".wasm"))) {
+    const name = /^\.\/chord-(.+)\.wasm$/.exec(path)?.[1] ?? "baseline";
     if (!artifacts[name]) throw new Error(`the build has no artifact ${name}`);
   }
   return { version, files, artifacts };

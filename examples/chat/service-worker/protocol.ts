@@ -1,7 +1,6 @@
 /** The messages between the page and its service worker, and the names that both use. */
 
-/** The engine's WebAssembly files, by the names that the SDK gives them. */
-export type ArtifactName = "baseline" | "threads" | "memory64";
+import type { ArtifactName } from "@querent-ai/wasm-chord";
 
 /** What the page asks; each is answered once, on the port that comes with it. */
 export type Ask =

@@ -7,7 +7,8 @@
  * while the tab does. So no tab ever has a worker of one version and an engine of another.
  */
 
-import { type ArtifactName, type Ask, type Shell, versionName, versionPrefix } from "./protocol.js";
+import type { ArtifactName } from "@querent-ai/wasm-chord";
+import { type Ask, type Shell, versionName, versionPrefix } from "./protocol.js";
 
 declare const self: ServiceWorkerGlobalScope;
 /** Inserted by the build. */
@@ -107,9 +108,8 @@ function toPath({ url }: Request): string {
 
 /** The names that an artifact has in all versions. */
 function formOf(artifact: ArtifactName): RegExp {
-  return artifact === "baseline"
-    ? /^assets\/chord-[\w-]{8}\.wasm$/
-    : new RegExp(`^assets/chord-${artifact}-.*\\.wasm$`);
+  const name = artifact === "baseline" ? "chord" : `chord-${artifact}`;
+  return new RegExp(`^assets/${name}-[\\w-]{8}\\.wasm$`);
 }
 
 /** Puts a file into this version's cache: from another version's, if that has it, else from the network. */

@@ -11,10 +11,14 @@ import { sharedMemory } from "./shared-memory.js";
 /** The bindings of any artifact: wasm-bindgen wrote them from the same exports. */
 export type Bindings = typeof baseline;
 
-/** The bindings of each artifact. Each of these modules holds one instance. */
+/**
+ * The bindings of each artifact. Each of these modules holds one instance. Those of both 32-bit artifacts with threads
+ * are the same file, as `build.mjs` checks, and no browser runs both.
+ */
 const bindings: Record<ArtifactName, Bindings> = {
   baseline,
   threads: threads as unknown as Bindings,
+  "threads-simd128": threads as unknown as Bindings,
   memory64: memory64 as unknown as Bindings,
 };
 
@@ -41,12 +45,13 @@ export class Modules {
     return Object.keys(this.urls) as ArtifactName[];
   }
 
-  /** Starts an artifact, or returns the running one; the baseline if the browser grants `threads` no memory. */
+  /** Starts an artifact, or returns the running one; the baseline if the browser grants one of 32 bits no memory. */
   start(artifact: ArtifactName): Promise<StartedModule> {
     const known = this.started.get(artifact);
     if (known) return known;
     const starting = this.startAnew(artifact).catch((error: unknown) => {
-      if (artifact === "threads" && toErrorRecord(error).code === "out-of-memory") return this.start("baseline");
+      const isRefused = toErrorRecord(error).code === "out-of-memory";
+      if (isRefused && artifact !== "baseline" && artifact !== "memory64") return this.start("baseline");
       throw error;
     });
     this.started.set(artifact, starting);

@@ -14,12 +14,15 @@ const INITIAL_PAGES = (2 << 20) / PAGE_BYTES + 1;
 /** Artifacts whose memory is shared. */
 export type SharedArtifact = Exclude<ArtifactName, "baseline">;
 
+const MAXIMA_OF_32_BITS = [4_096, 2_048, 1_024, 512, 256];
+
 /**
  * Maxima to try, in MiB; the first is what the module is linked with. A shared memory reserves its maximum at once, and
  * not every system has that many addresses to spare. With less than 4 GiB the 64-bit engine would be of no use.
  */
 const MAXIMA: Record<SharedArtifact, readonly number[]> = {
-  threads: [4_096, 2_048, 1_024, 512, 256],
+  threads: MAXIMA_OF_32_BITS,
+  "threads-simd128": MAXIMA_OF_32_BITS,
   memory64: [16_384, 12_288, 8_192, 6_144, 4_096],
 };
 
