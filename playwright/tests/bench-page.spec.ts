@@ -17,8 +17,8 @@ async function open(page: Page, folder = "bench"): Promise<void> {
 }
 
 /** Puts code in front of a script of the page, for what a browser lacks. */
-function prepend(page: Page, script: string, prelude: string): Promise<void> {
-  return page.route(`**/${script}`, async (route) => {
+async function prepend(page: Page, script: string, prelude: string): Promise<void> {
+  await page.route(`**/${script}`, async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, body: `${prelude}\n${await response.text()}` });
   });

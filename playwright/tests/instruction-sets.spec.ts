@@ -23,7 +23,8 @@ function compute(page: Page, url: string, instructionSet?: string) {
         const logits = await chord.debug.logits(ids);
         const { features, why } = await chord.info();
         await chord.unload();
-        const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", logits as BufferSource)).toHex();
+        const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", logits as BufferSource));
+        const hash = [...digest].join(" ");
         return { hash, count: logits.length, finite: logits.every(Number.isFinite), features, why };
       } catch (error) {
         const { code, message, details } = error as InstanceType<typeof sdk.ChordError>;
