@@ -67,7 +67,8 @@ pub(super) unsafe fn one_token_looped<I: Isa, F: Format, D: Dot<I>, const S: usi
                         add_word::<I, F, D, S, PLANES>(from, acts, w, at_a_time, dots);
                     };
                     // A block may end after any word, as far as the compiler knows: see `Isa::LOOP`.
-                    if F::Codes::SHIFTS_BY_WORD {
+                    // Rarely used with 8-bit activations, where size counts more.
+                    if F::Codes::SHIFTS_BY_WORD && (D::PARTS == 2 || PLANES == 2) {
                         'block: {
                             add_word(0, &mut dots);
                             if n_words == 1 {

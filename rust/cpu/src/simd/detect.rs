@@ -25,8 +25,8 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// Those that this build has and this processor runs, the best one last. A build for WebAssembly has only the best
-    /// one of its target features: the loader has chosen the build.
+    /// Those that this build has and this processor runs, the best one last as far as that is known. A build for
+    /// WebAssembly has only the best ones of its target features: the loader has chosen the build.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         if cfg!(all(target_family = "wasm", target_feature = "relaxed-simd")) {
