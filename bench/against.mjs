@@ -16,6 +16,7 @@ import { buildPackage } from "../scripts/steps/web.mjs";
 import { defaultPort, inBrowser } from "./browser.mjs";
 import { runChord } from "./native.mjs";
 import { makePrompts } from "./prompts.mjs";
+import { decodeRate, prefillRate } from "./samples.mjs";
 import { runInPage } from "./speed.mjs";
 import { figure, median, table } from "./statistics.mjs";
 
@@ -135,8 +136,8 @@ async function inTabs(here, there, options) {
     };
     const measure = async (/** @type {Side} */ side, /** @type {Prompt} */ given) => {
       const page = /** @type {Page} */ (pages.get(side));
-      const { promptTokens, firstMs, totalMs, tokens } = await runInPage(page, "chord", given, options.tokens + 1);
-      return { prefill: (promptTokens * 1000) / firstMs, decode: ((tokens - 1) * 1000) / (totalMs - firstMs) };
+      const sample = await runInPage(page, "chord", given, options.tokens + 1);
+      return { prefill: prefillRate(sample), decode: decodeRate(sample) };
     };
     const compared = async () => {
       const pairs = [];

@@ -16,7 +16,7 @@ what   (none)        prefill and decode in Chromium, compared with wllama
        --against REV compared with another revision: chord bench, or with --tab the packages in Chromium
        --webkit      prefill and decode in WebKit: the baseline, and the other artifact with each number of threads
        --ceilings    what this machine can stream and multiply at most, in Chromium and natively
-       --page        serve a page that measures the machine of whoever opens it
+       --page        serve a page that measures the machine on which it is opened
 
 --model FILE         a GGUF file; a bare name is looked up in models/   (${smollm2.file})
 --threads 1,2        thread counts

@@ -1,5 +1,5 @@
 // @ts-check
-// Tokens per second of a whole model, by the package as any page uses it.
+// Tokens per second of a model. The page imports the built package, as an app does.
 
 import { load, prompts, run, unload } from "../page/chord.js";
 import { decodeRate, isLongEnough, prefillRate, promptFault } from "../samples.mjs";

@@ -306,7 +306,10 @@ export type LoadTimes = {
   text_ms: number;
   /** Opening the device, or gathering the CPU's threads. */
   device_ms: number;
-  /** Comparing the device with the CPU; its kernels are those of the model and are compiled here. */
+  /**
+   * Comparing the GPU with the CPU: the GPU's kernels are those of the model and are compiled here. On the CPU,
+   * measuring its instruction sets.
+   */
   self_test_ms: number;
   /** Compiling the remaining kernels and making room for the weights. */
   compile_ms: number;

@@ -17,7 +17,10 @@ export interface LoadTimes {
   text: number;
   /** Opening the GPU, or starting the CPU's threads. */
   device: number;
-  /** Comparing the GPU with the CPU. Kernels that the test and the model share are compiled here. */
+  /**
+   * Comparing the GPU with the CPU; kernels that the test and the model share are compiled here. On the CPU, measuring
+   * which instruction set is the fastest.
+   */
   selfTest: number;
   /** Compiling the other kernels, and allocating memory for the weights. */
   compile: number;

@@ -13,7 +13,8 @@ pub struct LoadTimes {
     pub text_ms: f64,
     /// Opening the device, or gathering the CPU's threads.
     pub device_ms: f64,
-    /// Comparing the device with the CPU; its kernels are those of the model and are compiled here.
+    /// Comparing the GPU with the CPU: the GPU's kernels are those of the model and are compiled here. On the CPU,
+    /// measuring its instruction sets.
     pub self_test_ms: f64,
     /// Compiling the remaining kernels and making room for the weights.
     pub compile_ms: f64,
